@@ -1,0 +1,1 @@
+//! The engine of Larder: data types and commands of Redis, in process, without I/O.

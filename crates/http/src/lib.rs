@@ -1,0 +1,1 @@
+//! Tower middleware on a store: rate limits.

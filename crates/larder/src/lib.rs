@@ -1,0 +1,1 @@
+//! Everything teams reach for Redis for, from one store that starts inside the process.

@@ -1,0 +1,1 @@
+//! Real servers, movable clocks and transcripts for the tests of Larder.

@@ -1,0 +1,1 @@
+//! Caching, sessions, rate limits, messages, streams, locks and leaderboards on any store.
