@@ -1,1 +1,36 @@
-//! The seam between what uses a store and what is one: commands, values, scripts, keys.
+//! The seam between what uses a store and what is one.
+//!
+//! Above the seam stand the patterns (caches, sessions, limiters, ...), which know a [`Store`] and
+//! nothing of what is behind it. Below it stand the backends: the embedded engine, and servers
+//! reached over a wire. What passes through is the commands of Redis: a [`Command`] goes down, a
+//! [`Value`] or an [`Error`] comes up.
+//!
+//! - [`Backend`] is what a store has to be: three functions.
+//! - [`Store`] is a cheap handle on a backend; [`Command`] is what it is asked.
+//! - [`Script`] is a Lua program that runs inside the store, atomically.
+//! - [`Keys`] makes key names so that all keys of one thing share a hash slot of a cluster.
+
+#![forbid(unsafe_code)]
+
+mod backend;
+mod store;
+
+mod answer;
+mod command;
+mod error;
+mod from_value;
+mod keys;
+mod script;
+mod subscription;
+mod value;
+
+pub use answer::Answer;
+pub use backend::Backend;
+pub use command::{Command, ToArgument};
+pub use error::{Error, Refusal};
+pub use from_value::FromValue;
+pub use keys::{Key, Keys, slot};
+pub use script::{Script, ScriptCall};
+pub use store::Store;
+pub use subscription::{Channels, Event, Listen, Message, Subscription};
+pub use value::{Kind, Value};

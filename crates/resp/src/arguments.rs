@@ -1,0 +1,190 @@
+//! The words of a request, as spans of one buffer.
+
+use std::fmt;
+use std::ops::RangeFrom;
+
+use smallvec::SmallVec;
+
+/// Where a word stands in a buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Span {
+    /// The bytes from `start` up to `end`, or `None` if they are out of order or lie beyond 4 GiB.
+    pub fn new(start: usize, end: usize) -> Option<Span> {
+        let span = Span {
+            start: start.try_into().ok()?,
+            end: end.try_into().ok()?,
+        };
+        (start <= end).then_some(span)
+    }
+
+    #[inline]
+    fn of(self, bytes: &[u8]) -> &[u8] {
+        // A span that lies outside of its buffer is an empty word, never a panic.
+        bytes
+            .get(self.start as usize..self.end as usize)
+            .unwrap_or_default()
+    }
+}
+
+/// The words of a request, the name first. Copying it copies no word.
+#[derive(Clone, Copy)]
+pub struct Arguments<'a> {
+    bytes: &'a [u8],
+    spans: &'a [Span],
+}
+
+impl<'a> Arguments<'a> {
+    /// The words of `bytes` that stand at `spans`.
+    pub fn new(bytes: &'a [u8], spans: &'a [Span]) -> Arguments<'a> {
+        Arguments { bytes, spans }
+    }
+
+    /// How many words there are.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there is no word.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The word at this place; the name is at place 0.
+    #[inline]
+    pub fn get(&self, place: usize) -> Option<&'a [u8]> {
+        self.spans.get(place).map(|span| span.of(self.bytes))
+    }
+
+    /// The words at these places. Places beyond the end are left out.
+    pub fn slice(&self, places: impl Into<Places>) -> Arguments<'a> {
+        let Places { start, end } = places.into();
+        let end = end.min(self.spans.len());
+        Arguments {
+            bytes: self.bytes,
+            spans: self.spans.get(start..end).unwrap_or_default(),
+        }
+    }
+
+    /// The words in order.
+    pub fn iter(
+        &self,
+    ) -> impl ExactSizeIterator<Item = &'a [u8]> + DoubleEndedIterator + Clone + use<'a> {
+        let bytes = self.bytes;
+        self.spans.iter().map(move |span| span.of(bytes))
+    }
+}
+
+impl fmt::Debug for Arguments<'_> {
+    /// Shows the name and how many words there are: values may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = String::from_utf8_lossy(self.get(0).unwrap_or_default()).into_owned();
+        f.debug_struct("Arguments")
+            .field("name", &name)
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+/// A range of places in a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Places {
+    start: usize,
+    end: usize,
+}
+
+impl From<std::ops::Range<usize>> for Places {
+    fn from(range: std::ops::Range<usize>) -> Places {
+        Places {
+            start: range.start,
+            end: range.end,
+        }
+    }
+}
+
+impl From<RangeFrom<usize>> for Places {
+    fn from(range: RangeFrom<usize>) -> Places {
+        Places {
+            start: range.start,
+            end: usize::MAX,
+        }
+    }
+}
+
+/// A request that is put together word by word. A small one takes no allocation.
+#[derive(Clone, Default)]
+pub struct ArgumentBuffer {
+    bytes: SmallVec<[u8; 128]>,
+    spans: SmallVec<[Span; 8]>,
+}
+
+impl ArgumentBuffer {
+    /// A request without words.
+    pub fn new() -> ArgumentBuffer {
+        ArgumentBuffer::default()
+    }
+
+    /// Adds a word.
+    ///
+    /// # Panics
+    ///
+    /// When the words together are longer than 4 GiB.
+    #[inline]
+    pub fn push(&mut self, word: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(word);
+        let span = Span::new(start, self.bytes.len());
+        self.spans
+            .push(span.expect("a request is shorter than 4 GiB"));
+    }
+
+    /// Takes all words out.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.spans.clear();
+    }
+
+    /// The words.
+    #[inline]
+    pub fn as_arguments(&self) -> Arguments<'_> {
+        Arguments::new(&self.bytes, &self.spans)
+    }
+}
+
+impl fmt::Debug for ArgumentBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_arguments().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back_as_they_were_pushed() {
+        let mut buffer = ArgumentBuffer::new();
+        for word in [
+            "SET",
+            "",
+            "long enough to leave the place that needs no allocation"
+                .repeat(4)
+                .as_str(),
+        ] {
+            buffer.push(word.as_bytes());
+        }
+        let words = buffer.as_arguments();
+        assert_eq!(
+            (words.len(), words.get(0), words.get(1)),
+            (3, Some(&b"SET"[..]), Some(&b""[..]))
+        );
+        assert_eq!(words.slice(1..).iter().next(), Some(&b""[..]));
+        assert_eq!(words.slice(5..9).len(), 0);
+        assert_eq!(words.get(3), None);
+    }
+}

@@ -1,0 +1,112 @@
+//! Writing RESP2 and RESP3. Nothing here allocates but the buffer that is written to.
+
+use crate::write_double;
+
+/// A status, such as `OK`. Line breaks in it become spaces.
+pub fn status(out: &mut Vec<u8>, text: &str) {
+    line(out, b'+', text);
+}
+
+/// An error; its first word is its code. Line breaks in it become spaces.
+pub fn error(out: &mut Vec<u8>, text: &str) {
+    line(out, b'-', text);
+}
+
+/// A whole number.
+pub fn integer(out: &mut Vec<u8>, number: i64) {
+    header(out, b':', number);
+}
+
+/// A byte string.
+pub fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(bytes.len() + 24);
+    header(out, b'$', bytes.len() as i64);
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Nothing, in RESP3.
+pub fn null(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"_\r\n");
+}
+
+/// Nothing, in RESP2, where a byte string could have been.
+pub fn null_bulk(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"$-1\r\n");
+}
+
+/// Nothing, in RESP2, where an array could have been.
+pub fn null_array(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"*-1\r\n");
+}
+
+/// The head of an array; its values follow.
+pub fn array(out: &mut Vec<u8>, len: usize) {
+    header(out, b'*', len as i64);
+}
+
+/// The head of a map; its names and values follow. RESP3.
+pub fn map(out: &mut Vec<u8>, pairs: usize) {
+    header(out, b'%', pairs as i64);
+}
+
+/// The head of a set; its values follow. RESP3.
+pub fn set(out: &mut Vec<u8>, len: usize) {
+    header(out, b'~', len as i64);
+}
+
+/// The head of a message that is no answer; its values follow. RESP3.
+pub fn push(out: &mut Vec<u8>, len: usize) {
+    header(out, b'>', len as i64);
+}
+
+/// A floating-point number. RESP3.
+pub fn double(out: &mut Vec<u8>, number: f64) {
+    out.push(b',');
+    write_double(out, number);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// A floating-point number as a byte string, for RESP2.
+pub fn double_bulk(out: &mut Vec<u8>, number: f64) {
+    let mut text = Vec::with_capacity(24);
+    write_double(&mut text, number);
+    bulk(out, &text);
+}
+
+/// Yes or no. RESP3.
+pub fn boolean(out: &mut Vec<u8>, yes: bool) {
+    out.extend_from_slice(if yes { b"#t\r\n" } else { b"#f\r\n" });
+}
+
+/// An integer of any size, in decimal. RESP3.
+pub fn big_number(out: &mut Vec<u8>, digits: &str) {
+    line(out, b'(', digits);
+}
+
+/// A text with its format, which has three letters: `txt` or `mkd`. RESP3.
+pub fn verbatim(out: &mut Vec<u8>, format: &str, text: &str) {
+    header(out, b'=', (text.len() + 4) as i64);
+    out.extend_from_slice(format.as_bytes());
+    out.push(b':');
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
+fn line(out: &mut Vec<u8>, kind: u8, text: &str) {
+    out.push(kind);
+    out.extend(text.bytes().map(|byte| {
+        if matches!(byte, b'\r' | b'\n') {
+            b' '
+        } else {
+            byte
+        }
+    }));
+    out.extend_from_slice(b"\r\n");
+}
+
+fn header(out: &mut Vec<u8>, kind: u8, number: i64) {
+    out.push(kind);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,55 @@
+//! The answer of a store: a future that needs no allocation when it is ready at once.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::Error;
+
+/// What a store answers, now or later.
+///
+/// The embedded engine answers at once, without an allocation; a server answers when its reply has
+/// come.
+#[must_use = "an answer that is dropped may end the call"]
+pub struct Answer<'a, T> {
+    state: State<'a, T>,
+}
+
+enum State<'a, T> {
+    Ready(Option<Result<T, Error>>),
+    Later(Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>),
+}
+
+impl<'a, T> Answer<'a, T> {
+    /// An answer that is there already.
+    pub fn ready(result: Result<T, Error>) -> Answer<'a, T> {
+        Answer {
+            state: State::Ready(Some(result)),
+        }
+    }
+
+    /// An answer that comes when `future` is done.
+    pub fn later(future: impl Future<Output = Result<T, Error>> + Send + 'a) -> Answer<'a, T> {
+        Answer {
+            state: State::Later(Box::pin(future)),
+        }
+    }
+}
+
+impl<T: Unpin> Future for Answer<'_, T> {
+    type Output = Result<T, Error>;
+
+    /// # Panics
+    ///
+    /// When it is polled again after it was ready, as futures may.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut self.state {
+            State::Ready(result) => Poll::Ready(
+                result
+                    .take()
+                    .expect("an answer is not polled after it was ready"),
+            ),
+            State::Later(future) => future.as_mut().poll(context),
+        }
+    }
+}

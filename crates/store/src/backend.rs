@@ -1,0 +1,36 @@
+//! What a store has to be.
+
+use crate::{Answer, Channels, Command, Error, Subscription, Value};
+
+/// Something that answers Redis commands: the embedded engine, a server, a cluster.
+///
+/// The interface is three functions because the commands are the interface. To add a pattern is to
+/// send other commands, never to add a function here.
+///
+/// A backend answers in the shapes of RESP3, whatever it speaks below: `HGETALL` is a map, a score
+/// is a double.
+pub trait Backend: Send + Sync + 'static {
+    /// Runs one command.
+    ///
+    /// A command that blocks (`BLPOP`, `XREAD ... BLOCK`) keeps nobody else waiting, and dropping
+    /// the answer ends the wait.
+    fn call(&self, command: Command) -> Answer<'_, Value>;
+
+    /// Runs commands in order, in one round trip where there are round trips. Not a transaction.
+    ///
+    /// The answer has one result for each command. It is an error itself only if none of the
+    /// commands is known to have been answered.
+    fn call_all(&self, commands: Vec<Command>) -> Answer<'_, Vec<Result<Value, Error>>>;
+
+    /// Listens to channels until the subscription is dropped.
+    ///
+    /// The answer comes when the store has confirmed every channel: a message published after that
+    /// is received.
+    fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription>;
+
+    /// Ends connections, threads and whatever else the backend holds. Later calls answer
+    /// [`Error::NotSent`]. Closing twice is harmless.
+    fn close(&self) -> Answer<'_, ()> {
+        Answer::ready(Ok(()))
+    }
+}

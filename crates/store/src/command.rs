@@ -1,0 +1,169 @@
+//! A command and its arguments.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use larder_resp::{ArgumentBuffer, Arguments};
+
+use crate::Key;
+
+/// A command of Redis with its arguments, as byte strings.
+///
+/// # Examples
+///
+/// ```
+/// use larder_store::Command;
+///
+/// let command = Command::new("SET").arg("greeting").arg("hello").arg("PX").arg(1500);
+/// assert_eq!(command.to_string(), "SET greeting hello PX 1500");
+/// ```
+#[derive(Clone)]
+pub struct Command {
+    arguments: ArgumentBuffer,
+}
+
+impl Command {
+    /// A command of this name, in any case. Write a subcommand as the first argument.
+    pub fn new(name: &str) -> Command {
+        let mut arguments = ArgumentBuffer::new();
+        arguments.push(name.as_bytes());
+        Command { arguments }
+    }
+
+    /// The same command with one argument more.
+    #[must_use]
+    pub fn arg(mut self, argument: impl ToArgument) -> Command {
+        argument.write_to(&mut self.arguments);
+        self
+    }
+
+    /// The same command with these arguments behind the others.
+    #[must_use]
+    pub fn args<A: ToArgument>(mut self, arguments: impl IntoIterator<Item = A>) -> Command {
+        for argument in arguments {
+            argument.write_to(&mut self.arguments);
+        }
+        self
+    }
+
+    /// Adds an argument in place.
+    pub fn push(&mut self, argument: impl ToArgument) {
+        argument.write_to(&mut self.arguments);
+    }
+
+    /// The name, as it was given.
+    pub fn name(&self) -> &[u8] {
+        self.arguments().get(0).unwrap_or_default()
+    }
+
+    /// The name and the arguments.
+    pub fn arguments(&self) -> Arguments<'_> {
+        self.arguments.as_arguments()
+    }
+}
+
+impl From<Arguments<'_>> for Command {
+    fn from(arguments: Arguments<'_>) -> Command {
+        let mut buffer = ArgumentBuffer::new();
+        for argument in arguments.iter() {
+            buffer.push(argument);
+        }
+        Command { arguments: buffer }
+    }
+}
+
+impl fmt::Display for Command {
+    /// Writes the command as a person would type it; bytes that are not UTF-8 are replaced.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, argument) in self.arguments().iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(&String::from_utf8_lossy(argument))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Command {
+    /// Shows the name and how many arguments there are: values may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = String::from_utf8_lossy(self.name()).into_owned();
+        f.debug_struct("Command")
+            .field("name", &name)
+            .field("len", &self.arguments().len())
+            .finish()
+    }
+}
+
+/// What can be an argument of a command.
+pub trait ToArgument {
+    /// Appends this value, as one argument.
+    fn write_to(&self, arguments: &mut ArgumentBuffer);
+}
+
+macro_rules! bytes_arguments {
+    ($($type:ty => |$value:ident| $bytes:expr;)*) => {$(
+        impl ToArgument for $type {
+            fn write_to(&self, arguments: &mut ArgumentBuffer) {
+                let $value = self;
+                arguments.push($bytes);
+            }
+        }
+    )*};
+}
+
+bytes_arguments! {
+    str => |text| text.as_bytes();
+    String => |text| text.as_bytes();
+    [u8] => |bytes| bytes;
+    Vec<u8> => |bytes| bytes;
+    Bytes => |bytes| bytes;
+    Key => |key| key.as_bytes();
+    bool => |yes| if *yes { b"1" } else { b"0" };
+    f64 => |number| ryu::Buffer::new().format(*number).as_bytes();
+}
+
+macro_rules! integer_arguments {
+    ($($type:ty)*) => {$(
+        impl ToArgument for $type {
+            fn write_to(&self, arguments: &mut ArgumentBuffer) {
+                arguments.push(itoa::Buffer::new().format(*self).as_bytes());
+            }
+        }
+    )*};
+}
+
+integer_arguments! { i8 i16 i32 i64 i128 isize u8 u16 u32 u64 u128 usize }
+
+macro_rules! nonzero_arguments {
+    ($($type:ident)*) => {$(
+        impl ToArgument for std::num::$type {
+            fn write_to(&self, arguments: &mut ArgumentBuffer) {
+                self.get().write_to(arguments);
+            }
+        }
+    )*};
+}
+
+nonzero_arguments! { NonZeroU32 NonZeroU64 NonZeroUsize }
+
+impl<const N: usize> ToArgument for [u8; N] {
+    fn write_to(&self, arguments: &mut ArgumentBuffer) {
+        arguments.push(self);
+    }
+}
+
+impl ToArgument for Duration {
+    /// Whole milliseconds, rounded up: a time to live must not become zero on its way.
+    fn write_to(&self, arguments: &mut ArgumentBuffer) {
+        self.as_nanos().div_ceil(1_000_000).write_to(arguments);
+    }
+}
+
+impl<T: ToArgument + ?Sized> ToArgument for &T {
+    fn write_to(&self, arguments: &mut ArgumentBuffer) {
+        (**self).write_to(arguments);
+    }
+}
