@@ -143,23 +143,17 @@ impl<E: Keyed> Table<E> {
     /// The entry of this key, to be changed. Its key must stay the same.
     #[inline]
     pub(crate) fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut E> {
-        self.find_where(hash, |entry| entry.key() == key)
+        self.find_tagged(hash, |entry| entry.key() == key)
     }
 
-    /// The first entry that may have this hash and for which `wanted` holds.
-    ///
-    /// For whoever knows an entry's hash but not its key. Entries with another hash may be
-    /// offered too, since a table keeps only eight bits of it beside the entry.
-    #[inline]
+    /// The first entry with this hash for which `wanted` holds: for whoever does not know its key.
     pub(crate) fn find_where(
         &mut self,
         hash: u64,
         wanted: impl FnMut(&E) -> bool,
     ) -> Option<&mut E> {
-        let index = self.index(hash)?;
-        let segment = &mut self.segments[index];
-        let place = segment.place(hash, wanted)?;
-        segment.buckets[place.bucket].slots[place.slot].as_mut()
+        let wanted = with_hash(self.seed, hash, wanted);
+        self.find_tagged(hash, wanted)
     }
 
     /// Adds an entry whose key is not there yet.
@@ -190,19 +184,13 @@ impl<E: Keyed> Table<E> {
 
     /// Takes out the entry of this key.
     pub(crate) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<E> {
-        self.remove_where(hash, |entry| entry.key() == key)
+        self.remove_tagged(hash, |entry| entry.key() == key)
     }
 
-    /// Takes out the entry that [`Table::find_where`] would find. `wanted` must hold for no entry
-    /// of another hash.
+    /// Takes out the first entry with this hash for which `wanted` holds.
     pub(crate) fn remove_where(&mut self, hash: u64, wanted: impl FnMut(&E) -> bool) -> Option<E> {
-        let index = self.index(hash)?;
-        let segment = &mut self.segments[index];
-        let place = segment.place(hash, wanted)?;
-        let entry = segment.take(hash, place)?;
-        self.len -= 1;
-        self.tidy(index);
-        Some(entry)
+        let wanted = with_hash(self.seed, hash, wanted);
+        self.remove_tagged(hash, wanted)
     }
 
     /// Visits the entries of the bucket at `position`, and says at which position to go on.
@@ -315,6 +303,27 @@ impl<E: Keyed> Table<E> {
         self.directory.capacity() * size_of::<u32>()
             + self.segments.capacity() * size_of::<Segment<E>>()
             + buckets * size_of::<Bucket<E>>()
+    }
+
+    /// The entry for which `wanted` holds, among those with the tag of `hash`.
+    #[inline]
+    fn find_tagged(&mut self, hash: u64, wanted: impl FnMut(&E) -> bool) -> Option<&mut E> {
+        let index = self.index(hash)?;
+        let segment = &mut self.segments[index];
+        let place = segment.place(hash, wanted)?;
+        segment.buckets[place.bucket].slots[place.slot].as_mut()
+    }
+
+    /// Takes out the entry for which `wanted` holds, among those with the tag of `hash`. It must
+    /// hold for no entry with another hash.
+    fn remove_tagged(&mut self, hash: u64, wanted: impl FnMut(&E) -> bool) -> Option<E> {
+        let index = self.index(hash)?;
+        let segment = &mut self.segments[index];
+        let place = segment.place(hash, wanted)?;
+        let entry = segment.take(hash, place)?;
+        self.len -= 1;
+        self.tidy(index);
+        Some(entry)
     }
 
     #[inline]
@@ -757,6 +766,15 @@ impl Iterator for Matches {
 const EVERY_BYTE: u64 = 0x0101_0101_0101_0101;
 /// The top bits of the seven tags, without that of the count.
 const TAGS_TOP_BITS: u64 = 0x0080_8080_8080_8080;
+
+/// What `wanted` says, for entries with this hash only.
+fn with_hash<E: Keyed>(
+    seed: Seed,
+    hash: u64,
+    mut wanted: impl FnMut(&E) -> bool,
+) -> impl FnMut(&E) -> bool {
+    move |entry| wanted(entry) && seed.hash(entry.key()) == hash
+}
 
 /// The tag of a hash: its lowest byte, but never 0, which means a free slot.
 #[inline]

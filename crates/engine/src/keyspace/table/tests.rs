@@ -307,7 +307,7 @@ fn an_entry_is_found_and_taken_by_hash_and_condition_alone() {
     (0..3_000).for_each(|key| both.insert(key, key));
     let hash = both.hash(42);
 
-    let none = both.table.remove_where(hash, |pair| pair.value == 3_001);
+    let none = both.table.remove_where(hash, |pair| pair.value != 42);
     let found = both
         .table
         .find_where(hash, |pair| pair.value == 42)

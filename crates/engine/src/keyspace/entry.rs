@@ -1,0 +1,750 @@
+//! Entry: a key, its value and its expiry in one allocation, behind an owned pointer of eight bytes.
+//!
+//! ```text
+//!    0        4         6           8        24          32        p      k           v
+//!   +--------+---------+-----------+--------+-----------+---------+------+-----------+
+//!   | meta   | key_len | value_len | expiry | long key  | payload | key  | value     |
+//!   +--------+---------+-----------+--------+-----------+---------+------+-----------+
+//!    always                         if any   if >= 64 KB by kind   always if Inline
+//! ```
+//!
+//! - `meta` holds the kind and two flags in its low byte, and in the other three the access clock,
+//!   by which eviction judges how recently or how often the entry was used. It is atomic, for
+//!   readers who share the entry set the clock.
+//! - The expiry is the time in milliseconds and the slot in which the agenda has filed the entry.
+//! - The payload is what the kind says: nothing for `Inline`, whose bytes are the value behind the
+//!   key; an `i64`; a `Vec<u8>`; or one of the objects of [`crate::types`], by value.
+//!
+//! An inline string with a 16-byte key and a 32-byte value takes 56 bytes. The size is rounded up
+//! to a multiple of eight, which no allocator charges for, so that a value can be overwritten in
+//! place by one of nearly the same length.
+//!
+//! This is the one module of the keyspace with unsafe code. What keeps it sound: the parts present
+//! and their offsets follow from `meta` and the lengths alone ([`Shape`]), and these change only
+//! when an allocation is made; an [`Entry`] always has an initialised payload; a type is stored
+//! under a kind only through [`Object`], which nobody outside this module can implement.
+
+#![allow(unsafe_code)]
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::mem::ManuallyDrop;
+use std::ptr::{self, NonNull};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::keyspace::prefetch::prefetch;
+use crate::keyspace::table::Keyed;
+use crate::types;
+
+/// The longest string that is held inline.
+pub(crate) const INLINE_MAX: usize = 1024;
+
+/// How a value is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    /// A string beside its key.
+    Inline,
+    /// A string that is an integer.
+    Int,
+    /// A string in an allocation of its own.
+    Raw,
+    /// A list.
+    List,
+    /// A hash.
+    Hash,
+    /// A set.
+    Set,
+    /// A sorted set.
+    SortedSet,
+    /// A stream.
+    Stream,
+}
+
+/// A type whose values an entry holds as its payload. The list of them ends this module.
+pub(crate) trait Object: Default + Send + Sync + 'static + sealed::Listed {
+    /// The kind of an entry that holds this type: no two types have the same.
+    const KIND: Kind;
+
+    /// Whether there is nothing in it, so that its key has to go.
+    fn is_empty(&self) -> bool;
+}
+
+mod sealed {
+    /// Keeps [`super::Object`] for the types that [`super::Shape`] knows the layout of.
+    pub(crate) trait Listed {}
+}
+
+/// What a string's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Str<'a> {
+    /// Bytes.
+    Bytes(&'a [u8]),
+    /// An integer, whose text is its shortest decimal form.
+    Int(i64),
+}
+
+/// A key with its value and its expiry, owned.
+pub(crate) struct Entry(NonNull<Header>);
+
+/// The beginning of every allocation.
+#[repr(C)]
+struct Header {
+    /// Bits 0 to 2: the kind. Bits 3 and 4: the flags. Bits 8 to 31: the access clock.
+    meta: AtomicU32,
+    /// The key's length, unless [`LONG_KEY`] says that it stands elsewhere.
+    key_len: u16,
+    /// The value's length, if the kind is `Inline`.
+    value_len: u16,
+}
+
+/// When an entry expires, and where the agenda knows it.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Expiry {
+    at_ms: u64,
+    /// [`UNFILED`], or the slot of the live record.
+    filed: u64,
+}
+
+const KIND_BITS: u32 = 0b111;
+/// The flag of an entry with an expiry.
+const EXPIRES: u32 = 1 << 3;
+/// The flag of an entry whose key's length takes eight bytes of its own.
+const LONG_KEY: u32 = 1 << 4;
+const CLOCK_SHIFT: u32 = 8;
+/// No slot: it would lie beyond every time.
+const UNFILED: u64 = u64::MAX;
+const ALIGN: usize = 8;
+
+impl Entry {
+    /// Makes a string without an expiry, as bytes: inline if it is short enough.
+    pub(crate) fn string(key: &[u8], value: &[u8]) -> Self {
+        Self::make_string(key, value, None, 0)
+    }
+
+    /// Makes a string like [`Entry::string`], with an expiry in milliseconds if there is one.
+    pub(crate) fn string_until(key: &[u8], value: &[u8], expires_at: Option<u64>) -> Self {
+        let expiry = expires_at.map(|at_ms| Expiry { at_ms, ..UNSET });
+        Self::make_string(key, value, expiry, 0)
+    }
+
+    /// Makes a string that is held as an integer.
+    pub(crate) fn int(key: &[u8], value: i64) -> Self {
+        Self::make(Kind::Int, key, None, 0, value)
+    }
+
+    /// Makes a string in its own allocation, which it takes over.
+    pub(crate) fn with_raw(key: &[u8], value: Vec<u8>) -> Self {
+        Self::make(Kind::Raw, key, None, 0, value)
+    }
+
+    /// Makes an entry of one of the collections.
+    pub(crate) fn with_object<T: Object>(key: &[u8], value: T) -> Self {
+        Self::make(T::KIND, key, None, 0, value)
+    }
+
+    /// How the value is held.
+    #[inline]
+    pub(crate) fn kind(&self) -> Kind {
+        kind_of(self.meta())
+    }
+
+    /// When the entry expires, in milliseconds since 1970, if it does.
+    #[inline]
+    pub(crate) fn expires_at(&self) -> Option<u64> {
+        self.expiry().map(|expiry| expiry.at_ms)
+    }
+
+    /// The slot of the entry's live record in the agenda, if it has an expiry and a record.
+    pub(crate) fn filed(&self) -> Option<u64> {
+        self.expiry()
+            .map(|expiry| expiry.filed)
+            .filter(|filed| *filed != UNFILED)
+    }
+
+    /// Remembers the slot of the live record. Means nothing for an entry without an expiry.
+    pub(crate) fn set_filed(&mut self, slot: u64) {
+        if let Some(expiry) = self.expiry() {
+            self.write_expiry(Expiry {
+                filed: slot,
+                ..expiry
+            });
+        }
+    }
+
+    /// Gives the entry an expiry in milliseconds since 1970, or takes it away.
+    ///
+    /// All else stays, also the filed slot if there was an expiry and there will be one.
+    pub(crate) fn set_expiry(&mut self, at_ms: Option<u64>) {
+        let old = self.expiry();
+        let new = at_ms.map(|at_ms| Expiry {
+            at_ms,
+            ..old.unwrap_or(UNSET)
+        });
+        match (old, new) {
+            (None, None) => {}
+            (Some(_), Some(new)) => self.write_expiry(new),
+            (None, Some(_)) | (Some(_), None) => self.rehouse(None, new),
+        }
+    }
+
+    /// The access clock: 24 bits that mean what the eviction policy wants them to mean.
+    #[inline]
+    pub(crate) fn clock(&self) -> u32 {
+        self.meta() >> CLOCK_SHIFT
+    }
+
+    /// Sets the access clock to the low 24 bits of `clock`.
+    #[inline]
+    pub(crate) fn set_clock(&self, clock: u32) {
+        // Two readers may meet here, and one of their clocks is lost, which does no harm. The low
+        // byte cannot change meanwhile: it changes only where the entry is not shared.
+        let meta = (self.meta() & ((1 << CLOCK_SHIFT) - 1)) | (clock << CLOCK_SHIFT);
+        self.header().meta.store(meta, Ordering::Relaxed);
+    }
+
+    /// The value, if it is a string.
+    #[inline]
+    pub(crate) fn str(&self) -> Option<Str<'_>> {
+        match self.kind() {
+            Kind::Inline => Some(Str::Bytes(self.inline())),
+            // SAFETY: the payload of `Int` is an `i64`.
+            Kind::Int => Some(Str::Int(unsafe { *self.payload::<i64>() })),
+            _ => self.raw().map(|raw| Str::Bytes(raw)),
+        }
+    }
+
+    /// The bytes of a string in its own allocation.
+    #[inline]
+    pub(crate) fn raw(&self) -> Option<&Vec<u8>> {
+        // SAFETY: the payload of `Raw` is a `Vec<u8>`.
+        (self.kind() == Kind::Raw).then(|| unsafe { self.payload() })
+    }
+
+    /// The bytes of a string in its own allocation, to be changed.
+    pub(crate) fn raw_mut(&mut self) -> Option<&mut Vec<u8>> {
+        // SAFETY: the payload of `Raw` is a `Vec<u8>`.
+        (self.kind() == Kind::Raw).then(|| unsafe { self.payload_mut() })
+    }
+
+    /// The integer of a string that is held as one.
+    pub(crate) fn int_mut(&mut self) -> Option<&mut i64> {
+        // SAFETY: the payload of `Int` is an `i64`.
+        (self.kind() == Kind::Int).then(|| unsafe { self.payload_mut() })
+    }
+
+    /// The collection, if it is of this type.
+    #[inline]
+    pub(crate) fn object<T: Object>(&self) -> Option<&T> {
+        // SAFETY: the payload of a kind is the type with that `Object::KIND`.
+        (self.kind() == T::KIND).then(|| unsafe { self.payload() })
+    }
+
+    /// The collection, if it is of this type, to be changed.
+    #[inline]
+    pub(crate) fn object_mut<T: Object>(&mut self) -> Option<&mut T> {
+        // SAFETY: the payload of a kind is the type with that `Object::KIND`.
+        (self.kind() == T::KIND).then(|| unsafe { self.payload_mut() })
+    }
+
+    /// Takes the collection out and drops the rest; drops all if it is of another type.
+    pub(crate) fn take_object<T: Object>(self) -> Option<T> {
+        if self.kind() != T::KIND {
+            return None;
+        }
+        let this = ManuallyDrop::new(self);
+        // SAFETY: the payload of a kind is the type with that `Object::KIND`. It is read once, and
+        // its place is freed without dropping it, as `this` is never dropped.
+        unsafe {
+            let value = ptr::from_ref(this.payload::<T>()).read();
+            this.free();
+            Some(value)
+        }
+    }
+
+    /// Overwrites an inline string by one that takes the same allocation. Answers whether it could.
+    pub(crate) fn overwrite_inline(&mut self, value: &[u8]) -> bool {
+        let shape = self.shape();
+        let fits = shape.kind == Kind::Inline
+            && value.len() <= INLINE_MAX
+            && Shape {
+                value_len: value.len(),
+                ..shape
+            }
+            .size()
+                == shape.size();
+        if fits {
+            // SAFETY: the value of `Inline` begins at this offset, and the allocation, whose size
+            // stays right for the new length, has room for it. `value` cannot lie in it, since
+            // `self` is borrowed alone. Every write is to initialised or plain bytes.
+            unsafe {
+                let place = self.byte(shape.value_offset());
+                ptr::copy_nonoverlapping(value.as_ptr(), place, value.len());
+                (*self.0.as_ptr()).value_len = value.len() as u16;
+            }
+        }
+        fits
+    }
+
+    /// Makes the value a string of these bytes; key, expiry and clock stay.
+    pub(crate) fn set_string(&mut self, value: &[u8]) {
+        if !self.overwrite_inline(value) {
+            *self = Self::make_string(self.key(), value, self.expiry(), self.clock());
+        }
+    }
+
+    /// Makes the value a string and the expiry this one, in one step; key and clock stay, and so
+    /// does the filed slot if there was an expiry and will be one.
+    pub(crate) fn set_string_until(&mut self, value: &[u8], expires_at: Option<u64>) {
+        let old = self.expiry();
+        let new = expires_at.map(|at_ms| Expiry {
+            at_ms,
+            ..old.unwrap_or(UNSET)
+        });
+        match new {
+            Some(new) if old.is_some() && self.overwrite_inline(value) => self.write_expiry(new),
+            None if old.is_none() && self.overwrite_inline(value) => {}
+            _ => *self = Self::make_string(self.key(), value, new, self.clock()),
+        }
+    }
+
+    /// Makes the value an integer; key, expiry and clock stay.
+    pub(crate) fn set_int(&mut self, value: i64) {
+        match self.int_mut() {
+            Some(int) => *int = value,
+            None => self.set_payload(Kind::Int, value),
+        }
+    }
+
+    /// Makes the value a string in its own allocation; key, expiry and clock stay.
+    pub(crate) fn set_raw(&mut self, value: Vec<u8>) {
+        match self.raw_mut() {
+            Some(raw) => *raw = value,
+            None => self.set_payload(Kind::Raw, value),
+        }
+    }
+
+    /// Makes the value a collection; key, expiry and clock stay.
+    pub(crate) fn set_object<T: Object>(&mut self, value: T) {
+        match self.object_mut() {
+            Some(object) => *object = value,
+            None => self.set_payload(T::KIND, value),
+        }
+    }
+
+    /// Turns a string into one with its own allocation, and gives it to be changed.
+    ///
+    /// Answers `None`, and changes nothing, if the value is not a string.
+    pub(crate) fn make_raw(&mut self) -> Option<&mut Vec<u8>> {
+        let bytes = match self.str()? {
+            Str::Bytes(_) if self.kind() == Kind::Raw => return self.raw_mut(),
+            Str::Bytes(bytes) => bytes.to_vec(),
+            Str::Int(int) => itoa::Buffer::new().format(int).into(),
+        };
+        self.set_raw(bytes);
+        self.raw_mut()
+    }
+
+    /// The same value and expiry under another key.
+    pub(crate) fn with_key(mut self, key: &[u8]) -> Self {
+        let expiry = self.expiry();
+        self.rehouse(Some(key), expiry);
+        self
+    }
+
+    /// How many bytes the entry holds: its allocation, and that of a `Raw` string. What a
+    /// collection holds is the collection's to say.
+    pub(crate) fn bytes(&self) -> usize {
+        self.shape().size() + self.raw().map_or(0, Vec::capacity)
+    }
+
+    fn make_string(key: &[u8], value: &[u8], expiry: Option<Expiry>, clock: u32) -> Self {
+        if value.len() > INLINE_MAX {
+            return Self::make(Kind::Raw, key, expiry, clock, value.to_vec());
+        }
+        let shape = Shape {
+            kind: Kind::Inline,
+            expires: expiry.is_some(),
+            key_len: key.len(),
+            value_len: value.len(),
+        };
+        let entry = Self(shape.allocate(key, expiry, clock));
+        // SAFETY: the shape has room for the value at this offset, in memory just allocated. The
+        // payload of `Inline` is nothing, so the entry is complete.
+        unsafe {
+            let place = entry.byte(shape.value_offset());
+            ptr::copy_nonoverlapping(value.as_ptr(), place, value.len());
+        }
+        entry
+    }
+
+    /// Makes an entry with a payload, which must be of the type that the kind says.
+    fn make<T>(kind: Kind, key: &[u8], expiry: Option<Expiry>, clock: u32, payload: T) -> Self {
+        let shape = Shape {
+            kind,
+            expires: expiry.is_some(),
+            key_len: key.len(),
+            value_len: 0,
+        };
+        debug_assert_eq!(size_of::<T>(), payload_size(kind));
+        let entry = ManuallyDrop::new(Self(shape.allocate(key, expiry, clock)));
+        // SAFETY: the shape of this kind has room for its payload at this offset, which is aligned
+        // to `ALIGN`, enough for every payload. After this the entry may be dropped.
+        unsafe {
+            entry
+                .byte(shape.payload_offset())
+                .cast::<T>()
+                .write(payload)
+        };
+        ManuallyDrop::into_inner(entry)
+    }
+
+    /// Replaces the value by a payload, which must be of the type that the kind says.
+    fn set_payload<T>(&mut self, kind: Kind, payload: T) {
+        *self = Self::make(kind, self.key(), self.expiry(), self.clock(), payload);
+    }
+
+    /// Moves the value to a new allocation with this expiry, and with this key if there is one.
+    fn rehouse(&mut self, key: Option<&[u8]>, expiry: Option<Expiry>) {
+        let (key, old) = (key.unwrap_or(self.key()), self.shape());
+        let new = Shape {
+            expires: expiry.is_some(),
+            key_len: key.len(),
+            ..old
+        };
+        let moved = Self(new.allocate(key, expiry, self.clock()));
+        // SAFETY: both allocations have a payload of the same type and a value of the same length
+        // at these offsets. The payload is moved: its old place is freed and not dropped.
+        unsafe {
+            ptr::copy_nonoverlapping(
+                self.byte(old.payload_offset()),
+                moved.byte(new.payload_offset()),
+                payload_size(old.kind),
+            );
+            ptr::copy_nonoverlapping(
+                self.byte(old.value_offset()),
+                moved.byte(new.value_offset()),
+                old.value_len,
+            );
+            ManuallyDrop::new(std::mem::replace(self, moved)).free();
+        }
+    }
+
+    #[inline]
+    fn header(&self) -> &Header {
+        // SAFETY: an entry points to a header for as long as it lives.
+        unsafe { self.0.as_ref() }
+    }
+
+    #[inline]
+    fn meta(&self) -> u32 {
+        self.header().meta.load(Ordering::Relaxed)
+    }
+
+    /// What the allocation consists of.
+    #[inline]
+    fn shape(&self) -> Shape {
+        let meta = self.meta();
+        let expires = meta & EXPIRES != 0;
+        let key_len = if meta & LONG_KEY == 0 {
+            usize::from(self.header().key_len)
+        } else {
+            // SAFETY: the flag says that the length stands here, written by `Shape::allocate`.
+            unsafe { self.byte(long_key_offset(expires)).cast::<usize>().read() }
+        };
+        let value_len = usize::from(self.header().value_len);
+        Shape {
+            kind: kind_of(meta),
+            expires,
+            key_len,
+            value_len,
+        }
+    }
+
+    #[inline]
+    fn expiry(&self) -> Option<Expiry> {
+        if self.meta() & EXPIRES == 0 {
+            return None;
+        }
+        // SAFETY: the flag says that there is an expiry at this offset.
+        Some(unsafe { self.byte(EXPIRY_OFFSET).cast::<Expiry>().read() })
+    }
+
+    /// Overwrites the expiry. Does nothing without one.
+    fn write_expiry(&mut self, expiry: Expiry) {
+        if self.meta() & EXPIRES != 0 {
+            // SAFETY: the flag says that there is an expiry at this offset, and `self` is
+            // borrowed alone.
+            unsafe { self.byte(EXPIRY_OFFSET).cast::<Expiry>().write(expiry) };
+        }
+    }
+
+    /// The bytes behind the key. Only for `Inline`.
+    #[inline]
+    fn inline(&self) -> &[u8] {
+        let shape = self.shape();
+        // SAFETY: so many bytes have been written at this offset, and they do not change while
+        // `self` is borrowed. For other kinds the length is 0.
+        unsafe { std::slice::from_raw_parts(self.byte(shape.value_offset()), shape.value_len) }
+    }
+
+    /// The address so many bytes into the allocation.
+    ///
+    /// # Safety
+    ///
+    /// The offset is at most the allocation's size.
+    #[inline]
+    unsafe fn byte(&self, offset: usize) -> *mut u8 {
+        // SAFETY: as the caller promises. The pointer is the one that the allocator gave, so it
+        // may be used for the whole allocation.
+        unsafe { self.0.as_ptr().cast::<u8>().add(offset) }
+    }
+
+    /// The payload.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the type of the entry's kind.
+    #[inline]
+    unsafe fn payload<T>(&self) -> &T {
+        // SAFETY: an entry's payload is initialised, aligned, and borrowed with the entry.
+        unsafe { &*self.byte(self.payload_offset()).cast::<T>() }
+    }
+
+    /// The payload, to be changed.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the type of the entry's kind.
+    #[inline]
+    unsafe fn payload_mut<T>(&mut self) -> &mut T {
+        // SAFETY: an entry's payload is initialised, aligned, and borrowed alone with the entry.
+        unsafe { &mut *self.byte(self.payload_offset()).cast::<T>() }
+    }
+
+    #[inline]
+    fn payload_offset(&self) -> usize {
+        let meta = self.meta();
+        payload_offset(meta & EXPIRES != 0, meta & LONG_KEY != 0)
+    }
+
+    /// Frees the allocation without dropping the payload.
+    ///
+    /// # Safety
+    ///
+    /// The entry is not used afterwards, and not dropped.
+    unsafe fn free(&self) {
+        let layout = self.shape().layout();
+        // SAFETY: allocated by `Shape::allocate` with the layout of its shape; the shape's size
+        // has not changed since (see `overwrite_inline`).
+        unsafe { dealloc(self.0.as_ptr().cast(), layout) };
+    }
+}
+
+impl Keyed for Entry {
+    #[inline]
+    fn key(&self) -> &[u8] {
+        let shape = self.shape();
+        // SAFETY: so many bytes have been written at this offset, and they never change.
+        unsafe { std::slice::from_raw_parts(self.byte(shape.key_offset()), shape.key_len) }
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        prefetch(self.header());
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // SAFETY: the payload is of the kind's type, and dropped once; nobody uses the entry after
+        // its drop.
+        unsafe {
+            let payload = self.byte(self.payload_offset());
+            drop_payload(self.kind(), payload);
+            self.free();
+        }
+    }
+}
+
+// SAFETY: an entry owns what it points to; keys and strings are plain bytes, and every object is
+// `Send` and `Sync`. What changes behind `&self`, the clock, is atomic.
+unsafe impl Send for Entry {}
+// SAFETY: as above.
+unsafe impl Sync for Entry {}
+
+/// What an allocation consists of: all that its layout depends on.
+#[derive(Clone, Copy)]
+struct Shape {
+    kind: Kind,
+    expires: bool,
+    key_len: usize,
+    /// 0 unless the kind is `Inline`.
+    value_len: usize,
+}
+
+impl Shape {
+    #[inline]
+    fn has_long_key(self) -> bool {
+        self.key_len >= usize::from(u16::MAX)
+    }
+
+    #[inline]
+    fn payload_offset(self) -> usize {
+        payload_offset(self.expires, self.has_long_key())
+    }
+
+    #[inline]
+    fn key_offset(self) -> usize {
+        self.payload_offset() + payload_size(self.kind)
+    }
+
+    #[inline]
+    fn value_offset(self) -> usize {
+        self.key_offset() + self.key_len
+    }
+
+    /// How many bytes are allocated.
+    #[inline]
+    fn size(self) -> usize {
+        (self.value_offset() + self.value_len).next_multiple_of(ALIGN)
+    }
+
+    fn layout(self) -> Layout {
+        Layout::from_size_align(self.size(), ALIGN).expect("a key is shorter than isize::MAX")
+    }
+
+    /// Allocates an entry with its key and all but its payload and value.
+    fn allocate(self, key: &[u8], expiry: Option<Expiry>, clock: u32) -> NonNull<Header> {
+        debug_assert!(key.len() == self.key_len && expiry.is_some() == self.expires);
+        let layout = self.layout();
+        let long = self.has_long_key();
+        let mut meta = self.kind as u32 | (clock << CLOCK_SHIFT);
+        if self.expires {
+            meta |= EXPIRES;
+        }
+        if long {
+            meta |= LONG_KEY;
+        }
+        let header = Header {
+            meta: AtomicU32::new(meta),
+            key_len: if long { u16::MAX } else { self.key_len as u16 },
+            value_len: self.value_len as u16,
+        };
+        // SAFETY: the layout is not empty, since a header is in it. Each part is written inside
+        // the allocation, at the offset that the same shape gives to whoever reads it; all offsets
+        // before the key are multiples of `ALIGN`.
+        unsafe {
+            let Some(start) = NonNull::new(alloc(layout)) else {
+                handle_alloc_error(layout);
+            };
+            let byte = |offset| start.as_ptr().add(offset);
+            byte(0).cast::<Header>().write(header);
+            if let Some(expiry) = expiry {
+                byte(EXPIRY_OFFSET).cast::<Expiry>().write(expiry);
+            }
+            if long {
+                byte(long_key_offset(self.expires))
+                    .cast::<usize>()
+                    .write(self.key_len);
+            }
+            ptr::copy_nonoverlapping(key.as_ptr(), byte(self.key_offset()), key.len());
+            start.cast()
+        }
+    }
+}
+
+/// The expiry of an entry that is given one, before the time is filled in.
+const UNSET: Expiry = Expiry {
+    at_ms: 0,
+    filed: UNFILED,
+};
+const EXPIRY_OFFSET: usize = size_of::<Header>();
+
+#[inline]
+fn long_key_offset(expires: bool) -> usize {
+    EXPIRY_OFFSET + if expires { size_of::<Expiry>() } else { 0 }
+}
+
+#[inline]
+fn payload_offset(expires: bool, long_key: bool) -> usize {
+    long_key_offset(expires) + if long_key { size_of::<u64>() } else { 0 }
+}
+
+#[inline]
+fn kind_of(meta: u32) -> Kind {
+    const KINDS: [Kind; 8] = [
+        Kind::Inline,
+        Kind::Int,
+        Kind::Raw,
+        Kind::List,
+        Kind::Hash,
+        Kind::Set,
+        Kind::SortedSet,
+        Kind::Stream,
+    ];
+    KINDS[(meta & KIND_BITS) as usize]
+}
+
+/// Says for each kind with a payload which type that is.
+macro_rules! payloads {
+    ({ $($plain:ident = $plain_type:ty,)* } objects { $($kind:ident = $type:ty,)* }) => {
+        /// The size of the payload, rounded up so that the key may follow it.
+        #[inline]
+        const fn payload_size(kind: Kind) -> usize {
+            match kind {
+                Kind::Inline => 0,
+                $(Kind::$plain => size_of::<$plain_type>(),)*
+                $(Kind::$kind => size_of::<$type>(),)*
+            }
+        }
+
+        /// Drops a payload in its place.
+        ///
+        /// # Safety
+        ///
+        /// There is a payload of this kind at `place`, which is not used afterwards.
+        unsafe fn drop_payload(kind: Kind, place: *mut u8) {
+            // SAFETY: as the caller promises.
+            unsafe {
+                match kind {
+                    Kind::Inline => {}
+                    $(Kind::$plain => place.cast::<$plain_type>().drop_in_place(),)*
+                    $(Kind::$kind => place.cast::<$type>().drop_in_place(),)*
+                }
+            }
+        }
+
+        $(const _: () = assert!(align_of::<$plain_type>() <= ALIGN);)*
+        $(const _: () = assert!(align_of::<$type>() <= ALIGN);)*
+
+        $(
+            impl sealed::Listed for $type {}
+
+            impl Object for $type {
+                const KIND: Kind = Kind::$kind;
+
+                fn is_empty(&self) -> bool {
+                    self.is_empty()
+                }
+            }
+        )*
+    };
+}
+
+payloads! {
+    {
+        Int = i64,
+        Raw = Vec<u8>,
+    }
+    objects {
+        List = types::list::List,
+        Hash = types::hash::Hash,
+        Set = types::set::Set,
+        SortedSet = types::sorted_set::SortedSet,
+        Stream = types::stream::Stream,
+    }
+}
+
+#[cfg(test)]
+mod tests;

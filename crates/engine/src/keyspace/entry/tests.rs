@@ -1,0 +1,239 @@
+//! Entries against a model of plain vectors.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// What an entry should say.
+#[derive(Clone, Debug, PartialEq)]
+struct Model {
+    key: Vec<u8>,
+    value: Value,
+    expires_at: Option<u64>,
+    filed: Option<u64>,
+    clock: u32,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Value {
+    Inline(Vec<u8>),
+    Int(i64),
+    Raw(Vec<u8>),
+    List,
+}
+
+impl Model {
+    fn string(&mut self, value: &[u8]) {
+        self.value = match value.len() {
+            0..=INLINE_MAX => Value::Inline(value.to_vec()),
+            _ => Value::Raw(value.to_vec()),
+        };
+    }
+
+    fn expiry(&mut self, expires_at: Option<u64>) {
+        self.expires_at = expires_at;
+        self.filed = self.filed.filter(|_| expires_at.is_some());
+    }
+
+    fn raw(&mut self) {
+        self.value = match std::mem::replace(&mut self.value, Value::List) {
+            Value::Inline(bytes) | Value::Raw(bytes) => Value::Raw(bytes),
+            Value::Int(int) => Value::Raw(int.to_string().into_bytes()),
+            Value::List => Value::List,
+        };
+    }
+}
+
+fn seen(entry: &Entry) -> Model {
+    let value = match (entry.kind(), entry.str()) {
+        (Kind::Inline, Some(Str::Bytes(bytes))) => Value::Inline(bytes.to_vec()),
+        (Kind::Int, Some(Str::Int(int))) => Value::Int(int),
+        (Kind::Raw, Some(Str::Bytes(bytes))) => Value::Raw(bytes.to_vec()),
+        (Kind::List, None) => Value::List,
+        (kind, string) => panic!("{kind:?} says {string:?}"),
+    };
+    assert_eq!(
+        entry.object::<types::list::List>().is_some(),
+        value == Value::List
+    );
+    assert!(entry.object::<types::hash::Hash>().is_none());
+    Model {
+        key: entry.key().to_vec(),
+        value,
+        expires_at: entry.expires_at(),
+        filed: entry.filed(),
+        clock: entry.clock(),
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    SetString(Vec<u8>),
+    SetStringUntil(Vec<u8>, Option<u64>),
+    SetInt(i64),
+    SetRaw(Vec<u8>),
+    SetList,
+    SetExpiry(Option<u64>),
+    SetFiled(u64),
+    SetClock(u32),
+    Append(Vec<u8>),
+    Rename(Vec<u8>),
+}
+
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let any_bytes = |len| prop::collection::vec(any::<u8>(), len);
+    prop_oneof![
+        8 => any_bytes(0..40),
+        2 => any_bytes(1_000..1_050),
+        1 => (65_530..65_540usize).prop_map(|len| vec![b'x'; len]),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => bytes().prop_map(Step::SetString),
+        3 => (bytes(), any::<Option<u64>>()).prop_map(|(b, at)| Step::SetStringUntil(b, at)),
+        1 => any::<i64>().prop_map(Step::SetInt),
+        1 => bytes().prop_map(Step::SetRaw),
+        1 => Just(Step::SetList),
+        3 => any::<Option<u64>>().prop_map(Step::SetExpiry),
+        1 => (0..u64::MAX).prop_map(Step::SetFiled),
+        1 => any::<u32>().prop_map(Step::SetClock),
+        1 => bytes().prop_map(Step::Append),
+        2 => bytes().prop_map(Step::Rename),
+    ]
+}
+
+fn run(mut entry: Entry, model: &mut Model, step: Step) -> Entry {
+    match step {
+        Step::SetString(value) => {
+            entry.set_string(&value);
+            model.string(&value);
+        }
+        Step::SetStringUntil(value, at) => {
+            entry.set_string_until(&value, at);
+            model.string(&value);
+            model.expiry(at);
+        }
+        Step::SetInt(value) => {
+            entry.set_int(value);
+            model.value = Value::Int(value);
+        }
+        Step::SetRaw(value) => {
+            model.value = Value::Raw(value.clone());
+            entry.set_raw(value);
+        }
+        Step::SetList => {
+            entry.set_object(types::list::List::default());
+            model.value = Value::List;
+        }
+        Step::SetExpiry(at) => {
+            entry.set_expiry(at);
+            model.expiry(at);
+        }
+        Step::SetFiled(slot) => {
+            entry.set_filed(slot);
+            model.filed = model.expires_at.map(|_| slot);
+        }
+        Step::SetClock(clock) => {
+            entry.set_clock(clock);
+            model.clock = clock & 0xff_ffff;
+        }
+        Step::Append(tail) => {
+            if let Some(bytes) = entry.make_raw() {
+                bytes.extend_from_slice(&tail);
+            }
+            model.raw();
+            if let Value::Raw(bytes) = &mut model.value {
+                bytes.extend_from_slice(&tail);
+            }
+        }
+        Step::Rename(key) => {
+            entry = entry.with_key(&key);
+            model.key = key;
+        }
+    }
+    entry
+}
+
+proptest! {
+    #[test]
+    fn an_entry_does_what_its_model_does(
+        key in bytes(),
+        value in bytes(),
+        steps in prop::collection::vec(step(), 0..40),
+    ) {
+        let mut entry = Entry::string(&key, &value);
+        let mut model =
+            Model { key, value: Value::List, expires_at: None, filed: None, clock: 0 };
+        model.string(&value);
+        for step in steps {
+            entry = run(entry, &mut model, step);
+            prop_assert_eq!(&seen(&entry), &model);
+        }
+    }
+}
+
+#[test]
+fn a_short_string_takes_56_bytes() {
+    let entry = Entry::string(&[b'k'; 16], &[b'v'; 32]);
+
+    assert_eq!(entry.bytes(), 56);
+    assert_eq!(size_of::<Option<Entry>>(), 8);
+}
+
+#[test]
+fn a_string_is_overwritten_in_place_if_its_allocation_stays_as_large() {
+    let mut entry = Entry::string(b"0123456789abcdef", b"12345");
+    let address = entry.key().as_ptr();
+
+    assert!(entry.overwrite_inline(b"12345678"));
+    assert!(entry.overwrite_inline(b"1"));
+    assert!(!entry.overwrite_inline(b"123456789"));
+    assert!(!entry.overwrite_inline(b""));
+
+    assert_eq!(entry.key().as_ptr(), address);
+    assert_eq!(entry.str(), Some(Str::Bytes(b"1")));
+    assert!(!Entry::int(b"key", 5).overwrite_inline(b"1"));
+}
+
+#[test]
+fn a_value_of_another_type_is_not_given_out() {
+    let mut string = Entry::string(b"key", b"value");
+    assert!(string.object_mut::<types::set::Set>().is_none());
+    assert!(string.int_mut().is_none());
+    assert!(string.raw_mut().is_none());
+    assert!(string.take_object::<types::set::Set>().is_none());
+
+    let mut set = Entry::with_object(b"key", types::set::Set::default());
+    assert!(set.make_raw().is_none());
+    assert!(set.str().is_none());
+    assert!(
+        set.object_mut::<types::set::Set>()
+            .is_some_and(|set| Object::is_empty(set))
+    );
+    assert!(set.take_object::<types::set::Set>().is_some());
+}
+
+#[test]
+fn a_string_can_be_made_with_its_expiry() {
+    let entry = Entry::string_until(b"key", b"value", Some(5_000));
+
+    assert_eq!((entry.expires_at(), entry.filed()), (Some(5_000), None));
+    assert_eq!(entry.bytes(), 8 + 16 + 8);
+}
+
+#[test]
+fn the_clock_is_set_by_readers() {
+    let entry = Entry::int(b"key", -1);
+
+    std::thread::scope(|scope| {
+        for clock in [0x12_3456, 0xff12_3456] {
+            let entry = &entry;
+            scope.spawn(move || entry.set_clock(clock));
+        }
+    });
+
+    assert_eq!(entry.clock(), 0x12_3456);
+    assert_eq!(entry.str(), Some(Str::Int(-1)));
+}

@@ -1,0 +1,7 @@
+//! The data types.
+
+pub(crate) mod hash;
+pub(crate) mod list;
+pub(crate) mod set;
+pub(crate) mod sorted_set;
+pub(crate) mod stream;
