@@ -1,5 +1,34 @@
 //! The engine of Larder: data types and commands of Redis, in process, without I/O.
+//!
+//! [`Engine::execute`] takes a request and answers it, on its caller's thread. Time, randomness
+//! and bytes come in as arguments: the engine has no clock, no sockets, no files and no threads,
+//! so a run can be replayed and a test can move the clock.
+
+mod engine;
+mod execute;
+
+mod args;
+mod command;
+mod error;
+mod reply;
+mod table;
 
 mod hash;
 mod keyspace;
 mod types;
+
+mod admin;
+mod generic;
+mod pubsub;
+mod scripting;
+mod session;
+
+pub use command::{Arity, Command, Flags, Keys};
+pub use engine::{Alarm, Engine, Now};
+pub use error::Error;
+pub use execute::Outcome;
+pub use keyspace::waiting::Waiting;
+pub use pubsub::{Mail, Mailbox, Message, Overflow, Subscriber};
+pub use reply::{Reply, RespReply, ValueReply, write_value};
+pub use session::{Client, ClientInfo, Session};
+pub use table::commands;

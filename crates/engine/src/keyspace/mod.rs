@@ -1,6 +1,633 @@
-//! The keyspace: keys to values.
+//! The keyspace: which keys there are, and what they hold.
+//!
+//! ```text
+//! Shards ── Shard (a lock each, by key hash) ── Db 0..16 ── Table of entries
+//!                                           │            └─ Agenda: what expires when
+//!                                           ├─ watched: transactions that wait for no change
+//!                                           └─ waiting: callers that wait for a change
+//! ```
+//!
+//! A command runs while its caller holds the shards of its keys, in a [`Keyspace`]. So every
+//! command, transaction and script is atomic, and two threads on two keys do not meet. Shards are
+//! taken in the order of their indices, so nobody waits in a circle.
+//!
+//! [`Keyspace::read`] gives what a key holds; an expired key is never seen. [`Keyspace::write`]
+//! gives a guard, and only that guard marks a key as changed when it is let go: WATCH and blocked
+//! callers follow from the mark, and no command does this by hand.
 
 pub(crate) mod agenda;
 pub(crate) mod entry;
+mod guard;
 mod prefetch;
+mod shard;
 pub(crate) mod table;
+pub(crate) mod waiting;
+pub(crate) mod watch;
+
+use parking_lot::MutexGuard;
+use smallvec::SmallVec;
+
+use crate::error::{Error, Result};
+use crate::hash::Seed;
+use crate::types::Limits;
+use entry::{Entry, Kind, Object, Str};
+use table::Keyed;
+
+pub(crate) use guard::{StringGuard, WriteGuard};
+pub(crate) use shard::{DATABASES, Db, Shard, Shards};
+
+/// What a write does to the time at which the key expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// The key does not expire any more.
+    Clear,
+    /// As it was.
+    Keep,
+    /// The key expires at this time, in Unix milliseconds.
+    At(u64),
+}
+
+/// A key that changed and on which somebody waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ready {
+    pub(crate) db: usize,
+    pub(crate) key: Box<[u8]>,
+}
+
+/// The shards that one call holds, and the database that it works on.
+pub(crate) struct Keyspace<'e> {
+    shards: &'e Shards,
+    held: Held<'e>,
+    db: usize,
+    now_ms: u64,
+    ready: Vec<Ready>,
+    /// How many times a key was changed.
+    changes: u64,
+}
+
+/// Locks on shards, in the order of their indices.
+enum Held<'e> {
+    None,
+    One(usize, MutexGuard<'e, Shard>),
+    Many(SmallVec<[(usize, MutexGuard<'e, Shard>); 4]>),
+    All(Vec<MutexGuard<'e, Shard>>),
+}
+
+/// Which shards a call needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// None: it touches no key.
+    Nothing,
+    /// The shard of this key hash.
+    One(u64),
+    /// The shards with these indices, ascending, without repetition.
+    Shards(SmallVec<[usize; 8]>),
+    /// Every shard.
+    Everything,
+}
+
+impl Shards {
+    /// Takes the shards that a call needs, waiting for those who hold them.
+    pub(crate) fn lock(&self, needs: &Needs, db: usize, now_ms: u64) -> Keyspace<'_> {
+        let held = match needs {
+            Needs::Nothing => Held::None,
+            Needs::One(hash) => {
+                let index = self.index(*hash);
+                Held::One(index, self.shard(index).lock())
+            }
+            Needs::Shards(indices) => Held::Many(
+                indices
+                    .iter()
+                    .map(|&index| (index, self.shard(index).lock()))
+                    .collect(),
+            ),
+            Needs::Everything => Held::All(self.iter().map(|shard| shard.lock()).collect()),
+        };
+        Keyspace {
+            shards: self,
+            held,
+            db,
+            now_ms,
+            ready: Vec::new(),
+            changes: 0,
+        }
+    }
+
+    /// The shards of these keys, as a need.
+    pub(crate) fn needs_of<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Needs {
+        let mut indices: SmallVec<[usize; 8]> =
+            keys.map(|key| self.index(self.seed().hash(key))).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        if indices.is_empty() {
+            Needs::Nothing
+        } else {
+            Needs::Shards(indices)
+        }
+    }
+}
+
+impl Needs {
+    /// What both need.
+    pub(crate) fn and(self, other: Needs, shards: &Shards) -> Needs {
+        match (self.into_shards(shards), other.into_shards(shards)) {
+            (Needs::Everything, _) | (_, Needs::Everything) => Needs::Everything,
+            (Needs::Nothing, needs) | (needs, Needs::Nothing) => needs,
+            (Needs::Shards(mut indices), Needs::Shards(more)) => {
+                indices.extend(more);
+                indices.sort_unstable();
+                indices.dedup();
+                Needs::Shards(indices)
+            }
+            (one, _) => one,
+        }
+    }
+
+    fn into_shards(self, shards: &Shards) -> Needs {
+        match self {
+            Needs::One(hash) => Needs::Shards(SmallVec::from_slice(&[shards.index(hash)])),
+            needs => needs,
+        }
+    }
+}
+
+impl<'e> Keyspace<'e> {
+    /// The time of this call, in Unix milliseconds. It does not move while the call runs.
+    pub(crate) fn now_ms(&self) -> u64 {
+        self.now_ms
+    }
+
+    /// The database that keys are looked up in.
+    pub(crate) fn db(&self) -> usize {
+        self.db
+    }
+
+    /// Looks keys up in another database from here on.
+    pub(crate) fn select(&mut self, db: usize) {
+        self.db = db;
+    }
+
+    /// At which sizes small collections become large ones.
+    pub(crate) fn limits(&self) -> Limits {
+        self.shards.limits()
+    }
+
+    /// Whether the shard of this key is held.
+    pub(crate) fn holds(&self, key: &[u8]) -> bool {
+        let index = self.shards.index(self.hash(key));
+        match &self.held {
+            Held::None => false,
+            Held::One(held, _) => *held == index,
+            Held::Many(held) => held.iter().any(|(held, _)| *held == index),
+            Held::All(_) => true,
+        }
+    }
+
+    /// Lets the shards go. Answers the keys on which somebody waits and that have changed.
+    pub(crate) fn release(self) -> Vec<Ready> {
+        self.ready
+    }
+
+    /// How many changes this call has made so far.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    // --- what a key holds -------------------------------------------------------------------
+
+    /// What kind of value the key holds, if there is one.
+    pub(crate) fn kind(&self, key: &[u8]) -> Option<Kind> {
+        self.entry(key).map(Entry::kind)
+    }
+
+    /// Whether there is such a key.
+    pub(crate) fn exists(&self, key: &[u8]) -> bool {
+        self.entry(key).is_some()
+    }
+
+    /// The value of a key that holds a `T`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongType`] if it holds something else.
+    pub(crate) fn read<T: Object>(&self, key: &[u8]) -> Result<Option<&T>> {
+        match self.entry(key) {
+            None => Ok(None),
+            Some(entry) => entry.object().map(Some).ok_or(Error::WrongType),
+        }
+    }
+
+    /// The value of a key that holds a string.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongType`] if it holds something else.
+    pub(crate) fn read_string(&self, key: &[u8]) -> Result<Option<Str<'_>>> {
+        match self.entry(key) {
+            None => Ok(None),
+            Some(entry) => entry.str().map(Some).ok_or(Error::WrongType),
+        }
+    }
+
+    /// When the key expires, in Unix milliseconds; `None` if there is no such key.
+    pub(crate) fn expiry(&self, key: &[u8]) -> Option<Option<u64>> {
+        self.entry(key).map(Entry::expires_at)
+    }
+
+    /// The entry of a key, for commands about keys themselves.
+    pub(crate) fn entry(&self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.hash(key);
+        let entry = self.db_of(hash).table.find(hash, key)?;
+        (!self.is_expired(entry)).then_some(entry)
+    }
+
+    // --- changing what a key holds ----------------------------------------------------------
+
+    /// The value of a key that holds a `T`, to be changed; an empty one if there is no such key.
+    ///
+    /// When the guard is let go, the key is marked as changed if it was, and removed if its value
+    /// has become empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongType`] if it holds something else.
+    pub(crate) fn write<T: Object>(&mut self, key: &[u8]) -> Result<WriteGuard<'_, 'e, T>> {
+        if self.live_kind(key).is_some_and(|kind| kind != T::KIND) {
+            return Err(Error::WrongType);
+        }
+        let is_new = !self.exists(key);
+        if is_new {
+            self.insert(Entry::with_object(key, T::default()));
+        }
+        Ok(WriteGuard::new(self, key, is_new))
+    }
+
+    /// The value of a key that holds a `T`, to be changed, if there is such a key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongType`] if it holds something else.
+    pub(crate) fn write_existing<T: Object>(
+        &mut self,
+        key: &[u8],
+    ) -> Result<Option<WriteGuard<'_, 'e, T>>> {
+        match self.live_kind(key) {
+            None => Ok(None),
+            Some(kind) if kind != T::KIND => Err(Error::WrongType),
+            Some(_) => Ok(Some(WriteGuard::new(self, key, false))),
+        }
+    }
+
+    /// The bytes of a string, to be changed in place; none if there is no such key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongType`] if it holds something else.
+    pub(crate) fn write_string(&mut self, key: &[u8]) -> Result<StringGuard<'_, 'e>> {
+        match self.live_kind(key) {
+            None => self.insert(Entry::with_raw(key, Vec::new())),
+            Some(Kind::Inline | Kind::Int | Kind::Raw) => {}
+            Some(_) => return Err(Error::WrongType),
+        }
+        Ok(StringGuard::new(self, key))
+    }
+
+    /// Gives a key this string, whatever it held.
+    pub(crate) fn put_string(&mut self, key: &[u8], bytes: &[u8], expiry: Expiry) {
+        match number_of(bytes) {
+            Some(number) => self.put_int(key, number, expiry),
+            None => self.put_with(
+                key,
+                expiry,
+                |entry| entry.set_string(bytes),
+                || Entry::string(key, bytes),
+            ),
+        }
+    }
+
+    /// Gives a key this integer as its string, whatever it held.
+    pub(crate) fn put_int(&mut self, key: &[u8], number: i64, expiry: Expiry) {
+        self.put_with(
+            key,
+            expiry,
+            |entry| entry.set_int(number),
+            || Entry::int(key, number),
+        );
+    }
+
+    /// Gives a key this object, whatever it held. An empty object removes the key.
+    pub(crate) fn put<T: Object>(&mut self, key: &[u8], object: T, expiry: Expiry) {
+        if object.is_empty() {
+            self.remove(key);
+            return;
+        }
+        let object = std::cell::Cell::new(object);
+        self.put_with(
+            key,
+            expiry,
+            |entry| entry.set_object(object.take()),
+            || Entry::with_object(key, object.take()),
+        );
+    }
+
+    /// Writes a value: by `set` into the entry that is there, else as the entry that `make` gives.
+    fn put_with(
+        &mut self,
+        key: &[u8],
+        expiry: Expiry,
+        set: impl FnOnce(&mut Entry),
+        make: impl FnOnce() -> Entry,
+    ) {
+        let (hash, now_ms) = (self.hash(key), self.now_ms);
+        let db = self.db_of_mut(hash);
+        let mut was = None;
+        match db.table.find_mut(hash, key) {
+            None => db.insert(hash, make()),
+            Some(old) => {
+                was = old.expires_at();
+                set(old);
+            }
+        }
+        let at = match expiry {
+            // What has expired has no time left to keep.
+            Expiry::Keep => was.filter(|&at| at > now_ms),
+            Expiry::Clear => None,
+            Expiry::At(at) => Some(at),
+        };
+        if at != was {
+            db.set_expiry(hash, key, at);
+        }
+        self.changed(hash, key);
+    }
+
+    /// Sets when a key expires. Answers whether there is such a key. A time that is past removes
+    /// the key.
+    pub(crate) fn set_expiry(&mut self, key: &[u8], at_ms: Option<u64>) -> bool {
+        let hash = self.hash(key);
+        if !self.exists(key) {
+            return false;
+        }
+        match at_ms {
+            Some(at) if at <= self.now_ms => {
+                self.db_of_mut(hash).remove(hash, key);
+            }
+            at => self.db_of_mut(hash).set_expiry(hash, key, at),
+        }
+        self.changed(hash, key);
+        true
+    }
+
+    /// Removes a key. Answers whether there was one.
+    pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
+        self.take(key).is_some()
+    }
+
+    /// Removes a key and gives its entry.
+    pub(crate) fn take(&mut self, key: &[u8]) -> Option<Entry> {
+        let hash = self.hash(key);
+        let entry = self.db_of_mut(hash).remove(hash, key)?;
+        if self.is_expired(&entry) {
+            return None;
+        }
+        self.changed(hash, key);
+        Some(entry)
+    }
+
+    /// Puts an entry in the place of whatever its key holds.
+    pub(crate) fn put_entry(&mut self, entry: Entry) {
+        let key: SmallVec<[u8; 64]> = SmallVec::from_slice(entry.key());
+        let hash = self.hash(&key);
+        let db = self.db_of_mut(hash);
+        db.remove(hash, &key);
+        db.insert(hash, entry);
+        self.changed(hash, &key);
+    }
+
+    // --- the whole keyspace; only for calls that hold every shard ----------------------------
+
+    /// The held shards' databases of this number.
+    pub(crate) fn dbs(&self) -> impl Iterator<Item = &Db> {
+        self.held_shards().map(|shard| &shard.dbs[self.db])
+    }
+
+    /// How many keys there are in the database. Expired keys count until they are removed.
+    pub(crate) fn len(&self) -> usize {
+        self.dbs().map(|db| db.table.len()).sum()
+    }
+
+    /// How many keys have an expiry.
+    pub(crate) fn volatile_len(&self) -> usize {
+        self.dbs().map(|db| db.volatile).sum()
+    }
+
+    /// Every entry of the database that has not expired.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.dbs()
+            .flat_map(|db| db.table.iter())
+            .filter(|entry| !self.is_expired(entry))
+    }
+
+    /// One step of a scan: visits the entries at `cursor`, and answers the next cursor, 0 at the
+    /// end. Entries that are there throughout a scan are visited; some may be visited twice.
+    pub(crate) fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&Entry)) -> u64 {
+        let (mut index, position) = self.shards.place_of(cursor);
+        let mut position = Some(position);
+        let mut live = |entry: &Entry| {
+            if !self.is_expired(entry) {
+                visit(entry);
+            }
+        };
+        // An empty table is no step, so that a small keyspace does not take a call a shard.
+        while let Some(shard) = self.held_shards().nth(index) {
+            let table = &shard.dbs[self.db].table;
+            if !table.is_empty() {
+                let next = table.scan(position.unwrap_or(0), &mut live);
+                return match next {
+                    Some(position) => self.shards.cursor_of(index, position),
+                    None => self.shards.cursor_of(index + 1, 0),
+                };
+            }
+            index += 1;
+            position = None;
+        }
+        0
+    }
+
+    /// A key chosen at random, if there is one.
+    pub(crate) fn sample(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
+        let len = self.len();
+        if len == 0 {
+            return None;
+        }
+        // Each try first chooses a shard by how many keys it has. Expired keys are passed over,
+        // and a keyspace of expired keys only is searched in the end.
+        for _ in 0..100 {
+            let mut nth = (random() % len as u64) as usize;
+            for db in self.dbs() {
+                if nth < db.table.len() {
+                    match db.table.sample(random()) {
+                        Some(entry) if !self.is_expired(entry) => return Some(entry),
+                        _ => break,
+                    }
+                }
+                nth -= db.table.len();
+            }
+        }
+        self.entries().next()
+    }
+
+    /// Removes every key of the database. What was there is given back, so that it can be freed
+    /// after the shards are let go.
+    pub(crate) fn clear(&mut self) -> Vec<Db> {
+        let (db, now_ms) = (self.db, self.now_ms);
+        let mut ready = Vec::new();
+        let mut cleared = Vec::new();
+        let mut changes = 0;
+        for shard in self.held_shards_mut() {
+            let fresh = Db::new(shard.dbs[db].table.seed());
+            let old = std::mem::replace(&mut shard.dbs[db], fresh);
+            changes += old.table.len() as u64;
+            shard.flushed(db, &old, now_ms, &mut ready);
+            cleared.push(old);
+        }
+        self.changes += changes;
+        self.ready.append(&mut ready);
+        cleared
+    }
+
+    /// Exchanges what two databases hold.
+    pub(crate) fn swap(&mut self, one: usize, other: usize) {
+        let now_ms = self.now_ms;
+        let mut ready = Vec::new();
+        for shard in self.held_shards_mut() {
+            shard.dbs.swap(one, other);
+            shard.swapped(one, other, now_ms, &mut ready);
+        }
+        self.changes += 1;
+        self.ready.append(&mut ready);
+    }
+
+    fn held_shards(&self) -> Box<dyn Iterator<Item = &Shard> + '_> {
+        match &self.held {
+            Held::None => Box::new(std::iter::empty()),
+            Held::One(_, shard) => Box::new(std::iter::once(&**shard)),
+            Held::Many(held) => Box::new(held.iter().map(|(_, shard)| &**shard)),
+            Held::All(shards) => Box::new(shards.iter().map(|shard| &**shard)),
+        }
+    }
+
+    fn held_shards_mut(&mut self) -> Box<dyn Iterator<Item = &mut Shard> + '_> {
+        match &mut self.held {
+            Held::None => Box::new(std::iter::empty()),
+            Held::One(_, shard) => Box::new(std::iter::once(&mut **shard)),
+            Held::Many(held) => Box::new(held.iter_mut().map(|(_, shard)| &mut **shard)),
+            Held::All(shards) => Box::new(shards.iter_mut().map(|shard| &mut **shard)),
+        }
+    }
+
+    // --- who waits for a change --------------------------------------------------------------
+
+    /// The shard of a key, for those who watch it or wait for it.
+    pub(crate) fn shard_of(&mut self, key: &[u8]) -> &mut Shard {
+        self.shard_mut(self.hash(key))
+    }
+
+    /// Marks a key as changed.
+    fn changed(&mut self, hash: u64, key: &[u8]) {
+        self.changes += 1;
+        let db = self.db;
+        let shard = self.shard_mut(hash);
+        if shard.is_quiet() {
+            return;
+        }
+        shard.touch_watchers(db, key);
+        if shard.has_waiters(db, key) {
+            let ready = Ready {
+                db,
+                key: key.into(),
+            };
+            if !self.ready.contains(&ready) {
+                self.ready.push(ready);
+            }
+        }
+    }
+
+    // --- finding things ----------------------------------------------------------------------
+
+    fn hash(&self, key: &[u8]) -> u64 {
+        self.shards.seed().hash(key)
+    }
+
+    /// The seed of the hashes, for tables inside values.
+    pub(crate) fn seed(&self) -> Seed {
+        self.shards.seed()
+    }
+
+    fn is_expired(&self, entry: &Entry) -> bool {
+        entry.expires_at().is_some_and(|at| at <= self.now_ms)
+    }
+
+    /// What the key holds, after an expired value has been removed.
+    fn live_kind(&mut self, key: &[u8]) -> Option<Kind> {
+        let (hash, now_ms) = (self.hash(key), self.now_ms);
+        let db = self.db_of_mut(hash);
+        let entry = db.table.find(hash, key)?;
+        match entry.expires_at() {
+            Some(at) if at <= now_ms => {
+                db.remove(hash, key);
+                None
+            }
+            _ => Some(entry.kind()),
+        }
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        let hash = self.hash(entry.key());
+        self.db_of_mut(hash).insert(hash, entry);
+    }
+
+    fn db_of(&self, hash: u64) -> &Db {
+        &self.shard(hash).dbs[self.db]
+    }
+
+    fn db_of_mut(&mut self, hash: u64) -> &mut Db {
+        let db = self.db;
+        &mut self.shard_mut(hash).dbs[db]
+    }
+
+    fn shard(&self, hash: u64) -> &Shard {
+        let index = self.shards.index(hash);
+        let found: Option<&Shard> = match &self.held {
+            Held::None => None,
+            Held::One(held, shard) => (*held == index).then_some(shard),
+            Held::Many(held) => held
+                .iter()
+                .find(|(held, _)| *held == index)
+                .map(|(_, s)| &**s),
+            Held::All(shards) => Some(&shards[index]),
+        };
+        found.expect("a command touches only keys that its row names, and those are held")
+    }
+
+    fn shard_mut(&mut self, hash: u64) -> &mut Shard {
+        let index = self.shards.index(hash);
+        let found: Option<&mut Shard> = match &mut self.held {
+            Held::None => None,
+            Held::One(held, shard) => (*held == index).then_some(shard),
+            Held::Many(held) => held
+                .iter_mut()
+                .find(|(held, _)| *held == index)
+                .map(|(_, s)| &mut **s),
+            Held::All(shards) => Some(&mut shards[index]),
+        };
+        found.expect("a command touches only keys that its row names, and those are held")
+    }
+}
+
+/// The integer of which this is the shortest decimal form, if there is one.
+fn number_of(bytes: &[u8]) -> Option<i64> {
+    match bytes {
+        [b'-' | b'0'..=b'9', ..] if bytes.len() <= 20 => crate::args::parse_int(bytes),
+        _ => None,
+    }
+}

@@ -6,6 +6,6 @@ pub(crate) mod list;
 pub(crate) mod set;
 pub(crate) mod sorted_set;
 pub(crate) mod stream;
-mod varint;
+pub(crate) mod string;
 
 pub(crate) use limits::Limits;

@@ -1,0 +1,204 @@
+//! The words of a request, read from the front.
+//!
+//! A command reads all its arguments before it touches the keyspace, so that it happens whole or
+//! not at all.
+
+use larder_resp::Arguments;
+
+use crate::error::{Error, Result};
+
+/// A cursor over the words of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Args<'a> {
+    words: Arguments<'a>,
+    next: usize,
+}
+
+impl<'a> Args<'a> {
+    /// The words of `words` from place `next` on.
+    pub(crate) fn new(words: Arguments<'a>, next: usize) -> Args<'a> {
+        Args { words, next }
+    }
+
+    /// All words, the command's name and what has been read included.
+    pub(crate) fn whole(&self) -> Arguments<'a> {
+        self.words
+    }
+
+    /// How many words are left.
+    pub(crate) fn len(&self) -> usize {
+        self.words.len().saturating_sub(self.next)
+    }
+
+    /// Whether no word is left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The next word, which stays to be read.
+    pub(crate) fn peek(&self) -> Option<&'a [u8]> {
+        self.words.get(self.next)
+    }
+
+    /// The next word, if there is one.
+    pub(crate) fn next(&mut self) -> Option<&'a [u8]> {
+        let word = self.peek()?;
+        self.next += 1;
+        Some(word)
+    }
+
+    /// The next word.
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8]> {
+        self.next().ok_or(Error::Syntax)
+    }
+
+    /// The next word, as a key.
+    pub(crate) fn key(&mut self) -> Result<&'a [u8]> {
+        self.bytes()
+    }
+
+    /// The next word, as an integer.
+    pub(crate) fn int(&mut self) -> Result<i64> {
+        parse_int(self.bytes()?).ok_or(Error::NotAnInteger)
+    }
+
+    /// The next word, as an integer that is not negative.
+    pub(crate) fn natural(&mut self) -> Result<u64> {
+        u64::try_from(self.int()?).map_err(|_| Error::NotPositive)
+    }
+
+    /// The next word, as a finite or infinite number.
+    pub(crate) fn float(&mut self) -> Result<f64> {
+        parse_float(self.bytes()?).ok_or(Error::NotAFloat)
+    }
+
+    /// Reads the next word if it is this one, in any case.
+    pub(crate) fn option(&mut self, name: &str) -> bool {
+        let found = self
+            .peek()
+            .is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()));
+        self.next += usize::from(found);
+        found
+    }
+
+    /// The words that are left, all read.
+    pub(crate) fn rest(&mut self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
+        let rest = self.words.slice(self.next..);
+        self.next = self.words.len();
+        rest.iter()
+    }
+
+    /// The next `count` words, or a syntax error if there are not so many.
+    pub(crate) fn take(
+        &mut self,
+        count: usize,
+    ) -> Result<impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a>> {
+        if count > self.len() {
+            return Err(Error::Syntax);
+        }
+        let words = self.words.slice(self.next..self.next + count);
+        self.next += count;
+        Ok(words.iter())
+    }
+
+    /// Refuses words that nobody has read.
+    pub(crate) fn end(&self) -> Result<()> {
+        if self.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Syntax)
+        }
+    }
+}
+
+/// An integer as Redis reads it: decimal, in 64 bits, no sign but a minus, no leading zeros or
+/// spaces.
+pub(crate) fn parse_int(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    match digits {
+        [] => return None,
+        [b'0'] => return (!negative).then_some(0),
+        [b'0', ..] => return None,
+        _ => {}
+    }
+    if digits.len() > 19 {
+        return None;
+    }
+    let mut number: u64 = 0;
+    for &digit in digits {
+        let digit = digit.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    match negative {
+        true => 0i64.checked_sub_unsigned(number),
+        false => i64::try_from(number).ok(),
+    }
+}
+
+/// A number as Redis reads it: what `strtod` reads whole, and not NaN.
+pub(crate) fn parse_float(text: &[u8]) -> Option<f64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    // Rust reads all that `strtod` reads but hexadecimal, and "infinity" in any case.
+    if !unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
+        let infinite = ["inf", "infinity"]
+            .iter()
+            .any(|name| unsigned.eq_ignore_ascii_case(name));
+        return infinite.then_some(match text.starts_with('-') {
+            true => f64::NEG_INFINITY,
+            false => f64::INFINITY,
+        });
+    }
+    let number: f64 = text.parse().ok()?;
+    // Digits that overflow are out of range for `strtod`.
+    number.is_finite().then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_read_as_redis_reads_them() {
+        let good = [("0", 0), ("-1", -1), ("9223372036854775807", i64::MAX)];
+        for (text, wanted) in good {
+            assert_eq!(parse_int(text.as_bytes()), Some(wanted));
+        }
+        assert_eq!(parse_int(b"-9223372036854775808"), Some(i64::MIN));
+        for text in [
+            "",
+            "-",
+            "+1",
+            " 1",
+            "1 ",
+            "01",
+            "-0",
+            "1.0",
+            "0x1",
+            "9223372036854775808",
+        ] {
+            assert_eq!(parse_int(text.as_bytes()), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn floats_are_read_as_redis_reads_them() {
+        for (text, wanted) in [
+            ("1", 1.0),
+            ("-1.5e3", -1500.0),
+            (".5", 0.5),
+            ("+inf", f64::INFINITY),
+        ] {
+            assert_eq!(parse_float(text.as_bytes()), Some(wanted));
+        }
+        for text in ["", "nan", "-nan", " 1", "1 ", "abc", "1e400", "--1"] {
+            assert_eq!(parse_float(text.as_bytes()), None, "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What a command is: a row of a table, and the function that the row names.
+//!
+//! Lookup, arity, permission and key checks, `COMMAND INFO` and `COMMAND DOCS`, cluster slots,
+//! COMMANDS.md and the differential tests are all derived from the row.
+
+use std::sync::Arc;
+
+use larder_resp::Arguments;
+
+use crate::args::{Args, parse_int};
+use crate::engine::{Engine, Now};
+use crate::error::Result;
+use crate::keyspace::Keyspace;
+use crate::keyspace::waiting::Wait;
+use crate::reply::Reply;
+use crate::session::Session;
+
+/// A command that clients can send.
+///
+/// A row whose name has two words is a subcommand: `XGROUP CREATE`.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// The name in capitals.
+    pub name: &'static str,
+    pub(crate) run: fn(&mut Call<'_, '_>) -> Result<()>,
+    /// How many words a request has, the name included.
+    pub arity: Arity,
+    /// Where its keys are.
+    pub keys: Keys,
+    /// What it may do, and where it may run.
+    pub flags: Flags,
+    /// Its arguments, as the documentation of Redis writes them.
+    pub syntax: &'static str,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// The time it takes.
+    pub complexity: &'static str,
+    /// The version of Redis that had it first.
+    pub since: &'static str,
+}
+
+/// How many words a request has, the command's name included (both words of a subcommand).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// So many.
+    Exactly(usize),
+    /// So many or more.
+    AtLeast(usize),
+}
+
+impl Arity {
+    /// Whether a request of `len` words is long enough and not too long.
+    pub fn allows(self, len: usize) -> bool {
+        match self {
+            Arity::Exactly(wanted) => len == wanted,
+            Arity::AtLeast(least) => len >= least,
+        }
+    }
+
+    /// The arity as `COMMAND INFO` gives it: negative where there may be more.
+    pub fn as_redis(self) -> i64 {
+        match self {
+            Arity::Exactly(wanted) => wanted as i64,
+            Arity::AtLeast(least) => -(least as i64),
+        }
+    }
+}
+
+/// Where the keys stand among the words of a request. The name is word 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keys {
+    /// It has none.
+    None,
+    /// The word after the name, or after the subcommand's name.
+    First,
+    /// The first two words after the name.
+    FirstTwo,
+    /// All words after the name.
+    All,
+    /// Every second word after the name: `MSET`.
+    EveryOther,
+    /// All words after the name but the last: `BLPOP`.
+    AllButLast,
+    /// So many words after a count, which stands at this word: `EVAL`, `ZUNION`.
+    Counted(usize),
+    /// The first word after the name, and so many words after a count, which stands at this word:
+    /// `ZUNIONSTORE`.
+    FirstAndCounted(usize),
+    /// The first half of the words after the word `STREAMS`: `XREAD`.
+    Streams,
+    /// The first word after the name, and the word after each `STORE`: `SORT`.
+    FirstAndStore,
+}
+
+impl Keys {
+    /// Calls `visit` with each key of the request. A count that is no number, or too large, gives
+    /// no keys: the command itself will refuse it.
+    ///
+    /// `first` is the place of the first word after the command's name.
+    pub(crate) fn each<'a>(
+        self,
+        arguments: Arguments<'a>,
+        first: usize,
+        mut visit: impl FnMut(&'a [u8]),
+    ) {
+        let len = arguments.len();
+        let counted = |at: usize| -> std::ops::Range<usize> {
+            let count = arguments.get(at).and_then(parse_int).unwrap_or(0);
+            let count = usize::try_from(count).unwrap_or(0);
+            match at + 1 + count <= len {
+                true => at + 1..at + 1 + count,
+                false => 0..0,
+            }
+        };
+        let mut visit_all = |places: &mut dyn Iterator<Item = usize>| {
+            places
+                .filter_map(|place| arguments.get(place))
+                .for_each(&mut visit);
+        };
+        match self {
+            Keys::None => {}
+            Keys::First => visit_all(&mut (first..first + 1)),
+            Keys::FirstTwo => visit_all(&mut (first..first + 2)),
+            Keys::All => visit_all(&mut (first..len)),
+            Keys::EveryOther => visit_all(&mut (first..len).step_by(2)),
+            Keys::AllButLast => visit_all(&mut (first..len.saturating_sub(1))),
+            Keys::Counted(at) => visit_all(&mut counted(at)),
+            Keys::FirstAndCounted(at) => {
+                visit_all(&mut (first..first + 1));
+                visit_all(&mut counted(at));
+            }
+            Keys::Streams => {
+                let is_streams = |word: &[u8]| word.eq_ignore_ascii_case(b"streams");
+                if let Some(at) = arguments.iter().position(is_streams) {
+                    let half = (len - at - 1) / 2;
+                    visit_all(&mut (at + 1..at + 1 + half));
+                }
+            }
+            Keys::FirstAndStore => {
+                visit_all(&mut (first..first + 1));
+                let is_store = |place: &usize| {
+                    arguments
+                        .get(*place)
+                        .is_some_and(|word| word.eq_ignore_ascii_case(b"store"))
+                };
+                visit_all(&mut (first..len).filter(is_store).map(|place| place + 1));
+            }
+        }
+    }
+}
+
+/// What a command may do, and where it may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(u32);
+
+impl Flags {
+    /// Nothing in particular.
+    pub const NONE: Flags = Flags(0);
+    /// It may change keys.
+    pub const WRITE: Flags = Flags(1);
+    /// It reads keys and changes none.
+    pub const READONLY: Flags = Flags(1 << 1);
+    /// It is refused when memory is short.
+    pub const DENY_OOM: Flags = Flags(1 << 2);
+    /// It takes constant or logarithmic time.
+    pub const FAST: Flags = Flags(1 << 3);
+    /// It may wait.
+    pub const BLOCKING: Flags = Flags(1 << 4);
+    /// Scripts may not call it.
+    pub const NO_SCRIPT: Flags = Flags(1 << 5);
+    /// It may not stand in a transaction.
+    pub const NO_MULTI: Flags = Flags(1 << 6);
+    /// It is run at once inside a transaction, not queued.
+    pub const UNQUEUED: Flags = Flags(1 << 7);
+    /// It is allowed before authentication.
+    pub const NO_AUTH: Flags = Flags(1 << 8);
+    /// It is for administrators.
+    pub const ADMIN: Flags = Flags(1 << 9);
+    /// It has to do with messages.
+    pub const PUBSUB: Flags = Flags(1 << 10);
+    /// A RESP2 connection that is subscribed may send it.
+    pub const SUBSCRIBED: Flags = Flags(1 << 11);
+    /// It works on the whole keyspace, so it holds every shard.
+    pub const WHOLE: Flags = Flags(1 << 12);
+    /// It runs a script.
+    pub const SCRIPT: Flags = Flags(1 << 13);
+
+    /// These flags and those.
+    #[must_use]
+    pub const fn and(self, more: Flags) -> Flags {
+        Flags(self.0 | more.0)
+    }
+
+    /// Whether all of `wanted` are among these.
+    pub const fn has(self, wanted: Flags) -> bool {
+        self.0 & wanted.0 == wanted.0
+    }
+
+    /// The flags in Redis's names, for `COMMAND INFO`.
+    pub fn names(self) -> Vec<&'static str> {
+        let names = [
+            (Flags::WRITE, "write"),
+            (Flags::READONLY, "readonly"),
+            (Flags::DENY_OOM, "denyoom"),
+            (Flags::ADMIN, "admin"),
+            (Flags::PUBSUB, "pubsub"),
+            (Flags::NO_SCRIPT, "noscript"),
+            (Flags::BLOCKING, "blocking"),
+            (Flags::FAST, "fast"),
+            (Flags::NO_AUTH, "no_auth"),
+            (Flags::NO_MULTI, "no_multi"),
+        ];
+        names
+            .into_iter()
+            .filter(|(flag, _)| self.has(*flag))
+            .map(|(_, name)| name)
+            .collect()
+    }
+}
+
+impl Command {
+    /// The first word of the name: the container of a subcommand.
+    pub fn container(&self) -> Option<&'static str> {
+        self.name.split_once(' ').map(|(container, _)| container)
+    }
+
+    /// The name as Redis writes it in messages: `xgroup|create`.
+    pub fn full_name(&self) -> String {
+        self.name.to_ascii_lowercase().replace(' ', "|")
+    }
+
+    /// The place of the first word after the name.
+    pub(crate) fn first(&self) -> usize {
+        if self.name.contains(' ') { 2 } else { 1 }
+    }
+
+    /// Calls `visit` with each key of a request of this command.
+    pub(crate) fn each_key<'a>(&self, arguments: Arguments<'a>, visit: impl FnMut(&'a [u8])) {
+        self.keys.each(arguments, self.first(), visit);
+    }
+}
+
+/// A command that is being run.
+///
+/// `'e` is the engine's life, `'a` this call's.
+pub(crate) struct Call<'a, 'e> {
+    pub(crate) engine: &'e Arc<Engine>,
+    pub(crate) session: &'a mut Session,
+    /// The row that is run.
+    pub(crate) command: &'static Command,
+    /// The words after the command's name, read from the front.
+    pub(crate) args: Args<'a>,
+    /// The keys that this call holds.
+    pub(crate) keyspace: &'a mut Keyspace<'e>,
+    /// Where the answer goes.
+    pub(crate) reply: &'a mut dyn Reply,
+    /// The time of the call.
+    pub(crate) now: Now,
+    /// Set by a command that found nothing and wants to wait.
+    pub(crate) wait: Option<Wait>,
+    /// Whether the caller can wait at all: not in a transaction or a script.
+    pub(crate) may_wait: bool,
+}
+
+impl Call<'_, '_> {
+    /// The whole request, name first.
+    pub(crate) fn request(&self) -> Arguments<'_> {
+        self.args.whole()
+    }
+}

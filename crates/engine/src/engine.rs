@@ -1,0 +1,182 @@
+//! The engine: everything a store holds, without sockets, files or a clock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use larder_store::Value;
+use parking_lot::Mutex;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+use crate::admin::config::Config;
+use crate::admin::stats::Stats;
+use crate::hash::Seed;
+use crate::keyspace::waiting::Waiter;
+use crate::keyspace::{Shard, Shards};
+use crate::pubsub::PubSub;
+use crate::scripting::Scripts;
+use crate::session::client::Clients;
+
+/// How many expired keys are removed under one lock.
+const EXPIRE_STEP: usize = 64;
+
+/// A point in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Now {
+    us: u64,
+}
+
+impl Now {
+    /// The time that is so many microseconds after the Unix epoch.
+    pub const fn from_unix_us(us: u64) -> Now {
+        Now { us }
+    }
+
+    /// Microseconds since the Unix epoch.
+    pub const fn unix_us(self) -> u64 {
+        self.us
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn unix_ms(self) -> u64 {
+        self.us / 1000
+    }
+}
+
+/// Everything a store holds. Commands run on their callers' threads.
+pub struct Engine {
+    pub(crate) shards: Shards,
+    pub(crate) pubsub: PubSub,
+    pub(crate) scripts: Scripts,
+    pub(crate) clients: Clients,
+    pub(crate) config: Config,
+    pub(crate) stats: Stats,
+    random: Mutex<SmallRng>,
+    /// Waits that end by themselves, the next one first.
+    deadlines: Mutex<BTreeMap<(u64, u64), Arc<Waiter>>>,
+    alarm: Mutex<Option<Alarm>>,
+    last_id: AtomicU64,
+}
+
+/// Called with the time, in Unix microseconds, at which [`Engine::tick`] is wanted earlier than
+/// [`Engine::next_deadline`] said.
+pub type Alarm = Box<dyn Fn(Now) + Send + Sync>;
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// An empty engine. All its randomness comes from `seed`: the order of scans, random members,
+    /// ids.
+    pub fn new(seed: [u8; 32], now: Now) -> Arc<Engine> {
+        let mut random = SmallRng::from_seed(seed);
+        Arc::new(Engine {
+            shards: Shards::new(Seed::new(random.next_u64(), random.next_u64())),
+            pubsub: PubSub::default(),
+            scripts: Scripts::default(),
+            clients: Clients::default(),
+            config: Config::default(),
+            stats: Stats::new(now),
+            random: Mutex::new(random),
+            deadlines: Mutex::default(),
+            alarm: Mutex::default(),
+            last_id: AtomicU64::new(0),
+        })
+    }
+
+    /// Lets the effects of time happen: expired keys leave memory, and waits that have lasted long
+    /// enough end. To be called ten times a second, and at [`Engine::next_deadline`].
+    pub fn tick(&self, now: Now) {
+        self.end_waits(now);
+        for shard in self.shards.iter() {
+            let dbs = shard.lock().dbs.len();
+            for db in 0..dbs {
+                while self.expire_some(shard, db, now) {}
+            }
+        }
+    }
+
+    /// Removes some expired keys under one lock. Answers whether there are more.
+    fn expire_some(&self, shard: &Mutex<Shard>, db: usize, now: Now) -> bool {
+        let (removed, more) = shard.lock().dbs[db].expire(now.unix_ms(), EXPIRE_STEP);
+        self.stats.expired(removed);
+        more
+    }
+
+    /// When the next wait ends, if one does.
+    pub fn next_deadline(&self) -> Option<Now> {
+        let deadlines = self.deadlines.lock();
+        deadlines
+            .first_key_value()
+            .map(|((us, _), _)| Now::from_unix_us(*us))
+    }
+
+    /// Has `alarm` called whenever a wait begins that ends before all others.
+    pub fn on_alarm(&self, alarm: Alarm) {
+        *self.alarm.lock() = Some(alarm);
+    }
+
+    /// A number that no other call has got.
+    pub(crate) fn fresh_id(&self) -> u64 {
+        self.last_id.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// A random number.
+    pub(crate) fn random(&self) -> u64 {
+        self.random.lock().next_u64()
+    }
+
+    // --- callers that wait -------------------------------------------------------------------
+
+    /// Notes when a wait ends.
+    pub(crate) fn note_deadline(&self, waiter: &Arc<Waiter>) {
+        let Some(deadline_us) = waiter.deadline_us else {
+            return;
+        };
+        let mut deadlines = self.deadlines.lock();
+        deadlines.insert((deadline_us, waiter.id), Arc::clone(waiter));
+        let is_next = deadlines
+            .first_key_value()
+            .is_some_and(|((_, id), _)| *id == waiter.id);
+        drop(deadlines);
+        if is_next && let Some(alarm) = &*self.alarm.lock() {
+            alarm(Now::from_unix_us(deadline_us));
+        }
+    }
+
+    /// Takes a waiter out of the queues of its keys.
+    pub(crate) fn forget(&self, waiter: &Arc<Waiter>) {
+        if let Some(deadline_us) = waiter.deadline_us {
+            self.deadlines.lock().remove(&(deadline_us, waiter.id));
+        }
+        for key in &waiter.keys {
+            let index = self.shards.index(self.shards.seed().hash(key));
+            self.shards
+                .shard(index)
+                .lock()
+                .stop_waiting(waiter.db, key, waiter);
+        }
+    }
+
+    fn end_waits(&self, now: Now) {
+        loop {
+            let mut deadlines = self.deadlines.lock();
+            let Some(due) = deadlines
+                .first_entry()
+                .filter(|next| next.key().0 <= now.unix_us())
+            else {
+                return;
+            };
+            let waiter = due.remove();
+            drop(deadlines);
+            if waiter.claim() {
+                waiter.answer(Value::Null);
+                self.forget(&waiter);
+            }
+        }
+    }
+}

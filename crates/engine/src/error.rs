@@ -1,0 +1,125 @@
+//! Why a command was refused.
+
+use larder_store::Refusal;
+
+/// The answer of a command that was refused, or an error.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a command was refused. What it displays is the text that Redis sends, letter for letter.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[allow(missing_docs, reason = "the text of a variant says what it means")]
+pub enum Error {
+    #[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+    WrongType,
+    #[error("ERR syntax error")]
+    Syntax,
+    #[error("ERR value is not an integer or out of range")]
+    NotAnInteger,
+    #[error("ERR value is out of range")]
+    OutOfRange,
+    #[error("ERR value is out of range, must be positive")]
+    NotPositive,
+    #[error("ERR value is not a valid float")]
+    NotAFloat,
+    #[error("ERR min or max is not a float")]
+    RangeNotFloat,
+    #[error("ERR increment or decrement would overflow")]
+    IncrementOverflow,
+    #[error("ERR decrement would overflow")]
+    DecrementOverflow,
+    #[error("ERR increment would produce NaN or Infinity")]
+    IncrementNotFinite,
+    #[error("ERR no such key")]
+    NoSuchKey,
+    #[error("ERR index out of range")]
+    IndexOutOfRange,
+    #[error("ERR offset is out of range")]
+    OffsetOutOfRange,
+    #[error("ERR string exceeds maximum allowed size (proto-max-bulk-len)")]
+    StringTooLong,
+    #[error("ERR invalid expire time in '{0}' command")]
+    InvalidExpire(&'static str),
+    #[error("ERR invalid cursor")]
+    InvalidCursor,
+    #[error("ERR source and destination objects are the same")]
+    SameObject,
+    #[error("ERR DB index is out of range")]
+    DbOutOfRange,
+    #[error("ERR unknown command '{name}', with args beginning with: {beginning}")]
+    UnknownCommand { name: String, beginning: String },
+    #[error("ERR unknown subcommand '{name}'. Try {container} HELP.")]
+    UnknownSubcommand { name: String, container: String },
+    #[error("ERR wrong number of arguments for '{0}' command")]
+    WrongArity(String),
+    #[error("ERR timeout is not a float or out of range")]
+    TimeoutNotFloat,
+    #[error("ERR timeout is negative")]
+    TimeoutNegative,
+    #[error("ERR timeout is out of range")]
+    TimeoutOutOfRange,
+    #[error("ERR timeout is not an integer or out of range")]
+    TimeoutNotInteger,
+    #[error("ERR MULTI calls can not be nested")]
+    NestedMulti,
+    #[error("ERR EXEC without MULTI")]
+    ExecWithoutMulti,
+    #[error("ERR DISCARD without MULTI")]
+    DiscardWithoutMulti,
+    #[error("ERR WATCH inside MULTI is not allowed")]
+    WatchInsideMulti,
+    #[error("ERR Command not allowed inside a transaction")]
+    NotInTransaction,
+    #[error("EXECABORT Transaction discarded because of previous errors.")]
+    TransactionAborted,
+    #[error("NOAUTH Authentication required.")]
+    NotAuthenticated,
+    #[error(
+        "NOAUTH HELLO must be called with the client already authenticated, otherwise the HELLO \
+         <proto> AUTH <user> <pass> option can be used to authenticate the client and select the \
+         RESP protocol version at the same time"
+    )]
+    HelloNotAuthenticated,
+    #[error("WRONGPASS invalid username-password pair or user is disabled.")]
+    WrongPassword,
+    #[error(
+        "ERR AUTH <password> called without any password configured for the default user. Are you \
+         sure your configuration is correct?"
+    )]
+    NoPasswordSet,
+    #[error("NOPROTO unsupported protocol version")]
+    UnsupportedProtocol,
+    #[error("ERR Protocol version is not an integer or out of range")]
+    ProtocolNotInteger,
+    #[error(
+        "ERR Can't execute '{0}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are \
+         allowed in this context"
+    )]
+    Subscribed(String),
+    #[error("ERR This Redis command is not allowed from script")]
+    NotFromScript,
+    /// A script that said that it touches only its declared keys touched another.
+    #[error("ERR Script attempted to access a non local key in a cluster node")]
+    UndeclaredKey,
+    /// A call from inside the process that listens, without a place for messages to go.
+    #[error("ERR subscribe through the store's `subscribe`, not by a command")]
+    NoMailbox,
+    /// A text that stands in one command only.
+    #[error("{0}")]
+    Text(std::borrow::Cow<'static, str>),
+    /// A defect of the engine: the command was ended, and the store goes on.
+    #[error("ERR internal error: the command failed and may be half done")]
+    Internal,
+}
+
+impl Error {
+    /// An error that stands in one command only. The text begins with its code.
+    pub(crate) fn text(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+        Error::Text(text.into())
+    }
+
+    /// The error as the store's seam knows it.
+    pub(crate) fn refusal(&self) -> Refusal {
+        Refusal::new(self.to_string())
+    }
+}

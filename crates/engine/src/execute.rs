@@ -1,0 +1,319 @@
+//! From a request to its answer.
+//!
+//! [`Engine::execute`] finds the command's row, checks the request against it, takes the shards
+//! that it needs, runs it, and serves those who waited for what it changed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use larder_resp::Arguments;
+use larder_store::{Command as Request, Value};
+
+use crate::args::Args;
+use crate::command::{Call, Command, Flags};
+use crate::engine::{Engine, Now};
+use crate::error::{Error, Result};
+use crate::keyspace::waiting::{Wait, Waiter, Waiting};
+use crate::keyspace::{Keyspace, Needs, Ready};
+use crate::reply::{Reply, Silence, ValueReply};
+use crate::session::{Replies, Session};
+use crate::table;
+
+/// What is left to do after a request.
+#[derive(Debug)]
+#[must_use]
+pub enum Outcome {
+    /// Nothing: it has been answered.
+    Done,
+    /// The answer comes later.
+    Blocked(Waiting),
+    /// It has been answered, and the connection is to be closed.
+    Close,
+}
+
+impl Engine {
+    /// Runs one request of `session`, and answers it through `reply`.
+    ///
+    /// `arguments` must have at least one word. The caller's thread does all the work; it waits for
+    /// nobody but those who hold the same keys.
+    pub fn execute(
+        self: &Arc<Engine>,
+        session: &mut Session,
+        arguments: Arguments<'_>,
+        now: Now,
+        reply: &mut dyn Reply,
+    ) -> Outcome {
+        match session.replies() {
+            Replies::On => self.answer(session, arguments, now, reply),
+            Replies::Off | Replies::Skip => {
+                let outcome = self.answer(session, arguments, now, &mut Silence);
+                session.skipped();
+                outcome
+            }
+        }
+    }
+
+    fn answer(
+        self: &Arc<Engine>,
+        session: &mut Session,
+        arguments: Arguments<'_>,
+        now: Now,
+        reply: &mut dyn Reply,
+    ) -> Outcome {
+        let command = match self.admit(session, arguments) {
+            Ok(command) => command,
+            Err(error) => {
+                session.refused();
+                reply.error(&error);
+                return Outcome::Done;
+            }
+        };
+        if session.is_queueing() && !command.flags.has(Flags::UNQUEUED) {
+            session.queue(command, arguments);
+            reply.status("QUEUED");
+            return Outcome::Done;
+        }
+
+        self.stats.command();
+        session.note(command, now);
+        let needs = self.needs(session, command, arguments);
+        let mut keyspace = self.shards.lock(&needs, session.db, now.unix_ms());
+        let run = || self.run(session, command, arguments, now, &mut keyspace, true, reply);
+        // A defect in a command must not take the store down with it.
+        let wait = match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(wait)) => wait,
+            Ok(Err(error)) => {
+                reply.error(&error);
+                None
+            }
+            Err(_) => {
+                reply.error(&Error::Internal);
+                session.close();
+                None
+            }
+        };
+        if let Some(wait) = wait {
+            let waiter = self.enqueue(session, wait, arguments, now, &mut keyspace);
+            drop(keyspace);
+            self.note_deadline(&waiter);
+            return Outcome::Blocked(Waiting::new(Arc::clone(self), waiter));
+        }
+        let ready = keyspace.release();
+        session.settle();
+        if !ready.is_empty() {
+            self.serve(ready, now);
+        }
+        if session.is_closing() {
+            Outcome::Close
+        } else {
+            Outcome::Done
+        }
+    }
+
+    /// Finds the row of a request, and refuses what may not run now.
+    fn admit(&self, session: &Session, arguments: Arguments<'_>) -> Result<&'static Command> {
+        let command = table::find(arguments)?;
+        if !session.is_authenticated() && !command.flags.has(Flags::NO_AUTH) {
+            return Err(Error::NotAuthenticated);
+        }
+        if !command.arity.allows(arguments.len()) {
+            return Err(Error::WrongArity(command.full_name()));
+        }
+        if session.is_subscriber_only() && !command.flags.has(Flags::SUBSCRIBED) {
+            return Err(Error::Subscribed(command.full_name()));
+        }
+        if session.is_queueing() && command.flags.has(Flags::NO_MULTI) {
+            return Err(Error::NotInTransaction);
+        }
+        Ok(command)
+    }
+
+    /// The shards that a request needs.
+    #[inline]
+    fn needs(&self, session: &Session, command: &Command, arguments: Arguments<'_>) -> Needs {
+        if command.flags.has(Flags::WHOLE) {
+            return Needs::Everything;
+        }
+        if command.flags.has(Flags::SCRIPT) && !self.scripts.is_bounded(command, arguments) {
+            return Needs::Everything;
+        }
+        if command.name == "EXEC" {
+            return self.needs_of_queue(session);
+        }
+        if command.keys == crate::command::Keys::First {
+            return match arguments.get(command.first()) {
+                Some(key) => Needs::One(self.shards.seed().hash(key)),
+                None => Needs::Nothing,
+            };
+        }
+        let mut keys: smallvec::SmallVec<[&[u8]; 8]> = smallvec::SmallVec::new();
+        command.each_key(arguments, |key| keys.push(key));
+        self.shards.needs_of(keys.into_iter())
+    }
+
+    /// What the commands of a transaction need together, and the keys that it watches.
+    fn needs_of_queue(&self, session: &Session) -> Needs {
+        let watched = session.watched_keys().map(|(_, key)| key);
+        session.queued().fold(
+            self.shards.needs_of(watched),
+            |needs, (command, request)| {
+                needs.and(
+                    self.needs(session, command, request.arguments()),
+                    &self.shards,
+                )
+            },
+        )
+    }
+
+    /// Runs a command on a keyspace that holds what it needs. Answers how to wait, if the command
+    /// wants to and may.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the parts of a call, put together here alone"
+    )]
+    pub(crate) fn run<'e>(
+        self: &'e Arc<Engine>,
+        session: &mut Session,
+        command: &'static Command,
+        arguments: Arguments<'_>,
+        now: Now,
+        keyspace: &mut Keyspace<'e>,
+        may_wait: bool,
+        reply: &mut dyn Reply,
+    ) -> Result<Option<Wait>> {
+        let args = Args::new(arguments, command.first());
+        let mut call = Call {
+            engine: self,
+            session,
+            command,
+            args,
+            keyspace,
+            reply,
+            now,
+            wait: None,
+            may_wait,
+        };
+        (command.run)(&mut call)?;
+        Ok(call.wait)
+    }
+
+    // --- callers that wait -------------------------------------------------------------------
+
+    /// Puts a caller into the queues of the keys that it waits for, whose shards it still holds.
+    fn enqueue(
+        &self,
+        session: &Session,
+        mut wait: Wait,
+        arguments: Arguments<'_>,
+        now: Now,
+        keyspace: &mut Keyspace<'_>,
+    ) -> Arc<Waiter> {
+        let request = wait
+            .request
+            .take()
+            .unwrap_or_else(|| Request::from(arguments));
+        let (id, db) = (self.fresh_id(), session.db);
+        let waiter = Waiter::new(
+            id,
+            session.id(),
+            db,
+            request,
+            wait,
+            now.unix_us(),
+            session.resp3,
+        );
+        let waiter = Arc::new(waiter);
+        for key in &waiter.keys {
+            keyspace.shard_of(key).wait(db, key, Arc::clone(&waiter));
+        }
+        waiter
+    }
+
+    /// Serves those who wait for keys that have changed. What they do may make others ready.
+    fn serve(self: &Arc<Engine>, ready: Vec<Ready>, now: Now) {
+        let mut ready = std::collections::VecDeque::from(ready);
+        while let Some(next) = ready.pop_front() {
+            let mut place = 0;
+            while let Some(waiter) = self.waiter(&next, place) {
+                match self.serve_one(&waiter, now) {
+                    Some(more) => ready.extend(more),
+                    // What there was is used up: those behind would find nothing either.
+                    None if !self.has(&next, now) => break,
+                    None => place += 1,
+                }
+            }
+        }
+    }
+
+    /// The waiter at this place in the queue of a key.
+    fn waiter(&self, ready: &Ready, place: usize) -> Option<Arc<Waiter>> {
+        let index = self.shards.index(self.shards.seed().hash(&ready.key));
+        self.shards
+            .shard(index)
+            .lock()
+            .waiter(ready.db, &ready.key, place)
+    }
+
+    fn has(&self, ready: &Ready, now: Now) -> bool {
+        let needs = Needs::One(self.shards.seed().hash(&ready.key));
+        self.shards
+            .lock(&needs, ready.db, now.unix_ms())
+            .exists(&ready.key)
+    }
+
+    /// Runs a waiter's request. Answers what it made ready, or `None` if it goes on waiting.
+    fn serve_one(self: &Arc<Engine>, waiter: &Arc<Waiter>, now: Now) -> Option<Vec<Ready>> {
+        if !waiter.claim() {
+            // Its deadline has come, or somebody else serves it; it leaves the queue by itself.
+            return None;
+        }
+        let mut session = Session::waiting(waiter);
+        let arguments = waiter.request.arguments();
+        let Ok(command) = table::find(arguments) else {
+            return None;
+        };
+        let mut reply = ValueReply::for_protocol(waiter.resp3);
+        let needs = self.needs(&session, command, arguments);
+        let mut keyspace = self.shards.lock(&needs, waiter.db, now.unix_ms());
+        let run = || {
+            self.run(
+                &mut session,
+                command,
+                arguments,
+                now,
+                &mut keyspace,
+                true,
+                &mut reply,
+            )
+        };
+        let value = match catch_unwind(AssertUnwindSafe(run)) {
+            Ok(Ok(Some(_))) => {
+                waiter.wait_on();
+                return None;
+            }
+            Ok(Ok(None)) => reply.take().unwrap_or(Value::Null),
+            Ok(Err(error)) => Value::Error(error.refusal()),
+            Err(_) => Value::Error(Error::Internal.refusal()),
+        };
+        // While the keys are held, so that the queues are right for whoever takes them next.
+        for key in &waiter.keys {
+            keyspace.shard_of(key).stop_waiting(waiter.db, key, waiter);
+        }
+        let ready = keyspace.release();
+        self.forget(waiter);
+        waiter.answer(value);
+        Some(ready)
+    }
+}
+
+impl Call<'_, '_> {
+    /// Says that the answer is not there yet and may come with a change of one of these keys.
+    /// Where the caller can't wait, it is answered with nothing at once.
+    pub(crate) fn wait_for(&mut self, wait: Wait) {
+        if self.may_wait {
+            self.wait = Some(wait);
+            return;
+        }
+        wait.nothing.write(self.reply);
+    }
+}

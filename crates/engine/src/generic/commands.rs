@@ -1,0 +1,430 @@
+//! Commands on keys of any type.
+
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::error::{Error, Result};
+use crate::keyspace::DATABASES;
+use crate::keyspace::entry::Kind;
+use crate::keyspace::table::Keyed;
+use crate::pubsub::glob;
+
+const READ: Flags = Flags::READONLY.and(Flags::FAST);
+const WHOLE: Flags = Flags::READONLY.and(Flags::WHOLE);
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "DEL",
+        run: del,
+        arity: Arity::AtLeast(2),
+        keys: Keys::All,
+        flags: Flags::WRITE,
+        syntax: "key [key ...]",
+        summary: "Removes keys, and answers how many there were.",
+        complexity: "O(n), n the number of keys and of what they hold.",
+        since: "1.0.0",
+    },
+    Command {
+        name: "UNLINK",
+        run: del,
+        arity: Arity::AtLeast(2),
+        keys: Keys::All,
+        flags: Flags::WRITE.and(Flags::FAST),
+        syntax: "key [key ...]",
+        summary: "Removes keys, and answers how many there were.",
+        complexity: "O(n), n the number of keys and of what they hold.",
+        since: "4.0.0",
+    },
+    Command {
+        name: "EXISTS",
+        run: exists,
+        arity: Arity::AtLeast(2),
+        keys: Keys::All,
+        flags: READ,
+        syntax: "key [key ...]",
+        summary: "Counts the keys that there are; one that is named twice counts twice.",
+        complexity: "O(n), n the number of keys.",
+        since: "1.0.0",
+    },
+    Command {
+        name: "TOUCH",
+        run: exists,
+        arity: Arity::AtLeast(2),
+        keys: Keys::All,
+        flags: READ,
+        syntax: "key [key ...]",
+        summary: "Marks keys as used, and counts them.",
+        complexity: "O(n), n the number of keys.",
+        since: "3.2.1",
+    },
+    Command {
+        name: "TYPE",
+        run: kind,
+        arity: Arity::Exactly(2),
+        keys: Keys::First,
+        flags: READ,
+        syntax: "key",
+        summary: "Gives the type of a key.",
+        complexity: "O(1)",
+        since: "1.0.0",
+    },
+    Command {
+        name: "RENAME",
+        run: rename,
+        arity: Arity::Exactly(3),
+        keys: Keys::FirstTwo,
+        flags: Flags::WRITE,
+        syntax: "key newkey",
+        summary: "Gives a key another name, in the place of whatever had it.",
+        complexity: "O(1)",
+        since: "1.0.0",
+    },
+    Command {
+        name: "RENAMENX",
+        run: renamenx,
+        arity: Arity::Exactly(3),
+        keys: Keys::FirstTwo,
+        flags: Flags::WRITE.and(Flags::FAST),
+        syntax: "key newkey",
+        summary: "Gives a key another name, if nothing has it.",
+        complexity: "O(1)",
+        since: "1.0.0",
+    },
+    Command {
+        name: "MOVE",
+        run: move_key,
+        arity: Arity::Exactly(3),
+        keys: Keys::First,
+        flags: Flags::WRITE.and(Flags::FAST),
+        syntax: "key db",
+        summary: "Moves a key to another database, if that does not have it.",
+        complexity: "O(1)",
+        since: "1.0.0",
+    },
+    Command {
+        name: "KEYS",
+        run: keys,
+        arity: Arity::Exactly(2),
+        keys: Keys::None,
+        flags: WHOLE,
+        syntax: "pattern",
+        summary: "Lists the keys that match a pattern. Holds up everybody: SCAN does not.",
+        complexity: "O(n), n the number of keys.",
+        since: "1.0.0",
+    },
+    Command {
+        name: "SCAN",
+        run: scan,
+        arity: Arity::AtLeast(2),
+        keys: Keys::None,
+        flags: WHOLE,
+        syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+        summary: "Walks over the keys, some at a time.",
+        complexity: "O(1) for each call, O(n) for a whole walk.",
+        since: "2.8.0",
+    },
+    Command {
+        name: "RANDOMKEY",
+        run: randomkey,
+        arity: Arity::Exactly(1),
+        keys: Keys::None,
+        flags: WHOLE,
+        syntax: "",
+        summary: "Gives a key chosen at random.",
+        complexity: "O(1)",
+        since: "1.0.0",
+    },
+    Command {
+        name: "DBSIZE",
+        run: dbsize,
+        arity: Arity::Exactly(1),
+        keys: Keys::None,
+        flags: WHOLE.and(Flags::FAST),
+        syntax: "",
+        summary: "Counts the keys of the database.",
+        complexity: "O(1)",
+        since: "1.0.0",
+    },
+    Command {
+        name: "FLUSHDB",
+        run: flushdb,
+        arity: Arity::AtLeast(1),
+        keys: Keys::None,
+        flags: Flags::WRITE.and(Flags::WHOLE),
+        syntax: "[ASYNC | SYNC]",
+        summary: "Removes all keys of the database.",
+        complexity: "O(n), n the number of keys.",
+        since: "1.0.0",
+    },
+    Command {
+        name: "FLUSHALL",
+        run: flushall,
+        arity: Arity::AtLeast(1),
+        keys: Keys::None,
+        flags: Flags::WRITE.and(Flags::WHOLE),
+        syntax: "[ASYNC | SYNC]",
+        summary: "Removes all keys of all databases.",
+        complexity: "O(n), n the number of keys.",
+        since: "1.0.0",
+    },
+    Command {
+        name: "SWAPDB",
+        run: swapdb,
+        arity: Arity::Exactly(3),
+        keys: Keys::None,
+        flags: Flags::WRITE.and(Flags::WHOLE).and(Flags::FAST),
+        syntax: "index1 index2",
+        summary: "Exchanges two databases.",
+        complexity: "O(1)",
+        since: "4.0.0",
+    },
+];
+
+impl Kind {
+    /// The type's name, as TYPE answers it.
+    pub(crate) fn type_name(self) -> &'static str {
+        match self {
+            Kind::Inline | Kind::Int | Kind::Raw => "string",
+            Kind::List => "list",
+            Kind::Hash => "hash",
+            Kind::Set => "set",
+            Kind::SortedSet => "zset",
+            Kind::Stream => "stream",
+        }
+    }
+}
+
+fn del(call: &mut Call<'_, '_>) -> Result<()> {
+    let removed = call
+        .args
+        .rest()
+        .filter(|key| call.keyspace.remove(key))
+        .count();
+    call.reply.int(removed as i64);
+    Ok(())
+}
+
+fn exists(call: &mut Call<'_, '_>) -> Result<()> {
+    let count = call
+        .args
+        .rest()
+        .filter(|key| call.keyspace.exists(key))
+        .count();
+    call.reply.int(count as i64);
+    Ok(())
+}
+
+fn kind(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    call.reply
+        .status(call.keyspace.kind(key).map_or("none", Kind::type_name));
+    Ok(())
+}
+
+fn rename(call: &mut Call<'_, '_>) -> Result<()> {
+    let (old, new) = (call.args.key()?, call.args.key()?);
+    if !call.keyspace.exists(old) {
+        return Err(Error::NoSuchKey);
+    }
+    if old != new {
+        move_to(call, old, new);
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+fn renamenx(call: &mut Call<'_, '_>) -> Result<()> {
+    let (old, new) = (call.args.key()?, call.args.key()?);
+    if !call.keyspace.exists(old) {
+        return Err(Error::NoSuchKey);
+    }
+    let is_free = !call.keyspace.exists(new);
+    if is_free {
+        move_to(call, old, new);
+    }
+    call.reply.int(i64::from(is_free));
+    Ok(())
+}
+
+fn move_to(call: &mut Call<'_, '_>, old: &[u8], new: &[u8]) {
+    if let Some(entry) = call.keyspace.take(old) {
+        call.keyspace.put_entry(entry.with_key(new));
+    }
+}
+
+/// The database that a word names.
+fn database(index: i64) -> Result<usize> {
+    usize::try_from(index)
+        .ok()
+        .filter(|&index| index < DATABASES)
+        .ok_or(Error::DbOutOfRange)
+}
+
+fn move_key(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, target) = (call.args.key()?, database(call.args.int()?)?);
+    let source = call.keyspace.db();
+    if source == target {
+        return Err(Error::SameObject);
+    }
+
+    call.keyspace.select(target);
+    let is_taken = call.keyspace.exists(key);
+    call.keyspace.select(source);
+    let entry = if is_taken {
+        None
+    } else {
+        call.keyspace.take(key)
+    };
+    let is_moved = entry.is_some();
+    if let Some(entry) = entry {
+        call.keyspace.select(target);
+        call.keyspace.put_entry(entry);
+        call.keyspace.select(source);
+    }
+    call.reply.int(i64::from(is_moved));
+    Ok(())
+}
+
+fn keys(call: &mut Call<'_, '_>) -> Result<()> {
+    let pattern = call.args.bytes()?;
+    let entries = call.keyspace.entries().map(|entry| entry.key());
+    let found: Vec<&[u8]> = entries.filter(|key| glob::matches(pattern, key)).collect();
+    call.reply.bulks(&found);
+    Ok(())
+}
+
+/// The options that all commands of the SCAN family share.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScanOptions<'a> {
+    pattern: Option<&'a [u8]>,
+    /// About how many elements a call looks at.
+    pub(crate) count: usize,
+}
+
+impl<'a> ScanOptions<'a> {
+    /// No option yet.
+    pub(crate) fn new() -> ScanOptions<'a> {
+        ScanOptions {
+            pattern: None,
+            count: 10,
+        }
+    }
+
+    /// Reads MATCH or COUNT with its word, if it comes next. Answers whether it did.
+    pub(crate) fn read(&mut self, args: &mut crate::args::Args<'a>) -> Result<bool> {
+        if args.option("MATCH") {
+            self.pattern = Some(args.bytes()?);
+            return Ok(true);
+        }
+        if args.option("COUNT") {
+            let count = args.int()?;
+            if count < 1 {
+                return Err(Error::Syntax);
+            }
+            self.count = count as usize;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Whether an element is wanted.
+    pub(crate) fn allows(&self, element: &[u8]) -> bool {
+        self.pattern
+            .is_none_or(|pattern| glob::matches(pattern, element))
+    }
+}
+
+/// Reads a cursor.
+pub(crate) fn cursor(word: &[u8]) -> Result<u64> {
+    let text = std::str::from_utf8(word).map_err(|_| Error::InvalidCursor)?;
+    text.parse().map_err(|_| Error::InvalidCursor)
+}
+
+fn scan(call: &mut Call<'_, '_>) -> Result<()> {
+    let mut cursor = cursor(call.args.bytes()?)?;
+    let (mut options, mut wanted_type) = (ScanOptions::new(), None);
+    while !call.args.is_empty() {
+        if call.args.option("TYPE") {
+            wanted_type = Some(call.args.bytes()?.to_ascii_lowercase());
+        } else if !options.read(&mut call.args)? {
+            return Err(Error::Syntax);
+        }
+    }
+
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    let mut seen = 0;
+    // A step that finds nothing costs little; so many of them end a call all the same.
+    for _ in 0..options.count.saturating_mul(10) {
+        cursor = call.keyspace.scan(cursor, &mut |entry| {
+            seen += 1;
+            let is_type = |wanted: &Vec<u8>| entry.kind().type_name().as_bytes() == &wanted[..];
+            if options.allows(entry.key()) && wanted_type.as_ref().is_none_or(is_type) {
+                found.push(entry.key().to_vec());
+            }
+        });
+        if cursor == 0 || seen >= options.count {
+            break;
+        }
+    }
+    call.reply.array(2);
+    call.reply
+        .bulk(itoa::Buffer::new().format(cursor).as_bytes());
+    call.reply.array(found.len());
+    found.iter().for_each(|key| call.reply.bulk(key));
+    Ok(())
+}
+
+fn randomkey(call: &mut Call<'_, '_>) -> Result<()> {
+    let engine = call.engine;
+    let entry = call.keyspace.sample(|| engine.random());
+    call.reply.bulk_or_null(entry.map(|entry| entry.key()));
+    Ok(())
+}
+
+fn dbsize(call: &mut Call<'_, '_>) -> Result<()> {
+    call.reply.int(call.keyspace.len() as i64);
+    Ok(())
+}
+
+fn flushdb(call: &mut Call<'_, '_>) -> Result<()> {
+    flush_option(call)?;
+    let cleared = call.keyspace.clear();
+    call.session.discard_later(cleared);
+    call.reply.ok();
+    Ok(())
+}
+
+fn flushall(call: &mut Call<'_, '_>) -> Result<()> {
+    flush_option(call)?;
+    let db = call.keyspace.db();
+    for other in 0..DATABASES {
+        call.keyspace.select(other);
+        let cleared = call.keyspace.clear();
+        call.session.discard_later(cleared);
+    }
+    call.keyspace.select(db);
+    call.reply.ok();
+    Ok(())
+}
+
+/// ASYNC and SYNC are the same here: what was there is freed by the caller, after the keyspace has
+/// been let go.
+fn flush_option(call: &mut Call<'_, '_>) -> Result<()> {
+    if !call.args.option("ASYNC") {
+        call.args.option("SYNC");
+    }
+    call.args.end()
+}
+
+fn swapdb(call: &mut Call<'_, '_>) -> Result<()> {
+    let first = call
+        .args
+        .int()
+        .map_err(|_| Error::text("ERR invalid first DB index"))?;
+    let second = call
+        .args
+        .int()
+        .map_err(|_| Error::text("ERR invalid second DB index"))?;
+    let (first, second) = (database(first)?, database(second)?);
+    call.keyspace.swap(first, second);
+    call.reply.ok();
+    Ok(())
+}

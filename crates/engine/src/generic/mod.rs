@@ -1,0 +1,4 @@
+//! Commands on keys of any type.
+
+pub(crate) mod commands;
+pub(crate) mod expiry;

@@ -1,0 +1,310 @@
+//! A shard of the keyspace: what one lock protects.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::Ready;
+use super::agenda::Agenda;
+use super::entry::Entry;
+use super::table::{Keyed, Table};
+use super::waiting::Waiter;
+use super::watch::Watch;
+use crate::hash::Seed;
+use crate::types::Limits;
+
+/// How many databases there are.
+pub(crate) const DATABASES: usize = 16;
+
+/// How many shards there are: enough that two threads seldom meet, few enough that taking them all
+/// costs a microsecond or two.
+const SHARDS: usize = 64;
+
+/// The hash bits that choose the shard. The tables use the bits above and below.
+const SHARD_SHIFT: u32 = 8;
+
+/// The lowest hash bit that a table's scan position uses.
+const POSITION_SHIFT: u32 = 24;
+const POSITION_BITS: u32 = 64 - POSITION_SHIFT;
+
+/// All shards.
+pub(crate) struct Shards {
+    shards: Box<[Padded]>,
+    seed: Seed,
+    limits: Limits,
+}
+
+/// A shard on cache lines of its own, so that two threads on two shards do not slow each other.
+#[repr(align(128))]
+struct Padded(Mutex<Shard>);
+
+/// What one lock protects.
+pub(crate) struct Shard {
+    pub(crate) dbs: [Db; DATABASES],
+    /// Who watches a key: transactions that are void when it changes.
+    watched: HashMap<(usize, Box<[u8]>), Vec<Arc<Watch>>>,
+    /// Who waits for a key, longest first.
+    waiting: HashMap<(usize, Box<[u8]>), VecDeque<Arc<Waiter>>>,
+}
+
+/// The keys of one database that fall into one shard.
+pub(crate) struct Db {
+    pub(crate) table: Table<Entry>,
+    pub(crate) agenda: Agenda,
+    /// How many keys have an expiry.
+    pub(crate) volatile: usize,
+}
+
+impl Shards {
+    /// Empty shards.
+    pub(crate) fn new(seed: Seed) -> Shards {
+        let shards = (0..SHARDS)
+            .map(|_| Padded(Mutex::new(Shard::new(seed))))
+            .collect();
+        Shards {
+            shards,
+            seed,
+            limits: Limits::new(seed),
+        }
+    }
+
+    pub(crate) fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(crate) fn index(&self, hash: u64) -> usize {
+        (hash >> SHARD_SHIFT) as usize % SHARDS
+    }
+
+    pub(crate) fn shard(&self, index: usize) -> &Mutex<Shard> {
+        &self.shards[index].0
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mutex<Shard>> {
+        self.shards.iter().map(|padded| &padded.0)
+    }
+
+    /// The cursor of a place in hash order: the shard, then the position in its table. It stays
+    /// below 2^46, so that clients that keep cursors in floating point keep them exactly.
+    pub(super) fn cursor_of(&self, index: usize, position: u64) -> u64 {
+        match index < self.shards.len() {
+            true => ((index as u64) << POSITION_BITS) | (position >> POSITION_SHIFT),
+            false => 0,
+        }
+    }
+
+    /// The shard and the position of a cursor.
+    pub(super) fn place_of(&self, cursor: u64) -> (usize, u64) {
+        ((cursor >> POSITION_BITS) as usize, cursor << POSITION_SHIFT)
+    }
+}
+
+impl Shard {
+    fn new(seed: Seed) -> Shard {
+        Shard {
+            dbs: std::array::from_fn(|_| Db::new(seed)),
+            watched: HashMap::new(),
+            waiting: HashMap::new(),
+        }
+    }
+
+    /// Whether nobody watches or waits here.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.watched.is_empty() && self.waiting.is_empty()
+    }
+
+    // --- transactions that watch -------------------------------------------------------------
+
+    pub(crate) fn watch(&mut self, db: usize, key: &[u8], watch: Arc<Watch>) {
+        self.watched
+            .entry((db, key.into()))
+            .or_default()
+            .push(watch);
+    }
+
+    pub(crate) fn unwatch(&mut self, db: usize, key: &[u8], watch: &Arc<Watch>) {
+        let place = (db, key.into());
+        if let Some(watches) = self.watched.get_mut(&place) {
+            watches.retain(|other| !Arc::ptr_eq(other, watch));
+            if watches.is_empty() {
+                self.watched.remove(&place);
+            }
+        }
+    }
+
+    pub(super) fn touch_watchers(&mut self, db: usize, key: &[u8]) {
+        if self.watched.is_empty() {
+            return;
+        }
+        if let Some(watches) = self.watched.get(&(db, Box::from(key))) {
+            watches.iter().for_each(|watch| watch.touch());
+        }
+    }
+
+    // --- callers that wait -------------------------------------------------------------------
+
+    pub(crate) fn wait(&mut self, db: usize, key: &[u8], waiter: Arc<Waiter>) {
+        self.waiting
+            .entry((db, key.into()))
+            .or_default()
+            .push_back(waiter);
+    }
+
+    pub(crate) fn stop_waiting(&mut self, db: usize, key: &[u8], waiter: &Arc<Waiter>) {
+        let place = (db, key.into());
+        if let Some(waiters) = self.waiting.get_mut(&place) {
+            waiters.retain(|other| !Arc::ptr_eq(other, waiter));
+            if waiters.is_empty() {
+                self.waiting.remove(&place);
+            }
+        }
+    }
+
+    pub(super) fn has_waiters(&self, db: usize, key: &[u8]) -> bool {
+        !self.waiting.is_empty() && self.waiting.contains_key(&(db, Box::from(key)))
+    }
+
+    /// The waiter at this place in the queue of a key.
+    pub(crate) fn waiter(&self, db: usize, key: &[u8], place: usize) -> Option<Arc<Waiter>> {
+        self.waiting.get(&(db, Box::from(key)))?.get(place).cloned()
+    }
+
+    // --- changes of a whole database ---------------------------------------------------------
+
+    /// Touches all who watch a key that `old` held. Those who wait for a stream's group hear of it.
+    pub(super) fn flushed(&self, db: usize, old: &Db, now_ms: u64, ready: &mut Vec<Ready>) {
+        for ((watched_db, key), watches) in &self.watched {
+            if *watched_db == db && old.has(key, now_ms) {
+                watches.iter().for_each(|watch| watch.touch());
+            }
+        }
+        self.waiters_of(db, ready);
+    }
+
+    /// Touches all who watch a key of two databases that changed places, if either had it.
+    pub(super) fn swapped(&self, one: usize, other: usize, now_ms: u64, ready: &mut Vec<Ready>) {
+        for ((db, key), watches) in &self.watched {
+            let has = |db: usize| self.dbs[db].has(key, now_ms);
+            if (*db == one || *db == other) && (has(one) || has(other)) {
+                watches.iter().for_each(|watch| watch.touch());
+            }
+        }
+        self.waiters_of(one, ready);
+        self.waiters_of(other, ready);
+    }
+
+    fn waiters_of(&self, db: usize, ready: &mut Vec<Ready>) {
+        let keys = self
+            .waiting
+            .keys()
+            .filter(|(waited_db, _)| *waited_db == db);
+        ready.extend(keys.map(|(db, key)| Ready {
+            db: *db,
+            key: key.clone(),
+        }));
+    }
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Db")
+            .field("len", &self.table.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Db {
+    pub(super) fn new(seed: Seed) -> Db {
+        Db {
+            table: Table::new(seed),
+            agenda: Agenda::default(),
+            volatile: 0,
+        }
+    }
+
+    pub(super) fn insert(&mut self, hash: u64, mut entry: Entry) {
+        if let Some(at) = entry.expires_at() {
+            self.volatile += 1;
+            entry.set_filed(self.agenda.file(hash, at, None));
+        }
+        self.table.insert(hash, entry);
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
+        let entry = self.table.remove(hash, key)?;
+        self.volatile -= usize::from(entry.expires_at().is_some());
+        Some(entry)
+    }
+
+    /// Sets when a key expires, if there is such a key.
+    pub(super) fn set_expiry(&mut self, hash: u64, key: &[u8], at_ms: Option<u64>) {
+        let Some(entry) = self.table.find_mut(hash, key) else {
+            return;
+        };
+        let was_volatile = entry.expires_at().is_some();
+        if !was_volatile && at_ms.is_none() {
+            return;
+        }
+        let filed = entry.filed();
+        entry.set_expiry(at_ms);
+        if let Some(at) = at_ms {
+            entry.set_filed(self.agenda.file(hash, at, filed));
+        }
+        self.volatile = self.volatile - usize::from(was_volatile) + usize::from(at_ms.is_some());
+    }
+
+    fn has(&self, key: &[u8], now_ms: u64) -> bool {
+        let entry = self.table.find(self.table.seed().hash(key), key);
+        entry.is_some_and(|entry| entry.expires_at().is_none_or(|at| at > now_ms))
+    }
+
+    /// Removes up to `limit` keys that have expired. Answers how many it removed, and whether
+    /// there is more to do.
+    pub(crate) fn expire(&mut self, now_ms: u64, limit: usize) -> (usize, bool) {
+        let due = self.agenda.take_due(now_ms, limit);
+        let mut removed = 0;
+        for &(slot, hash) in &due {
+            let is_expired = |entry: &Entry| entry.expires_at().is_some_and(|at| at <= now_ms);
+            if self.table.remove_where(hash, is_expired).is_some() {
+                self.volatile -= 1;
+                removed += 1;
+                continue;
+            }
+            self.file_again(slot, hash);
+        }
+        if self.agenda.needs_rebuild(self.volatile) {
+            self.rebuild_agenda();
+        }
+        (removed, due.len() == limit)
+    }
+
+    /// Files an entry anew whose record came up before the entry expires.
+    fn file_again(&mut self, slot: u64, hash: u64) {
+        let is_it = |entry: &Entry| entry.expires_at().is_some() && entry.filed() == Some(slot);
+        let Some(mut entry) = self.table.remove_where(hash, is_it) else {
+            return;
+        };
+        let hash = self.table.seed().hash(entry.key());
+        if let Some(at) = entry.expires_at() {
+            entry.set_filed(self.agenda.file(hash, at, None));
+        }
+        self.table.insert(hash, entry);
+    }
+
+    fn rebuild_agenda(&mut self) {
+        let seed = self.table.seed();
+        let mut agenda = Agenda::default();
+        self.table.retain(|entry| {
+            if let Some(at) = entry.expires_at() {
+                entry.set_filed(agenda.file(seed.hash(entry.key()), at, None));
+            }
+            true
+        });
+        self.agenda = agenda;
+    }
+}

@@ -1,0 +1,193 @@
+//! Commands on messages.
+
+use bytes::Bytes;
+
+use super::{Topic, glob};
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::error::{Error, Result};
+
+const LISTEN: Flags = Flags::PUBSUB.and(Flags::NO_SCRIPT).and(Flags::SUBSCRIBED);
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "SUBSCRIBE",
+        run: subscribe,
+        arity: Arity::AtLeast(2),
+        keys: Keys::None,
+        flags: LISTEN,
+        syntax: "channel [channel ...]",
+        summary: "Listens to channels.",
+        complexity: "O(n), n the number of channels.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "UNSUBSCRIBE",
+        run: unsubscribe,
+        arity: Arity::AtLeast(1),
+        keys: Keys::None,
+        flags: LISTEN,
+        syntax: "[channel [channel ...]]",
+        summary: "Stops listening to channels, or to all.",
+        complexity: "O(n), n the number of channels.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "PSUBSCRIBE",
+        run: psubscribe,
+        arity: Arity::AtLeast(2),
+        keys: Keys::None,
+        flags: LISTEN,
+        syntax: "pattern [pattern ...]",
+        summary: "Listens to the channels that match patterns.",
+        complexity: "O(n), n the number of patterns.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "PUNSUBSCRIBE",
+        run: punsubscribe,
+        arity: Arity::AtLeast(1),
+        keys: Keys::None,
+        flags: LISTEN,
+        syntax: "[pattern [pattern ...]]",
+        summary: "Stops listening to patterns, or to all.",
+        complexity: "O(n), n the number of patterns.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "PUBLISH",
+        run: publish,
+        arity: Arity::Exactly(3),
+        keys: Keys::None,
+        flags: Flags::PUBSUB.and(Flags::FAST),
+        syntax: "channel message",
+        summary: "Gives a message to all who listen to a channel, and answers how many they are.",
+        complexity: "O(n+m), n the number of listeners, m the number of patterns.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "PUBSUB CHANNELS",
+        run: channels,
+        arity: Arity::AtLeast(2),
+        keys: Keys::None,
+        flags: Flags::PUBSUB,
+        syntax: "[pattern]",
+        summary: "Lists the channels to which somebody listens.",
+        complexity: "O(n), n the number of channels.",
+        since: "2.8.0",
+    },
+    Command {
+        name: "PUBSUB NUMSUB",
+        run: numsub,
+        arity: Arity::AtLeast(2),
+        keys: Keys::None,
+        flags: Flags::PUBSUB,
+        syntax: "[channel [channel ...]]",
+        summary: "Counts those who listen to each channel by name.",
+        complexity: "O(n), n the number of channels.",
+        since: "2.8.0",
+    },
+    Command {
+        name: "PUBSUB NUMPAT",
+        run: numpat,
+        arity: Arity::Exactly(2),
+        keys: Keys::None,
+        flags: Flags::PUBSUB,
+        syntax: "",
+        summary: "Counts the patterns to which somebody listens.",
+        complexity: "O(1)",
+        since: "2.8.0",
+    },
+];
+
+fn subscribe(call: &mut Call<'_, '_>) -> Result<()> {
+    listen(call, Topic::Channel, "subscribe")
+}
+
+fn psubscribe(call: &mut Call<'_, '_>) -> Result<()> {
+    listen(call, Topic::Pattern, "psubscribe")
+}
+
+fn unsubscribe(call: &mut Call<'_, '_>) -> Result<()> {
+    stop(call, Topic::Channel, "unsubscribe")
+}
+
+fn punsubscribe(call: &mut Call<'_, '_>) -> Result<()> {
+    stop(call, Topic::Pattern, "punsubscribe")
+}
+
+fn listen(call: &mut Call<'_, '_>, topic: Topic, kind: &str) -> Result<()> {
+    for name in call.args.rest() {
+        let subscriber = call
+            .session
+            .subscriber(call.engine)
+            .ok_or(Error::NoMailbox)?;
+        subscriber.add(topic, name);
+        confirm(call, kind, Some(name));
+    }
+    Ok(())
+}
+
+fn stop(call: &mut Call<'_, '_>, topic: Topic, kind: &str) -> Result<()> {
+    let mut names: Vec<Bytes> = call.args.rest().map(Bytes::copy_from_slice).collect();
+    let subscriber = call
+        .session
+        .subscriber(call.engine)
+        .ok_or(Error::NoMailbox)?;
+    if names.is_empty() {
+        names = subscriber.names(topic).to_vec();
+    }
+    if names.is_empty() {
+        confirm(call, kind, None);
+    }
+    for name in names {
+        if let Some(subscriber) = call.session.subscriber(call.engine) {
+            subscriber.remove(topic, &name);
+        }
+        confirm(call, kind, Some(&name));
+    }
+    Ok(())
+}
+
+/// Says what is listened to now, and how much there is in all. Each name has an answer of its own.
+fn confirm(call: &mut Call<'_, '_>, kind: &str, name: Option<&[u8]>) {
+    let count = call.session.subscriptions();
+    call.reply.push(3);
+    call.reply.bulk(kind.as_bytes());
+    call.reply.bulk_or_null(name);
+    call.reply.int(count as i64);
+}
+
+fn publish(call: &mut Call<'_, '_>) -> Result<()> {
+    let (channel, message) = (call.args.bytes()?, call.args.bytes()?);
+    let receivers = call.engine.pubsub.publish(channel, message);
+    call.reply.int(receivers as i64);
+    Ok(())
+}
+
+fn channels(call: &mut Call<'_, '_>) -> Result<()> {
+    let pattern = call.args.next();
+    if !call.args.is_empty() {
+        return Err(Error::WrongArity("pubsub|channels".into()));
+    }
+    let mut channels = call.engine.pubsub.channels();
+    channels.retain(|channel| pattern.is_none_or(|pattern| glob::matches(pattern, channel)));
+    call.reply.array(channels.len());
+    channels.iter().for_each(|channel| call.reply.bulk(channel));
+    Ok(())
+}
+
+fn numsub(call: &mut Call<'_, '_>) -> Result<()> {
+    let channels = call.args.rest();
+    call.reply.array(channels.len() * 2);
+    for channel in channels {
+        call.reply.bulk(channel);
+        call.reply
+            .int(call.engine.pubsub.listeners_of(channel) as i64);
+    }
+    Ok(())
+}
+
+fn numpat(call: &mut Call<'_, '_>) -> Result<()> {
+    call.reply.int(call.engine.pubsub.patterns_len() as i64);
+    Ok(())
+}

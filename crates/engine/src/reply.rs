@@ -1,0 +1,418 @@
+//! Where a command's answer goes.
+//!
+//! A command answers through a [`Reply`] and never learns which: [`RespReply`] writes into a
+//! connection's buffer, [`ValueReply`] builds a [`Value`] for a caller in this process, and the
+//! one in `scripting` pushes Lua values. So a `GET` copies its value once, whoever asked.
+//!
+//! A container is opened with its length and then filled by as many calls: `array(2)`, `int(1)`,
+//! `int(2)`. Every command answers exactly one value.
+
+use bytes::Bytes;
+use larder_resp as resp;
+use larder_store::{Refusal, Value};
+
+use crate::error::Error;
+
+/// A sink for one answer.
+pub trait Reply {
+    /// A status, such as `OK`.
+    fn status(&mut self, text: &str);
+    /// A refusal.
+    fn error(&mut self, error: &Error);
+    /// A whole number.
+    fn int(&mut self, number: i64);
+    /// A byte string.
+    fn bulk(&mut self, bytes: &[u8]);
+    /// Nothing, where a byte string or a number could have been.
+    fn null(&mut self);
+    /// Nothing, where an array could have been.
+    fn null_array(&mut self);
+    /// Opens an array of this many values.
+    fn array(&mut self, len: usize);
+    /// Opens a map of this many pairs.
+    fn map(&mut self, pairs: usize);
+    /// Opens a set of this many values.
+    fn set(&mut self, len: usize);
+    /// Opens a message that is no answer, of this many values.
+    fn push(&mut self, len: usize);
+    /// A floating-point number. It is never NaN.
+    fn double(&mut self, number: f64);
+    /// A yes or a no; 1 or 0 in RESP2.
+    fn bool(&mut self, yes: bool);
+    /// An integer of any size, in decimal.
+    fn big_number(&mut self, digits: &str);
+    /// A text for people.
+    fn verbatim(&mut self, text: &str);
+    /// Whether the answer has the types of RESP3. Few commands need to ask: those whose nesting
+    /// differs between the two protocols.
+    fn is_resp3(&self) -> bool;
+    /// Goes on in RESP3 or in RESP2, where that can be chosen.
+    fn set_resp3(&mut self, _resp3: bool) {}
+
+    /// The status `OK`.
+    fn ok(&mut self) {
+        self.status("OK");
+    }
+
+    /// A refusal by its text, code first.
+    fn refusal(&mut self, text: &str) {
+        self.error(&Error::Text(text.to_owned().into()));
+    }
+
+    /// A byte string if there is one.
+    fn bulk_or_null(&mut self, bytes: Option<&[u8]>) {
+        match bytes {
+            Some(bytes) => self.bulk(bytes),
+            None => self.null(),
+        }
+    }
+
+    /// A byte string for each of these.
+    fn bulks(&mut self, items: &[&[u8]]) {
+        self.array(items.len());
+        for item in items {
+            self.bulk(item);
+        }
+    }
+}
+
+/// Writes a whole value.
+pub fn write_value(reply: &mut dyn Reply, value: &Value) {
+    match value {
+        Value::Null => reply.null(),
+        Value::Int(number) => reply.int(*number),
+        Value::Double(number) => reply.double(*number),
+        Value::Bool(yes) => reply.bool(*yes),
+        Value::Bytes(bytes) => reply.bulk(bytes),
+        Value::Status(text) => reply.status(text),
+        Value::BigNumber(digits) => reply.big_number(digits),
+        Value::Verbatim(text) => reply.verbatim(text),
+        Value::Error(refusal) => reply.refusal(refusal.text()),
+        Value::Array(items) => {
+            reply.array(items.len());
+            items.iter().for_each(|item| write_value(reply, item));
+        }
+        Value::Set(items) => {
+            reply.set(items.len());
+            items.iter().for_each(|item| write_value(reply, item));
+        }
+        Value::Map(pairs) => {
+            reply.map(pairs.len());
+            for (name, value) in pairs {
+                write_value(reply, name);
+                write_value(reply, value);
+            }
+        }
+        _ => reply.null(),
+    }
+}
+
+/// Writes RESP into a buffer.
+#[derive(Debug)]
+pub struct RespReply<'a> {
+    out: &'a mut Vec<u8>,
+    resp3: bool,
+}
+
+impl<'a> RespReply<'a> {
+    /// A sink that appends to `out`, in RESP3 or in RESP2.
+    pub fn new(out: &'a mut Vec<u8>, resp3: bool) -> RespReply<'a> {
+        RespReply { out, resp3 }
+    }
+}
+
+impl Reply for RespReply<'_> {
+    fn status(&mut self, text: &str) {
+        resp::status(self.out, text);
+    }
+
+    fn error(&mut self, error: &Error) {
+        resp::error(self.out, &error.to_string());
+    }
+
+    fn int(&mut self, number: i64) {
+        resp::integer(self.out, number);
+    }
+
+    fn bulk(&mut self, bytes: &[u8]) {
+        resp::bulk(self.out, bytes);
+    }
+
+    fn null(&mut self) {
+        match self.resp3 {
+            true => resp::null(self.out),
+            false => resp::null_bulk(self.out),
+        }
+    }
+
+    fn null_array(&mut self) {
+        match self.resp3 {
+            true => resp::null(self.out),
+            false => resp::null_array(self.out),
+        }
+    }
+
+    fn array(&mut self, len: usize) {
+        resp::array(self.out, len);
+    }
+
+    fn map(&mut self, pairs: usize) {
+        match self.resp3 {
+            true => resp::map(self.out, pairs),
+            false => resp::array(self.out, pairs * 2),
+        }
+    }
+
+    fn set(&mut self, len: usize) {
+        match self.resp3 {
+            true => resp::set(self.out, len),
+            false => resp::array(self.out, len),
+        }
+    }
+
+    fn push(&mut self, len: usize) {
+        match self.resp3 {
+            true => resp::push(self.out, len),
+            false => resp::array(self.out, len),
+        }
+    }
+
+    fn double(&mut self, number: f64) {
+        match self.resp3 {
+            true => resp::double(self.out, number),
+            false => resp::double_bulk(self.out, number),
+        }
+    }
+
+    fn bool(&mut self, yes: bool) {
+        match self.resp3 {
+            true => resp::boolean(self.out, yes),
+            false => resp::integer(self.out, i64::from(yes)),
+        }
+    }
+
+    fn big_number(&mut self, digits: &str) {
+        match self.resp3 {
+            true => resp::big_number(self.out, digits),
+            false => resp::bulk(self.out, digits.as_bytes()),
+        }
+    }
+
+    fn verbatim(&mut self, text: &str) {
+        match self.resp3 {
+            true => resp::verbatim(self.out, "txt", text),
+            false => resp::bulk(self.out, text.as_bytes()),
+        }
+    }
+
+    fn is_resp3(&self) -> bool {
+        self.resp3
+    }
+
+    fn set_resp3(&mut self, resp3: bool) {
+        self.resp3 = resp3;
+    }
+}
+
+/// Builds a [`Value`], in the shapes of RESP3.
+#[derive(Debug, Default)]
+pub struct ValueReply {
+    /// Containers that wait for more values, outermost first.
+    open: Vec<Open>,
+    done: Option<Value>,
+    /// Whether commands are to nest their answers as RESP2 does.
+    resp2: bool,
+}
+
+#[derive(Debug)]
+struct Open {
+    container: Container,
+    items: Vec<Value>,
+    /// How many values are still to come.
+    missing: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Container {
+    Array,
+    Map,
+    Set,
+}
+
+impl ValueReply {
+    /// An empty sink.
+    pub fn new() -> ValueReply {
+        ValueReply::default()
+    }
+
+    /// An empty sink for answers that are nested as this protocol nests them.
+    pub(crate) fn for_protocol(resp3: bool) -> ValueReply {
+        ValueReply {
+            resp2: !resp3,
+            ..ValueReply::default()
+        }
+    }
+
+    /// The value, or `None` if none has been answered.
+    pub fn take(&mut self) -> Option<Value> {
+        self.done.take()
+    }
+
+    #[inline]
+    fn value(&mut self, value: Value) {
+        if self.open.is_empty() {
+            self.done = Some(value);
+        } else {
+            self.fill(value);
+        }
+    }
+
+    /// Puts a value into the innermost container, and closes the containers that it fills.
+    fn fill(&mut self, mut value: Value) {
+        while let Some(mut open) = self.open.pop() {
+            open.items.push(value);
+            open.missing -= 1;
+            if open.missing > 0 {
+                self.open.push(open);
+                return;
+            }
+            value = open.close();
+        }
+        self.done = Some(value);
+    }
+
+    fn begin(&mut self, container: Container, missing: usize) {
+        let open = Open {
+            container,
+            items: Vec::with_capacity(missing.min(1024)),
+            missing,
+        };
+        match missing {
+            0 => self.value(open.close()),
+            _ => self.open.push(open),
+        }
+    }
+}
+
+impl Open {
+    fn close(self) -> Value {
+        match self.container {
+            Container::Array => Value::Array(self.items),
+            Container::Set => Value::Set(self.items),
+            Container::Map => {
+                let mut pairs = Vec::with_capacity(self.items.len() / 2);
+                let mut items = self.items.into_iter();
+                while let (Some(name), Some(value)) = (items.next(), items.next()) {
+                    pairs.push((name, value));
+                }
+                Value::Map(pairs)
+            }
+        }
+    }
+}
+
+impl Reply for ValueReply {
+    fn status(&mut self, text: &str) {
+        self.value(Value::Status(text.into()));
+    }
+
+    fn error(&mut self, error: &Error) {
+        self.value(Value::Error(Refusal::new(error.to_string())));
+    }
+
+    fn int(&mut self, number: i64) {
+        self.value(Value::Int(number));
+    }
+
+    fn bulk(&mut self, bytes: &[u8]) {
+        self.value(Value::Bytes(Bytes::copy_from_slice(bytes)));
+    }
+
+    fn null(&mut self) {
+        self.value(Value::Null);
+    }
+
+    fn null_array(&mut self) {
+        self.value(Value::Null);
+    }
+
+    fn array(&mut self, len: usize) {
+        self.begin(Container::Array, len);
+    }
+
+    fn map(&mut self, pairs: usize) {
+        self.begin(Container::Map, pairs * 2);
+    }
+
+    fn set(&mut self, len: usize) {
+        self.begin(Container::Set, len);
+    }
+
+    fn push(&mut self, len: usize) {
+        self.begin(Container::Array, len);
+    }
+
+    fn double(&mut self, number: f64) {
+        self.value(Value::Double(number));
+    }
+
+    fn bool(&mut self, yes: bool) {
+        self.value(Value::Bool(yes));
+    }
+
+    fn big_number(&mut self, digits: &str) {
+        self.value(Value::BigNumber(digits.into()));
+    }
+
+    fn verbatim(&mut self, text: &str) {
+        self.value(Value::Verbatim(text.into()));
+    }
+
+    fn is_resp3(&self) -> bool {
+        !self.resp2
+    }
+}
+
+/// Forgets the answer: `CLIENT REPLY OFF`.
+#[derive(Debug)]
+pub(crate) struct Silence;
+
+impl Reply for Silence {
+    fn status(&mut self, _: &str) {}
+    fn error(&mut self, _: &Error) {}
+    fn int(&mut self, _: i64) {}
+    fn bulk(&mut self, _: &[u8]) {}
+    fn null(&mut self) {}
+    fn null_array(&mut self) {}
+    fn array(&mut self, _: usize) {}
+    fn map(&mut self, _: usize) {}
+    fn set(&mut self, _: usize) {}
+    fn push(&mut self, _: usize) {}
+    fn double(&mut self, _: f64) {}
+    fn bool(&mut self, _: bool) {}
+    fn big_number(&mut self, _: &str) {}
+    fn verbatim(&mut self, _: &str) {}
+    fn is_resp3(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_built_from_nested_containers() {
+        let mut reply = ValueReply::new();
+        reply.array(3);
+        reply.int(1);
+        reply.map(1);
+        reply.bulk(b"a");
+        reply.array(0);
+        reply.null();
+
+        let pair = (Value::Bytes("a".into()), Value::Array(vec![]));
+        let wanted = Value::Array(vec![Value::Int(1), Value::Map(vec![pair]), Value::Null]);
+        assert_eq!(reply.take(), Some(wanted));
+    }
+}

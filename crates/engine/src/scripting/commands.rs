@@ -1,0 +1,5 @@
+//! EVAL and its kin.
+
+use crate::command::Command;
+
+pub(crate) const COMMANDS: &[Command] = &[];

@@ -1,0 +1,238 @@
+//! What the engine knows of one connection.
+
+pub(crate) mod client;
+pub(crate) mod client_commands;
+pub(crate) mod commands;
+pub(crate) mod transaction;
+
+use std::sync::Arc;
+
+use larder_resp::Arguments;
+use larder_store::Command as Request;
+
+use crate::command::Command;
+use crate::engine::{Engine, Now};
+use crate::keyspace::Db;
+use crate::keyspace::waiting::Waiter;
+use crate::pubsub::{Mailbox, Subscriber};
+
+use client::Registered;
+pub use client::{Client, ClientInfo};
+use transaction::{Transaction, Watching};
+
+/// What the engine knows of one connection: its database, its protocol, its transaction.
+///
+/// Whoever has a socket, or calls in process, owns one and passes it to every
+/// [`Engine::execute`]. Dropping it ends its subscriptions and what it watches.
+#[derive(Debug)]
+pub struct Session {
+    pub(crate) db: usize,
+    pub(crate) resp3: bool,
+    authenticated: bool,
+    closing: bool,
+    replies: Replies,
+    transaction: Option<Box<Transaction>>,
+    watching: Option<Box<Watching>>,
+    /// What is no longer watched, to be let go when the shards are: they may be held right now.
+    unwatched: Option<Box<Watching>>,
+    /// What was removed by the thousand, to be freed when the shards are let go.
+    discarded: Vec<Db>,
+    subscriber: Option<Box<Subscriber>>,
+    client: Option<Registered>,
+    mailbox: Option<Arc<Mailbox>>,
+}
+
+/// Whether answers are wanted: `CLIENT REPLY`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replies {
+    On,
+    Off,
+    /// Not for the next request.
+    Skip,
+}
+
+impl Session {
+    /// A session for calls from inside the process. It is authenticated and on no list.
+    pub fn local() -> Session {
+        Session {
+            db: 0,
+            resp3: true,
+            authenticated: true,
+            closing: false,
+            replies: Replies::On,
+            transaction: None,
+            watching: None,
+            unwatched: None,
+            discarded: Vec::new(),
+            subscriber: None,
+            client: None,
+            mailbox: None,
+        }
+    }
+
+    /// A session for a connection. Messages that it subscribes to arrive in `mailbox`.
+    pub fn connected(engine: &Arc<Engine>, info: ClientInfo, mailbox: Arc<Mailbox>) -> Session {
+        Session {
+            resp3: false,
+            authenticated: !engine.config.needs_password(),
+            client: Some(engine.clients.add(engine, info)),
+            mailbox: Some(mailbox),
+            ..Session::local()
+        }
+    }
+
+    /// The session in which the request of a waiter is run for it.
+    pub(crate) fn waiting(waiter: &Waiter) -> Session {
+        Session {
+            db: waiter.db,
+            resp3: waiter.resp3,
+            ..Session::local()
+        }
+    }
+
+    /// Whether answers have the types of RESP3.
+    pub fn is_resp3(&self) -> bool {
+        self.resp3
+    }
+
+    /// Whether the connection has any subscription.
+    pub fn is_subscribed(&self) -> bool {
+        self.subscriber
+            .as_ref()
+            .is_some_and(|subscriber| subscriber.count() > 0)
+    }
+
+    /// What others see of this connection; none for calls from inside the process.
+    pub fn client(&self) -> Option<&Arc<Client>> {
+        self.client.as_ref().map(Registered::client)
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.client().map_or(0, |client| client.id())
+    }
+
+    pub(crate) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+        self.mailbox.as_ref()
+    }
+
+    /// The subscriptions of this connection, begun if there were none.
+    pub(crate) fn subscriber(&mut self, engine: &Arc<Engine>) -> Option<&mut Subscriber> {
+        let mailbox = self.mailbox.clone()?;
+        Some(
+            self.subscriber
+                .get_or_insert_with(|| Box::new(Subscriber::new(engine, mailbox))),
+        )
+    }
+
+    /// How many channels and patterns the connection is subscribed to.
+    pub(crate) fn subscriptions(&self) -> usize {
+        self.subscriber
+            .as_ref()
+            .map_or(0, |subscriber| subscriber.count())
+    }
+
+    /// Whether only the few commands of a subscriber are allowed now: a RESP2 connection can't
+    /// tell messages from answers.
+    pub(crate) fn is_subscriber_only(&self) -> bool {
+        !self.resp3 && self.is_subscribed()
+    }
+
+    pub(crate) fn is_authenticated(&self) -> bool {
+        self.authenticated
+    }
+
+    pub(crate) fn set_authenticated(&mut self, authenticated: bool) {
+        self.authenticated = authenticated;
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Has the connection closed after the answer.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Notes a request for `CLIENT LIST`.
+    pub(crate) fn note(&self, command: &'static Command, now: Now) {
+        if let Some(client) = self.client() {
+            client.note(command, self.db, now);
+        }
+    }
+
+    /// Makes the session as if it were new.
+    pub(crate) fn reset(&mut self, needs_password: bool) {
+        self.unwatch();
+        self.transaction = None;
+        self.subscriber = None;
+        self.db = 0;
+        self.resp3 = false;
+        self.replies = Replies::On;
+        self.authenticated = !needs_password;
+    }
+
+    // --- answers that are not wanted ----------------------------------------------------------
+
+    pub(crate) fn replies(&self) -> Replies {
+        self.replies
+    }
+
+    pub(crate) fn set_replies(&mut self, replies: Replies) {
+        self.replies = replies;
+    }
+
+    /// A request has been run without an answer.
+    pub(crate) fn skipped(&mut self) {
+        if self.replies == Replies::Skip {
+            self.replies = Replies::On;
+        }
+    }
+
+    // --- transactions ------------------------------------------------------------------------
+
+    pub(crate) fn is_queueing(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    pub(crate) fn queue(&mut self, command: &'static Command, arguments: Arguments<'_>) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.queue.push((command, Request::from(arguments)));
+        }
+    }
+
+    /// A request was refused before it ran: a transaction that it belongs to is void.
+    pub(crate) fn refused(&mut self) {
+        if let Some(transaction) = &mut self.transaction {
+            transaction.is_void = true;
+        }
+    }
+
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &(&'static Command, Request)> {
+        self.transaction
+            .iter()
+            .flat_map(|transaction| &transaction.queue)
+    }
+
+    /// Watches no key any more.
+    pub(crate) fn unwatch(&mut self) {
+        if let Some(watching) = self.watching.take() {
+            self.unwatched = Some(watching);
+        }
+    }
+
+    /// The shards have been let go.
+    pub(crate) fn settle(&mut self) {
+        self.unwatched = None;
+        self.discarded = Vec::new();
+    }
+
+    /// Has this freed when the shards are let go.
+    pub(crate) fn discard_later(&mut self, dbs: Vec<Db>) {
+        self.discarded.extend(dbs);
+    }
+
+    pub(crate) fn watched_keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.watching.iter().flat_map(|watching| watching.keys())
+    }
+}

@@ -1,0 +1,228 @@
+//! Transactions: MULTI, EXEC, DISCARD, WATCH, UNWATCH.
+//!
+//! Between MULTI and EXEC requests are checked and queued. EXEC takes the shards of all of them at
+//! once, so nobody sees a transaction half done. It is void if a queued request was refused, and
+//! answers nothing if a watched key has changed.
+
+use std::sync::Arc;
+
+use larder_store::Command as Request;
+
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::keyspace::watch::Watch;
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "MULTI",
+        run: multi,
+        arity: Arity::Exactly(1),
+        keys: Keys::None,
+        flags: Flags::FAST.and(Flags::NO_SCRIPT).and(Flags::UNQUEUED),
+        syntax: "",
+        summary: "Begins a transaction: requests are queued until EXEC.",
+        complexity: "O(1)",
+        since: "1.2.0",
+    },
+    Command {
+        name: "EXEC",
+        run: exec,
+        arity: Arity::Exactly(1),
+        keys: Keys::None,
+        flags: Flags::NO_SCRIPT.and(Flags::UNQUEUED),
+        syntax: "",
+        summary: "Runs the queued requests as one step.",
+        complexity: "That of the queued requests.",
+        since: "1.2.0",
+    },
+    Command {
+        name: "DISCARD",
+        run: discard,
+        arity: Arity::Exactly(1),
+        keys: Keys::None,
+        flags: Flags::FAST.and(Flags::NO_SCRIPT).and(Flags::UNQUEUED),
+        syntax: "",
+        summary: "Forgets the queued requests.",
+        complexity: "O(n), n the number of queued requests.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "WATCH",
+        run: watch,
+        arity: Arity::AtLeast(2),
+        keys: Keys::All,
+        flags: Flags::FAST.and(Flags::NO_SCRIPT).and(Flags::UNQUEUED),
+        syntax: "key [key ...]",
+        summary: "Makes the next transaction void if one of these keys changes before it.",
+        complexity: "O(1) for each key.",
+        since: "2.2.0",
+    },
+    Command {
+        name: "UNWATCH",
+        run: unwatch,
+        arity: Arity::Exactly(1),
+        keys: Keys::None,
+        flags: Flags::FAST.and(Flags::NO_SCRIPT),
+        syntax: "",
+        summary: "Watches no key any more.",
+        complexity: "O(1)",
+        since: "2.2.0",
+    },
+];
+
+/// Requests between MULTI and EXEC.
+#[derive(Debug, Default)]
+pub(crate) struct Transaction {
+    pub(super) queue: Vec<(&'static Command, Request)>,
+    /// Whether a request was refused.
+    pub(super) is_void: bool,
+}
+
+/// Keys that must not change before EXEC. Dropping it stops watching.
+#[derive(Debug)]
+pub(crate) struct Watching {
+    engine: Arc<Engine>,
+    watch: Arc<Watch>,
+    keys: Vec<Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    db: usize,
+    key: Box<[u8]>,
+    /// Whether the key was there when it was watched: one that is not there can't expire.
+    existed: bool,
+}
+
+impl Watching {
+    pub(super) fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        self.keys.iter().map(|watched| (watched.db, &*watched.key))
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let shards = &self.engine.shards;
+        for Watched { db, key, .. } in &self.keys {
+            let index = shards.index(shards.seed().hash(key));
+            shards.shard(index).lock().unwatch(*db, key, &self.watch);
+        }
+    }
+}
+
+fn multi(call: &mut Call<'_, '_>) -> Result<()> {
+    if call.session.transaction.is_some() {
+        return Err(Error::NestedMulti);
+    }
+    call.session.transaction = Some(Box::default());
+    call.reply.ok();
+    Ok(())
+}
+
+fn exec(call: &mut Call<'_, '_>) -> Result<()> {
+    let transaction = call
+        .session
+        .transaction
+        .take()
+        .ok_or(Error::ExecWithoutMulti)?;
+    let has_changed = watched_key_has_changed(call);
+    call.session.unwatch();
+    if transaction.is_void {
+        return Err(Error::TransactionAborted);
+    }
+    if has_changed {
+        call.reply.null_array();
+        return Ok(());
+    }
+
+    call.reply.array(transaction.queue.len());
+    for (command, request) in &transaction.queue {
+        let (engine, now) = (call.engine, call.now);
+        let arguments = request.arguments();
+        let db = call.session.db;
+        call.keyspace.select(db);
+        let run = engine.run(
+            call.session,
+            command,
+            arguments,
+            now,
+            call.keyspace,
+            false,
+            call.reply,
+        );
+        if let Err(error) = run {
+            call.reply.error(&error);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a key that is watched was written, or has expired since.
+fn watched_key_has_changed(call: &mut Call<'_, '_>) -> bool {
+    let Some(watching) = &call.session.watching else {
+        return false;
+    };
+    if watching.watch.is_touched() {
+        return true;
+    }
+    let db = call.keyspace.db();
+    let has_expired = watching.keys.iter().any(|watched| {
+        call.keyspace.select(watched.db);
+        watched.existed && !call.keyspace.exists(&watched.key)
+    });
+    call.keyspace.select(db);
+    has_expired
+}
+
+fn discard(call: &mut Call<'_, '_>) -> Result<()> {
+    call.session
+        .transaction
+        .take()
+        .ok_or(Error::DiscardWithoutMulti)?;
+    call.session.unwatch();
+    call.reply.ok();
+    Ok(())
+}
+
+fn watch(call: &mut Call<'_, '_>) -> Result<()> {
+    if call.session.transaction.is_some() {
+        return Err(Error::WatchInsideMulti);
+    }
+    let db = call.session.db;
+    let engine = call.engine;
+    let watching = call.session.watching.get_or_insert_with(|| {
+        let (engine, watch) = (Arc::clone(engine), Arc::default());
+        Box::new(Watching {
+            engine,
+            watch,
+            keys: Vec::new(),
+        })
+    });
+    for key in call.args.rest() {
+        if watching
+            .keys
+            .iter()
+            .any(|watched| watched.db == db && &*watched.key == key)
+        {
+            continue;
+        }
+        call.keyspace
+            .shard_of(key)
+            .watch(db, key, Arc::clone(&watching.watch));
+        let existed = call.keyspace.exists(key);
+        watching.keys.push(Watched {
+            db,
+            key: key.into(),
+            existed,
+        });
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+fn unwatch(call: &mut Call<'_, '_>) -> Result<()> {
+    call.session.unwatch();
+    call.reply.ok();
+    Ok(())
+}

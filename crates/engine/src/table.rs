@@ -1,0 +1,148 @@
+//! All commands, by name.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use larder_resp::Arguments;
+
+use crate::command::Command;
+use crate::error::{Error, Result};
+use crate::{admin, generic, pubsub, scripting, session, types};
+
+/// The families of commands, each with its rows.
+const FAMILIES: &[(&str, &[Command])] = &[
+    ("connection", session::commands::COMMANDS),
+    ("connection", session::client_commands::COMMANDS),
+    ("transactions", session::transaction::COMMANDS),
+    ("generic", generic::commands::COMMANDS),
+    ("generic", generic::expiry::COMMANDS),
+    ("string", types::string::commands::COMMANDS),
+    ("pubsub", pubsub::commands::COMMANDS),
+    ("scripting", scripting::commands::COMMANDS),
+    ("server", admin::COMMANDS),
+];
+
+/// Longer than any name.
+const NAME_MAX: usize = 32;
+
+/// Every command with its family, in the order of the table.
+pub fn commands() -> impl Iterator<Item = (&'static str, &'static Command)> {
+    FAMILIES
+        .iter()
+        .flat_map(|(family, rows)| rows.iter().map(|row| (*family, row)))
+}
+
+struct Index {
+    by_name: HashMap<&'static [u8], Found, foldhash::fast::FixedState>,
+}
+
+#[derive(Clone, Copy)]
+enum Found {
+    Command(&'static Command),
+    /// A name that wants a subcommand behind it.
+    Container,
+}
+
+impl Index {
+    fn new() -> Index {
+        let mut by_name = HashMap::default();
+        for (_, command) in commands() {
+            by_name.insert(command.name.as_bytes(), Found::Command(command));
+            if let Some(container) = command.container() {
+                by_name
+                    .entry(container.as_bytes())
+                    .or_insert(Found::Container);
+            }
+        }
+        Index { by_name }
+    }
+
+    fn get() -> &'static Index {
+        static INDEX: OnceLock<Index> = OnceLock::new();
+        INDEX.get_or_init(Index::new)
+    }
+
+    /// What this name means, in any case. `name` is overwritten.
+    fn find(&self, name: &mut [u8]) -> Option<Found> {
+        name.make_ascii_uppercase();
+        self.by_name.get(&*name).copied()
+    }
+}
+
+/// The row of a request.
+pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Command> {
+    let name = arguments.get(0).unwrap_or_default();
+    let mut place = [0; 2 * NAME_MAX];
+    let Some(head) = place
+        .get_mut(..name.len())
+        .filter(|head| head.len() <= NAME_MAX)
+    else {
+        return Err(unknown(arguments));
+    };
+    head.copy_from_slice(name);
+    match Index::get().find(head) {
+        Some(Found::Command(command)) => Ok(command),
+        Some(Found::Container) => find_subcommand(arguments, &mut place),
+        None => Err(unknown(arguments)),
+    }
+}
+
+fn find_subcommand(arguments: Arguments<'_>, place: &mut [u8]) -> Result<&'static Command> {
+    let container = arguments.get(0).unwrap_or_default();
+    let Some(name) = arguments.get(1) else {
+        return Err(Error::WrongArity(lower(container)));
+    };
+    let len = container.len() + 1 + name.len();
+    let found = place.get_mut(..len).and_then(|full| {
+        full[container.len()] = b' ';
+        full[container.len() + 1..].copy_from_slice(name);
+        Index::get().find(full)
+    });
+    match found {
+        Some(Found::Command(command)) => Ok(command),
+        _ => Err(Error::UnknownSubcommand {
+            name: shown(name, 128),
+            container: lower(container).to_ascii_uppercase(),
+        }),
+    }
+}
+
+/// The error for a name that is in no row.
+fn unknown(arguments: Arguments<'_>) -> Error {
+    let mut beginning = String::new();
+    for argument in arguments.iter().skip(1) {
+        if beginning.len() >= 128 {
+            break;
+        }
+        beginning.push_str(&format!("'{}' ", shown(argument, 128 - beginning.len())));
+    }
+    Error::UnknownCommand {
+        name: shown(arguments.get(0).unwrap_or_default(), 128),
+        beginning,
+    }
+}
+
+/// A word as it stands in an error, cut to `len_max` bytes.
+fn shown(word: &[u8], len_max: usize) -> String {
+    String::from_utf8_lossy(&word[..word.len().min(len_max)]).into_owned()
+}
+
+fn lower(name: &[u8]) -> String {
+    String::from_utf8_lossy(name).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_stands_once_and_is_found() {
+        let mut names: Vec<_> = commands().map(|(_, command)| command.name).collect();
+        let len = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), len, "a name stands twice");
+        assert!(names.iter().all(|name| name.len() <= NAME_MAX));
+        assert!(names.iter().all(|name| *name == name.to_ascii_uppercase()));
+    }
+}
