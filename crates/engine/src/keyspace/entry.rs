@@ -390,12 +390,7 @@ impl Entry {
         let entry = ManuallyDrop::new(Self(shape.allocate(key, expiry, clock)));
         // SAFETY: the shape of this kind has room for its payload at this offset, which is aligned
         // to `ALIGN`, enough for every payload. After this the entry may be dropped.
-        unsafe {
-            entry
-                .byte(shape.payload_offset())
-                .cast::<T>()
-                .write(payload)
-        };
+        unsafe { ptr::write(entry.byte(shape.payload_offset()).cast(), payload) };
         ManuallyDrop::into_inner(entry)
     }
 

@@ -1,8 +1,38 @@
 //! Entries against a model of plain vectors.
 
+use std::alloc::{GlobalAlloc, System};
+use std::cell::Cell;
+
 use proptest::prelude::*;
 
 use super::*;
+
+/// The system's allocator, which counts the bytes that this thread holds: a value that is leaked,
+/// freed twice or freed with another layout than its own leaves the count wrong.
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+// SAFETY: the system's allocator does all; counting touches no memory but a thread's own cell,
+// which needs no initialisation and no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.set(HELD.get() + layout.size() as isize);
+        // SAFETY: as the caller promises.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        HELD.set(HELD.get() - layout.size() as isize);
+        // SAFETY: as the caller promises.
+        unsafe { System.dealloc(place, layout) }
+    }
+}
 
 /// What an entry should say.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,7 +154,7 @@ fn run(mut entry: Entry, model: &mut Model, step: Step) -> Entry {
             entry.set_raw(value);
         }
         Step::SetList => {
-            entry.set_object(types::list::List::default());
+            entry.set_object::<types::list::List>(Default::default());
             model.value = Value::List;
         }
         Step::SetExpiry(at) => {
@@ -205,7 +235,7 @@ fn a_value_of_another_type_is_not_given_out() {
     assert!(string.raw_mut().is_none());
     assert!(string.take_object::<types::set::Set>().is_none());
 
-    let mut set = Entry::with_object(b"key", types::set::Set::default());
+    let mut set = Entry::with_object::<types::set::Set>(b"key", Default::default());
     assert!(set.make_raw().is_none());
     assert!(set.str().is_none());
     assert!(
@@ -236,4 +266,29 @@ fn the_clock_is_set_by_readers() {
 
     assert_eq!(entry.clock(), 0x12_3456);
     assert_eq!(entry.str(), Some(Str::Int(-1)));
+}
+
+/// Every way by which a value leaves an entry, for a value with memory of its own.
+#[test]
+fn nothing_is_leaked_or_freed_twice() {
+    let value = || vec![7u8; 5_000];
+    let held = HELD.get();
+
+    drop(Entry::with_raw(b"key", value()));
+    drop(Entry::with_raw(b"key", value()).with_key(&[b'k'; 70_000]));
+    let mut entry = Entry::with_raw(b"key", value());
+    entry.set_expiry(Some(5));
+    entry.set_raw(value());
+    entry.set_expiry(None);
+    entry.set_int(5);
+    entry.set_raw(value());
+    entry.set_string(b"short");
+    entry.make_raw().expect("a string").extend(value());
+    entry.set_object::<types::list::List>(Default::default());
+    entry.set_string_until(&value(), Some(7));
+    assert!(entry.take_object::<types::list::List>().is_none());
+    let list = Entry::with_object::<types::list::List>(b"key", Default::default());
+    assert!(list.take_object::<types::list::List>().is_some());
+
+    assert_eq!(HELD.get(), held);
 }

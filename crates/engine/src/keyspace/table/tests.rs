@@ -398,3 +398,27 @@ fn hints_are_harmless() {
         both.table.prefetch_entry(both.hash(key));
     }
 }
+
+#[test]
+fn searches_stay_short_while_entries_come_and_go() {
+    let mut both = Both::new(8);
+    (0..3_000).for_each(|key| both.insert(key, 0));
+
+    for key in 0..100_000 {
+        both.remove(key);
+        both.insert(key + 3_000, 0);
+    }
+
+    both.check();
+    let segments = &both.table.segments;
+    let passed: u32 = segments
+        .iter()
+        .flat_map(|segment| &segment.buckets)
+        .map(|bucket| bucket.tags[PASSED].count_ones())
+        .sum();
+    let buckets: usize = segments.iter().map(|segment| segment.buckets.len()).sum();
+    assert!(
+        passed as usize <= buckets * 4,
+        "{passed} bits in {buckets} buckets"
+    );
+}
