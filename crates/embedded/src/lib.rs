@@ -1,1 +1,18 @@
 //! The engine with a home: a clock, a background thread, and the store's seam.
+//!
+//! [`Embedded`] is a store inside the process: commands run on their callers' threads, and a
+//! thread of its own lets time pass (keys expire, waits end). It is a [`Backend`], so every
+//! pattern runs on it, and [`EmbeddedConnection`] lets code that was written against the `redis`
+//! crate run on it as well.
+//!
+//! [`Backend`]: larder_store::Backend
+
+#![forbid(unsafe_code)]
+
+mod backend;
+mod clock;
+mod embedded;
+mod listen;
+
+pub use clock::{Clock, ManualClock};
+pub use embedded::{Config, Embedded};

@@ -1,0 +1,107 @@
+//! The engine as a store.
+
+use std::sync::Arc;
+
+use larder_engine::{Mailbox, Outcome, Overflow, Session, Subscriber, ValueReply};
+use larder_store::{Answer, Backend, Channels, Command, Error, Subscription, Value};
+
+use crate::embedded::{Core, Embedded};
+use crate::listen::Events;
+
+impl Backend for Embedded {
+    #[inline]
+    fn call(&self, command: Command) -> Answer<'_, Value> {
+        let mut session = Session::local();
+        match run(self.core(), &mut session, &command) {
+            Step::Done(result) => Answer::ready(result),
+            Step::Later(waiting) => Answer::later(async move { plain(waiting.await) }),
+        }
+    }
+
+    fn call_all(&self, commands: Vec<Command>) -> Answer<'_, Vec<Result<Value, Error>>> {
+        // One session for all, so that MULTI, WATCH and SELECT mean to the commands behind them
+        // what they mean on a connection.
+        let mut session = Session::local();
+        let mut results = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter();
+        while let Some(command) = commands.next() {
+            match run(self.core(), &mut session, &command) {
+                Step::Done(result) => results.push(result),
+                Step::Later(waiting) => {
+                    return Answer::later(async move {
+                        results.push(plain(waiting.await));
+                        for command in commands {
+                            results.push(match run(self.core(), &mut session, &command) {
+                                Step::Done(result) => result,
+                                Step::Later(waiting) => plain(waiting.await),
+                            });
+                        }
+                        Ok(results)
+                    });
+                }
+            }
+        }
+        Answer::ready(Ok(results))
+    }
+
+    fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
+        if self.is_closed() {
+            return Answer::ready(Err(closed()));
+        }
+        let buffer = channels.buffer.unwrap_or(Channels::BUFFER).max(1);
+        let mailbox = Arc::new(Mailbox::new(Overflow::DropOldest(buffer)));
+        let mut subscriber = Subscriber::new(self.engine(), Arc::clone(&mailbox));
+        channels
+            .names
+            .iter()
+            .for_each(|name| subscriber.subscribe(name));
+        channels
+            .patterns
+            .iter()
+            .for_each(|pattern| subscriber.subscribe_pattern(pattern));
+        self.core().keep(&mailbox);
+        Answer::ready(Ok(Subscription::new(Events {
+            mailbox,
+            _subscriber: subscriber,
+        })))
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        Embedded::close(self);
+        Answer::ready(Ok(()))
+    }
+}
+
+/// What became of a command.
+enum Step {
+    Done(Result<Value, Error>),
+    Later(larder_engine::Waiting),
+}
+
+#[inline]
+fn run(core: &Core, session: &mut Session, command: &Command) -> Step {
+    if core.is_closed() {
+        return Step::Done(Err(closed()));
+    }
+    let mut reply = ValueReply::new();
+    match core
+        .engine
+        .execute(session, command.arguments(), core.now(), &mut reply)
+    {
+        Outcome::Done | Outcome::Close => Step::Done(plain(reply.take().unwrap_or(Value::Null))),
+        Outcome::Blocked(waiting) => Step::Later(waiting),
+    }
+}
+
+/// A refusal is an error, not a value.
+#[inline]
+fn plain(value: Value) -> Result<Value, Error> {
+    match value {
+        Value::Error(refusal) => Err(Error::Refused(refusal)),
+        value => Ok(value),
+    }
+}
+
+fn closed() -> Error {
+    Error::not_sent("the store is closed")
+}

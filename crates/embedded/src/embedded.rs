@@ -1,0 +1,193 @@
+//! A store inside the process.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use larder_engine::{Engine, Mailbox, Now};
+use parking_lot::{Condvar, Mutex};
+
+use crate::clock::Clock;
+use crate::listen::Listeners;
+
+/// How often expired keys are looked for when nothing else is due.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How a store inside the process is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// The password that connections to a server on this store have to give, if any. Calls from
+    /// inside the process need none.
+    pub password: Option<String>,
+}
+
+/// A store inside the process. Clones share it; it ends when the last one is dropped.
+#[derive(Clone)]
+pub struct Embedded {
+    home: Arc<Home>,
+}
+
+/// What the clones share.
+struct Home {
+    core: Arc<Core>,
+    ticker: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What the background thread shares as well.
+pub(crate) struct Core {
+    pub(crate) engine: Arc<Engine>,
+    clock: Clock,
+    is_closed: AtomicBool,
+    pub(crate) listeners: Listeners,
+    /// When the background thread is wanted next.
+    alarm: Mutex<Option<Now>>,
+    woken: Condvar,
+}
+
+impl Embedded {
+    /// Opens an empty store and starts its background thread.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no thread.
+    pub fn open(config: Config) -> std::io::Result<Embedded> {
+        let engine = Engine::new(rand::random(), config.clock.now());
+        engine.set_password(config.password.as_deref());
+        let core = Arc::new(Core {
+            engine,
+            clock: config.clock,
+            is_closed: AtomicBool::new(false),
+            listeners: Listeners::default(),
+            alarm: Mutex::new(None),
+            woken: Condvar::new(),
+        });
+        let waker = Arc::downgrade(&core);
+        core.engine.on_alarm(Box::new(move |at| {
+            if let Some(core) = waker.upgrade() {
+                core.wake_at(at);
+            }
+        }));
+        let thread = std::thread::Builder::new().name("larder-ticker".into());
+        let ticker = thread.spawn({
+            let core = Arc::clone(&core);
+            move || core.tick_until_closed()
+        })?;
+        Ok(Embedded {
+            home: Arc::new(Home {
+                core,
+                ticker: Mutex::new(Some(ticker)),
+            }),
+        })
+    }
+
+    /// The engine itself, for those who serve it to others.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.home.core.engine
+    }
+
+    /// The store's time.
+    #[inline]
+    pub fn now(&self) -> Now {
+        self.home.core.clock.now()
+    }
+
+    /// Lets time pass on a store whose clock is manual: moves the clock, removes what expired, and
+    /// ends waits that are over, before it returns. On the system's clock it changes nothing.
+    pub fn pass(&self, time: Duration) {
+        if let Clock::Manual(clock) = &self.home.core.clock {
+            clock.advance(time);
+            self.home.core.engine.tick(self.now());
+        }
+    }
+
+    /// Closes the store for all who share it: waits and subscriptions end, the background thread
+    /// ends, and calls are refused from here on. Closing twice is harmless.
+    pub fn close(&self) {
+        self.home.close();
+    }
+
+    /// Whether the store has been closed.
+    pub fn is_closed(&self) -> bool {
+        self.home.core.is_closed()
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.home.core
+    }
+}
+
+impl fmt::Debug for Embedded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Embedded")
+            .field("clock", &self.home.core.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Home {
+    fn close(&self) {
+        self.core.is_closed.store(true, Ordering::Release);
+        self.core.listeners.close();
+        self.core.wake_at(Now::from_unix_us(0));
+        if let Some(ticker) = self.ticker.lock().take() {
+            // A panic in the thread was reported where it happened.
+            let _ = ticker.join();
+        }
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Core {
+    pub(crate) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+
+    /// A mailbox that is closed together with the store.
+    pub(crate) fn keep(&self, mailbox: &Arc<Mailbox>) {
+        self.listeners.keep(mailbox);
+    }
+
+    fn wake_at(&self, at: Now) {
+        let mut alarm = self.alarm.lock();
+        if alarm.is_none_or(|alarm| at < alarm) {
+            *alarm = Some(at);
+            self.woken.notify_one();
+        }
+    }
+
+    fn tick_until_closed(&self) {
+        while !self.is_closed() {
+            self.engine.tick(self.now());
+            let mut alarm = self.alarm.lock();
+            let due = alarm
+                .take()
+                .into_iter()
+                .chain(self.engine.next_deadline())
+                .min();
+            let pause = match due {
+                // The time of a manual clock says nothing of how long to sleep.
+                Some(due) if matches!(self.clock, Clock::System) => {
+                    let us = due.unix_us().saturating_sub(self.now().unix_us());
+                    TICK.min(Duration::from_micros(us))
+                }
+                _ => TICK,
+            };
+            if !pause.is_zero() && !self.is_closed() {
+                self.woken.wait_for(&mut alarm, pause);
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Subscriptions of calls from inside the process.
+
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
+
+use larder_engine::{Mail, Mailbox, Subscriber};
+use larder_store::{Event, Listen, Message};
+use parking_lot::Mutex;
+
+/// The mailboxes that are closed when the store is.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    mailboxes: Mutex<Vec<Weak<Mailbox>>>,
+}
+
+impl Listeners {
+    pub(crate) fn keep(&self, mailbox: &Arc<Mailbox>) {
+        let mut mailboxes = self.mailboxes.lock();
+        // Those that are gone make room before the list grows.
+        if mailboxes.len() == mailboxes.capacity() {
+            mailboxes.retain(|mailbox| mailbox.strong_count() > 0);
+        }
+        mailboxes.push(Arc::downgrade(mailbox));
+    }
+
+    pub(crate) fn close(&self) {
+        for mailbox in self.mailboxes.lock().drain(..) {
+            if let Some(mailbox) = mailbox.upgrade() {
+                mailbox.close();
+            }
+        }
+    }
+}
+
+/// Events from a mailbox. Dropping it unsubscribes.
+pub(crate) struct Events {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) _subscriber: Subscriber,
+}
+
+impl Listen for Events {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        Poll::Ready(ready!(self.mailbox.poll(context)).map(|mail| match mail {
+            Mail::Lost(count) => Event::Lagged(count),
+            Mail::Message(message) => Event::Message(Message {
+                channel: message.channel,
+                pattern: message.pattern,
+                payload: message.payload,
+            }),
+        }))
+    }
+}

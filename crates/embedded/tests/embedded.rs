@@ -1,0 +1,168 @@
+//! What users of a store inside the process may rely on.
+
+use std::time::Duration;
+
+use larder_embedded::{Clock, Config, Embedded};
+use larder_store::{Channels, Command, Error, Event, Store, Value};
+
+fn open() -> (Embedded, Store) {
+    let clock = Clock::Manual(Clock::manual());
+    let embedded = Embedded::open(Config {
+        clock,
+        ..Config::default()
+    })
+    .unwrap();
+    (embedded.clone(), Store::new(embedded))
+}
+
+async fn run(store: &Store, command: &str) -> Result<Value, Error> {
+    let mut words = command.split(' ');
+    let name = words.next().unwrap_or_default();
+    store.call(Command::new(name).args(words)).await
+}
+
+#[tokio::test]
+async fn what_is_set_is_got_until_it_expires() {
+    let (embedded, store) = open();
+    assert_eq!(run(&store, "SET a 1 PX 1500").await, Ok(Value::ok()));
+    embedded.pass(Duration::from_millis(1499));
+    assert_eq!(run(&store, "GET a").await, Ok(Value::Bytes("1".into())));
+    assert_eq!(run(&store, "PTTL a").await, Ok(Value::Int(1)));
+    embedded.pass(Duration::from_millis(1));
+    assert_eq!(run(&store, "GET a").await, Ok(Value::Null));
+}
+
+#[tokio::test]
+async fn expired_keys_leave_memory_though_nobody_asks() {
+    let (embedded, store) = open();
+    for key in 0..1000 {
+        run(&store, &format!("SET key:{key} x PX {}", 1 + key))
+            .await
+            .unwrap();
+    }
+    embedded.pass(Duration::from_millis(1500));
+    assert_eq!(run(&store, "DBSIZE").await, Ok(Value::Int(0)));
+}
+
+#[tokio::test]
+async fn a_transaction_runs_as_one_and_answers_in_order() {
+    let (_, store) = open();
+    let words = [
+        &["MULTI"][..],
+        &["SET", "a", "1"],
+        &["INCR", "a"],
+        &["LLEN"],
+        &["EXEC"],
+    ];
+    let commands = words
+        .map(|words| Command::new(words[0]).args(&words[1..]))
+        .to_vec();
+    let results = store.call_all(commands).await.unwrap();
+    assert!(results[3].is_err(), "an arity error voids the transaction");
+    assert!(
+        results[4]
+            .as_ref()
+            .is_err_and(|error| error.is_refusal("EXECABORT"))
+    );
+
+    let commands = [
+        &["MULTI"][..],
+        &["SET", "a", "1"],
+        &["INCR", "a"],
+        &["EXEC"],
+    ];
+    let commands = commands
+        .map(|words| Command::new(words[0]).args(&words[1..]))
+        .to_vec();
+    let results = store.call_all(commands).await.unwrap();
+    assert_eq!(
+        results[3],
+        Ok(Value::Array(vec![Value::ok(), Value::Int(2)]))
+    );
+}
+
+#[tokio::test]
+async fn a_watched_key_that_changes_voids_the_transaction() {
+    let (_, store) = open();
+    let words = [
+        &["WATCH", "a"][..],
+        &["SET", "a", "2"],
+        &["MULTI"],
+        &["GET", "a"],
+        &["EXEC"],
+    ];
+    let commands = words
+        .map(|words| Command::new(words[0]).args(&words[1..]))
+        .to_vec();
+    let results = store.call_all(commands).await.unwrap();
+    assert_eq!(results[4], Ok(Value::Null));
+}
+
+#[tokio::test]
+async fn messages_reach_those_who_listen() {
+    let (_, store) = open();
+    let mut events = store
+        .subscribe(Channels::default().channel("a").pattern("a*"))
+        .await
+        .unwrap();
+    assert_eq!(run(&store, "PUBLISH a hello").await, Ok(Value::Int(2)));
+    for pattern in [None, Some("a*".into())] {
+        let Some(Event::Message(message)) = events.next().await else {
+            panic!("no message")
+        };
+        assert_eq!(
+            (message.pattern, &message.payload[..]),
+            (pattern, &b"hello"[..])
+        );
+    }
+    drop(events);
+    assert_eq!(run(&store, "PUBLISH a hello").await, Ok(Value::Int(0)));
+}
+
+#[tokio::test]
+async fn a_listener_that_does_not_read_is_told_what_it_lost() {
+    let (_, store) = open();
+    let mut events = store
+        .subscribe(Channels::default().channel("a").buffer(2))
+        .await
+        .unwrap();
+    for _ in 0..5 {
+        run(&store, "PUBLISH a x").await.unwrap();
+    }
+    assert_eq!(events.next().await, Some(Event::Lagged(3)));
+    assert!(matches!(events.next().await, Some(Event::Message(_))));
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_calls_and_ends_subscriptions() {
+    let (_, store) = open();
+    let mut events = store
+        .subscribe(Channels::default().channel("a"))
+        .await
+        .unwrap();
+    store.close().await.unwrap();
+    assert_eq!(events.next().await, None);
+    assert!(matches!(
+        run(&store, "PING").await,
+        Err(Error::NotSent { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_scan_finds_every_key() {
+    let (_, store) = open();
+    for key in 0..5000 {
+        run(&store, &format!("SET key:{key} x")).await.unwrap();
+    }
+    let (mut cursor, mut found) = ("0".to_owned(), std::collections::BTreeSet::new());
+    loop {
+        let scan = Command::new("SCAN").arg(&cursor).arg("COUNT").arg(100);
+        let (next, keys): (String, Vec<String>) = store.run(scan).await.unwrap();
+        found.extend(keys);
+        cursor = next;
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!(found.len(), 5000);
+}
