@@ -7,5 +7,6 @@ pub(crate) mod set;
 pub(crate) mod sorted_set;
 pub(crate) mod stream;
 pub(crate) mod string;
+mod varint;
 
 pub(crate) use limits::Limits;

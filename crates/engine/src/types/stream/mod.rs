@@ -1,11 +1,57 @@
-//! Stream: stands here until the structure itself does.
+//! Stream: entries that are only ever added at the end, and groups of consumers that read them.
+//!
+//! ```text
+//! Stream ── Log ── Block (up to 100 entries, packed) ── Entry: id and fields
+//!       └── groups ── Group ── pending: delivered and not acknowledged
+//!                          └── consumers
+//! ```
+//!
+//! Log and groups do not know of each other: an entry that is removed stays pending, as in Redis.
+//!
+//! Nothing here knows of keys, replies or time; a time is given in. Those are the business of
+//! `commands.rs`.
 
-/// Nothing yet.
-#[derive(Default)]
-pub(crate) struct Stream;
+mod block;
+mod group;
+mod id;
+mod log;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+pub(crate) use self::block::Entry;
+pub(crate) use self::group::{Consumer, Group, Pending};
+pub(crate) use self::id::{Bound, Id, NewId, NoBound};
+pub(crate) use self::log::{Log, Precision, Trim};
+
+/// Entries and the groups that read them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stream {
+    /// The entries.
+    pub(crate) log: Log,
+    /// The consumer groups, in order of their names.
+    pub(crate) groups: BTreeMap<Box<[u8]>, Group>,
+}
 
 impl Stream {
+    /// A stream is never removed for having no entries.
     pub(crate) fn is_empty(&self) -> bool {
-        true
+        false
+    }
+
+    /// What `OBJECT ENCODING` answers.
+    pub(crate) fn encoding(&self) -> &'static str {
+        "stream"
+    }
+
+    /// Bytes held on the heap and in the stream itself.
+    pub(crate) fn bytes(&self) -> usize {
+        let groups = self
+            .groups
+            .iter()
+            .map(|(name, group)| name.len() + group.bytes());
+        size_of::<Stream>() + self.log.heap_bytes() + groups.sum::<usize>()
     }
 }

@@ -1,0 +1,251 @@
+//! Consumer groups: who reads a stream together, and what was delivered and not acknowledged.
+//!
+//! A delivered entry is *pending* until it is acknowledged. It is found in two views:
+//!
+//! - `Group::pending` finds it by id, and knows its consumer;
+//! - `Consumer::pending` walks one consumer's.
+//!
+//! Invariant: `consumers[c].pending` has `id` exactly when `pending[id].consumer` is `c`. Only
+//! [`Group::assign`], [`Group::forget`] and [`Group::remove_consumer`] write either view.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::id::Id;
+use super::log::Log;
+
+/// A consumer group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Group {
+    last_delivered_id: Id,
+    /// How many of the stream's entries come up to `last_delivered_id`, where that is known.
+    entries_read: Option<u64>,
+    pending: BTreeMap<Id, Pending>,
+    consumers: BTreeMap<Arc<[u8]>, Consumer>,
+}
+
+/// An entry that was delivered and not acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pending {
+    pub(crate) consumer: Arc<[u8]>,
+    pub(crate) delivered_at_ms: u64,
+    pub(crate) deliveries: u64,
+}
+
+/// One that reads as a member of a group.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Consumer {
+    /// When it last asked for something.
+    pub(crate) seen_ms: u64,
+    /// When it last got something; `None` if it never did.
+    pub(crate) active_ms: Option<u64>,
+    pending: BTreeSet<Id>,
+}
+
+impl Group {
+    /// A group that begins behind `last_delivered_id`.
+    pub(crate) fn new(last_delivered_id: Id, entries_read: Option<u64>) -> Group {
+        Group {
+            last_delivered_id,
+            entries_read,
+            ..Group::default()
+        }
+    }
+
+    /// The id up to which entries have been delivered.
+    pub(crate) fn last_delivered_id(&self) -> Id {
+        self.last_delivered_id
+    }
+
+    /// How many of the stream's entries that is, where it is known.
+    pub(crate) fn entries_read(&self) -> Option<u64> {
+        self.entries_read
+    }
+
+    /// Moves the group to another place in the stream.
+    pub(crate) fn set_position(&mut self, last_delivered_id: Id, entries_read: Option<u64>) {
+        (self.last_delivered_id, self.entries_read) = (last_delivered_id, entries_read);
+    }
+
+    /// Notes that the entry with this id is being delivered, if it is a new one. Entries come in
+    /// order.
+    pub(crate) fn advance(&mut self, id: Id, log: &Log) {
+        if id <= self.last_delivered_id {
+            return;
+        }
+        let last = self.last_delivered_id;
+        match self.entries_read {
+            Some(read) if last >= log.first_id() && !log.has_gaps_after(last) => {
+                self.entries_read = Some(read + 1);
+            }
+            _ if log.entries_added() > 0 => self.entries_read = log.entries_until(id),
+            _ => {}
+        }
+        self.last_delivered_id = id;
+    }
+
+    /// How many entries of the stream have not been delivered yet, where that can be told.
+    pub(crate) fn lag(&self, log: &Log) -> Option<u64> {
+        if log.entries_added() == 0 {
+            return Some(0);
+        }
+        let last = self.last_delivered_id;
+        let read = match self.entries_read {
+            Some(read) if !log.has_gaps_after(last) => read,
+            _ => log.entries_until(last)?,
+        };
+        Some(log.entries_added().saturating_sub(read))
+    }
+
+    // --- consumers -----------------------------------------------------------------------------
+
+    /// The consumers, in order of their names.
+    pub(crate) fn consumers(&self) -> impl ExactSizeIterator<Item = (&[u8], &Consumer)> {
+        self.consumers
+            .iter()
+            .map(|(name, consumer)| (&**name, consumer))
+    }
+
+    /// The consumer with this name.
+    pub(crate) fn consumer(&self, name: &[u8]) -> Option<&Consumer> {
+        self.consumers.get(name)
+    }
+
+    /// The consumer with this name, to be changed.
+    pub(crate) fn consumer_mut(&mut self, name: &[u8]) -> Option<&mut Consumer> {
+        self.consumers.get_mut(name)
+    }
+
+    /// Adds a consumer. Answers whether there was none with this name.
+    pub(crate) fn add_consumer(&mut self, name: &[u8], now_ms: u64) -> bool {
+        if self.consumers.contains_key(name) {
+            return false;
+        }
+        self.consumers.insert(
+            name.into(),
+            Consumer {
+                seen_ms: now_ms,
+                ..Consumer::default()
+            },
+        );
+        true
+    }
+
+    /// Removes a consumer with all that is pending for it. Answers how much that was.
+    pub(crate) fn remove_consumer(&mut self, name: &[u8]) -> Option<usize> {
+        let consumer = self.consumers.remove(name)?;
+        for id in &consumer.pending {
+            self.pending.remove(id);
+        }
+        Some(consumer.pending.len())
+    }
+
+    // --- pending entries -----------------------------------------------------------------------
+
+    /// How many entries are pending.
+    pub(crate) fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The pending entry with this id.
+    pub(crate) fn pending(&self, id: Id) -> Option<&Pending> {
+        self.pending.get(&id)
+    }
+
+    /// The pending entries from `start` to `end`, both included.
+    pub(crate) fn pending_range(
+        &self,
+        start: Id,
+        end: Id,
+    ) -> impl DoubleEndedIterator<Item = (Id, &Pending)> {
+        let range = (start <= end).then(|| self.pending.range(start..=end));
+        range
+            .into_iter()
+            .flatten()
+            .map(|(&id, pending)| (id, pending))
+    }
+
+    /// The entries from `start` to `end` that are pending for one consumer.
+    pub(crate) fn pending_range_of<'a>(
+        &'a self,
+        consumer: &'a Consumer,
+        start: Id,
+        end: Id,
+    ) -> impl Iterator<Item = (Id, &'a Pending)> {
+        let range = (start <= end).then(|| consumer.pending.range(start..=end));
+        range
+            .into_iter()
+            .flatten()
+            .filter_map(|&id| Some((id, self.pending.get(&id)?)))
+    }
+
+    /// Makes an entry pending for a consumer, whoever had it. Answers whether there is such a
+    /// consumer; if not, nothing happens.
+    pub(crate) fn assign(
+        &mut self,
+        id: Id,
+        consumer: &[u8],
+        delivered_at_ms: u64,
+        deliveries: u64,
+    ) -> bool {
+        let Some((name, _)) = self.consumers.get_key_value(consumer) else {
+            return false;
+        };
+        let pending = Pending {
+            consumer: name.clone(),
+            delivered_at_ms,
+            deliveries,
+        };
+        let previous = self.pending.insert(id, pending);
+        if let Some(previous) = previous.filter(|previous| &*previous.consumer != consumer) {
+            self.unlist(&previous.consumer, id);
+        }
+        if let Some(consumer) = self.consumers.get_mut(consumer) {
+            consumer.pending.insert(id);
+        }
+        true
+    }
+
+    /// Notes that a pending entry was delivered once more to the consumer that has it.
+    pub(crate) fn deliver_again(&mut self, id: Id, now_ms: u64) {
+        if let Some(pending) = self.pending.get_mut(&id) {
+            pending.delivered_at_ms = now_ms;
+            pending.deliveries = pending.deliveries.saturating_add(1);
+        }
+    }
+
+    /// Takes an entry off the pending ones: it was acknowledged, or is no more. Answers whether
+    /// it was pending.
+    pub(crate) fn forget(&mut self, id: Id) -> bool {
+        let Some(pending) = self.pending.remove(&id) else {
+            return false;
+        };
+        self.unlist(&pending.consumer, id);
+        true
+    }
+
+    fn unlist(&mut self, consumer: &[u8], id: Id) {
+        if let Some(consumer) = self.consumers.get_mut(consumer) {
+            consumer.pending.remove(&id);
+        }
+    }
+
+    /// Bytes held on the heap and in the group itself.
+    pub(crate) fn bytes(&self) -> usize {
+        let consumers: usize = self
+            .consumers
+            .iter()
+            .map(|(name, consumer)| {
+                name.len() + size_of::<Consumer>() + consumer.pending.len() * size_of::<Id>()
+            })
+            .sum();
+        size_of::<Group>() + consumers + self.pending.len() * size_of::<(Id, Pending)>()
+    }
+}
+
+impl Consumer {
+    /// How many entries are pending for it.
+    pub(crate) fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+}
