@@ -1,12 +1,20 @@
 //! The data types: their structures, and the commands on them.
 
 pub(crate) mod hash;
-mod limits;
 pub(crate) mod list;
 pub(crate) mod set;
 pub(crate) mod sorted_set;
 pub(crate) mod stream;
 pub(crate) mod string;
+
+mod cursor;
+mod limits;
+mod packed;
 mod varint;
 
 pub(crate) use limits::Limits;
+
+/// A number below `len`, which is not 0, from a random one of 64 bits.
+fn scaled(random: u64, len: usize) -> usize {
+    ((u128::from(random) * len as u128) >> 64) as usize
+}
