@@ -1,1 +1,3 @@
 //! Caching, sessions, rate limits, messages, streams, locks and leaderboards on any store.
+
+pub mod lock;

@@ -1,0 +1,36 @@
+-- larder: touches only its KEYS
+-- Takes a lock that is free, or that the same request has taken already.
+--
+-- KEYS[1]  the lock: a hash of its `owner` and its `token`, gone when the lock expires
+-- KEYS[2]  the last fencing token given, which outlives the lock
+-- ARGV[1]  the request that wants the lock
+-- ARGV[2]  milliseconds for which it wants it
+-- ARGV[3]  milliseconds for which the last token is remembered
+--
+-- Returns {1 if taken, else 0; the fencing token, 0 if not taken; milliseconds until the lock
+-- expires, for whoever holds it now}
+
+local owner, ttl, remember = ARGV[1], ARGV[2], ARGV[3]
+
+local held = redis.call("HMGET", KEYS[1], "owner", "token")
+if held[1] and held[1] ~= owner then
+  return {0, 0, redis.call("PTTL", KEYS[1])}
+end
+
+if held[1] then
+  -- The answer to this request was lost on its way: it has the lock, and is told so again.
+  redis.call("PEXPIRE", KEYS[1], ttl)
+  return {1, tonumber(held[2]), tonumber(ttl)}
+end
+
+-- The clock keeps tokens growing when the last one was lost (a failover, FLUSHALL); the last one
+-- keeps them growing when the clock stands still or steps back.
+local time = redis.call("TIME")
+local now = time[1] * 1000000 + time[2]
+local last = tonumber(redis.call("GET", KEYS[2]) or 0)
+local token = math.max(last + 1, now)
+
+redis.call("SET", KEYS[2], string.format("%.0f", token), "PX", remember)
+redis.call("HSET", KEYS[1], "owner", owner, "token", string.format("%.0f", token))
+redis.call("PEXPIRE", KEYS[1], ttl)
+return {1, token, tonumber(ttl)}
