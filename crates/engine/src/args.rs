@@ -72,6 +72,26 @@ impl<'a> Args<'a> {
         parse_float(self.bytes()?).ok_or(Error::NotAFloat)
     }
 
+    /// The next word, as the seconds that a caller waits, in microseconds; 0 is for ever.
+    pub(crate) fn timeout_s(&mut self) -> Result<Option<u64>> {
+        let seconds = parse_float(self.bytes()?).ok_or(Error::TimeoutNotFloat)?;
+        let timeout_us = (seconds * 1e6).ceil();
+        if seconds * 1e3 > i64::MAX as f64 {
+            return Err(Error::TimeoutOutOfRange);
+        }
+        if seconds < 0.0 {
+            return Err(Error::TimeoutNegative);
+        }
+        Ok((timeout_us > 0.0).then_some(timeout_us as u64))
+    }
+
+    /// The next word, as the milliseconds that a caller waits, in microseconds; 0 is for ever.
+    pub(crate) fn timeout_ms(&mut self) -> Result<Option<u64>> {
+        let timeout_ms = parse_int(self.bytes()?).ok_or(Error::TimeoutNotInteger)?;
+        let timeout_ms = u64::try_from(timeout_ms).map_err(|_| Error::TimeoutNegative)?;
+        Ok((timeout_ms > 0).then(|| timeout_ms.saturating_mul(1000)))
+    }
+
     /// Reads the next word if it is this one, in any case.
     pub(crate) fn option(&mut self, name: &str) -> bool {
         let found = self

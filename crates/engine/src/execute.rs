@@ -233,32 +233,24 @@ impl Engine {
     fn serve(self: &Arc<Engine>, ready: Vec<Ready>, now: Now) {
         let mut ready = std::collections::VecDeque::from(ready);
         while let Some(next) = ready.pop_front() {
-            let mut place = 0;
-            while let Some(waiter) = self.waiter(&next, place) {
-                match self.serve_one(&waiter, now) {
-                    Some(more) => ready.extend(more),
-                    // What there was is used up: those behind would find nothing either.
-                    None if !self.has(&next, now) => break,
-                    None => place += 1,
-                }
+            let mut served = 0;
+            while let Some(waiter) = self.next_waiter(&next, served, now) {
+                served = waiter.id;
+                ready.extend(self.serve_one(&waiter, now).into_iter().flatten());
             }
         }
     }
 
-    /// The waiter at this place in the queue of a key.
-    fn waiter(&self, ready: &Ready, place: usize) -> Option<Arc<Waiter>> {
-        let index = self.shards.index(self.shards.seed().hash(&ready.key));
-        self.shards
-            .shard(index)
-            .lock()
-            .waiter(ready.db, &ready.key, place)
-    }
-
-    fn has(&self, ready: &Ready, now: Now) -> bool {
+    /// Who waits longest for a key and what it holds now, of those who came after another.
+    fn next_waiter(&self, ready: &Ready, after: u64, now: Now) -> Option<Arc<Waiter>> {
         let needs = Needs::One(self.shards.seed().hash(&ready.key));
-        self.shards
-            .lock(&needs, ready.db, now.unix_ms())
-            .exists(&ready.key)
+        let mut keyspace = self.shards.lock(&needs, ready.db, now.unix_ms());
+        let kind = keyspace.kind(&ready.key);
+        let shard = keyspace.shard_of(&ready.key);
+        let mut waiters = shard.waiters(ready.db, &ready.key);
+        waiters
+            .find(|waiter| waiter.id > after && waiter.wants(kind))
+            .cloned()
     }
 
     /// Runs a waiter's request. Answers what it made ready, or `None` if it goes on waiting.

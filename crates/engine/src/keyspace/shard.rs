@@ -169,9 +169,12 @@ impl Shard {
         !self.waiting.is_empty() && self.waiting.contains_key(&(db, Box::from(key)))
     }
 
-    /// The waiter at this place in the queue of a key.
-    pub(crate) fn waiter(&self, db: usize, key: &[u8], place: usize) -> Option<Arc<Waiter>> {
-        self.waiting.get(&(db, Box::from(key)))?.get(place).cloned()
+    /// Who waits for a key, longest first.
+    pub(crate) fn waiters(&self, db: usize, key: &[u8]) -> impl Iterator<Item = &Arc<Waiter>> {
+        self.waiting
+            .get(&(db, Box::from(key)))
+            .into_iter()
+            .flatten()
     }
 
     // --- changes of a whole database ---------------------------------------------------------

@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Waker};
 use larder_store::{Command, Value};
 use parking_lot::Mutex;
 
+use super::entry::Kind;
 use crate::engine::Engine;
 use crate::reply::{Reply, write_value};
 
@@ -42,6 +43,8 @@ impl Nothing {
 pub(crate) struct Wait {
     /// The keys that may bring an answer.
     pub(crate) keys: Vec<Box<[u8]>>,
+    /// What a key must hold to bring one; `None` where any change may, even that the key goes.
+    pub(crate) kind: Option<Kind>,
     /// How long, in microseconds; `None` is for ever.
     pub(crate) timeout_us: Option<u64>,
     /// What is answered when nothing came.
@@ -59,6 +62,7 @@ pub(crate) struct Waiter {
     pub(crate) client: u64,
     pub(crate) db: usize,
     pub(crate) keys: Vec<Box<[u8]>>,
+    kind: Option<Kind>,
     /// What is run when one of the keys changes.
     pub(crate) request: Command,
     /// When the wait ends, in Unix microseconds.
@@ -96,6 +100,7 @@ impl Waiter {
             client,
             db,
             keys: wait.keys,
+            kind: wait.kind,
             request,
             deadline_us: wait
                 .timeout_us
@@ -104,6 +109,11 @@ impl Waiter {
             resp3,
             state: Mutex::new(State::Waiting(None)),
         }
+    }
+
+    /// Whether a change of a key that now holds this may bring an answer.
+    pub(crate) fn wants(&self, kind: Option<Kind>) -> bool {
+        self.kind.is_none() || self.kind == kind
     }
 
     /// Claims the right to answer, if nobody has it: whoever has it runs the request, or ends the
