@@ -1,0 +1,208 @@
+//! The sorted set against maps of the standard library.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+fn limits() -> Limits {
+    let mut limits = Limits::new(Seed::new(1, 2));
+    (
+        limits.zset_max_listpack_entries,
+        limits.zset_max_listpack_value,
+    ) = (6, 8);
+    limits
+}
+
+fn score(value: f64) -> Score {
+    Score::new(value).unwrap()
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Insert(Vec<u8>, Score),
+    Remove(Vec<u8>),
+    RemoveRanks(usize, usize),
+}
+
+fn any_score() -> impl Strategy<Value = Score> {
+    prop_oneof![
+        8 => (-4i32..4).prop_map(|value| score(f64::from(value))),
+        1 => Just(score(f64::INFINITY)),
+        1 => Just(score(f64::NEG_INFINITY)),
+        2 => any::<f64>().prop_filter_map("not a number", Score::new),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let member = || vec(b'a'..b'd', 0..4);
+    prop_oneof![
+        6 => (member(), any_score()).prop_map(|(member, score)| Step::Insert(member, score)),
+        2 => member().prop_map(Step::Remove),
+        1 => (any::<usize>(), 0usize..4).prop_map(|(at, count)| Step::RemoveRanks(at, count)),
+    ]
+}
+
+type Model = BTreeMap<Vec<u8>, Score>;
+
+fn in_order(model: &Model) -> Vec<(Score, Vec<u8>)> {
+    let mut all: Vec<_> = model
+        .iter()
+        .map(|(member, score)| (*score, member.clone()))
+        .collect();
+    all.sort();
+    all
+}
+
+fn run(set: &mut SortedSet, model: &mut Model, step: Step) {
+    match step {
+        Step::Insert(member, score) => {
+            let wanted = match model.insert(member.clone(), score) {
+                None => Inserted::Added,
+                Some(old) if old == score => Inserted::Unchanged,
+                Some(_) => Inserted::Moved,
+            };
+            assert_eq!(set.insert(&member, score, &limits()), wanted);
+        }
+        Step::Remove(member) => assert_eq!(set.remove(&member), model.remove(&member)),
+        Step::RemoveRanks(at, count) => {
+            let start = at % (model.len() + 1);
+            let end = (start + count).min(model.len());
+            for (_, member) in &in_order(model)[start..end] {
+                model.remove(member);
+            }
+            set.remove_ranks(start..end);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn it_holds_what_a_map_would_hold(steps in vec(step(), 0..100)) {
+        let (mut set, mut model) = (SortedSet::default(), Model::new());
+        for step in steps {
+            run(&mut set, &mut model, step);
+
+            let wanted = in_order(&model);
+            prop_assert_eq!(set.len(), model.len());
+            prop_assert!(set.iter().map(|(member, score)| (score, member.to_vec())).eq(wanted));
+        }
+        for (rank, (score, member)) in in_order(&model).into_iter().enumerate() {
+            prop_assert_eq!(set.rank(&member), Some((rank, score)));
+        }
+        prop_assert_eq!(set.rank(b"nobody"), None);
+    }
+
+    #[test]
+    fn a_score_is_what_it_was_when_it_was_packed(value: f64) {
+        if let Some(score) = Score::new(value) {
+            prop_assert_eq!(Score::decode(score.encode().as_slice()), score);
+        }
+    }
+
+    #[test]
+    fn a_scan_visits_every_member(len in 0u32..3000) {
+        let mut set = SortedSet::default();
+        for number in 0..len {
+            set.insert(&number.to_be_bytes(), score(0.5), &limits());
+        }
+
+        let (mut seen, mut cursor) = (BTreeSet::new(), 0);
+        loop {
+            cursor = set.scan(cursor, &mut |member, _| assert!(seen.insert(member.to_vec())));
+            if cursor == 0 {
+                break;
+            }
+        }
+        prop_assert_eq!(seen.len(), len as usize);
+    }
+}
+
+#[test]
+fn ranges_lie_between_cuts_in_either_encoding() {
+    for (len, encoding) in [(5, "listpack"), (300, "skiplist")] {
+        let mut set = SortedSet::default();
+        for number in 0..len {
+            set.insert(
+                format!("{number:03}").as_bytes(),
+                score(f64::from(number)),
+                &limits(),
+            );
+        }
+        let at = |side, value| Cut::Score(side, score(value));
+
+        assert_eq!(set.encoding(), encoding);
+        assert_eq!(set.ranks(at(Side::Before, 1.0), at(Side::After, 3.0)), 1..4);
+        assert_eq!(set.ranks(at(Side::After, 1.0), at(Side::Before, 3.0)), 2..3);
+        assert_eq!(set.ranks(at(Side::After, 3.0), at(Side::Before, 3.0)), 4..4);
+        assert_eq!(set.ranks(Cut::Start, Cut::End), 0..len as usize);
+        assert_eq!(
+            set.ranks(Cut::Lex(Side::After, b"001"), Cut::End),
+            2..len as usize
+        );
+        assert_eq!(set.ranks(Cut::End, Cut::Start).len(), 0);
+    }
+}
+
+#[test]
+fn it_is_held_in_two_views_when_a_member_is_too_many_or_too_long() {
+    let (mut many, mut long) = (SortedSet::default(), SortedSet::default());
+    for member in [b"1", b"2", b"3", b"4", b"5", b"6", b"6"] {
+        many.insert(member, score(1.0), &limits());
+    }
+    assert_eq!(many.encoding(), "listpack");
+
+    many.insert(b"7", score(1.0), &limits());
+    long.insert(b"123456789", score(1.0), &limits());
+    assert_eq!((many.encoding(), many.len()), ("skiplist", 7));
+    assert_eq!((long.encoding(), long.len()), ("skiplist", 1));
+}
+
+#[test]
+fn a_score_is_never_minus_zero_or_not_a_number() {
+    assert_eq!(Score::new(f64::NAN), None);
+    assert!(score(-0.0).get().is_sign_positive());
+    assert_eq!(
+        score(f64::INFINITY).checked_add(score(f64::NEG_INFINITY)),
+        None
+    );
+    assert!(score(f64::NEG_INFINITY) < score(-1.0) && score(1.0) < Score::INFINITY);
+}
+
+/// Prints what an insertion into a large sorted set takes. Run it in release, by its name.
+#[test]
+#[ignore = "a measurement"]
+fn a_million_members() {
+    const LEN: u64 = 1_000_000;
+    let mix = |number: u64| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % LEN;
+    let limits = Limits::new(Seed::new(1, 2));
+    let mut set = SortedSet::default();
+    let mut each = |name: &str, value: &dyn Fn(u64) -> f64| {
+        let begin = std::time::Instant::now();
+        for number in 0..LEN {
+            let member = format!("element:{:012}", mix(number));
+            set.insert(member.as_bytes(), score(value(number)), &limits);
+        }
+        let ns = begin.elapsed().as_nanos() as u64 / LEN;
+        println!(
+            "{name}: {ns} ns each, {} members, {} bytes each",
+            set.len(),
+            set.heap_bytes() / set.len()
+        );
+    };
+    each("random scores", &|number| mix(number ^ 0xabcdef) as f64);
+    each("moved", &|number| mix(number ^ 0x123456) as f64);
+    each("one score", &|_| 1.0);
+    each("ascending", &|number| number as f64);
+    let begin = std::time::Instant::now();
+    let ranks: usize = (0..LEN)
+        .filter_map(|number| set.rank(format!("element:{:012}", mix(number)).as_bytes()))
+        .map(|(rank, _)| rank)
+        .sum();
+    println!(
+        "rank: {} ns each ({ranks})",
+        begin.elapsed().as_nanos() as u64 / LEN
+    );
+}
