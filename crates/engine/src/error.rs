@@ -3,7 +3,7 @@
 use larder_store::Refusal;
 
 /// The answer of a command that was refused, or an error.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a command was refused. What it displays is the text that Redis sends, letter for letter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,6 +98,8 @@ pub enum Error {
     Subscribed(String),
     #[error("ERR This Redis command is not allowed from script")]
     NotFromScript,
+    #[error("NOSCRIPT No matching script. Please use EVAL.")]
+    NoScript,
     /// A script that said that it touches only its declared keys touched another.
     #[error("ERR Script attempted to access a non local key in a cluster node")]
     UndeclaredKey,

@@ -183,6 +183,11 @@ impl<'e> Keyspace<'e> {
         }
     }
 
+    /// Whether every shard is held.
+    pub(crate) fn holds_everything(&self) -> bool {
+        matches!(self.held, Held::All(_))
+    }
+
     /// Lets the shards go. Answers the keys on which somebody waits and that have changed.
     pub(crate) fn release(self) -> Vec<Ready> {
         self.ready

@@ -1,5 +1,177 @@
 //! EVAL and its kin.
 
-use crate::command::Command;
+use std::sync::Arc;
 
-pub(crate) const COMMANDS: &[Command] = &[];
+use super::bridge::Running;
+use super::{Script, convert};
+use crate::args::parse_int;
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::error::{Error, Result};
+use crate::session::Session;
+
+const EVAL: Flags = Flags::NO_SCRIPT.and(Flags::SCRIPT);
+const EVAL_RO: Flags = EVAL.and(Flags::READONLY);
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "EVAL",
+        run: eval,
+        arity: Arity::AtLeast(3),
+        keys: Keys::Counted(2),
+        flags: EVAL,
+        syntax: "script numkeys [key [key ...]] [arg [arg ...]]",
+        summary: "Runs a Lua script as one step.",
+        complexity: "That of the script.",
+        since: "2.6.0",
+    },
+    Command {
+        name: "EVALSHA",
+        run: evalsha,
+        arity: Arity::AtLeast(3),
+        keys: Keys::Counted(2),
+        flags: EVAL,
+        syntax: "sha1 numkeys [key [key ...]] [arg [arg ...]]",
+        summary: "Runs a Lua script that is known, by the SHA-1 of its text.",
+        complexity: "That of the script.",
+        since: "2.6.0",
+    },
+    Command {
+        name: "EVAL_RO",
+        run: eval_ro,
+        arity: Arity::AtLeast(3),
+        keys: Keys::Counted(2),
+        flags: EVAL_RO,
+        syntax: "script numkeys [key [key ...]] [arg [arg ...]]",
+        summary: "Runs a Lua script that may not write.",
+        complexity: "That of the script.",
+        since: "7.0.0",
+    },
+    Command {
+        name: "EVALSHA_RO",
+        run: evalsha_ro,
+        arity: Arity::AtLeast(3),
+        keys: Keys::Counted(2),
+        flags: EVAL_RO,
+        syntax: "sha1 numkeys [key [key ...]] [arg [arg ...]]",
+        summary: "Runs a Lua script that is known and may not write.",
+        complexity: "That of the script.",
+        since: "7.0.0",
+    },
+    Command {
+        name: "SCRIPT LOAD",
+        run: load,
+        arity: Arity::Exactly(3),
+        keys: Keys::None,
+        flags: Flags::NO_SCRIPT,
+        syntax: "script",
+        summary: "Makes a script known, and answers the SHA-1 of its text.",
+        complexity: "O(n), n the length of the text.",
+        since: "2.6.0",
+    },
+    Command {
+        name: "SCRIPT EXISTS",
+        run: exists,
+        arity: Arity::AtLeast(3),
+        keys: Keys::None,
+        flags: Flags::NO_SCRIPT,
+        syntax: "sha1 [sha1 ...]",
+        summary: "Says which scripts are known.",
+        complexity: "O(n), n the number of scripts.",
+        since: "2.6.0",
+    },
+    Command {
+        name: "SCRIPT FLUSH",
+        run: flush,
+        arity: Arity::AtLeast(2),
+        keys: Keys::None,
+        flags: Flags::NO_SCRIPT,
+        syntax: "[ASYNC | SYNC]",
+        summary: "Forgets all scripts.",
+        complexity: "O(n), n the number of scripts.",
+        since: "2.6.0",
+    },
+];
+
+fn eval(call: &mut Call<'_, '_>) -> Result<()> {
+    let text = call.args.bytes()?;
+    let script = call.engine.scripts.load(text)?;
+    run(call, &script, false)
+}
+
+fn eval_ro(call: &mut Call<'_, '_>) -> Result<()> {
+    let text = call.args.bytes()?;
+    let script = call.engine.scripts.load(text)?;
+    run(call, &script, true)
+}
+
+fn evalsha(call: &mut Call<'_, '_>) -> Result<()> {
+    let script = known(call)?;
+    run(call, &script, false)
+}
+
+fn evalsha_ro(call: &mut Call<'_, '_>) -> Result<()> {
+    let script = known(call)?;
+    run(call, &script, true)
+}
+
+fn known(call: &mut Call<'_, '_>) -> Result<Arc<Script>> {
+    let digest = call.args.bytes()?;
+    call.engine.scripts.find(digest).ok_or(Error::NoScript)
+}
+
+fn run(call: &mut Call<'_, '_>, script: &Arc<Script>, is_readonly: bool) -> Result<()> {
+    let count = parse_int(call.args.bytes()?).ok_or(Error::NotAnInteger)?;
+    if count < 0 {
+        return Err(Error::text("ERR Number of keys can't be negative"));
+    }
+    let too_many = || Error::text("ERR Number of keys can't be greater than number of args");
+    let keys = call.args.take(count as usize).map_err(|_| too_many())?;
+    let arguments = call.args.rest();
+
+    let mut vm = call.engine.scripts.take()?;
+    let mut session = Session::local();
+    session.db = call.session.db;
+    session.resp3 = false;
+    let mut running = Running {
+        engine: call.engine,
+        session: &mut session,
+        keyspace: call.keyspace,
+        now: call.now,
+        is_readonly: is_readonly || script.is_readonly,
+    };
+    let db = running.keyspace.db();
+    let result = vm.run(script, keys, arguments, &mut running);
+    call.keyspace.select(db);
+    let written = result.map(|value| convert::write(call.reply, &value));
+    call.engine.scripts.give_back(vm);
+    written
+}
+
+fn load(call: &mut Call<'_, '_>) -> Result<()> {
+    let script = call.engine.scripts.load(call.args.bytes()?)?;
+    call.reply.bulk(script.name().as_bytes());
+    Ok(())
+}
+
+fn exists(call: &mut Call<'_, '_>) -> Result<()> {
+    let digests = call.args.rest();
+    call.reply.array(digests.len());
+    for digest in digests {
+        call.reply
+            .int(i64::from(call.engine.scripts.find(digest).is_some()));
+    }
+    Ok(())
+}
+
+fn flush(call: &mut Call<'_, '_>) -> Result<()> {
+    let has_option = !call.args.is_empty();
+    let is_option = call.args.option("ASYNC") || call.args.option("SYNC");
+    if (has_option && !is_option) || !call.args.is_empty() {
+        return Err(Error::text(
+            "ERR SCRIPT FLUSH only support SYNC|ASYNC option",
+        ));
+    }
+    call.engine.scripts.flush();
+    call.reply.ok();
+    Ok(())
+}

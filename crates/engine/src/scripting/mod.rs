@@ -1,18 +1,183 @@
-//! Lua scripts.
+//! Lua scripts, as Redis runs them: each is one step that nothing interrupts.
+//!
+//! ```text
+//! Scripts ── the texts that are known, by SHA-1
+//!        └── a pool of virtual machines (vm), each with the sandbox and its compiled scripts
+//! ```
+//!
+//! A script runs on its caller's thread, in a machine that it has to itself, on the shards that
+//! its caller holds: those of its declared keys if its first line is [`BOUNDED`], else all of
+//! them, since it may touch any key.
 
+mod bridge;
+mod cjson;
 pub(crate) mod commands;
+mod convert;
+mod library;
+mod reply;
+mod vm;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use larder_resp::Arguments;
+use parking_lot::{Mutex, RwLock};
+use sha1::{Digest as _, Sha1};
 
 use crate::command::Command;
+use crate::error::{Error, Result};
+use vm::Vm;
 
-/// The scripts that have been loaded.
+/// The first line of a script that touches no key but those that it declares. It runs beside
+/// scripts and commands on other keys, and is refused when it touches another key.
+pub(crate) const BOUNDED: &[u8] = b"-- larder: touches only its KEYS\n";
+
+/// How many idle virtual machines are kept.
+const IDLE_MAX: usize = 16;
+
+/// The SHA-1 of a script's text.
+pub(crate) type Digest = [u8; 20];
+
+/// A script that is known.
+#[derive(Debug)]
+pub(crate) struct Script {
+    pub(crate) digest: Digest,
+    /// The text without its first line, if that is a shebang.
+    pub(crate) body: Box<[u8]>,
+    /// Whether it touches only the keys that it declares.
+    pub(crate) is_bounded: bool,
+    /// Whether it said that it writes nothing.
+    pub(crate) is_readonly: bool,
+}
+
+/// The scripts that are known, and the machines that run them.
 #[derive(Debug, Default)]
-pub(crate) struct Scripts {}
+pub(crate) struct Scripts {
+    known: RwLock<HashMap<Digest, Arc<Script>>>,
+    idle: Mutex<Vec<Vm>>,
+    /// Machines that are older than the last flush forget what they compiled.
+    generation: AtomicU64,
+}
 
 impl Scripts {
-    /// Whether the script of this request says that it touches only the keys that it declares.
-    pub(crate) fn is_bounded(&self, _command: &Command, _arguments: Arguments<'_>) -> bool {
-        false
+    /// Whether the script of this request touches only the keys that it declares.
+    pub(crate) fn is_bounded(&self, command: &Command, arguments: Arguments<'_>) -> bool {
+        let script = arguments.get(1).unwrap_or_default();
+        if command.name.starts_with("EVALSHA") {
+            return self.find(script).is_some_and(|script| script.is_bounded);
+        }
+        script.starts_with(BOUNDED)
     }
+
+    /// The script with this digest, in hexadecimal of either case.
+    pub(crate) fn find(&self, digest: &[u8]) -> Option<Arc<Script>> {
+        let mut bytes = Digest::default();
+        hex::decode_to_slice(digest, &mut bytes).ok()?;
+        self.known.read().get(&bytes).cloned()
+    }
+
+    /// The script with this text, which is known from here on.
+    ///
+    /// # Errors
+    ///
+    /// If its shebang is not one, or it does not compile. Nothing is known then.
+    pub(crate) fn load(&self, text: &[u8]) -> Result<Arc<Script>> {
+        let digest = Digest::from(Sha1::digest(text));
+        if let Some(script) = self.known.read().get(&digest) {
+            return Ok(Arc::clone(script));
+        }
+        let script = Arc::new(Script::parse(digest, text)?);
+        let mut vm = self.take()?;
+        vm.compile(&script)?;
+        self.give_back(vm);
+        self.known.write().insert(digest, Arc::clone(&script));
+        Ok(script)
+    }
+
+    /// Forgets all scripts.
+    pub(crate) fn flush(&self) {
+        self.known.write().clear();
+        self.generation.fetch_add(1, Ordering::Relaxed);
+        self.idle.lock().clear();
+    }
+
+    /// How many scripts are known.
+    pub(crate) fn len(&self) -> usize {
+        self.known.read().len()
+    }
+
+    /// A machine that nobody else uses.
+    fn take(&self) -> Result<Vm> {
+        let idle = self.idle.lock().pop();
+        match idle {
+            Some(vm) => Ok(vm),
+            None => Vm::new(self.generation.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Keeps a machine for the next script, unless there are enough, or it is of an older
+    /// generation.
+    fn give_back(&self, vm: Vm) {
+        let mut idle = self.idle.lock();
+        if idle.len() < IDLE_MAX && vm.generation() == self.generation.load(Ordering::Relaxed) {
+            idle.push(vm);
+        }
+    }
+}
+
+impl Script {
+    fn parse(digest: Digest, text: &[u8]) -> Result<Script> {
+        let (body, is_readonly) = shebang(text)?;
+        Ok(Script {
+            digest,
+            body: body.into(),
+            is_bounded: text.starts_with(BOUNDED),
+            is_readonly,
+        })
+    }
+
+    /// The digest in hexadecimal.
+    pub(crate) fn name(&self) -> String {
+        hex::encode(self.digest)
+    }
+}
+
+/// Takes off a first line such as `#!lua flags=no-writes`. Answers what is left, with its line
+/// numbers kept, and whether the script writes nothing.
+fn shebang(text: &[u8]) -> Result<(&[u8], bool)> {
+    if !text.starts_with(b"#!") {
+        return Ok((text, false));
+    }
+    let end = text.iter().position(|&byte| byte == b'\n');
+    let end = end.ok_or_else(|| Error::text("ERR Invalid script shebang"))?;
+    let line = String::from_utf8_lossy(&text[2..end]);
+    let mut words = line.split_ascii_whitespace();
+    match words.next() {
+        Some("lua") => {}
+        engine => {
+            let engine = engine.unwrap_or_default();
+            let text = format!("ERR Unexpected engine in script shebang: {engine}");
+            return Err(Error::text(text));
+        }
+    }
+    let mut is_readonly = false;
+    for word in words {
+        let Some(flags) = word.strip_prefix("flags=") else {
+            return Err(Error::text(format!(
+                "ERR Unknown lua shebang option: {word}"
+            )));
+        };
+        for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
+            match flag {
+                "no-writes" => is_readonly = true,
+                "allow-oom" | "allow-stale" | "no-cluster" | "allow-cross-slot-keys" => {}
+                _ => {
+                    let text = format!("ERR Unexpected flag in script shebang: {flag}");
+                    return Err(Error::text(text));
+                }
+            }
+        }
+    }
+    Ok((&text[end..], is_readonly))
 }
