@@ -494,7 +494,7 @@ impl<E: Keyed> Table<E> {
             self.segments
                 .iter()
                 .map(|segment| segment.len as usize)
-                .sum()
+                .sum::<usize>()
         );
         if self.len == 0 {
             assert!(self.segments.is_empty(), "an empty table holds no segments");
