@@ -1,3 +1,4 @@
 //! Caching, sessions, rate limits, messages, streams, locks and leaderboards on any store.
 
+pub mod leaderboard;
 pub mod lock;

@@ -1,0 +1,42 @@
+//! Leaderboards: members ranked by score.
+//!
+//! ```no_run
+//! # async fn example(store: larder_store::Store) -> Result<(), larder_toolkit::leaderboard::Error> {
+//! use larder_toolkit::leaderboard::{Best, Leaderboard};
+//!
+//! let buyers = Leaderboard::new(&store, "shop", "buyers", Best::Highest);
+//! buyers.add("ann", 30).await?;
+//! buyers.add("bob", 50).await?;
+//! let placed = buyers.add("ann", 30).await?;
+//! assert_eq!((placed.score, placed.rank), (60, Some(1)));
+//!
+//! let top = buyers.top(10).await?;
+//! assert_eq!(top[0].member, "ann");
+//! # Ok(()) }
+//! ```
+//!
+//! A board has up to four keys, in one hash slot:
+//!
+//! ```text
+//! {ns:leaderboard:NAME}            sorted set: `arrival member` by points
+//! {ns:leaderboard:NAME}:arrivals   hash: member to arrival
+//! {ns:leaderboard:NAME}:distinct   sorted set: the points that occur; only with `Ties::Dense`
+//! {ns:leaderboard:NAME}:counter    the last arrival
+//! ```
+//!
+//! *Points* are the score where the lowest is best, and its negative where the highest is: fewer
+//! points are better, so the scripts know one direction only. An *arrival* is a number of 16 digits
+//! that a member gets when its score changes. It stands before the member's name, so that members
+//! with equal scores are in the order in which they came to them, exactly, and no part of a score
+//! is spent on that.
+//!
+//! Every operation is one round trip and O(log n) in the members of the board, plus the members
+//! that it answers.
+//!
+//! For a board of a day, put the day into its name and let it last with [`Leaderboard::lasting`].
+
+mod board;
+mod score;
+
+pub use board::{Entry, Error, Lasting, Leaderboard, Placed};
+pub use score::{Best, SCORE_MAX, Ties};

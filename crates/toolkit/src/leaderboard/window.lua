@@ -1,0 +1,48 @@
+-- larder: touches only its KEYS
+-- Reads members of a board that follow each other, from a position or around a member.
+--
+-- KEYS[1]  sorted set: `arrival member` by points
+-- KEYS[2]  hash: the arrival of each member
+-- KEYS[3]  sorted set of the points that occur
+-- ARGV[1]  the ties: "competition", "ordinal" or "dense"
+-- ARGV[2]  the first position, from 0; with ARGV[4], from that member, and may be negative
+-- ARGV[3]  how many members
+-- ARGV[4]  a member, or absent
+--
+-- Returns {position of the first; its rank; {entry, points, entry, points, ...}}, or an error TIES
+
+local order, arrivals, distinct = KEYS[1], KEYS[2], KEYS[3]
+local ties, first, count, member = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
+local none = {0, 0, {}}
+
+if redis.call("EXISTS", order) == 0 then
+  return none
+end
+if ties == "dense" and redis.call("EXISTS", distinct) == 0 then
+  return redis.error_reply("TIES the board is kept for other ties")
+end
+
+if member then
+  local arrival = redis.call("HGET", arrivals, member)
+  if not arrival then
+    return none
+  end
+  first = first + redis.call("ZRANK", order, arrival .. member)
+  if first < 0 then
+    first, count = 0, count + first
+  end
+end
+if count <= 0 then
+  return none
+end
+
+local found = redis.call("ZRANGE", order, first, first + count - 1, "WITHSCORES")
+if #found == 0 then
+  return none
+end
+
+local rank = first + 1
+if ties ~= "ordinal" then
+  rank = redis.call("ZCOUNT", ties == "dense" and distinct or order, "-inf", "(" .. found[2]) + 1
+end
+return {first, rank, found}
