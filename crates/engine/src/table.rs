@@ -17,6 +17,7 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("generic", generic::commands::COMMANDS),
     ("generic", generic::expiry::COMMANDS),
     ("string", types::string::commands::COMMANDS),
+    ("list", types::list::commands::COMMANDS),
     ("pubsub", pubsub::commands::COMMANDS),
     ("scripting", scripting::commands::COMMANDS),
     ("server", admin::COMMANDS),

@@ -16,6 +16,7 @@
 //!
 //! Nothing here knows of keys, replies or time. Those are the business of `commands.rs`.
 
+pub(crate) mod commands;
 mod node;
 
 #[cfg(test)]
