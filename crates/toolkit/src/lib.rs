@@ -1,4 +1,6 @@
 //! Caching, sessions, rate limits, messages, streams, locks and leaderboards on any store.
 
+pub mod codec;
 pub mod leaderboard;
 pub mod lock;
+pub mod pubsub;

@@ -1,0 +1,69 @@
+//! Typed values as bytes.
+//!
+//! ```text
+//! +---------+-------------------------------------------+
+//! | version | MessagePack, structs as maps of names     |
+//! |  1 byte |                                           |
+//! +---------+-------------------------------------------+
+//! ```
+//!
+//! Names, not positions: a field with a default can be added, and one that nobody reads can go,
+//! while values of the older kind are still around. The version is that of this layout and not of
+//! the caller's types.
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The version that is written.
+const VERSION: u8 = 1;
+
+/// Why a value can't be written as bytes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the value can't be encoded: {reason}")]
+pub struct EncodeError {
+    reason: String,
+}
+
+/// Why bytes can't be read as a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// There is not even a version.
+    #[error("there are no bytes to decode")]
+    Empty,
+    /// Something newer, or something else, has written them.
+    #[error("version {0} is not known")]
+    Version(u8),
+    /// They are no such value.
+    #[error("the bytes are no such value: {0}")]
+    Body(String),
+}
+
+/// Writes a value.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, EncodeError> {
+    let mut bytes = vec![VERSION];
+    rmp_serde::encode::write_named(&mut bytes, value).map_err(|error| EncodeError {
+        reason: error.to_string(),
+    })?;
+    Ok(bytes.into())
+}
+
+/// Reads a value, and nothing behind it.
+pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    match bytes {
+        [] => Err(DecodeError::Empty),
+        [VERSION, body @ ..] => decode_body(body),
+        [version, ..] => Err(DecodeError::Version(*version)),
+    }
+}
+
+fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
+    let mut reader = rmp_serde::Deserializer::new(body);
+    let value =
+        T::deserialize(&mut reader).map_err(|error| DecodeError::Body(error.to_string()))?;
+    match reader.get_ref() {
+        [] => Ok(value),
+        rest => Err(DecodeError::Body(format!("{} bytes are left", rest.len()))),
+    }
+}

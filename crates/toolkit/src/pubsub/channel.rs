@@ -1,0 +1,109 @@
+//! Publishing and subscribing.
+
+use std::num::NonZeroUsize;
+
+use larder_store::{Channels, Command, Keys, Store};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Subscription;
+use crate::codec::{self, EncodeError};
+
+/// Why a message was not published, or a subscription not made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The message can't be encoded. Nothing was published.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+
+    /// The store gave no answer. A message may have been published.
+    #[error(transparent)]
+    Store(#[from] larder_store::Error),
+}
+
+/// The channels of a namespace. Cloning it is cheap and shares it.
+#[derive(Clone, Debug)]
+pub struct PubSub {
+    store: Store,
+    keys: Keys,
+    buffer: NonZeroUsize,
+}
+
+impl PubSub {
+    /// How many events wait for a subscription to be read, unless [`PubSub::buffer`] says.
+    pub const BUFFER: usize = Channels::BUFFER;
+
+    /// The channels of this namespace.
+    pub fn new(store: &Store, namespace: &str) -> PubSub {
+        PubSub {
+            store: store.clone(),
+            keys: Keys::new(namespace, "pubsub"),
+            buffer: NonZeroUsize::new(PubSub::BUFFER).unwrap_or(NonZeroUsize::MIN),
+        }
+    }
+
+    /// The same channels; subscriptions made from here on let this many events wait. When there
+    /// are more the oldest go, and the subscription is told how many.
+    #[must_use]
+    pub fn buffer(mut self, events: NonZeroUsize) -> PubSub {
+        self.buffer = events;
+        self
+    }
+
+    /// Publishes a message, and says how many subscriptions it was handed to.
+    ///
+    /// That counts those that listen on the channel itself and those that listen by pattern; on a
+    /// cluster, only those on the node that was asked. One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] and [`Error::Store`].
+    pub async fn publish<T>(&self, channel: &str, message: &T) -> Result<u64, Error>
+    where
+        T: Serialize + ?Sized,
+    {
+        let command = Command::new("PUBLISH")
+            .arg(self.keys.of(channel))
+            .arg(codec::encode(message)?);
+        Ok(self.store.run(command).await?)
+    }
+
+    /// Listens to the channel of this name, until the subscription is dropped.
+    ///
+    /// The store has confirmed it when this is done: what is published after that arrives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn subscribe<T>(&self, channel: &str) -> Result<Subscription<T>, Error>
+    where
+        T: DeserializeOwned,
+    {
+        let channels = Channels::default().channel(self.keys.of(channel).to_string());
+        self.listen(channels).await
+    }
+
+    /// Listens to the channels whose names match a glob pattern (`*`, `?`, `[a-z]`, and `\` before
+    /// what is meant literally), until the subscription is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`].
+    pub async fn subscribe_pattern<T>(&self, pattern: &str) -> Result<Subscription<T>, Error>
+    where
+        T: DeserializeOwned,
+    {
+        let channels = Channels::default().pattern(self.keys.matching(pattern));
+        self.listen(channels).await
+    }
+
+    async fn listen<T>(&self, channels: Channels) -> Result<Subscription<T>, Error>
+    where
+        T: DeserializeOwned,
+    {
+        let channels = channels.buffer(self.buffer.get());
+        let events = self.store.subscribe(channels).await?;
+        Ok(Subscription::new(events, self.keys.clone()))
+    }
+}
