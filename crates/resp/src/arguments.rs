@@ -22,6 +22,12 @@ impl Span {
         (start <= end).then_some(span)
     }
 
+    /// Where the word ends.
+    #[inline]
+    pub(crate) fn end(self) -> usize {
+        self.end as usize
+    }
+
     #[inline]
     fn of(self, bytes: &[u8]) -> &[u8] {
         // A span that lies outside of its buffer is an empty word, never a panic.

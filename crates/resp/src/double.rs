@@ -2,54 +2,180 @@
 
 use std::io::Write as _;
 
+/// The longest text of a number: a sign, a dot, 17 digits, and zeros or an exponent.
+const LEN_MAX: usize = 32;
+
 /// Appends a number as Redis writes a score: the shortest digits that read back as the same
-/// number, in the notation of C's `%.17g`; `inf`, `-inf` and `nan` for what is no number.
+/// number; whole numbers below 10^17 without an exponent; `inf`, `-inf` and `nan` for what is no
+/// number. The other notations are those of `fpconv_dtoa`, with which Redis writes since 7.2.
 pub fn write_double(out: &mut Vec<u8>, number: f64) {
+    with_text(number, |text| out.extend_from_slice(text));
+}
+
+/// Shows a number's text, made on the stack.
+pub(crate) fn with_text(number: f64, show: impl FnOnce(&[u8])) {
     if number.is_nan() {
-        return out.extend_from_slice(b"nan");
+        return show(b"nan");
     }
     if number.is_infinite() {
-        return out.extend_from_slice(if number > 0.0 { b"inf" } else { b"-inf" });
+        return show(if number > 0.0 { b"inf" } else { b"-inf" });
+    }
+    if number == 0.0 && number.is_sign_negative() {
+        return show(b"-0");
     }
     if number == number.trunc() && number.abs() < 1e17 {
-        if number == 0.0 && number.is_sign_negative() {
-            return out.extend_from_slice(b"-0");
+        return show(itoa::Buffer::new().format(number as i64).as_bytes());
+    }
+    let mut text = Text::default();
+    Decimal::of(number.abs()).write(number < 0.0, &mut text);
+    show(text.as_bytes());
+}
+
+/// A positive number: `digits` times ten to the power of `exponent`.
+struct Decimal {
+    digits: Text,
+    exponent: i32,
+}
+
+impl Decimal {
+    /// The shortest digits that read back as `number`, which is positive and finite.
+    fn of(number: f64) -> Decimal {
+        let mut scientific = Text::default();
+        scientific.format(format_args!("{number:e}"));
+        let mut parts = scientific.as_bytes().splitn(2, |byte| *byte == b'e');
+        let mantissa = parts.next().unwrap_or_default();
+        let exponent = std::str::from_utf8(parts.next().unwrap_or_default());
+        let exponent: i32 = exponent.unwrap_or_default().parse().unwrap_or_default();
+
+        let mut digits = Text::default();
+        for digit in mantissa.iter().filter(|byte| **byte != b'.') {
+            digits.push(&[*digit]);
         }
-        return out.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes());
+        let exponent = exponent + 1 - digits.len as i32;
+        Decimal { digits, exponent }
     }
-    // Shortest digits d.ddd and the decimal exponent, as `{:e}` gives them.
-    let scientific = format!("{number:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..17).contains(&exponent) {
-        let _ = write!(out, "{number}");
-        return;
+
+    fn write(&self, is_negative: bool, text: &mut Text) {
+        let digits = self.digits.as_bytes();
+        let len = digits.len() as i32;
+        // The exponent of the first digit.
+        let leading = self.exponent + len - 1;
+        if is_negative {
+            text.push(b"-");
+        }
+        if self.exponent >= 0 && leading < len + 7 {
+            text.push(digits);
+            (0..self.exponent).for_each(|_| text.push(b"0"));
+        } else if self.exponent < 0 && (self.exponent > -7 || leading.abs() < 4) {
+            let whole = len + self.exponent;
+            if whole > 0 {
+                let (whole, fraction) = digits.split_at(whole as usize);
+                text.push(whole);
+                text.push(b".");
+                text.push(fraction);
+            } else {
+                text.push(b"0.");
+                (whole..0).for_each(|_| text.push(b"0"));
+                text.push(digits);
+            }
+        } else {
+            let (first, others) = digits.split_at(1);
+            text.push(first);
+            if !others.is_empty() {
+                text.push(b".");
+                text.push(others);
+            }
+            text.format(format_args!("e{leading:+}"));
+        }
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    let _ = write!(out, "{digits}e{sign}{:02}", exponent.abs());
+}
+
+/// A short text on the stack.
+#[derive(Default)]
+struct Text {
+    bytes: [u8; LEN_MAX],
+    len: usize,
+}
+
+impl Text {
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.len + bytes.len();
+        if let Some(place) = self.bytes.get_mut(self.len..end) {
+            place.copy_from_slice(bytes);
+            self.len = end;
+        }
+    }
+
+    fn format(&mut self, text: std::fmt::Arguments<'_>) {
+        let mut place = &mut self.bytes[self.len..];
+        let free = place.len();
+        // The longest text fits.
+        let _ = place.write_fmt(text);
+        self.len += free - place.len();
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    fn text_of(number: f64) -> String {
+        let mut out = Vec::new();
+        write_double(&mut out, number);
+        String::from_utf8(out).expect("digits")
+    }
+
+    /// What Valkey 9.1 answers to ZSCORE.
     #[test]
-    fn numbers_are_written_as_redis_writes_them() {
-        for (number, wanted) in [
-            (1.0, "1"),
-            (-0.5, "-0.5"),
-            (3.0e15, "3000000000000000"),
-            (1e17, "1e+17"),
-            (1e20, "1e+20"),
-            (1.5e300, "1.5e+300"),
-            (0.0001, "0.0001"),
-            (0.00001, "1e-05"),
-            (0.1 + 0.2, "0.30000000000000004"),
-            (f64::NEG_INFINITY, "-inf"),
+    fn numbers_are_written_as_valkey_writes_them() {
+        for text in [
+            "1",
+            "-0.5",
+            "3000000000000000",
+            "10000000000000000",
+            "12345672500000000",
+            "0.1",
+            "123456789.5",
+            "0.30000000000000004",
+            "0.0001",
+            "0.00001",
+            "1.5e-7",
+            "1e-7",
+            "1.2345e-6",
+            "1.23456789e-4",
+            "1.2345678901234e-5",
+            "12345678901234567000",
+            "1e+20",
+            "1e+21",
+            "1.2345e+22",
+            "1.5e+300",
+            "-1.7976931348623157e+308",
+            "5e-324",
         ] {
-            let mut out = Vec::new();
-            write_double(&mut out, number);
-            assert_eq!(String::from_utf8_lossy(&out), wanted);
+            let number: f64 = text.parse().expect("a number");
+            assert_eq!(text_of(number), text);
+        }
+        assert_eq!(text_of(f64::NEG_INFINITY), "-inf");
+        assert_eq!(text_of(f64::NAN), "nan");
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_reads_back_as_itself(bits: u64) {
+            let number = f64::from_bits(bits);
+            prop_assume!(!number.is_nan());
+            prop_assert_eq!(text_of(number).parse::<f64>(), Ok(number));
+        }
+
+        #[test]
+        fn a_fraction_reads_back_as_itself(number in -1e9..1e9) {
+            prop_assert_eq!(text_of(number).parse::<f64>(), Ok(number));
         }
     }
 }

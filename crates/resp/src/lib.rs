@@ -3,9 +3,13 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod decode;
 mod double;
 mod encode;
+mod frame;
 
 pub use arguments::{ArgumentBuffer, Arguments, Places, Span};
+pub use decode::{Decoded, Decoder, Limits, ProtocolError};
 pub use double::write_double;
 pub use encode::*;
+pub use frame::{Frame, FrameError, write_request};
