@@ -18,6 +18,7 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("generic", generic::expiry::COMMANDS),
     ("string", types::string::commands::COMMANDS),
     ("list", types::list::commands::COMMANDS),
+    ("hash", types::hash::commands::COMMANDS),
     ("pubsub", pubsub::commands::COMMANDS),
     ("scripting", scripting::commands::COMMANDS),
     ("server", admin::COMMANDS),

@@ -10,6 +10,7 @@ pub(crate) mod string;
 mod cursor;
 mod limits;
 mod packed;
+mod sample;
 mod varint;
 
 pub(crate) use limits::Limits;

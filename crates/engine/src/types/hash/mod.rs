@@ -4,6 +4,8 @@
 //! `hash-max-listpack-entries` fields, or one that is longer than `hash-max-listpack-value`, it
 //! becomes a [`Table`] and stays one.
 
+pub(crate) mod commands;
+
 use crate::keyspace::table::{Keyed, Table};
 use crate::types::packed::Packed;
 use crate::types::{Limits, cursor, scaled, varint};

@@ -1,0 +1,446 @@
+//! Commands on hashes.
+
+use super::{Hash, Written};
+use crate::args::{parse_float, parse_int};
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::error::{Error, Result};
+use crate::generic::commands::ScanOptions;
+use crate::reply::Reply;
+use crate::types::cursor;
+use crate::types::sample::{self, Wanted};
+
+const READ: Flags = Flags::READONLY;
+const READ_FAST: Flags = READ.and(Flags::FAST);
+const WRITE_FAST: Flags = Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST);
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "HSET",
+        run: hset,
+        arity: Arity::AtLeast(4),
+        keys: Keys::First,
+        flags: WRITE_FAST,
+        syntax: "key field value [field value ...]",
+        summary: "Gives fields their values, and answers how many of the fields are new.",
+        complexity: "O(n), n the number of fields given.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HMSET",
+        run: hmset,
+        arity: Arity::AtLeast(4),
+        keys: Keys::First,
+        flags: WRITE_FAST,
+        syntax: "key field value [field value ...]",
+        summary: "Gives fields their values.",
+        complexity: "O(n), n the number of fields given.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HSETNX",
+        run: hsetnx,
+        arity: Arity::Exactly(4),
+        keys: Keys::First,
+        flags: WRITE_FAST,
+        syntax: "key field value",
+        summary: "Gives a field a value, if there is no such field.",
+        complexity: "O(1)",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HGET",
+        run: hget,
+        arity: Arity::Exactly(3),
+        keys: Keys::First,
+        flags: READ_FAST,
+        syntax: "key field",
+        summary: "Gives the value of a field.",
+        complexity: "O(1)",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HMGET",
+        run: hmget,
+        arity: Arity::AtLeast(3),
+        keys: Keys::First,
+        flags: READ_FAST,
+        syntax: "key field [field ...]",
+        summary: "Gives the values of several fields.",
+        complexity: "O(n), n the number of fields asked for.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HGETALL",
+        run: hgetall,
+        arity: Arity::Exactly(2),
+        keys: Keys::First,
+        flags: READ,
+        syntax: "key",
+        summary: "Gives all fields and their values.",
+        complexity: "O(n), n the number of fields.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HKEYS",
+        run: hkeys,
+        arity: Arity::Exactly(2),
+        keys: Keys::First,
+        flags: READ,
+        syntax: "key",
+        summary: "Gives all fields.",
+        complexity: "O(n), n the number of fields.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HVALS",
+        run: hvals,
+        arity: Arity::Exactly(2),
+        keys: Keys::First,
+        flags: READ,
+        syntax: "key",
+        summary: "Gives all values.",
+        complexity: "O(n), n the number of fields.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HLEN",
+        run: hlen,
+        arity: Arity::Exactly(2),
+        keys: Keys::First,
+        flags: READ_FAST,
+        syntax: "key",
+        summary: "Counts the fields.",
+        complexity: "O(1)",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HSTRLEN",
+        run: hstrlen,
+        arity: Arity::Exactly(3),
+        keys: Keys::First,
+        flags: READ_FAST,
+        syntax: "key field",
+        summary: "Gives the length of a field's value.",
+        complexity: "O(1)",
+        since: "3.2.0",
+    },
+    Command {
+        name: "HEXISTS",
+        run: hexists,
+        arity: Arity::Exactly(3),
+        keys: Keys::First,
+        flags: READ_FAST,
+        syntax: "key field",
+        summary: "Says whether there is such a field.",
+        complexity: "O(1)",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HDEL",
+        run: hdel,
+        arity: Arity::AtLeast(3),
+        keys: Keys::First,
+        flags: Flags::WRITE.and(Flags::FAST),
+        syntax: "key field [field ...]",
+        summary: "Removes fields, and answers how many there were.",
+        complexity: "O(n), n the number of fields given.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HINCRBY",
+        run: hincrby,
+        arity: Arity::Exactly(4),
+        keys: Keys::First,
+        flags: WRITE_FAST,
+        syntax: "key field increment",
+        summary: "Adds to the integer of a field, which is 0 if there is no such field.",
+        complexity: "O(1)",
+        since: "2.0.0",
+    },
+    Command {
+        name: "HINCRBYFLOAT",
+        run: hincrbyfloat,
+        arity: Arity::Exactly(4),
+        keys: Keys::First,
+        flags: WRITE_FAST,
+        syntax: "key field increment",
+        summary: "Adds to the number of a field, which is 0 if there is no such field.",
+        complexity: "O(1)",
+        since: "2.6.0",
+    },
+    Command {
+        name: "HSCAN",
+        run: hscan,
+        arity: Arity::AtLeast(3),
+        keys: Keys::First,
+        flags: READ,
+        syntax: "key cursor [MATCH pattern] [COUNT count] [NOVALUES]",
+        summary: "Walks over the fields, some at a time.",
+        complexity: "O(1) for each call, O(n) for a whole walk.",
+        since: "2.8.0",
+    },
+    Command {
+        name: "HRANDFIELD",
+        run: hrandfield,
+        arity: Arity::AtLeast(2),
+        keys: Keys::First,
+        flags: READ,
+        syntax: "key [count [WITHVALUES]]",
+        summary: "Gives fields chosen at random: a negative count allows repetition.",
+        complexity: "O(n), n the number of fields asked for.",
+        since: "6.2.0",
+    },
+];
+
+// --- writing ------------------------------------------------------------------------------------
+
+fn hset(call: &mut Call<'_, '_>) -> Result<()> {
+    let added = set_pairs(call)?;
+    call.reply.int(added);
+    Ok(())
+}
+
+fn hmset(call: &mut Call<'_, '_>) -> Result<()> {
+    set_pairs(call)?;
+    call.reply.ok();
+    Ok(())
+}
+
+/// Writes pairs of field and value, and answers how many fields are new.
+fn set_pairs(call: &mut Call<'_, '_>) -> Result<i64> {
+    let key = call.args.key()?;
+    let mut words = call.args.rest();
+    if words.len() % 2 != 0 {
+        return Err(Error::WrongArity(call.command.full_name()));
+    }
+
+    let limits = call.keyspace.limits();
+    let mut guard = call.keyspace.write::<Hash>(key)?;
+    let hash = &mut *guard;
+    let mut added = 0;
+    while let (Some(field), Some(value)) = (words.next(), words.next()) {
+        added += i64::from(hash.set(field, value, &limits) == Written::Added);
+    }
+    Ok(added)
+}
+
+fn hsetnx(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, field, value) = (call.args.key()?, call.args.bytes()?, call.args.bytes()?);
+
+    let limits = call.keyspace.limits();
+    let mut hash = call.keyspace.write::<Hash>(key)?;
+    let is_new = !hash.contains(field);
+    if is_new {
+        hash.set(field, value, &limits);
+    }
+    drop(hash);
+    call.reply.int(i64::from(is_new));
+    Ok(())
+}
+
+fn hdel(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let mut removed = 0;
+    if let Some(mut guard) = call.keyspace.write_existing::<Hash>(key)? {
+        let hash = &mut *guard;
+        removed = call.args.rest().filter(|field| hash.remove(field)).count();
+        if removed == 0 {
+            guard.unchanged();
+        }
+    }
+    call.reply.int(removed as i64);
+    Ok(())
+}
+
+fn hincrby(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, field, increment) = (call.args.key()?, call.args.bytes()?, call.args.int()?);
+
+    let limits = call.keyspace.limits();
+    let mut hash = call.keyspace.write::<Hash>(key)?;
+    let number = match hash.get(field) {
+        Some(value) => parse_int(value).ok_or(Error::text("ERR hash value is not an integer"))?,
+        None => 0,
+    };
+    let sum = number
+        .checked_add(increment)
+        .ok_or(Error::IncrementOverflow)?;
+    hash.set(field, itoa::Buffer::new().format(sum).as_bytes(), &limits);
+    drop(hash);
+    call.reply.int(sum);
+    Ok(())
+}
+
+fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, field, increment) = (call.args.key()?, call.args.bytes()?, call.args.float()?);
+    if !increment.is_finite() {
+        return Err(Error::text("ERR value is NaN or Infinity"));
+    }
+
+    let limits = call.keyspace.limits();
+    let mut hash = call.keyspace.write::<Hash>(key)?;
+    let number = match hash.get(field) {
+        Some(value) => parse_float(value).ok_or(Error::text("ERR hash value is not a float"))?,
+        None => 0.0,
+    };
+    let sum = number + increment;
+    if !sum.is_finite() {
+        return Err(Error::IncrementNotFinite);
+    }
+    // As Redis does: plain decimals without an exponent, and no zeros behind them.
+    let text = format!("{sum}");
+    hash.set(field, text.as_bytes(), &limits);
+    drop(hash);
+    call.reply.bulk(text.as_bytes());
+    Ok(())
+}
+
+// --- reading ------------------------------------------------------------------------------------
+
+fn hget(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, field) = (call.args.key()?, call.args.bytes()?);
+    let hash = call.keyspace.read::<Hash>(key)?;
+    call.reply
+        .bulk_or_null(hash.and_then(|hash| hash.get(field)));
+    Ok(())
+}
+
+fn hmget(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let hash = call.keyspace.read::<Hash>(key)?;
+    let fields = call.args.rest();
+    call.reply.array(fields.len());
+    for field in fields {
+        call.reply
+            .bulk_or_null(hash.and_then(|hash| hash.get(field)));
+    }
+    Ok(())
+}
+
+fn hgetall(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let hash = call.keyspace.read::<Hash>(key)?;
+    call.reply.map(hash.map_or(0, Hash::len));
+    for (field, value) in hash.into_iter().flat_map(Hash::iter) {
+        call.reply.bulk(field);
+        call.reply.bulk(value);
+    }
+    Ok(())
+}
+
+fn hkeys(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let hash = call.keyspace.read::<Hash>(key)?;
+    call.reply.array(hash.map_or(0, Hash::len));
+    let pairs = hash.into_iter().flat_map(Hash::iter);
+    pairs.for_each(|(field, _)| call.reply.bulk(field));
+    Ok(())
+}
+
+fn hvals(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let hash = call.keyspace.read::<Hash>(key)?;
+    call.reply.array(hash.map_or(0, Hash::len));
+    let pairs = hash.into_iter().flat_map(Hash::iter);
+    pairs.for_each(|(_, value)| call.reply.bulk(value));
+    Ok(())
+}
+
+fn hlen(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let len = call.keyspace.read::<Hash>(key)?.map_or(0, Hash::len);
+    call.reply.int(len as i64);
+    Ok(())
+}
+
+fn hstrlen(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, field) = (call.args.key()?, call.args.bytes()?);
+    let hash = call.keyspace.read::<Hash>(key)?;
+    let len = hash.and_then(|hash| hash.get(field)).map_or(0, <[u8]>::len);
+    call.reply.int(len as i64);
+    Ok(())
+}
+
+fn hexists(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, field) = (call.args.key()?, call.args.bytes()?);
+    let hash = call.keyspace.read::<Hash>(key)?;
+    let is_there = hash.is_some_and(|hash| hash.contains(field));
+    call.reply.int(i64::from(is_there));
+    Ok(())
+}
+
+fn hscan(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, mut at) = cursor::arguments(&mut call.args)?;
+    let (mut options, mut with_values) = (ScanOptions::new(), true);
+    while !call.args.is_empty() {
+        if call.args.option("NOVALUES") {
+            with_values = false;
+        } else if !options.read(&mut call.args)? {
+            return Err(Error::Syntax);
+        }
+    }
+
+    let mut found = Vec::new();
+    match call.keyspace.read::<Hash>(key)? {
+        None => at = 0,
+        Some(hash) => {
+            at = cursor::walk(at, options.count, |at, visited| {
+                hash.scan(at, &mut |field, value| {
+                    *visited += 1;
+                    if options.allows(field) {
+                        found.push(field.to_vec());
+                        found.extend(with_values.then(|| value.to_vec()));
+                    }
+                })
+            });
+        }
+    }
+    cursor::answer(call.reply, at, &found);
+    Ok(())
+}
+
+fn hrandfield(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let (wanted, with_values) = Wanted::read_with(&mut call.args, "WITHVALUES")?;
+
+    let mut random = sample::randoms(call.engine);
+    let hash = call.keyspace.read::<Hash>(key)?;
+    match (wanted, hash) {
+        (Wanted::One, hash) => {
+            let field = hash
+                .and_then(|hash| hash.sample(random()))
+                .map(|(field, _)| field);
+            call.reply.bulk_or_null(field);
+        }
+        (_, None) => call.reply.array(0),
+        (Wanted::Distinct(count), Some(hash)) => {
+            let one = |random| hash.sample(random);
+            let pairs = sample::distinct(count, hash.len(), random, one, hash.iter());
+            answer_pairs(call.reply, pairs.len(), pairs.into_iter(), with_values);
+        }
+        (Wanted::Repeated(count), Some(hash)) => {
+            let pairs = (0..count).filter_map(|_| hash.sample(random()));
+            answer_pairs(call.reply, count, pairs, with_values);
+        }
+    }
+    Ok(())
+}
+
+/// Answers fields, or fields with their values: in pairs where the protocol has pairs.
+fn answer_pairs<'h>(
+    reply: &mut dyn Reply,
+    len: usize,
+    pairs: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    with_values: bool,
+) {
+    let nests = with_values && reply.is_resp3();
+    reply.array(if with_values && !nests { len * 2 } else { len });
+    for (field, value) in pairs {
+        if nests {
+            reply.array(2);
+        }
+        reply.bulk(field);
+        if with_values {
+            reply.bulk(value);
+        }
+    }
+}
