@@ -64,7 +64,8 @@ impl Client {
         *self.killer.lock() = Some(waker.clone());
     }
 
-    pub(crate) fn kill(&self) {
+    /// Has the connection closed, after it has answered what it has read.
+    pub fn kill(&self) {
         self.is_killed.store(true, Ordering::Release);
         if let Some(waker) = self.killer.lock().take() {
             waker.wake();

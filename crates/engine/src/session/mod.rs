@@ -137,7 +137,8 @@ impl Session {
         !self.resp3 && self.is_subscribed()
     }
 
-    pub(crate) fn is_authenticated(&self) -> bool {
+    /// Whether the connection has authenticated, or need not.
+    pub fn is_authenticated(&self) -> bool {
         self.authenticated
     }
 
