@@ -64,7 +64,8 @@ impl<'a> Args<'a> {
 
     /// The next word, as an integer that is not negative.
     pub(crate) fn natural(&mut self) -> Result<u64> {
-        u64::try_from(self.int()?).map_err(|_| Error::NotPositive)
+        let number = parse_int(self.bytes()?).and_then(|number| u64::try_from(number).ok());
+        number.ok_or(Error::NotPositive)
     }
 
     /// The next word, as a finite or infinite number.

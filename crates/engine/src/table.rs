@@ -19,6 +19,7 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("string", types::string::commands::COMMANDS),
     ("list", types::list::commands::COMMANDS),
     ("hash", types::hash::commands::COMMANDS),
+    ("set", types::set::commands::COMMANDS),
     ("pubsub", pubsub::commands::COMMANDS),
     ("scripting", scripting::commands::COMMANDS),
     ("server", admin::COMMANDS),

@@ -75,7 +75,7 @@ mod sealed {
 }
 
 /// What a string's value is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Str<'a> {
     /// Bytes.
     Bytes(&'a [u8]),

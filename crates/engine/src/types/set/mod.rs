@@ -9,10 +9,12 @@
 //!
 //! It never goes back, except that an empty set is an empty sequence of integers.
 
+pub(crate) mod commands;
 mod integers;
 
 use integers::Integers;
 
+use crate::args::parse_int;
 use crate::hash::Seed;
 use crate::keyspace::entry::Str;
 use crate::keyspace::table::{Keyed, Table};
@@ -54,7 +56,7 @@ impl Set {
     pub(crate) fn contains(&self, member: &[u8]) -> bool {
         match &self.0 {
             Repr::Integers(integers) => {
-                integer_of(member).is_some_and(|number| integers.contains(number))
+                parse_int(member).is_some_and(|number| integers.contains(number))
             }
             Repr::Packed(packed) => packed.find::<1>(member).is_some(),
             Repr::Table(table) => table.find(table.seed().hash(member), member).is_some(),
@@ -66,7 +68,7 @@ impl Set {
         self.make_room_for(member, limits);
         match &mut self.0 {
             Repr::Integers(integers) => {
-                integer_of(member).is_some_and(|number| integers.insert(number))
+                parse_int(member).is_some_and(|number| integers.insert(number))
             }
             Repr::Packed(packed) => {
                 let is_new = packed.find::<1>(member).is_none();
@@ -90,7 +92,7 @@ impl Set {
     pub(crate) fn remove(&mut self, member: &[u8]) -> bool {
         match &mut self.0 {
             Repr::Integers(integers) => {
-                integer_of(member).is_some_and(|number| integers.remove(number))
+                parse_int(member).is_some_and(|number| integers.remove(number))
             }
             Repr::Packed(packed) => {
                 let place = packed.find::<1>(member);
@@ -174,7 +176,7 @@ impl Set {
             len < limits.set_max_listpack_entries && member.len() <= limits.set_max_listpack_value
         };
         match &self.0 {
-            Repr::Integers(integers) => match integer_of(member) {
+            Repr::Integers(integers) => match parse_int(member) {
                 Some(number) => {
                     let is_full = integers.len() >= limits.set_max_intset_entries;
                     if is_full && !integers.contains(number) {
@@ -207,18 +209,9 @@ impl Set {
 
     fn each_bytes(&self, mut visit: impl FnMut(&[u8])) {
         for member in self.iter() {
-            match member {
-                Str::Bytes(bytes) => visit(bytes),
-                Str::Int(number) => visit(itoa::Buffer::new().format(number).as_bytes()),
-            }
+            member.with_bytes(&mut visit);
         }
     }
-}
-
-/// The integer that these bytes write, if they are how it is always written.
-fn integer_of(bytes: &[u8]) -> Option<i64> {
-    let number: i64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-    (itoa::Buffer::new().format(number).as_bytes() == bytes).then_some(number)
 }
 
 /// A member of a large set.
