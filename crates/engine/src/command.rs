@@ -130,8 +130,7 @@ impl Keys {
                 visit_all(&mut counted(at));
             }
             Keys::Streams => {
-                let is_streams = |word: &[u8]| word.eq_ignore_ascii_case(b"streams");
-                if let Some(at) = arguments.iter().position(is_streams) {
+                if let Some(at) = place_of_streams(arguments, first) {
                     let half = (len - at - 1) / 2;
                     visit_all(&mut (at + 1..at + 1 + half));
                 }
@@ -146,6 +145,21 @@ impl Keys {
                 visit_all(&mut (first..len).filter(is_store).map(|place| place + 1));
             }
         }
+    }
+}
+
+/// The place of the word `STREAMS`, which a group or a consumer may have for its name too.
+fn place_of_streams(arguments: Arguments<'_>, first: usize) -> Option<usize> {
+    let mut at = first;
+    loop {
+        let word = arguments.get(at)?;
+        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        at += match () {
+            () if is("STREAMS") => return Some(at),
+            () if is("GROUP") => 3,
+            () if is("COUNT") || is("BLOCK") => 2,
+            () => 1,
+        };
     }
 }
 

@@ -36,9 +36,9 @@ pub(crate) struct Pending {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Consumer {
     /// When it last asked for something.
-    pub(crate) seen_ms: u64,
+    pub(super) seen_ms: u64,
     /// When it last got something; `None` if it never did.
-    pub(crate) active_ms: Option<u64>,
+    pub(super) active_ms: Option<u64>,
     pending: BTreeSet<Id>,
 }
 
@@ -111,11 +111,6 @@ impl Group {
         self.consumers.get(name)
     }
 
-    /// The consumer with this name, to be changed.
-    pub(crate) fn consumer_mut(&mut self, name: &[u8]) -> Option<&mut Consumer> {
-        self.consumers.get_mut(name)
-    }
-
     /// Adds a consumer. Answers whether there was none with this name.
     pub(crate) fn add_consumer(&mut self, name: &[u8], now_ms: u64) -> bool {
         if self.consumers.contains_key(name) {
@@ -129,6 +124,20 @@ impl Group {
             },
         );
         true
+    }
+
+    /// Notes that a consumer asks for something.
+    pub(crate) fn see(&mut self, name: &[u8], now_ms: u64) {
+        if let Some(consumer) = self.consumers.get_mut(name) {
+            consumer.seen_ms = now_ms;
+        }
+    }
+
+    /// Notes that a consumer got something.
+    pub(crate) fn activate(&mut self, name: &[u8], now_ms: u64) {
+        if let Some(consumer) = self.consumers.get_mut(name) {
+            consumer.active_ms = Some(now_ms);
+        }
     }
 
     /// Removes a consumer with all that is pending for it. Answers how much that was.
@@ -177,6 +186,26 @@ impl Group {
             .into_iter()
             .flatten()
             .filter_map(|&id| Some((id, self.pending.get(&id)?)))
+    }
+
+    /// The ids behind `after` that are pending for one consumer, at most `count`.
+    pub(crate) fn pending_ids_of(&self, consumer: &[u8], after: Id, count: usize) -> Vec<Id> {
+        let consumer = self.consumers.get(consumer);
+        let (Some(consumer), Some(start)) = (consumer, after.next()) else {
+            return Vec::new();
+        };
+        consumer
+            .pending
+            .range(start..)
+            .copied()
+            .take(count)
+            .collect()
+    }
+
+    /// Notes that an entry is delivered to a consumer for the first time.
+    pub(crate) fn deliver(&mut self, id: Id, consumer: &[u8], now_ms: u64) {
+        self.assign(id, consumer, now_ms, 1);
+        self.activate(consumer, now_ms);
     }
 
     /// Makes an entry pending for a consumer, whoever had it. Answers whether there is such a
@@ -240,6 +269,14 @@ impl Group {
             })
             .sum();
         size_of::<Group>() + consumers + self.pending.len() * size_of::<(Id, Pending)>()
+    }
+}
+
+impl Pending {
+    /// Whether it was delivered at least so long ago. A clock that went back makes nothing wait
+    /// that need not.
+    pub(crate) fn is_idle(&self, idle_min_ms: u64, now_ms: u64) -> bool {
+        idle_min_ms == 0 || now_ms.saturating_sub(self.delivered_at_ms) >= idle_min_ms
     }
 }
 

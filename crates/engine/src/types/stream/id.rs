@@ -43,6 +43,11 @@ impl Id {
         }
     }
 
+    /// The id as 16 bytes whose order is that of ids.
+    pub(crate) fn to_bytes(self) -> [u8; 16] {
+        (u128::from(self.ms) << 64 | u128::from(self.seq)).to_be_bytes()
+    }
+
     /// Reads `ms-seq`, or `ms` alone, which stands for `ms-seq_if_missing`.
     pub(crate) fn parse(text: &[u8], seq_if_missing: u64) -> Option<Id> {
         if text.len() > TEXT_MAX {

@@ -145,6 +145,15 @@ impl Log {
             .take_while(move |entry| entry.id <= end)
     }
 
+    /// The entries behind `id`.
+    pub(crate) fn range_after(&self, id: Id) -> impl Iterator<Item = Entry<'_>> {
+        let start = id.next();
+        start
+            .map(|start| self.range(start, Id::MAX))
+            .into_iter()
+            .flatten()
+    }
+
     /// The entries from `end` back to `start`, both included.
     pub(crate) fn rev_range(&self, start: Id, end: Id) -> impl Iterator<Item = Entry<'_>> {
         self.blocks_within(start, end)

@@ -12,6 +12,7 @@
 //! `commands.rs`.
 
 mod block;
+pub(crate) mod commands;
 mod group;
 mod id;
 mod log;

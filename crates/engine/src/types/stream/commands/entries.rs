@@ -1,0 +1,307 @@
+//! Commands on the entries of one stream: adding, reading ranges, removing.
+
+use super::super::{Bound, Id, Log, NewId, Precision, Stream, Trim};
+use super::{INVALID_ID, answer_entries, answer_id, id, option_with_value, parse_bound, parse_id};
+use crate::args::Args;
+use crate::command::Call;
+use crate::error::{Error, Result};
+use crate::reply::Reply;
+use crate::types::Limits;
+
+// --- adding -----------------------------------------------------------------------------------
+
+const EXHAUSTED: &str =
+    "ERR The stream has exhausted the last possible ID, unable to add more items";
+const NOT_GREATER: &str =
+    "ERR The ID specified in XADD is equal or smaller than the target stream top item";
+
+/// How a stream is to be trimmed.
+#[derive(Clone, Copy, Debug)]
+struct Trimming {
+    until: Trim,
+    precision: Precision,
+}
+
+/// The options of XADD and XTRIM while they are read.
+#[derive(Debug, Default)]
+struct Options {
+    until: Option<Trim>,
+    approximate: bool,
+    limit: Option<u64>,
+    no_mkstream: bool,
+}
+
+impl Options {
+    /// Reads the next word as an option that both commands have. Answers whether it is one.
+    fn read_one(&mut self, args: &mut Args<'_>) -> Result<bool> {
+        if option_with_value(args, "MAXLEN") {
+            self.read_precision(args)?;
+            let len = u64::try_from(args.int()?)
+                .map_err(|_| Error::text("ERR The MAXLEN argument must be >= 0."))?;
+            self.until = Some(Trim::MaxLen(len));
+        } else if option_with_value(args, "MINID") {
+            self.read_precision(args)?;
+            self.until = Some(Trim::MinId(id(args)?));
+        } else if option_with_value(args, "LIMIT") {
+            let limit = u64::try_from(args.int()?)
+                .map_err(|_| Error::text("ERR The LIMIT argument must be >= 0."))?;
+            self.limit = Some(limit);
+        } else {
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn read_precision(&mut self, args: &mut Args<'_>) -> Result<()> {
+        if self.until.is_some() {
+            return Err(Error::text(
+                "ERR syntax error, MAXLEN and MINID options at the same time are not compatible",
+            ));
+        }
+        self.approximate = option_with_value(args, "~");
+        if !self.approximate {
+            option_with_value(args, "=");
+        }
+        Ok(())
+    }
+
+    /// How the stream is to be trimmed, if it is.
+    fn trimming(&self, limits: Limits) -> Result<Option<Trimming>> {
+        let Some(until) = self.until else {
+            return match self.limit {
+                None => Ok(None),
+                Some(0) => Err(Error::text(LIMIT_OF_EXACT)),
+                Some(_) => Err(Error::text(
+                    "ERR syntax error, LIMIT cannot be used without specifying a trimming strategy",
+                )),
+            };
+        };
+        let precision = match (self.approximate, self.limit) {
+            (true, Some(limit)) => Precision::Approximate { limit },
+            (true, None) => Precision::Approximate {
+                limit: default_limit(limits),
+            },
+            (false, Some(_)) => return Err(Error::text(LIMIT_OF_EXACT)),
+            (false, None) => Precision::Exact,
+        };
+        Ok(Some(Trimming { until, precision }))
+    }
+}
+
+const LIMIT_OF_EXACT: &str = "ERR syntax error, LIMIT cannot be used without the special ~ option";
+
+/// How many entries a call may trim that does not say: as many as a hundred blocks have.
+fn default_limit(limits: Limits) -> u64 {
+    match 100 * limits.stream_node_max_entries as u64 {
+        0 => 10_000,
+        limit => limit.min(1_000_000),
+    }
+}
+
+pub(super) fn xadd(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let (limits, now_ms) = (call.keyspace.limits(), call.keyspace.now_ms());
+    let mut options = Options::default();
+    loop {
+        if options.read_one(&mut call.args)? {
+            continue;
+        }
+        if !call.args.option("NOMKSTREAM") {
+            break;
+        }
+        options.no_mkstream = true;
+    }
+    let wanted = match call.args.next() {
+        Some(word) => Some(NewId::parse(word).ok_or(Error::text(INVALID_ID))?),
+        None => None,
+    };
+    let trimming = options.trimming(limits)?;
+    let fields = call.args.rest();
+    let wanted = wanted.filter(|_| fields.len() > 0 && fields.len() % 2 == 0);
+    let wanted = wanted.ok_or_else(|| Error::WrongArity(call.command.full_name()))?;
+    if wanted == NewId::Given(Id::MIN) {
+        return Err(Error::text(
+            "ERR The ID specified in XADD must be greater than 0-0",
+        ));
+    }
+
+    let stream = call.keyspace.read::<Stream>(key)?;
+    if stream.is_none() && options.no_mkstream {
+        call.reply.null();
+        return Ok(());
+    }
+    let id = next_id(stream.map(|stream| &stream.log), wanted, now_ms)?;
+    let mut stream = call.keyspace.write::<Stream>(key)?;
+    let log = &mut stream.log;
+    log.append(id, fields, limits);
+    if let Some(Trimming { until, precision }) = trimming {
+        log.trim(until, precision);
+    }
+    answer_id(call.reply, id);
+    Ok(())
+}
+
+/// The id of a new entry; `log` is `None` if there is no stream yet.
+fn next_id(log: Option<&Log>, wanted: NewId, now_ms: u64) -> Result<Id> {
+    let empty = Log::default();
+    let log = log.unwrap_or(&empty);
+    if log.last_id() == Id::MAX {
+        return Err(Error::text(EXHAUSTED));
+    }
+    log.next_id(wanted, now_ms).ok_or(Error::text(NOT_GREATER))
+}
+
+// --- reading ----------------------------------------------------------------------------------
+
+pub(super) fn xlen(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let len = call
+        .keyspace
+        .read::<Stream>(key)?
+        .map_or(0, |stream| stream.log.len());
+    call.reply.int(len as i64);
+    Ok(())
+}
+
+pub(super) fn xrange(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, start, end) = (call.args.key()?, call.args.bytes()?, call.args.bytes()?);
+    range(call, key, start, end, |log, start, end, count, reply| {
+        answer_entries(reply, log.range(start, end).take(count));
+    })
+}
+
+pub(super) fn xrevrange(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, end, start) = (call.args.key()?, call.args.bytes()?, call.args.bytes()?);
+    range(call, key, start, end, |log, start, end, count, reply| {
+        answer_entries(reply, log.rev_range(start, end).take(count));
+    })
+}
+
+fn range(
+    call: &mut Call<'_, '_>,
+    key: &[u8],
+    start: &[u8],
+    end: &[u8],
+    answer: impl FnOnce(&Log, Id, Id, usize, &mut dyn Reply),
+) -> Result<()> {
+    let (start, end) = (
+        parse_bound(Bound::Start, start)?,
+        parse_bound(Bound::End, end)?,
+    );
+    let mut count = usize::MAX;
+    while !call.args.is_empty() {
+        if !option_with_value(&mut call.args, "COUNT") {
+            return Err(Error::Syntax);
+        }
+        count = usize::try_from(call.args.int()?).unwrap_or(0);
+    }
+
+    match call.keyspace.read::<Stream>(key)? {
+        None => call.reply.array(0),
+        Some(_) if count == 0 => call.reply.null_array(),
+        Some(stream) => answer(&stream.log, start, end, count, call.reply),
+    }
+    Ok(())
+}
+
+// --- removing ---------------------------------------------------------------------------------
+
+pub(super) fn xdel(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, ids) = (call.args.key()?, call.args.rest());
+    if call.keyspace.read::<Stream>(key)?.is_none() {
+        call.reply.int(0);
+        return Ok(());
+    }
+    let ids = ids.map(parse_id).collect::<Result<Vec<Id>>>()?;
+
+    let mut stream = call.keyspace.write::<Stream>(key)?;
+    let log = &mut stream.log;
+    let removed = ids.into_iter().filter(|&id| log.remove(id)).count();
+    if removed == 0 {
+        stream.unchanged();
+    }
+    call.reply.int(removed as i64);
+    Ok(())
+}
+
+pub(super) fn xtrim(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let mut options = Options::default();
+    while !call.args.is_empty() {
+        if !options.read_one(&mut call.args)? {
+            return Err(Error::Syntax);
+        }
+    }
+    if options.until.is_none() && options.limit.is_none_or(|limit| limit == 0) {
+        return Err(Error::text(
+            "ERR syntax error, XTRIM must be called with a trimming strategy",
+        ));
+    }
+    let trimming = options.trimming(call.keyspace.limits())?;
+
+    let stream = call.keyspace.write_existing::<Stream>(key)?;
+    let (Some(mut stream), Some(Trimming { until, precision })) = (stream, trimming) else {
+        call.reply.int(0);
+        return Ok(());
+    };
+    let removed = stream.log.trim(until, precision);
+    if removed == 0 {
+        stream.unchanged();
+    }
+    call.reply.int(removed as i64);
+    Ok(())
+}
+
+pub(super) fn xsetid(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, last_id) = (call.args.key()?, id(&mut call.args)?);
+    let (mut entries_added, mut max_removed_id) = (None, None);
+    while !call.args.is_empty() {
+        if option_with_value(&mut call.args, "ENTRIESADDED") {
+            let added = u64::try_from(call.args.int()?);
+            let added = added.map_err(|_| Error::text("ERR entries_added must be positive"))?;
+            entries_added = Some(added);
+        } else if option_with_value(&mut call.args, "MAXDELETEDID") {
+            let id = id(&mut call.args)?;
+            if last_id < id {
+                return Err(Error::text(
+                    "ERR The ID specified in XSETID is smaller than the provided \
+                     max_deleted_entry_id",
+                ));
+            }
+            max_removed_id = Some(id).filter(|&id| id != Id::MIN);
+        } else {
+            return Err(Error::Syntax);
+        }
+    }
+
+    let mut stream = call
+        .keyspace
+        .write_existing::<Stream>(key)?
+        .ok_or(Error::NoSuchKey)?;
+    check_new_last_id(&stream.log, last_id, entries_added)?;
+    stream
+        .log
+        .set_counters(last_id, entries_added, max_removed_id);
+    call.reply.ok();
+    Ok(())
+}
+
+/// Refuses a last id that entries are already behind, or fewer entries than there are.
+fn check_new_last_id(log: &Log, last_id: Id, entries_added: Option<u64>) -> Result<()> {
+    if last_id < log.max_removed_id() {
+        return Err(Error::text(
+            "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+        ));
+    }
+    if log.last().is_some_and(|last| last_id < last.id) {
+        return Err(Error::text(
+            "ERR The ID specified in XSETID is smaller than the target stream top item",
+        ));
+    }
+    if log.len() > 0 && entries_added.is_some_and(|added| added < log.len()) {
+        return Err(Error::text(
+            "ERR The entries_added specified in XSETID is smaller than the target stream length",
+        ));
+    }
+    Ok(())
+}

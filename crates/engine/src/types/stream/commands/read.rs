@@ -1,0 +1,358 @@
+//! XREAD and XREADGROUP.
+
+use larder_store::Command as Request;
+
+use super::super::{Entry, Id, Stream};
+use super::{
+    answer_entries, answer_entry, answer_id, option_with_value, parse_id, stream_and_group,
+};
+use crate::args::Args;
+use crate::command::Call;
+use crate::error::{Error, Result};
+use crate::keyspace::Keyspace;
+use crate::keyspace::entry::Kind;
+use crate::keyspace::waiting::{Nothing, Wait};
+use crate::reply::Reply;
+
+/// What both commands read from their arguments.
+struct Options<'a> {
+    /// The group and the consumer.
+    group: Option<(&'a [u8], &'a [u8])>,
+    /// The most entries of each stream.
+    count: usize,
+    /// How long to wait, in microseconds, if at all; `Some(None)` is for ever.
+    wait_us: Option<Option<u64>>,
+    no_ack: bool,
+    /// Each stream's key, and from where it is read.
+    streams: Vec<(&'a [u8], &'a [u8])>,
+}
+
+/// Which command is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    Alone,
+    InGroup,
+}
+
+impl<'a> Options<'a> {
+    fn read(call: &mut Call<'a, '_>, reader: Reader) -> Result<Options<'a>> {
+        let mut options = Options {
+            group: None,
+            count: usize::MAX,
+            wait_us: None,
+            no_ack: false,
+            streams: Vec::new(),
+        };
+        let args = &mut call.args;
+        loop {
+            if option_with_value(args, "BLOCK") {
+                options.wait_us = Some(args.timeout_ms()?);
+            } else if option_with_value(args, "COUNT") {
+                options.count = match usize::try_from(args.int()?) {
+                    Ok(count @ 1..) => count,
+                    _ => usize::MAX,
+                };
+            } else if option_with_value(args, "STREAMS") {
+                break;
+            } else if args.len() > 2 && args.option("GROUP") {
+                only_in_group(reader, "GROUP")?;
+                options.group = Some((args.bytes()?, args.bytes()?));
+            } else if args.option("NOACK") {
+                only_in_group(reader, "NOACK")?;
+                options.no_ack = true;
+            } else {
+                return Err(Error::Syntax);
+            }
+        }
+        options.streams = keys_and_ids(args, reader)?;
+        if reader == Reader::InGroup && options.group.is_none() {
+            return Err(Error::text("ERR Missing GROUP option for XREADGROUP"));
+        }
+        Ok(options)
+    }
+
+    fn keys(&self) -> Vec<Box<[u8]>> {
+        let mut keys: Vec<Box<[u8]>> = self.streams.iter().map(|&(key, _)| key.into()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
+fn only_in_group(reader: Reader, option: &str) -> Result<()> {
+    match reader {
+        Reader::InGroup => Ok(()),
+        Reader::Alone => Err(Error::text(format!(
+            "ERR The {option} option is only supported by XREADGROUP. You called XREAD instead."
+        ))),
+    }
+}
+
+/// The keys, and the ids that stand behind them all.
+fn keys_and_ids<'a>(args: &mut Args<'a>, reader: Reader) -> Result<Vec<(&'a [u8], &'a [u8])>> {
+    let len = args.len();
+    if len % 2 != 0 {
+        let (name, symbol) = match reader {
+            Reader::Alone => ("xread", '$'),
+            Reader::InGroup => ("xreadgroup", '>'),
+        };
+        return Err(Error::text(format!(
+            "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{symbol}' \
+             must be specified."
+        )));
+    }
+    let keys = args.take(len / 2)?;
+    Ok(keys.zip(args.rest()).collect())
+}
+
+// --- reading alone ----------------------------------------------------------------------------
+
+const ONLY_IN_GROUP: &str = "ERR The > ID can be specified only when calling XREADGROUP using the \
+                             GROUP <group> <consumer> option.";
+
+pub(super) fn xread(call: &mut Call<'_, '_>) -> Result<()> {
+    let options = Options::read(call, Reader::Alone)?;
+    let mut after = Vec::with_capacity(options.streams.len());
+    for &(key, word) in &options.streams {
+        after.push(start_of(call.keyspace, key, word)?);
+    }
+
+    let mut found: Vec<(&[u8], Vec<Entry<'_>>)> = Vec::new();
+    for (&(key, _), &after) in options.streams.iter().zip(&after) {
+        let Some(stream) = call.keyspace.read::<Stream>(key)? else {
+            continue;
+        };
+        let entries: Vec<_> = stream.log.range_after(after).take(options.count).collect();
+        if !entries.is_empty() {
+            found.push((key, entries));
+        }
+    }
+    if !found.is_empty() {
+        open_streams(call.reply, found.len());
+        for (key, entries) in found {
+            open_stream(call.reply, key);
+            answer_entries(call.reply, entries.into_iter());
+        }
+        return Ok(());
+    }
+    match options.wait_us {
+        None => call.reply.null_array(),
+        Some(timeout_us) => {
+            let request = with_ids(call, &after);
+            call.wait_for(Wait {
+                keys: options.keys(),
+                kind: Some(Kind::Stream),
+                timeout_us,
+                nothing: Nothing::NullArray,
+                request: Some(request),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The id behind which XREAD reads a stream.
+fn start_of(keyspace: &Keyspace<'_>, key: &[u8], word: &[u8]) -> Result<Id> {
+    let log = keyspace.read::<Stream>(key)?.map(|stream| &stream.log);
+    Ok(match (word, log) {
+        (b"$", Some(log)) => log.last_id(),
+        // Behind the last but one, so that the last one is read.
+        (b"+", Some(log)) => match log.last().and_then(|last| last.id.previous()) {
+            Some(id) => id,
+            None => log.last_id(),
+        },
+        (b"$" | b"+", None) => Id::MIN,
+        (b">", _) => return Err(Error::text(ONLY_IN_GROUP)),
+        _ => parse_id(word)?,
+    })
+}
+
+/// The request with these ids, so that `$` means the same when it is run again.
+fn with_ids(call: &Call<'_, '_>, ids: &[Id]) -> Request {
+    let words = call.request();
+    let mut request = Request::from(words.slice(0..words.len() - ids.len()));
+    for id in ids {
+        request.push(id.to_string());
+    }
+    request
+}
+
+// --- reading in a group -----------------------------------------------------------------------
+
+const NO_DOLLAR: &str = "ERR The $ ID is meaningless in the context of XREADGROUP: you want to \
+                         read the history of this consumer by specifying a proper ID, or use the \
+                         > ID to get new messages. The $ ID would just return an empty result set.";
+const NO_PLUS: &str = "ERR The + ID is meaningless in the context of XREADGROUP: you want to read \
+                       the history of this consumer by specifying a proper ID, or use the > ID to \
+                       get new messages. The + ID would just return an empty result set.";
+
+/// What a consumer asks for.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// Entries that nobody in the group has got.
+    New,
+    /// Its own pending entries behind this id.
+    PendingAfter(Id),
+}
+
+/// What it gets.
+enum Served {
+    /// The entries from one id to another.
+    New(Id, Id),
+    Pending(Vec<Id>),
+}
+
+pub(super) fn xreadgroup(call: &mut Call<'_, '_>) -> Result<()> {
+    let options = Options::read(call, Reader::InGroup)?;
+    let Some((group, _)) = options.group else {
+        return Err(Error::Syntax);
+    };
+    let mut wanted = Vec::with_capacity(options.streams.len());
+    for &(key, word) in &options.streams {
+        if stream_and_group(call.keyspace, key, group)?.is_none() {
+            return Err(no_group(key, group));
+        }
+        wanted.push(match word {
+            b"$" => return Err(Error::text(NO_DOLLAR)),
+            b"+" => return Err(Error::text(NO_PLUS)),
+            b">" => Wanted::New,
+            _ => Wanted::PendingAfter(parse_id(word)?),
+        });
+    }
+
+    let mut served = Vec::new();
+    for (&(key, _), wanted) in options.streams.iter().zip(wanted) {
+        if let Some(got) = serve(call.keyspace, key, wanted, &options)? {
+            served.push((key, got));
+        }
+    }
+    if !served.is_empty() {
+        open_streams(call.reply, served.len());
+        for (key, got) in served {
+            answer_served(call, key, got)?;
+        }
+        return Ok(());
+    }
+    match options.wait_us {
+        None => call.reply.null_array(),
+        Some(timeout_us) => call.wait_for(Wait {
+            keys: options.keys(),
+            // That the group has gone is an answer too.
+            kind: None,
+            timeout_us,
+            nothing: Nothing::NullArray,
+            request: None,
+        }),
+    }
+    Ok(())
+}
+
+fn no_group(key: &[u8], group: &[u8]) -> Error {
+    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    Error::text(format!(
+        "NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option"
+    ))
+}
+
+/// Delivers what a consumer wants of one stream; `None` if there is nothing new.
+fn serve(
+    keyspace: &mut Keyspace<'_>,
+    key: &[u8],
+    wanted: Wanted,
+    options: &Options<'_>,
+) -> Result<Option<Served>> {
+    let now_ms = keyspace.now_ms();
+    let Some((group, consumer)) = options.group else {
+        return Ok(None);
+    };
+    let mut guard = keyspace.write::<Stream>(key)?;
+    let Stream { log, groups } = &mut *guard;
+    let Some(group) = groups.get_mut(group) else {
+        return Ok(None);
+    };
+
+    let is_new = group.add_consumer(consumer, now_ms);
+    group.see(consumer, now_ms);
+    let served = match wanted {
+        Wanted::New => {
+            let ids = log
+                .range_after(group.last_delivered_id())
+                .take(options.count);
+            let ids: Vec<Id> = ids.map(|entry| entry.id).collect();
+            for &id in &ids {
+                group.advance(id, log);
+                if !options.no_ack {
+                    group.deliver(id, consumer, now_ms);
+                }
+            }
+            match (ids.first(), ids.last()) {
+                (Some(&first), Some(&last)) => Some(Served::New(first, last)),
+                _ => None,
+            }
+        }
+        Wanted::PendingAfter(after) => {
+            let ids = group.pending_ids_of(consumer, after, options.count);
+            for &id in ids.iter().filter(|&&id| log.get(id).is_some()) {
+                group.deliver_again(id, now_ms);
+            }
+            Some(Served::Pending(ids))
+        }
+    };
+    let is_served = match &served {
+        None => false,
+        Some(Served::New(..)) => true,
+        Some(Served::Pending(ids)) => !ids.is_empty(),
+    };
+    if !is_new && !is_served {
+        guard.unchanged();
+    }
+    Ok(served)
+}
+
+fn answer_served(call: &mut Call<'_, '_>, key: &[u8], served: Served) -> Result<()> {
+    open_stream(call.reply, key);
+    let Some(stream) = call.keyspace.read::<Stream>(key)? else {
+        call.reply.array(0);
+        return Ok(());
+    };
+    match served {
+        Served::New(first, last) => answer_entries(call.reply, stream.log.range(first, last)),
+        Served::Pending(ids) => {
+            call.reply.array(ids.len());
+            for id in ids {
+                answer_pending(call.reply, id, stream.log.get(id));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A pending entry; one that has been removed has no fields.
+fn answer_pending(reply: &mut dyn Reply, id: Id, entry: Option<Entry<'_>>) {
+    match entry {
+        Some(entry) => answer_entry(reply, entry),
+        None => {
+            reply.array(2);
+            answer_id(reply, id);
+            reply.null_array();
+        }
+    }
+}
+
+// --- answers ----------------------------------------------------------------------------------
+
+/// Opens an answer with so many streams: a map, or pairs in RESP2.
+fn open_streams(reply: &mut dyn Reply, len: usize) {
+    match reply.is_resp3() {
+        true => reply.map(len),
+        false => reply.array(len),
+    }
+}
+
+/// Opens one stream of the answer; its entries follow.
+fn open_stream(reply: &mut dyn Reply, key: &[u8]) {
+    if !reply.is_resp3() {
+        reply.array(2);
+    }
+    reply.bulk(key);
+}
