@@ -210,6 +210,11 @@ impl Flags {
         self.0 & wanted.0 == wanted.0
     }
 
+    /// Whether it reads or changes keys. What does not may change the connection.
+    pub(crate) const fn touches_keys(self) -> bool {
+        self.0 & (Flags::WRITE.0 | Flags::READONLY.0) != 0
+    }
+
     /// The flags in Redis's names, for `COMMAND INFO`.
     pub fn names(self) -> Vec<&'static str> {
         let names = [

@@ -15,7 +15,7 @@ use crate::engine::{Engine, Now};
 use crate::error::{Error, Result};
 use crate::keyspace::waiting::{Wait, Waiter, Waiting};
 use crate::keyspace::{Keyspace, Needs, Ready};
-use crate::reply::{Reply, Silence, ValueReply};
+use crate::reply::{Reply, ValueReply, write_value};
 use crate::session::{Replies, Session};
 use crate::table;
 
@@ -43,14 +43,20 @@ impl Engine {
         now: Now,
         reply: &mut dyn Reply,
     ) -> Outcome {
-        match session.replies() {
-            Replies::On => self.answer(session, arguments, now, reply),
-            Replies::Off | Replies::Skip => {
-                let outcome = self.answer(session, arguments, now, &mut Silence);
-                session.skipped();
-                outcome
-            }
+        if session.replies() == Replies::On {
+            return self.answer(session, arguments, now, reply);
         }
+        // The answer may be wanted after all: that of CLIENT REPLY ON, and of RESET.
+        let mut unwanted = ValueReply::for_protocol(session.resp3);
+        session.begin_unanswered();
+        let outcome = self.answer(session, arguments, now, &mut unwanted);
+        if session.replies() == Replies::On
+            && let Some(value) = unwanted.take()
+        {
+            write_value(reply, &value);
+        }
+        session.end_unanswered();
+        outcome
     }
 
     fn answer(
@@ -100,6 +106,13 @@ impl Engine {
         }
         let ready = keyspace.release();
         session.settle();
+        if !command.flags.touches_keys() {
+            session.show();
+            session
+                .take_forgotten()
+                .iter()
+                .for_each(|waiter| self.forget(waiter));
+        }
         if !ready.is_empty() {
             self.serve(ready, now);
         }
@@ -223,6 +236,9 @@ impl Engine {
             session.resp3,
         );
         let waiter = Arc::new(waiter);
+        if let Some(client) = session.client() {
+            client.waits(&waiter);
+        }
         for key in &waiter.keys {
             keyspace.shard_of(key).wait(db, key, Arc::clone(&waiter));
         }

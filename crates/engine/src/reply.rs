@@ -373,30 +373,6 @@ impl Reply for ValueReply {
     }
 }
 
-/// Forgets the answer: `CLIENT REPLY OFF`.
-#[derive(Debug)]
-pub(crate) struct Silence;
-
-impl Reply for Silence {
-    fn status(&mut self, _: &str) {}
-    fn error(&mut self, _: &Error) {}
-    fn int(&mut self, _: i64) {}
-    fn bulk(&mut self, _: &[u8]) {}
-    fn null(&mut self) {}
-    fn null_array(&mut self) {}
-    fn array(&mut self, _: usize) {}
-    fn map(&mut self, _: usize) {}
-    fn set(&mut self, _: usize) {}
-    fn push(&mut self, _: usize) {}
-    fn double(&mut self, _: f64) {}
-    fn bool(&mut self, _: bool) {}
-    fn big_number(&mut self, _: &str) {}
-    fn verbatim(&mut self, _: &str) {}
-    fn is_resp3(&self) -> bool {
-        false
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,8 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("stream", types::stream::commands::COMMANDS),
     ("pubsub", pubsub::commands::COMMANDS),
     ("scripting", scripting::commands::COMMANDS),
-    ("server", admin::COMMANDS),
+    ("server", admin::commands::COMMANDS),
+    ("server", admin::command_commands::COMMANDS),
 ];
 
 /// Longer than any name.
@@ -36,8 +37,35 @@ pub fn commands() -> impl Iterator<Item = (&'static str, &'static Command)> {
         .flat_map(|(family, rows)| rows.iter().map(|row| (*family, row)))
 }
 
+/// A name that stands first in a request.
+#[derive(Debug)]
+pub(crate) struct Top {
+    pub(crate) name: &'static str,
+    pub(crate) family: &'static str,
+    /// The command that the name alone stands for; none for a mere container.
+    pub(crate) command: Option<&'static Command>,
+    /// The commands whose names begin with this one.
+    pub(crate) subcommands: Vec<&'static Command>,
+}
+
+/// All names that can stand first in a request, in the order of the table.
+pub(crate) fn tops() -> &'static [Top] {
+    &Index::get().tops
+}
+
+/// The row that [`find`] gave and that stands at this address.
+pub(crate) fn at_address(address: usize) -> Option<&'static Command> {
+    let rows = Index::get().by_name.values();
+    rows.filter_map(|found| match found {
+        Found::Command(command) | Found::Both(command) => Some(*command),
+        Found::Container => None,
+    })
+    .find(|command| std::ptr::from_ref(*command).addr() == address)
+}
+
 struct Index {
     by_name: HashMap<&'static [u8], Found, foldhash::fast::FixedState>,
+    tops: Vec<Top>,
 }
 
 #[derive(Clone, Copy)]
@@ -45,20 +73,26 @@ enum Found {
     Command(&'static Command),
     /// A name that wants a subcommand behind it.
     Container,
+    /// A command that has subcommands too: COMMAND.
+    Both(&'static Command),
 }
 
 impl Index {
     fn new() -> Index {
+        let tops = collect_tops();
         let mut by_name = HashMap::default();
-        for (_, command) in commands() {
-            by_name.insert(command.name.as_bytes(), Found::Command(command));
-            if let Some(container) = command.container() {
-                by_name
-                    .entry(container.as_bytes())
-                    .or_insert(Found::Container);
+        for top in &tops {
+            let found = match top.command {
+                None => Found::Container,
+                Some(command) if top.subcommands.is_empty() => Found::Command(command),
+                Some(command) => Found::Both(command),
+            };
+            by_name.insert(top.name.as_bytes(), found);
+            for command in &top.subcommands {
+                by_name.insert(command.name.as_bytes(), Found::Command(command));
             }
         }
-        Index { by_name }
+        Index { by_name, tops }
     }
 
     fn get() -> &'static Index {
@@ -71,6 +105,28 @@ impl Index {
         name.make_ascii_uppercase();
         self.by_name.get(&*name).copied()
     }
+}
+
+fn collect_tops() -> Vec<Top> {
+    let mut tops: Vec<Top> = Vec::new();
+    for (family, command) in commands() {
+        let name = command.container().unwrap_or(command.name);
+        let place = tops.iter().position(|top| top.name == name);
+        let place = place.unwrap_or_else(|| {
+            tops.push(Top {
+                name,
+                family,
+                command: None,
+                subcommands: Vec::new(),
+            });
+            tops.len() - 1
+        });
+        match command.container() {
+            Some(_) => tops[place].subcommands.push(command),
+            None => tops[place].command = Some(command),
+        }
+    }
+    tops
 }
 
 /// The row of a request.
@@ -86,7 +142,8 @@ pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Command> {
     head.copy_from_slice(name);
     match Index::get().find(head) {
         Some(Found::Command(command)) => Ok(command),
-        Some(Found::Container) => find_subcommand(arguments, &mut place),
+        Some(Found::Both(command)) if arguments.len() == 1 => Ok(command),
+        Some(Found::Both(_) | Found::Container) => find_subcommand(arguments, &mut place),
         None => Err(unknown(arguments)),
     }
 }
@@ -148,5 +205,13 @@ mod tests {
         assert_eq!(names.len(), len, "a name stands twice");
         assert!(names.iter().all(|name| name.len() <= NAME_MAX));
         assert!(names.iter().all(|name| *name == name.to_ascii_uppercase()));
+    }
+
+    #[test]
+    fn every_container_has_help() {
+        for top in tops().iter().filter(|top| !top.subcommands.is_empty()) {
+            let mut names = top.subcommands.iter().map(|command| command.name);
+            assert!(names.any(|name| name.ends_with(" HELP")), "{}", top.name);
+        }
     }
 }

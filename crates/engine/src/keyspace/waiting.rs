@@ -149,6 +149,11 @@ impl Waiter {
         }
     }
 
+    /// Whether the answer has not come yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(*self.state.lock(), State::Waiting(_) | State::Served(_))
+    }
+
     fn poll(&self, context: &mut Context<'_>) -> Poll<Value> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Over) {

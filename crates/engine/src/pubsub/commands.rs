@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{Topic, glob};
+use crate::admin::help;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 
@@ -97,6 +98,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.8.0",
     },
+    help::row("PUBSUB HELP", "6.2.0"),
 ];
 
 fn subscribe(call: &mut Call<'_, '_>) -> Result<()> {

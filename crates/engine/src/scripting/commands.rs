@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::bridge::Running;
 use super::{Script, convert};
+use crate::admin::help;
 use crate::args::parse_int;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
@@ -90,6 +91,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of scripts.",
         since: "2.6.0",
     },
+    help::row("SCRIPT HELP", "5.0.0"),
 ];
 
 fn eval(call: &mut Call<'_, '_>) -> Result<()> {

@@ -1,15 +1,19 @@
 //! The connections that there are, as CLIENT LIST shows them.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use parking_lot::Mutex;
 
+use super::Session;
 use crate::command::Command;
 use crate::engine::{Engine, Now};
+use crate::keyspace::waiting::Waiter;
+use crate::pubsub::Topic;
+use crate::table;
 
 /// What is known of a connection when it is made.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +27,9 @@ pub struct ClientInfo {
 }
 
 /// A connection as others see it.
+///
+/// What changes with every request is held in atomics: a request stores three words, and who lists
+/// clients may see a mixture of two requests.
 #[derive(Debug)]
 pub struct Client {
     id: u64,
@@ -30,9 +37,34 @@ pub struct Client {
     names: Mutex<Names>,
     db: AtomicUsize,
     last_seen_us: AtomicU64,
-    last_command: Mutex<Option<&'static Command>>,
+    /// The address of the row that was run last, or 0.
+    last_command: AtomicUsize,
+    doing: Doing,
+    is_kept: AtomicBool,
+    is_untouching: AtomicBool,
     is_killed: AtomicBool,
     killer: Mutex<Option<Waker>>,
+    waiter: Mutex<Weak<Waiter>>,
+}
+
+/// What a connection is in the middle of.
+#[derive(Debug, Default)]
+struct Doing {
+    channels: AtomicUsize,
+    patterns: AtomicUsize,
+    watched: AtomicUsize,
+    /// How many requests are queued, and 1; or 0 outside of a transaction.
+    queued: AtomicUsize,
+    is_resp3: AtomicBool,
+}
+
+/// What kind of client a connection is, as CLIENT LIST TYPE knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ClientKind {
+    Normal,
+    PubSub,
+    /// Replicas and masters: there are none.
+    Replication,
 }
 
 /// What the client says of itself.
@@ -51,12 +83,12 @@ impl Client {
 
     /// When the client last sent a request, in Unix microseconds.
     pub fn last_seen_us(&self) -> u64 {
-        self.last_seen_us.load(Ordering::Relaxed)
+        self.last_seen_us.load(Relaxed)
     }
 
     /// Whether the connection is to be closed now: `CLIENT KILL`.
     pub fn is_killed(&self) -> bool {
-        self.is_killed.load(Ordering::Acquire)
+        self.is_killed.load(Acquire)
     }
 
     /// Has `waker` woken when the connection is killed.
@@ -66,7 +98,7 @@ impl Client {
 
     /// Has the connection closed, after it has answered what it has read.
     pub fn kill(&self) {
-        self.is_killed.store(true, Ordering::Release);
+        self.is_killed.store(true, Release);
         if let Some(waker) = self.killer.lock().take() {
             waker.wake();
         }
@@ -80,37 +112,121 @@ impl Client {
         self.names.lock()
     }
 
+    /// The user that it came in as: there is one.
+    pub(crate) fn user(&self) -> &'static str {
+        "default"
+    }
+
+    pub(crate) fn kind(&self) -> ClientKind {
+        let Doing {
+            channels, patterns, ..
+        } = &self.doing;
+        match channels.load(Relaxed) + patterns.load(Relaxed) {
+            0 => ClientKind::Normal,
+            _ => ClientKind::PubSub,
+        }
+    }
+
     pub(super) fn note(&self, command: &'static Command, db: usize, now: Now) {
-        self.db.store(db, Ordering::Relaxed);
-        self.last_seen_us.store(now.unix_us(), Ordering::Relaxed);
-        *self.last_command.lock() = Some(command);
+        self.db.store(db, Relaxed);
+        self.last_seen_us.store(now.unix_us(), Relaxed);
+        self.last_command
+            .store(std::ptr::from_ref(command).addr(), Relaxed);
+    }
+
+    /// Shows what the session is in the middle of.
+    pub(super) fn show(&self, session: &Session) {
+        let topics = |topic| {
+            let subscriber = session.subscriber.as_ref();
+            subscriber.map_or(0, |subscriber| subscriber.names(topic).len())
+        };
+        let queued = session.transaction.as_ref();
+        let queued = queued.map_or(0, |transaction| transaction.queue.len() + 1);
+        self.doing.channels.store(topics(Topic::Channel), Relaxed);
+        self.doing.patterns.store(topics(Topic::Pattern), Relaxed);
+        self.doing
+            .watched
+            .store(session.watched_keys().count(), Relaxed);
+        self.doing.queued.store(queued, Relaxed);
+        self.doing.is_resp3.store(session.resp3, Relaxed);
+    }
+
+    /// Has the client spared when memory is short: CLIENT NO-EVICT.
+    pub(super) fn keep(&self, is_kept: bool) {
+        self.is_kept.store(is_kept, Relaxed);
+    }
+
+    /// Has the client's reads not count as uses of keys: CLIENT NO-TOUCH.
+    pub(super) fn set_untouching(&self, is_untouching: bool) {
+        self.is_untouching.store(is_untouching, Relaxed);
+    }
+
+    /// Notes that the connection waits.
+    pub(crate) fn waits(&self, waiter: &Arc<Waiter>) {
+        *self.waiter.lock() = Arc::downgrade(waiter);
+    }
+
+    /// What the connection waits for, if it does.
+    pub(crate) fn waiter(&self) -> Option<Arc<Waiter>> {
+        let waiter = self.waiter.lock().upgrade();
+        waiter.filter(|waiter| waiter.is_waiting())
+    }
+
+    /// How long there has been such a connection, in whole seconds.
+    pub(crate) fn age_s(&self, now: Now) -> u64 {
+        now.unix_us().saturating_sub(self.info.since_us) / 1_000_000
+    }
+
+    /// The flags of CLIENT LIST.
+    fn flags(&self) -> String {
+        let flags = [
+            (self.kind() == ClientKind::PubSub, 'P'),
+            (self.doing.queued.load(Relaxed) > 0, 'x'),
+            (self.waiter().is_some(), 'b'),
+            (self.is_kept.load(Relaxed), 'e'),
+            (self.is_untouching.load(Relaxed), 'T'),
+            (self.is_killed(), 'A'),
+        ];
+        let set: String = flags
+            .iter()
+            .filter(|(is_set, _)| *is_set)
+            .map(|(_, flag)| flag)
+            .collect();
+        match set.is_empty() {
+            true => "N".to_owned(),
+            false => set,
+        }
     }
 
     /// The line of `CLIENT LIST`, as far as others can know it.
     pub(crate) fn line(&self, now: Now) -> String {
-        let seconds_since = |us: u64| now.unix_us().saturating_sub(us) / 1_000_000;
         let names = self.names.lock();
-        let last = self
-            .last_command
-            .lock()
-            .map_or("NULL".into(), |command| command.full_name());
-        let mut line = String::new();
-        let _ = write!(
-            line,
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={} flags=N db={} sub=0 psub=0 ssub=0 \
-             multi=-1 watch=0 cmd={} user=default lib-name={} lib-ver={}",
+        let last = table::at_address(self.last_command.load(Relaxed));
+        let last = last.map_or("NULL".into(), Command::full_name);
+        let idle_s = now.unix_us().saturating_sub(self.last_seen_us()) / 1_000_000;
+        format!(
+            "id={} addr={} laddr={} fd=-1 name={} age={} idle={idle_s} flags={} db={} sub={} \
+             psub={} ssub=0 multi={} watch={} cmd={last} user={} lib-name={} lib-ver={} resp={}",
             self.id,
             self.info.address,
             self.info.local_address,
             names.name,
-            seconds_since(self.info.since_us),
-            seconds_since(self.last_seen_us()),
-            self.db.load(Ordering::Relaxed),
-            last,
+            self.age_s(now),
+            self.flags(),
+            self.db.load(Relaxed),
+            self.doing.channels.load(Relaxed),
+            self.doing.patterns.load(Relaxed),
+            self.doing.queued.load(Relaxed) as i64 - 1,
+            self.doing.watched.load(Relaxed),
+            self.user(),
             names.library,
             names.library_version,
-        );
-        line
+            if self.doing.is_resp3.load(Relaxed) {
+                3
+            } else {
+                2
+            },
+        )
     }
 }
 
@@ -139,6 +255,7 @@ impl Drop for Registered {
 #[derive(Debug, Default)]
 pub(crate) struct Clients {
     clients: Mutex<BTreeMap<u64, Arc<Client>>>,
+    seen: AtomicU64,
 }
 
 impl Clients {
@@ -149,11 +266,16 @@ impl Clients {
             info,
             names: Mutex::default(),
             db: AtomicUsize::new(0),
-            last_command: Mutex::new(None),
+            last_command: AtomicUsize::new(0),
+            doing: Doing::default(),
+            is_kept: AtomicBool::new(false),
+            is_untouching: AtomicBool::new(false),
             is_killed: AtomicBool::new(false),
             killer: Mutex::new(None),
+            waiter: Mutex::new(Weak::new()),
         });
         self.clients.lock().insert(client.id, Arc::clone(&client));
+        self.seen.fetch_add(1, Relaxed);
         Registered {
             client,
             engine: Arc::downgrade(engine),
@@ -162,6 +284,15 @@ impl Clients {
 
     pub(crate) fn len(&self) -> usize {
         self.clients.lock().len()
+    }
+
+    /// How many connections there have been.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen.load(Relaxed)
+    }
+
+    pub(crate) fn get(&self, id: u64) -> Option<Arc<Client>> {
+        self.clients.lock().get(&id).cloned()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Client>> {

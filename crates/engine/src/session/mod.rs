@@ -37,6 +37,8 @@ pub struct Session {
     unwatched: Option<Box<Watching>>,
     /// What was removed by the thousand, to be freed when the shards are let go.
     discarded: Vec<Db>,
+    /// Waits that this connection has ended, which leave their queues when the shards are let go.
+    forgotten: Vec<Arc<Waiter>>,
     subscriber: Option<Box<Subscriber>>,
     client: Option<Registered>,
     mailbox: Option<Arc<Mailbox>>,
@@ -49,6 +51,8 @@ pub(crate) enum Replies {
     Off,
     /// Not for the next request.
     Skip,
+    /// Not for the request that is being run.
+    Skipping,
 }
 
 impl Session {
@@ -64,6 +68,7 @@ impl Session {
             watching: None,
             unwatched: None,
             discarded: Vec::new(),
+            forgotten: Vec::new(),
             subscriber: None,
             client: None,
             mailbox: None,
@@ -183,9 +188,16 @@ impl Session {
         self.replies = replies;
     }
 
-    /// A request has been run without an answer.
-    pub(crate) fn skipped(&mut self) {
+    /// A request is about to be run whose answer is not wanted.
+    pub(crate) fn begin_unanswered(&mut self) {
         if self.replies == Replies::Skip {
+            self.replies = Replies::Skipping;
+        }
+    }
+
+    /// A request has been run whose answer was not wanted.
+    pub(crate) fn end_unanswered(&mut self) {
+        if self.replies == Replies::Skipping {
             self.replies = Replies::On;
         }
     }
@@ -199,6 +211,7 @@ impl Session {
     pub(crate) fn queue(&mut self, command: &'static Command, arguments: Arguments<'_>) {
         if let Some(transaction) = &mut self.transaction {
             transaction.queue.push((command, Request::from(arguments)));
+            self.show();
         }
     }
 
@@ -226,6 +239,24 @@ impl Session {
     pub(crate) fn settle(&mut self) {
         self.unwatched = None;
         self.discarded = Vec::new();
+    }
+
+    /// Shows others what the connection is in the middle of. To be called where that may have
+    /// changed.
+    pub(crate) fn show(&self) {
+        if let Some(client) = self.client() {
+            client.show(self);
+        }
+    }
+
+    /// Has these waits ended when the shards are let go: their queues are under locks that may be
+    /// held right now.
+    pub(crate) fn forget_later(&mut self, waiter: Arc<Waiter>) {
+        self.forgotten.push(waiter);
+    }
+
+    pub(crate) fn take_forgotten(&mut self) -> Vec<Arc<Waiter>> {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// Has this freed when the shards are let go.

@@ -1,0 +1,57 @@
+//! Commands on the server as a whole.
+
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::error::{Error, Result};
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "TIME",
+        run: time,
+        arity: Arity::Exactly(1),
+        keys: Keys::None,
+        flags: Flags::FAST,
+        syntax: "",
+        summary: "Gives the server's time: seconds since the epoch, and microseconds.",
+        complexity: "O(1)",
+        since: "2.6.0",
+    },
+    Command {
+        name: "LOLWUT",
+        run: lolwut,
+        arity: Arity::AtLeast(1),
+        keys: Keys::None,
+        flags: Flags::READONLY.and(Flags::FAST),
+        syntax: "[VERSION version]",
+        summary: "Shows a small drawing, and the version.",
+        complexity: "O(1)",
+        since: "5.0.0",
+    },
+];
+
+fn time(call: &mut Call<'_, '_>) -> Result<()> {
+    let us = call.now.unix_us();
+    call.reply.array(2);
+    for number in [us / 1_000_000, us % 1_000_000] {
+        let mut digits = itoa::Buffer::new();
+        call.reply.bulk(digits.format(number).as_bytes());
+    }
+    Ok(())
+}
+
+fn lolwut(call: &mut Call<'_, '_>) -> Result<()> {
+    if call.args.option("VERSION") {
+        call.args.int().map_err(|_| Error::NotAnInteger)?;
+    }
+    call.reply.verbatim(concat!(
+        "  ____________\n",
+        " |____________|\n",
+        " | o  o  o  o |\n",
+        " |____________|\n",
+        " | []  ()  [] |\n",
+        " |____________|\n",
+        "\nLarder ver. ",
+        env!("CARGO_PKG_VERSION"),
+        "\n"
+    ));
+    Ok(())
+}

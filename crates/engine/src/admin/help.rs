@@ -1,0 +1,39 @@
+//! HELP of every container: a text derived from the rows of its subcommands.
+
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::error::Result;
+use crate::table;
+
+/// The row of a container's HELP.
+pub(crate) const fn row(name: &'static str, since: &'static str) -> Command {
+    Command {
+        name,
+        run: help,
+        arity: Arity::Exactly(2),
+        keys: Keys::None,
+        flags: Flags::NONE,
+        syntax: "",
+        summary: "Lists the subcommands.",
+        complexity: "O(1)",
+        since,
+    }
+}
+
+fn help(call: &mut Call<'_, '_>) -> Result<()> {
+    let container = call.command.container().unwrap_or(call.command.name);
+    let rows: Vec<_> = table::commands()
+        .map(|(_, command)| command)
+        .filter(|command| command.container() == Some(container))
+        .collect();
+    call.reply.array(1 + 2 * rows.len());
+    call.reply.status(&format!(
+        "{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
+    for row in rows {
+        let subcommand = row.name.get(container.len() + 1..).unwrap_or_default();
+        let line = format!("{subcommand} {}", row.syntax);
+        call.reply.status(line.trim_end());
+        call.reply.status(&format!("    {}", row.summary));
+    }
+    Ok(())
+}

@@ -1,0 +1,176 @@
+//! Transcripts of commands, on the engine alone.
+//!
+//! A transcript is a file of cases. A case begins with `== ` and a title, on an empty store and a
+//! new connection; a line that begins with `> ` is a request, and the lines behind it are its
+//! answer in RESP, a byte string's header left out where it is plain text.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use larder_engine::{ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session};
+use larder_resp::ArgumentBuffer;
+
+const NOW: Now = Now::from_unix_us(1_700_000_000_123_456);
+
+struct Connection {
+    engine: Arc<Engine>,
+    session: Session,
+}
+
+impl Connection {
+    fn open() -> Connection {
+        Connection::to(&Engine::new([7; 32], NOW))
+    }
+
+    fn to(engine: &Arc<Engine>) -> Connection {
+        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
+        let info = ClientInfo {
+            address: "127.0.0.1:5000".to_owned(),
+            local_address: "127.0.0.1:6379".to_owned(),
+            since_us: NOW.unix_us(),
+        };
+        Connection {
+            engine: Arc::clone(engine),
+            session: Session::connected(engine, info, mailbox),
+        }
+    }
+
+    /// Sends a request, and gives its answer in RESP.
+    fn send(&mut self, request: &str) -> String {
+        let mut words = ArgumentBuffer::new();
+        request
+            .split(' ')
+            .for_each(|word| words.push(word.as_bytes()));
+        let mut out = Vec::new();
+        let mut reply = RespReply::new(&mut out, self.session.is_resp3());
+        let arguments = words.as_arguments();
+        match self
+            .engine
+            .execute(&mut self.session, arguments, NOW, &mut reply)
+        {
+            Outcome::Done => {}
+            Outcome::Blocked(_) => out.extend_from_slice(b"(waits)"),
+            Outcome::Close => out.extend_from_slice(b"(closed)"),
+        }
+        String::from_utf8(out)
+            .expect("answers are text")
+            .replace("\r\n", "\n")
+    }
+
+    /// Sends a request whose answer must be this, in RESP with line feeds alone.
+    fn expect(&mut self, request: &str, wanted: &str) {
+        let answer = self.send(request);
+        assert_eq!(answer.trim_end(), wanted.trim_end(), "{request}");
+    }
+}
+
+#[test]
+fn a_client_has_a_name_and_a_library() {
+    let mut client = Connection::open();
+    client.expect("CLIENT GETNAME", "$-1");
+    client.expect("CLIENT SETNAME ann", "+OK");
+    client.expect("CLIENT GETNAME", "$3\nann");
+    client.expect(
+        "CLIENT SETNAME a\nb",
+        "-ERR Client names cannot contain spaces, newlines or special characters.",
+    );
+    client.expect("CLIENT SETINFO lib-name redis-py", "+OK");
+    client.expect("CLIENT SETINFO lib-ver 5.0.1", "+OK");
+    client.expect(
+        "CLIENT SETINFO lib-foo x",
+        "-ERR Unrecognized option 'lib-foo'",
+    );
+    let line = client.send("CLIENT INFO");
+    assert!(line.contains(" name=ann "), "{line}");
+    assert!(line.contains(" lib-name=redis-py lib-ver=5.0.1"), "{line}");
+    assert!(line.contains(" cmd=client|info "), "{line}");
+}
+
+#[test]
+fn the_list_of_clients_says_what_each_is_doing() {
+    let engine = Engine::new([7; 32], NOW);
+    let (mut one, mut other) = (Connection::to(&engine), Connection::to(&engine));
+    other.send("WATCH a b");
+    other.send("MULTI");
+    other.send("GET a");
+    let line = one.send("CLIENT LIST ID 2");
+    assert!(line.contains(" flags=x "), "{line}");
+    assert!(line.contains(" multi=1 watch=2 "), "{line}");
+    other.send("DISCARD");
+    other.send("SUBSCRIBE news");
+    let line = one.send("CLIENT LIST TYPE pubsub");
+    assert!(line.contains("id=2 "), "{line}");
+    assert!(line.contains(" flags=P "), "{line}");
+    assert!(line.contains(" sub=1 psub=0 "), "{line}");
+}
+
+#[test]
+fn answers_can_be_turned_off_and_on() {
+    let mut client = Connection::open();
+    client.expect("CLIENT REPLY SKIP", "");
+    client.expect("PING", "");
+    client.expect("PING", "+PONG");
+    client.expect("CLIENT REPLY OFF", "");
+    client.expect("PING", "");
+    client.expect("CLIENT REPLY SKIP", "");
+    client.expect("PING", "");
+    client.expect("CLIENT REPLY ON", "+OK");
+    client.expect("PING", "+PONG");
+}
+
+#[test]
+fn a_killed_client_knows_it() {
+    let engine = Engine::new([7; 32], NOW);
+    let (mut one, other) = (Connection::to(&engine), Connection::to(&engine));
+    one.expect("CLIENT KILL ID 2", ":1");
+    assert!(
+        other
+            .session
+            .client()
+            .is_some_and(|client| client.is_killed())
+    );
+    one.expect("CLIENT KILL ID 1", ":0");
+    one.expect("CLIENT KILL ID 1 SKIPME no", ":1\n(closed)");
+}
+
+#[test]
+fn the_table_describes_itself() {
+    let mut client = Connection::open();
+    client.expect(
+        "COMMAND INFO get nope",
+        "*2\n*10\n$3\nget\n:2\n*2\n+readonly\n+fast\n:1\n:1\n:1\n*3\n+@read\n+@fast\n+@string\n*0\n\
+         *1\n*6\n$5\nflags\n*2\n+RO\n+access\n$12\nbegin_search\n*4\n$4\ntype\n$5\nindex\n$4\nspec\n\
+         *2\n$5\nindex\n:1\n$9\nfind_keys\n*4\n$4\ntype\n$5\nrange\n$4\nspec\n*6\n$7\nlastkey\n:0\n\
+         $7\nkeystep\n:1\n$5\nlimit\n:0\n*0\n*-1",
+    );
+    client.expect("COMMAND GETKEYS MSET a 1 b 2", "*2\n$1\na\n$1\nb");
+    client.expect(
+        "COMMAND GETKEYS PING x",
+        "-ERR The command has no key arguments",
+    );
+    client.expect("COMMAND GETKEYS NOPE x", "-ERR Invalid command specified");
+    client.expect(
+        "COMMAND LIST FILTERBY PATTERN pexpire*",
+        "*3\n$7\npexpire\n$9\npexpireat\n$11\npexpiretime",
+    );
+    client.expect(
+        "COMMAND foo",
+        "-ERR unknown subcommand 'foo'. Try COMMAND HELP.",
+    );
+    let count = client.send("COMMAND COUNT");
+    let all = client.send("COMMAND");
+    assert_eq!(
+        all.lines().next(),
+        Some(count.trim_end().replace(':', "*").as_str())
+    );
+}
+
+#[test]
+fn help_lists_the_subcommands() {
+    let mut client = Connection::open();
+    let help = client.send("PUBSUB HELP");
+    let mut wanted =
+        "*9\n+PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\n".to_owned();
+    let _ = write!(wanted, "+CHANNELS [pattern]\n+    Lists the channels");
+    assert!(help.starts_with(&wanted), "{help}");
+}
