@@ -1,1 +1,23 @@
-//! Real servers, movable clocks and transcripts for the tests of Larder.
+//! What the tests of Larder share: real servers, stores of every kind, and a clock to move.
+//!
+//! - [`Server`] is a real `redis-server` on a free port of 127.0.0.1, which ends when it is
+//!   dropped. A machine that has none skips the tests that need one, and says which; with
+//!   `LARDER_TEST_REQUIRE=all` in the environment they fail instead.
+//! - [`every_store!`] writes a test once and runs it on every kind of store.
+//! - [`TestStore::pass`] lets time pass: it moves the clock of a memory store, and waits on a real
+//!   server.
+
+#![forbid(unsafe_code)]
+
+mod every_store;
+mod server;
+mod test_store;
+
+pub use server::{Server, ServerKind};
+pub use test_store::TestStore;
+
+#[doc(hidden)]
+pub mod private {
+    pub use crate::every_store::run;
+    pub use crate::test_store::StoreKind;
+}

@@ -1,0 +1,150 @@
+//! Where the server is, and how patient to be with it.
+
+use std::time::Duration;
+
+use redis::{IntoConnectionInfo, ProtocolVersion};
+
+/// How patient a store is with its server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// How long an answer may take. A command that waits by itself may take as long as it said,
+    /// and this on top.
+    pub response_timeout: Duration,
+    /// How often a command that was certainly not executed is tried again.
+    pub retries: u32,
+    /// The pause before the first retry. It doubles with each one, up to `backoff_max`; a random
+    /// part of it is left out, so that many callers do not come back at once.
+    pub backoff: Duration,
+    /// The longest pause between two tries.
+    pub backoff_max: Duration,
+    /// How many commands may be under way at once. Others wait for their turn.
+    pub in_flight_max: usize,
+    /// How many idle connections for commands that wait are kept.
+    pub idle_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(5),
+            retries: 3,
+            backoff: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(2),
+            in_flight_max: 10_000,
+            idle_max: 16,
+        }
+    }
+}
+
+impl Config {
+    /// The pause before the given retry, the first of which is 0.
+    pub(crate) fn pause(&self, retry: u32) -> Duration {
+        let longest = self
+            .backoff
+            .saturating_mul(2u32.saturating_pow(retry))
+            .min(self.backoff_max);
+        longest.mul_f64(rand::random_range(0.5..=1.0))
+    }
+}
+
+/// Which servers make up a store.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Topology {
+    /// One server.
+    Single(redis::ConnectionInfo),
+}
+
+/// Why a store could not be opened by this URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The URL is not one of a server.
+    #[error(
+        "{url} is no URL of a server: {reason}; write redis://[user:password@]host[:port][/db], rediss://... for TLS, or redis+unix:///path[?db=n]"
+    )]
+    Url {
+        /// The URL, without its password.
+        url: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Topology {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    ///
+    /// If it is not `redis://`, `rediss://` or `redis+unix://`, or malformed.
+    pub fn parse(url: &str) -> Result<Topology, OpenError> {
+        let failed = |reason: &str| OpenError::Url {
+            url: redact(url),
+            reason: reason.to_owned(),
+        };
+        let scheme = url.split("://").next().unwrap_or_default();
+        if !matches!(scheme, "redis" | "rediss" | "redis+unix") || !url.contains("://") {
+            return Err(failed("its scheme is unknown"));
+        }
+        let info = url
+            .into_connection_info()
+            .map_err(|error| failed(&error.to_string()))?;
+        let settings = info
+            .redis_settings()
+            .clone()
+            .set_protocol(ProtocolVersion::RESP3);
+        Ok(Topology::Single(info.set_redis_settings(settings)))
+    }
+}
+
+/// The URL without its password.
+fn redact(url: &str) -> String {
+    match url::Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() => {
+            // A URL with a password has a host, so its password can be replaced.
+            let _ = parsed.set_password(Some("***"));
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_of_servers_are_read() {
+        for url in [
+            "redis://localhost",
+            "redis://:secret@127.0.0.1:7000/3",
+            "rediss://user:secret@example.com:6380",
+            "redis+unix:///tmp/redis.sock?db=2",
+        ] {
+            assert!(Topology::parse(url).is_ok(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_refused_is_shown_without_its_password() {
+        let error = Topology::parse("http://user:secret@localhost")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("http://user:***@localhost"), "{error}");
+        assert!(error.contains("scheme is unknown"), "{error}");
+        assert!(Topology::parse("localhost:6379").is_err());
+        assert!(Topology::parse("redis://localhost/x").is_err());
+    }
+
+    #[test]
+    fn pauses_grow_and_are_capped() {
+        let config = Config::default();
+        assert!(config.pause(0) <= Duration::from_millis(50));
+        assert!(config.pause(3) >= Duration::from_millis(200));
+        assert!(config.pause(40) <= config.backoff_max);
+    }
+}
