@@ -1,0 +1,397 @@
+//! Callers that wait: who is served, in which order, and what ends a wait.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use larder_engine::{
+    ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session, Waiting,
+};
+use larder_resp::ArgumentBuffer;
+
+const START: Now = Now::from_unix_us(1_700_000_000_000_000);
+
+/// A connection to an engine whose clock stands still until the test moves it.
+struct Connection {
+    engine: Arc<Engine>,
+    session: Session,
+}
+
+/// An answer that has come, or a wait for one.
+enum Answer {
+    Here(String),
+    Waits(Waiting),
+}
+
+impl Connection {
+    fn to(engine: &Arc<Engine>) -> Connection {
+        let info = ClientInfo {
+            address: "127.0.0.1:5000".to_owned(),
+            local_address: "127.0.0.1:6379".to_owned(),
+            since_us: START.unix_us(),
+        };
+        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
+        Connection {
+            engine: Arc::clone(engine),
+            session: Session::connected(engine, info, mailbox),
+        }
+    }
+
+    fn call(&mut self, request: &str) -> Answer {
+        let mut words = ArgumentBuffer::new();
+        request
+            .split(' ')
+            .for_each(|word| words.push(word.as_bytes()));
+        let mut out = Vec::new();
+        let mut reply = RespReply::new(&mut out, false);
+        let arguments = words.as_arguments();
+        match self
+            .engine
+            .execute(&mut self.session, arguments, START, &mut reply)
+        {
+            Outcome::Blocked(waiting) => Answer::Waits(waiting),
+            Outcome::Done | Outcome::Close => Answer::Here(text(&out)),
+        }
+    }
+
+    /// Sends a request that must be answered with this.
+    fn expect(&mut self, request: &str, wanted: &str) {
+        match self.call(request) {
+            Answer::Here(answer) => assert_eq!(answer, wanted, "{request}"),
+            Answer::Waits(_) => panic!("{request} waits"),
+        }
+    }
+
+    /// Sends a request that must wait.
+    fn wait(&mut self, request: &str) -> Waiting {
+        match self.call(request) {
+            Answer::Here(answer) => panic!("{request} is answered at once: {answer}"),
+            Answer::Waits(waiting) => waiting,
+        }
+    }
+}
+
+fn text(resp: &[u8]) -> String {
+    String::from_utf8_lossy(resp)
+        .trim_end()
+        .replace("\r\n", " ")
+}
+
+/// The answer of a wait, if it has come.
+fn poll(waiting: &mut Waiting) -> Option<String> {
+    poll_with(waiting, Waker::noop())
+}
+
+fn poll_with(waiting: &mut Waiting, waker: &Waker) -> Option<String> {
+    match Pin::new(&mut *waiting).poll(&mut Context::from_waker(waker)) {
+        Poll::Pending => None,
+        Poll::Ready(value) => {
+            let mut out = Vec::new();
+            waiting.write(&value, &mut RespReply::new(&mut out, false));
+            Some(text(&out))
+        }
+    }
+}
+
+/// Waits on this thread until the answer has come.
+fn block_on(mut waiting: Waiting) -> String {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        if let Some(answer) = poll_with(&mut waiting, &waker) {
+            return answer;
+        }
+        thread::park_timeout(Duration::from_secs(10));
+    }
+}
+
+fn engine() -> Arc<Engine> {
+    Engine::new([7; 32], START)
+}
+
+fn later(seconds: u64) -> Now {
+    Now::from_unix_us(START.unix_us() + seconds * 1_000_000)
+}
+
+// --- who is served ----------------------------------------------------------------------------
+
+#[test]
+fn waiters_are_served_in_the_order_in_which_they_came() {
+    let engine = engine();
+    let mut waits: Vec<Waiting> = (0..3)
+        .map(|_| Connection::to(&engine).wait("BLPOP queue 0"))
+        .collect();
+    let mut pusher = Connection::to(&engine);
+    pusher.expect("RPUSH queue a b", ":2");
+    assert_eq!(poll(&mut waits[0]).as_deref(), Some("*2 $5 queue $1 a"));
+    assert_eq!(poll(&mut waits[1]).as_deref(), Some("*2 $5 queue $1 b"));
+    assert_eq!(poll(&mut waits[2]), None);
+    pusher.expect("EXISTS queue", ":0");
+    pusher.expect("RPUSH queue c d", ":2");
+    assert_eq!(poll(&mut waits[2]).as_deref(), Some("*2 $5 queue $1 c"));
+    pusher.expect("LRANGE queue 0 -1", "*1 $1 d");
+}
+
+#[test]
+fn a_waiter_on_several_keys_gets_one_element() {
+    let engine = engine();
+    let mut waiting = Connection::to(&engine).wait("BRPOP one two one 0");
+    let mut pusher = Connection::to(&engine);
+    pusher.expect("RPUSH two a b", ":2");
+    pusher.expect("RPUSH one c", ":1");
+    assert_eq!(poll(&mut waiting).as_deref(), Some("*2 $3 two $1 b"));
+    pusher.expect("LLEN one", ":1");
+    pusher.expect("LLEN two", ":1");
+}
+
+#[test]
+fn an_element_moves_down_a_chain_of_waiters() {
+    let engine = engine();
+    let mut first = Connection::to(&engine).wait("BLMOVE a b LEFT RIGHT 0");
+    let mut second = Connection::to(&engine).wait("BRPOPLPUSH b c 0");
+    let mut third = Connection::to(&engine).wait("BLPOP c 0");
+    Connection::to(&engine).expect("RPUSH a x", ":1");
+    assert_eq!(poll(&mut first).as_deref(), Some("$1 x"));
+    assert_eq!(poll(&mut second).as_deref(), Some("$1 x"));
+    assert_eq!(poll(&mut third).as_deref(), Some("*2 $1 c $1 x"));
+    Connection::to(&engine).expect("EXISTS a b c", ":0");
+}
+
+#[test]
+fn two_waiters_who_feed_each_other_stop_when_the_element_is_taken() {
+    let engine = engine();
+    let mut first = Connection::to(&engine).wait("BLMOVE a b LEFT LEFT 0");
+    let mut second = Connection::to(&engine).wait("BLMOVE b a LEFT LEFT 0");
+    Connection::to(&engine).expect("RPUSH a x", ":1");
+    assert_eq!(poll(&mut first).as_deref(), Some("$1 x"));
+    assert_eq!(poll(&mut second).as_deref(), Some("$1 x"));
+    Connection::to(&engine).expect("LRANGE a 0 -1", "*1 $1 x");
+}
+
+#[test]
+fn a_value_of_another_kind_wakes_nobody() {
+    let engine = engine();
+    let mut waiting = Connection::to(&engine).wait("BLPOP key 0");
+    let mut writer = Connection::to(&engine);
+    writer.expect("SET key text", "+OK");
+    assert_eq!(poll(&mut waiting), None);
+    writer.expect("DEL key", ":1");
+    writer.expect("LPUSH key x", ":1");
+    assert_eq!(poll(&mut waiting).as_deref(), Some("*2 $3 key $1 x"));
+}
+
+#[test]
+fn a_move_to_a_key_of_another_kind_is_refused_and_keeps_the_element() {
+    let engine = engine();
+    let mut waiting = Connection::to(&engine).wait("BLMOVE from to LEFT LEFT 0");
+    let mut writer = Connection::to(&engine);
+    writer.expect("SET to text", "+OK");
+    writer.expect("RPUSH from x", ":1");
+    let error = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+    assert_eq!(poll(&mut waiting).as_deref(), Some(error));
+    writer.expect("LRANGE from 0 -1", "*1 $1 x");
+}
+
+#[test]
+fn a_list_that_a_transaction_pushed_and_removed_again_serves_nobody() {
+    let engine = engine();
+    let mut waiting = Connection::to(&engine).wait("BLPOP key 0");
+    let mut writer = Connection::to(&engine);
+    writer.expect("MULTI", "+OK");
+    writer.expect("RPUSH key x", "+QUEUED");
+    writer.expect("DEL key", "+QUEUED");
+    writer.expect("EXEC", "*2 :1 :1");
+    assert_eq!(poll(&mut waiting), None);
+    writer.expect("MULTI", "+OK");
+    writer.expect("RPUSH key x", "+QUEUED");
+    writer.expect("LPUSH key y", "+QUEUED");
+    writer.expect("EXEC", "*2 :1 :2");
+    assert_eq!(poll(&mut waiting).as_deref(), Some("*2 $3 key $1 y"));
+}
+
+#[test]
+fn a_list_that_comes_by_another_name_serves_the_waiter() {
+    let engine = engine();
+    let mut waiting = Connection::to(&engine).wait("BLMPOP 0 1 new LEFT COUNT 2");
+    let mut writer = Connection::to(&engine);
+    writer.expect("RPUSH old a b c", ":3");
+    writer.expect("RENAME old new", "+OK");
+    assert_eq!(
+        poll(&mut waiting).as_deref(),
+        Some("*2 $3 new *2 $1 a $1 b")
+    );
+}
+
+// --- what ends a wait -------------------------------------------------------------------------
+
+#[test]
+fn a_wait_ends_when_its_time_has_passed() {
+    let engine = engine();
+    let mut pop = Connection::to(&engine).wait("BLPOP key 1.5");
+    let mut moved = Connection::to(&engine).wait("BLMOVE key other LEFT LEFT 1.5");
+    let mut read = Connection::to(&engine).wait("XREAD BLOCK 1500 STREAMS key $");
+    assert_eq!(
+        engine.next_deadline().map(Now::unix_ms),
+        Some(START.unix_ms() + 1500)
+    );
+    engine.tick(later(1));
+    assert_eq!(poll(&mut pop), None);
+    engine.tick(later(2));
+    assert_eq!(poll(&mut pop).as_deref(), Some("*-1"));
+    assert_eq!(poll(&mut moved).as_deref(), Some("$-1"));
+    assert_eq!(poll(&mut read).as_deref(), Some("*-1"));
+    Connection::to(&engine).expect("RPUSH key x", ":1");
+    Connection::to(&engine).expect("LLEN key", ":1");
+}
+
+#[test]
+fn a_wait_that_is_dropped_takes_nothing() {
+    let engine = engine();
+    let gone = Connection::to(&engine).wait("BLPOP key 0");
+    let mut stays = Connection::to(&engine).wait("BLPOP key 0");
+    drop(gone);
+    Connection::to(&engine).expect("RPUSH key x", ":1");
+    assert_eq!(poll(&mut stays).as_deref(), Some("*2 $3 key $1 x"));
+}
+
+#[test]
+fn nobody_waits_inside_a_transaction() {
+    let engine = engine();
+    let mut client = Connection::to(&engine);
+    client.expect("XGROUP CREATE stream group $ MKSTREAM", "+OK");
+    client.expect("MULTI", "+OK");
+    for request in [
+        "BLPOP key 0",
+        "BLMOVE key other LEFT LEFT 0",
+        "BLMPOP 0 1 key LEFT",
+        "XREAD BLOCK 0 STREAMS key $",
+        "XREADGROUP GROUP group ann BLOCK 0 STREAMS stream >",
+    ] {
+        client.expect(request, "+QUEUED");
+    }
+    client.expect("EXEC", "*5 *-1 $-1 *-1 *-1 *-1");
+}
+
+// --- streams ----------------------------------------------------------------------------------
+
+#[test]
+fn every_reader_of_a_stream_gets_a_new_entry() {
+    let engine = engine();
+    let mut writer = Connection::to(&engine);
+    writer.expect("XADD stream 1-0 a 1", "$3 1-0");
+    let mut readers: Vec<Waiting> = (0..2)
+        .map(|_| Connection::to(&engine).wait("XREAD BLOCK 0 STREAMS stream $"))
+        .collect();
+    writer.expect("XADD stream 2-0 a 2", "$3 2-0");
+    for reader in &mut readers {
+        let entry = "*1 *2 $6 stream *1 *2 $3 2-0 *2 $1 a $1 2";
+        assert_eq!(poll(reader).as_deref(), Some(entry));
+    }
+}
+
+/// `$` is the end of the stream when the wait began, not when it is served.
+#[test]
+fn a_reader_of_a_stream_gets_all_that_a_transaction_added() {
+    let engine = engine();
+    let mut reader = Connection::to(&engine).wait("XREAD BLOCK 0 STREAMS other stream $ $");
+    let mut writer = Connection::to(&engine);
+    writer.expect("MULTI", "+OK");
+    writer.expect("XADD stream 1-0 a 1", "+QUEUED");
+    writer.expect("XADD stream 2-0 a 2", "+QUEUED");
+    writer.expect("EXEC", "*2 $3 1-0 $3 2-0");
+    let entries = "*1 *2 $6 stream *2 *2 $3 1-0 *2 $1 a $1 1 *2 $3 2-0 *2 $1 a $1 2";
+    assert_eq!(poll(&mut reader).as_deref(), Some(entries));
+}
+
+#[test]
+fn one_consumer_of_a_group_gets_a_new_entry() {
+    let engine = engine();
+    let mut writer = Connection::to(&engine);
+    writer.expect("XGROUP CREATE stream group $ MKSTREAM", "+OK");
+    let mut consumers = ["ann", "bob"].map(|name| {
+        let request = format!("XREADGROUP GROUP group {name} BLOCK 0 STREAMS stream >");
+        Connection::to(&engine).wait(&request)
+    });
+    writer.expect("XADD stream 1-0 a 1", "$3 1-0");
+    let entry = "*1 *2 $6 stream *1 *2 $3 1-0 *2 $1 a $1 1";
+    assert_eq!(poll(&mut consumers[0]).as_deref(), Some(entry));
+    assert_eq!(poll(&mut consumers[1]), None);
+    writer.expect(
+        "XPENDING stream group",
+        "*4 :1 $3 1-0 $3 1-0 *1 *2 $3 ann $1 1",
+    );
+}
+
+#[test]
+fn consumers_hear_that_their_group_has_gone() {
+    let no_group = "-NOGROUP No such key 'stream' or consumer group 'group' in XREADGROUP with \
+                    GROUP option";
+    let wrong_type = "-WRONGTYPE Operation against a key holding the wrong kind of value";
+    for (request, wanted) in [
+        ("XGROUP DESTROY stream group", no_group),
+        ("DEL stream", no_group),
+        ("RENAME stream other", no_group),
+        ("FLUSHALL", no_group),
+        ("SET stream text", wrong_type),
+    ] {
+        let engine = engine();
+        let mut other = Connection::to(&engine).wait("BLPOP stream 0");
+        let mut writer = Connection::to(&engine);
+        writer.expect("XGROUP CREATE stream group $ MKSTREAM", "+OK");
+        let mut waiting =
+            Connection::to(&engine).wait("XREADGROUP GROUP group ann BLOCK 0 STREAMS stream >");
+        writer.call(request);
+        assert_eq!(poll(&mut waiting).as_deref(), Some(wanted), "{request}");
+        assert_eq!(poll(&mut other), None);
+    }
+}
+
+// --- threads ----------------------------------------------------------------------------------
+
+#[test]
+fn what_threads_push_threads_that_wait_get_once() {
+    const EACH: usize = 500;
+    let engine = engine();
+    let takers: Vec<_> = (0..4)
+        .map(|_| {
+            let mut taker = Connection::to(&engine);
+            thread::spawn(move || {
+                let take = |_| match taker.call("BLPOP left right 0") {
+                    Answer::Here(answer) => answer,
+                    Answer::Waits(waiting) => block_on(waiting),
+                };
+                (0..EACH).map(take).collect::<Vec<String>>()
+            })
+        })
+        .collect();
+    let pushers: Vec<_> = [("left", "RPUSH"), ("right", "LPUSH")]
+        .into_iter()
+        .map(|(key, command)| {
+            let mut pusher = Connection::to(&engine);
+            thread::spawn(move || {
+                for number in 0..2 * EACH {
+                    pusher.call(&format!("{command} {key} {key}{number:04}"));
+                }
+            })
+        })
+        .collect();
+    pushers
+        .into_iter()
+        .for_each(|pusher| pusher.join().expect("pushed"));
+    let mut taken: Vec<String> = takers
+        .into_iter()
+        .flat_map(|taker| taker.join().expect("taken"))
+        .collect();
+    taken.sort_unstable();
+    taken.dedup();
+    assert_eq!(taken.len(), 4 * EACH);
+    Connection::to(&engine).expect("EXISTS left right", ":0");
+}
