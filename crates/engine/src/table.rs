@@ -16,6 +16,7 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("transactions", session::transaction::COMMANDS),
     ("generic", generic::commands::COMMANDS),
     ("generic", generic::expiry::COMMANDS),
+    ("generic", generic::sort::COMMANDS),
     ("string", types::string::commands::COMMANDS),
     ("list", types::list::commands::COMMANDS),
     ("hash", types::hash::commands::COMMANDS),

@@ -2,3 +2,4 @@
 
 pub(crate) mod commands;
 pub(crate) mod expiry;
+pub(crate) mod sort;

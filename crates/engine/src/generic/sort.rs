@@ -1,0 +1,353 @@
+//! SORT: the elements of a list, a set or a sorted set in another order.
+//!
+//! ```text
+//! read the elements ── weigh each (BY) ── sort ── cut (LIMIT) ── look up (GET) ── answer or STORE
+//! ```
+//!
+//! A pattern of BY or GET names a key for each element, so the command holds every shard.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+
+use crate::args::{Args, parse_float};
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::error::{Error, Result};
+use crate::keyspace::entry::{Kind, Str};
+use crate::keyspace::{Expiry, Keyspace};
+use crate::types::hash::Hash;
+use crate::types::list::{List, Side};
+use crate::types::set::Set;
+use crate::types::sorted_set::SortedSet;
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "SORT",
+        run: sort,
+        arity: Arity::AtLeast(2),
+        keys: Keys::FirstAndStore,
+        flags: Flags::WRITE.and(Flags::DENY_OOM).and(Flags::WHOLE),
+        syntax: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] \
+                 [ASC | DESC] [ALPHA] [STORE destination]",
+        summary: "Sorts the elements of a list, a set or a sorted set, and gives or stores them.",
+        complexity: "O(n log n), n the number of elements.",
+        since: "1.0.0",
+    },
+    Command {
+        name: "SORT_RO",
+        run: sort_ro,
+        arity: Arity::AtLeast(2),
+        keys: Keys::First,
+        flags: Flags::READONLY.and(Flags::WHOLE),
+        syntax: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] \
+                 [ASC | DESC] [ALPHA]",
+        summary: "Sorts the elements of a list, a set or a sorted set, and gives them.",
+        complexity: "O(n log n), n the number of elements.",
+        since: "7.0.0",
+    },
+];
+
+fn sort(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let request = Request::read(&mut call.args, true)?;
+    run(call, key, &request)
+}
+
+fn sort_ro(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    let request = Request::read(&mut call.args, false)?;
+    run(call, key, &request)
+}
+
+// --- what is asked for ------------------------------------------------------------------------
+
+/// The arguments behind the key.
+#[derive(Clone)]
+struct Request<'a> {
+    order: Order<'a>,
+    descending: bool,
+    offset: usize,
+    /// `None` is all.
+    count: Option<usize>,
+    /// What is given of each element: the element itself if this is empty.
+    get: Vec<Pattern<'a>>,
+    store: Option<&'a [u8]>,
+}
+
+/// By what the elements are sorted.
+#[derive(Clone, Copy)]
+enum Order<'a> {
+    /// Not at all.
+    Unchanged,
+    /// As numbers: the elements, or what a pattern finds for them.
+    Number(Option<Pattern<'a>>),
+    /// As bytes.
+    Alpha(Option<Pattern<'a>>),
+}
+
+impl<'a> Request<'a> {
+    fn read(args: &mut Args<'a>, may_store: bool) -> Result<Request<'a>> {
+        let (mut by, mut alpha) = (None, false);
+        let mut request = Request {
+            order: Order::Unchanged,
+            descending: false,
+            offset: 0,
+            count: None,
+            get: Vec::new(),
+            store: None,
+        };
+        while !args.is_empty() {
+            if args.option("ASC") {
+                request.descending = false;
+            } else if args.option("DESC") {
+                request.descending = true;
+            } else if args.option("ALPHA") {
+                alpha = true;
+            } else if args.len() > 2 && args.option("LIMIT") {
+                request.offset = usize::try_from(args.int()?).unwrap_or(0);
+                request.count = usize::try_from(args.int()?).ok();
+            } else if may_store && args.len() > 1 && args.option("STORE") {
+                request.store = Some(args.key()?);
+            } else if args.len() > 1 && args.option("BY") {
+                by = Some(args.bytes()?);
+            } else if args.len() > 1 && args.option("GET") {
+                request.get.push(Pattern::new(args.bytes()?));
+            } else {
+                return Err(Error::Syntax);
+            }
+        }
+        request.order = match by.map(Pattern::new) {
+            Some(Pattern::Nothing | Pattern::Element) => Order::Unchanged,
+            by if alpha => Order::Alpha(by),
+            by => Order::Number(by),
+        };
+        Ok(request)
+    }
+}
+
+impl Request<'_> {
+    /// Sorts in the direction that is asked for. What is equal stays as it is.
+    fn sort(&self, elements: &mut [Element], compare: fn(&Element, &Element) -> Ordering) {
+        match self.descending {
+            false => elements.sort_by(compare),
+            true => elements.sort_by(|one, other| compare(other, one)),
+        }
+    }
+}
+
+/// Where something is found for an element.
+#[derive(Clone, Copy)]
+enum Pattern<'a> {
+    /// `#`: it is the element itself.
+    Element,
+    /// The key with the element between these two, or a field of its hash.
+    Key {
+        before: &'a [u8],
+        after: &'a [u8],
+        field: Option<&'a [u8]>,
+    },
+    /// There is no `*` in it, so nothing is ever found.
+    Nothing,
+}
+
+impl<'a> Pattern<'a> {
+    fn new(text: &'a [u8]) -> Pattern<'a> {
+        if text == b"#" {
+            return Pattern::Element;
+        }
+        let Some(star) = text.iter().position(|&byte| byte == b'*') else {
+            return Pattern::Nothing;
+        };
+        let (before, after) = (&text[..star], &text[star + 1..]);
+        match after.windows(2).position(|pair| pair == b"->") {
+            // An arrow with nothing behind it is a part of the key.
+            Some(arrow) if arrow + 2 < after.len() => Pattern::Key {
+                before,
+                after: &after[..arrow],
+                field: Some(&after[arrow + 2..]),
+            },
+            _ => Pattern::Key {
+                before,
+                after,
+                field: None,
+            },
+        }
+    }
+
+    /// What is found for an element.
+    fn find<'v>(&self, keyspace: &'v Keyspace<'_>, element: &'v [u8]) -> Option<Cow<'v, [u8]>> {
+        let (before, after, field) = match *self {
+            Pattern::Element => return Some(Cow::Borrowed(element)),
+            Pattern::Nothing => return None,
+            Pattern::Key {
+                before,
+                after,
+                field,
+            } => (before, after, field),
+        };
+        let key = [before, element, after].concat();
+        // A key that holds another type is as good as none.
+        match field {
+            None => match keyspace.read_string(&key).ok()?? {
+                Str::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
+                number @ Str::Int(_) => Some(Cow::Owned(number.to_vec())),
+            },
+            Some(field) => keyspace
+                .read::<Hash>(&key)
+                .ok()??
+                .get(field)
+                .map(Cow::Borrowed),
+        }
+    }
+}
+
+// --- doing it ---------------------------------------------------------------------------------
+
+fn run(call: &mut Call<'_, '_>, key: &[u8], request: &Request<'_>) -> Result<()> {
+    let has_order = matches!(call.keyspace.kind(key), Some(Kind::List | Kind::SortedSet));
+    let mut elements = elements(call.keyspace, key)?;
+    let order = match request.order {
+        // A set has no order of its own, and what is stored or scripted must not depend on one.
+        Order::Unchanged if !has_order && (request.store.is_some() || !call.may_wait) => {
+            Order::Alpha(None)
+        }
+        order => order,
+    };
+    match order {
+        Order::Unchanged if has_order && request.descending => elements.reverse(),
+        Order::Unchanged => {}
+        Order::Alpha(None) => request.sort(&mut elements, Element::compare_bytes),
+        Order::Alpha(Some(by)) => {
+            for element in &mut elements {
+                element.found = by.find(call.keyspace, &element.bytes).map(Cow::into_owned);
+            }
+            request.sort(&mut elements, Element::compare_found);
+        }
+        Order::Number(by) => {
+            for element in &mut elements {
+                element.weigh(by, call.keyspace)?;
+            }
+            request.sort(&mut elements, Element::compare_weights);
+        }
+    }
+
+    let wanted = elements.into_iter().skip(request.offset);
+    let wanted: Vec<Element> = wanted.take(request.count.unwrap_or(usize::MAX)).collect();
+    match request.store {
+        None => answer(call, &wanted, &request.get),
+        Some(destination) => store(call, destination, &wanted, &request.get),
+    }
+    Ok(())
+}
+
+fn answer(call: &mut Call<'_, '_>, elements: &[Element], get: &[Pattern<'_>]) {
+    call.reply.array(elements.len() * get.len().max(1));
+    for Element { bytes, .. } in elements {
+        if get.is_empty() {
+            call.reply.bulk(bytes);
+        }
+        for pattern in get {
+            call.reply
+                .bulk_or_null(pattern.find(call.keyspace, bytes).as_deref());
+        }
+    }
+}
+
+fn store(call: &mut Call<'_, '_>, destination: &[u8], elements: &[Element], get: &[Pattern<'_>]) {
+    let limits = call.keyspace.limits();
+    let mut list = List::default();
+    for Element { bytes, .. } in elements {
+        if get.is_empty() {
+            list.push(Side::Right, bytes, limits);
+        }
+        for pattern in get {
+            let found = pattern.find(call.keyspace, bytes);
+            list.push(Side::Right, found.as_deref().unwrap_or_default(), limits);
+        }
+    }
+    let len = list.len();
+    call.keyspace.put(destination, list, Expiry::Clear);
+    call.reply.int(len as i64);
+}
+
+const NO_DOUBLE: &str = "ERR One or more scores can't be converted into double";
+
+/// A number as `strtod` reads it: blanks may come first, and nothing at all is 0.
+fn parse_weight(text: &[u8]) -> Option<f64> {
+    match text.trim_ascii_start() {
+        b"" if text.is_empty() => Some(0.0),
+        number => parse_float(number),
+    }
+}
+
+/// An element, and by what it is sorted.
+struct Element {
+    bytes: Vec<u8>,
+    weight: f64,
+    /// What the pattern of BY found, where that is compared as bytes.
+    found: Option<Vec<u8>>,
+}
+
+impl Element {
+    fn new(bytes: Vec<u8>) -> Element {
+        Element {
+            bytes,
+            weight: 0.0,
+            found: None,
+        }
+    }
+
+    /// Weighs the element, or what the pattern finds for it; nothing weighs 0.
+    fn weigh(&mut self, by: Option<Pattern<'_>>, keyspace: &Keyspace<'_>) -> Result<()> {
+        let weight = match by {
+            None => parse_weight(&self.bytes),
+            Some(by) => match by.find(keyspace, &self.bytes) {
+                None => Some(0.0),
+                Some(found) => parse_weight(&found),
+            },
+        };
+        self.weight = weight.ok_or(Error::text(NO_DOUBLE))?;
+        Ok(())
+    }
+
+    fn compare_bytes(&self, other: &Element) -> Ordering {
+        self.bytes.cmp(&other.bytes)
+    }
+
+    /// What was not found comes first.
+    fn compare_found(&self, other: &Element) -> Ordering {
+        self.found.cmp(&other.found)
+    }
+
+    /// Equal weights are ordered by the elements, so that there is one answer only.
+    fn compare_weights(&self, other: &Element) -> Ordering {
+        let by_weight = self
+            .weight
+            .partial_cmp(&other.weight)
+            .unwrap_or(Ordering::Equal);
+        by_weight.then_with(|| self.compare_bytes(other))
+    }
+}
+
+/// The elements of a list, a set or a sorted set; none if there is no such key.
+fn elements(keyspace: &Keyspace<'_>, key: &[u8]) -> Result<Vec<Element>> {
+    let elements = match keyspace.kind(key) {
+        None => return Ok(Vec::new()),
+        Some(Kind::List) => keyspace.read::<List>(key)?.map(|list| {
+            list.iter()
+                .map(|element| Element::new(element.to_vec()))
+                .collect()
+        }),
+        Some(Kind::Set) => keyspace.read::<Set>(key)?.map(|set| {
+            set.iter()
+                .map(|member| Element::new(member.to_vec()))
+                .collect()
+        }),
+        Some(Kind::SortedSet) => keyspace.read::<SortedSet>(key)?.map(|set| {
+            set.iter()
+                .map(|(member, _)| Element::new(member.to_vec()))
+                .collect()
+        }),
+        Some(_) => return Err(Error::WrongType),
+    };
+    Ok(elements.unwrap_or_default())
+}
