@@ -1,3 +1,55 @@
-//! The chores of the workspace.
+//! The chores of the workspace: `cargo xtask --help` names them.
 
-fn main() {}
+mod bench;
+mod ci;
+mod clients;
+mod docs;
+mod servers;
+mod steps;
+mod test;
+mod tools;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The chores of the workspace.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what is missing and run every test there is, skipping nothing.
+    Test,
+    /// Check format, lints and documents, then do what `test` does.
+    Ci,
+    /// Write the documents that are generated: COMMANDS.md.
+    Docs(docs::Options),
+    /// Run real clients against a server of ours and a real one, and compare what they saw.
+    Clients(clients::Options),
+    /// Measure.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Test => test::run(),
+        Chore::Ci => ci::run(),
+        Chore::Docs(options) => docs::run(&options),
+        Chore::Clients(options) => clients::run(&options),
+        Chore::Bench(bench) => bench::run(&bench),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

