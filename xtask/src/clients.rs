@@ -107,14 +107,22 @@ fn compare(suites: &[&Suite], tools: &Tools, kind: Kind) -> Result<()> {
         Kind::Redis => tools.redis_server.clone(),
         Kind::Valkey => tools.valkey_server.clone(),
     };
+    let mut failures = Vec::new();
     for suite in suites {
-        step(suite.name, || {
+        let compared = step(suite.name, || {
             let real = suite.transcript(tools, Kind::Redis, &tools.redis_server, "real")?;
             let ours = suite.transcript(tools, kind, &program, "ours")?;
             expect_equal(&real, &ours)
-        })?;
+        });
+        if let Err(error) = compared {
+            eprintln!("{error:#}");
+            failures.push(suite.name);
+        }
     }
-    Ok(())
+    match failures.is_empty() {
+        true => Ok(()),
+        false => bail!("these suites failed: {}", failures.join("; ")),
+    }
 }
 
 impl Suite {

@@ -114,7 +114,6 @@ say('transaction', await redis.multi().set('k', 1).incr('k').lpush('k', 'x').get
 await sayOf('a transaction that cannot be queued', redis.multi().set('k', 5).call('NOSUCH').exec());
 say('nothing was done', await redis.get('k'));
 await redis.watch('k');
-await second.call('SELECT', 0);
 await second.duplicate({ keyPrefix: '', db: 0 }).set('k', 'changed');
 say('a watched key changed', await redis.multi().set('k', 'mine').exec());
 await redis.watch('k');
@@ -148,7 +147,7 @@ await sayOf('a command while subscribed', listener.get('k'));
 say('published', [await redis.publish('c1', 'one'), await redis.publish('c3', 'three'), await redis.publish('d', '')]);
 say('arrived', [await until(() => got.length === 3), got]);
 say('numbers', await redis.pubsub('NUMSUB', 'c1', 'd'));
-say('unsubscribed', [await listener.unsubscribe('c1'), await listener.unsubscribe(), await listener.punsubscribe()]);
+say('unsubscribed', [await listener.unsubscribe('c1'), await listener.punsubscribe('c?'), await listener.unsubscribe()]);
 say('an ordinary connection again', await listener.exists('k'));
 await listener.quit();
 
