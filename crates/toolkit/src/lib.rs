@@ -4,3 +4,4 @@ pub mod codec;
 pub mod leaderboard;
 pub mod lock;
 pub mod pubsub;
+pub mod stream;

@@ -1,0 +1,61 @@
+//! Reading a stream from a place on.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use larder_store::Command;
+use serde::de::DeserializeOwned;
+
+use super::entry::{self, Entry, Raw, Read};
+use super::{Error, Id, Stream};
+
+/// A place in a stream, which moves on with each read. No entry is read twice, and none is left
+/// out but those that were trimmed before they were read.
+///
+/// It is the reader's own: nothing of it is kept in the store. To go on later, keep
+/// [`Cursor::last`] and begin with [`Start::After`](super::Start::After).
+#[derive(Debug)]
+pub struct Cursor<T> {
+    stream: Stream<T>,
+    last: Id,
+}
+
+impl<T: DeserializeOwned> Cursor<T> {
+    pub(super) fn new(stream: Stream<T>, last: Id) -> Cursor<T> {
+        Cursor { stream, last }
+    }
+
+    /// The entry behind which the next read begins.
+    pub fn last(&self) -> Id {
+        self.last
+    }
+
+    /// Reads up to `most` entries. If there is none it waits up to `wait` for one, and then
+    /// answers none. One round trip.
+    ///
+    /// If this is dropped before it is done, the cursor has not moved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`]; the cursor has not moved.
+    pub async fn read(
+        &mut self,
+        most: NonZeroUsize,
+        wait: Duration,
+    ) -> Result<Vec<Entry<T>>, Error> {
+        let mut command = Command::new("XREAD").arg("COUNT").arg(most);
+        if !wait.is_zero() {
+            command = command.arg("BLOCK").arg(wait);
+        }
+        let command = command
+            .arg("STREAMS")
+            .arg(self.stream.key())
+            .arg(self.last.to_string());
+        let read: Read = self.stream.store().run(command).await?;
+        let entries = entry::entries(read);
+        if let Some(last) = entries.last() {
+            self.last = last.id;
+        }
+        Ok(entries.iter().map(Raw::entry).collect())
+    }
+}

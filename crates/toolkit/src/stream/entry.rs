@@ -1,0 +1,69 @@
+//! Entries as the store gives them, and as values.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use larder_store::{FromValue, Value};
+use serde::de::DeserializeOwned;
+
+use super::Id;
+use crate::codec::{self, DecodeError};
+
+/// The field that holds the value. Entries may have others, which nobody here reads.
+pub(super) const BODY: &str = "body";
+
+/// An entry of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry<T> {
+    /// Its id.
+    pub id: Id,
+    /// Its value, unless something else has written an entry that is no `T`.
+    pub body: Result<T, DecodeError>,
+}
+
+/// An entry before its value is read.
+#[derive(Clone, Debug)]
+pub(super) struct Raw {
+    pub(super) id: Id,
+    /// Nothing if it was deleted while it was pending.
+    pub(super) fields: HashMap<String, Bytes>,
+}
+
+/// The answer of `XREAD` and `XREADGROUP` on one stream.
+pub(super) type Read = Option<HashMap<Bytes, Vec<Raw>>>;
+
+impl FromValue for Raw {
+    fn from_value(value: Value) -> Result<Raw, larder_store::Error> {
+        let (id, fields): (Id, Option<HashMap<String, Bytes>>) = FromValue::from_value(value)?;
+        Ok(Raw {
+            id,
+            fields: fields.unwrap_or_default(),
+        })
+    }
+}
+
+impl Raw {
+    pub(super) fn entry<T: DeserializeOwned>(&self) -> Entry<T> {
+        Entry {
+            id: self.id,
+            body: decode(self.body()),
+        }
+    }
+
+    pub(super) fn body(&self) -> Option<&Bytes> {
+        self.fields.get(BODY)
+    }
+}
+
+/// The entries of one stream.
+pub(super) fn entries(read: Read) -> Vec<Raw> {
+    read.into_iter()
+        .flat_map(HashMap::into_values)
+        .flatten()
+        .collect()
+}
+
+/// Reads a value. An entry without a body is as one with an empty body.
+pub(super) fn decode<T: DeserializeOwned>(body: Option<&Bytes>) -> Result<T, DecodeError> {
+    codec::decode(body.map(|body| &body[..]).unwrap_or_default())
+}
