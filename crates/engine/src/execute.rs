@@ -56,7 +56,20 @@ impl Engine {
             write_value(reply, &value);
         }
         session.end_unanswered();
-        outcome
+        match outcome {
+            Outcome::Blocked(waiting) => Outcome::Blocked(waiting.silent()),
+            outcome => outcome,
+        }
+    }
+
+    /// Asks the processor for the memory of the keys of requests that are about to be executed, so
+    /// that the waits for it overlap. It changes nothing, and waits for nobody.
+    ///
+    /// The word behind the name is taken for the key: most often it is one, and else nothing is
+    /// lost but the hint.
+    pub fn look_ahead<'a>(&self, session: &Session, requests: impl Iterator<Item = Arguments<'a>>) {
+        let keys = requests.filter_map(|request| request.get(1));
+        self.shards.look_ahead(session.db, keys);
     }
 
     fn answer(

@@ -1,321 +1,349 @@
-//! A connection: from bytes to bytes.
+//! One connection: the straight line from bytes to bytes.
 //!
-//! The straight line: [`Connection::serve`] reads what has come, decodes the requests that are
-//! whole, has each executed, and writes all their answers at once. Nothing on this line waits for
-//! more than the socket. Only a connection that listens to channels, or waits for a key, waits for
-//! that as well; while it waits no thread is tied up.
+//! Read, find the requests that are there, run each into one buffer of answers, write that buffer.
+//! Only a connection that waits for a key or listens to messages waits for more than its socket.
+//! Answers that are not taken stop the line, so what one connection holds is bounded by one read,
+//! one answer, and [`FLUSH`].
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use larder_embedded::Embedded;
 use larder_engine::{
-    ClientInfo, Error, Mail, Mailbox, Message, Outcome, Overflow, Reply, RespReply, Session,
-    Waiting,
+    Mail, Mailbox, Message, Outcome, Overflow, Reply, RespReply, Session, Waiting,
 };
-use larder_resp::{Arguments, Decoded, Decoder, Limits, ProtocolError, Span};
+use larder_resp::{self as resp, Limits, ProtocolError};
 use larder_store::Value;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio_util::io::poll_read_buf;
 
-use crate::server::Shared;
+use crate::config::Config;
+use crate::connections::{Connections, Listed, Order, Refused};
+use crate::input::Input;
+use crate::listener::Socket;
 
-/// How many bytes are read at a time, at least.
-const READ: usize = 16 * 1024;
+/// How many bytes of answers are collected before they are written.
+const FLUSH: usize = 64 * 1024;
 
-/// Answers that are longer than this are written before the next request is executed.
-const WRITE: usize = 256 * 1024;
+/// How many bytes of further requests are read while one waits for a key.
+const READ_WHILE_BLOCKED: usize = 64 * 1024;
 
-/// An idle connection keeps no larger buffers than this.
-const KEEP: usize = 64 * 1024;
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) embedded: Embedded,
+    pub(crate) config: Config,
+    pub(crate) connections: Arc<Connections>,
+}
 
-/// How many bytes of requests are read ahead while a connection waits for a key.
-const READ_AHEAD: usize = 1024 * 1024;
-
-/// How many bytes of messages may wait for a connection that does not read. Redis's limit for
-/// subscribers.
-const MAIL_MAX: usize = 32 * 1024 * 1024;
-
-/// A connection.
+/// A connection that is being served.
 pub(crate) struct Connection<S> {
-    shared: Arc<Shared>,
-    stream: S,
+    socket: S,
+    input: Input,
+    output: Vec<u8>,
+    /// How much of `output` is written.
+    written: usize,
     session: Session,
     mailbox: Arc<Mailbox>,
-    decoder: Decoder,
-    input: Vec<u8>,
-    /// How much of the input has been executed.
-    done: usize,
-    spans: Vec<Span>,
-    output: Vec<u8>,
+    /// The answer that is waited for.
+    blocked: Option<Waiting>,
+    listed: Listed,
+    shared: Arc<Shared>,
 }
 
-/// What is to be waited for.
-enum Next {
-    /// More requests, or messages.
-    Input,
-    /// The answer of a command that waits for a key.
-    Answer(Waiting),
-    /// Nothing: the output is long enough to be written first.
-    Nothing,
-    /// Nothing: the connection is to be closed.
-    Close,
-}
-
-/// What has come.
-enum Came {
-    Requests,
-    Mail(Mail),
+/// What a connection waited for.
+enum Event {
+    /// Bytes have been read.
+    Read,
+    /// The answer that was waited for.
     Answer(Value),
+    /// Messages, which are in the output now.
+    Mail,
+    /// The client is gone, or is to go.
     End,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    pub(crate) fn new(shared: Arc<Shared>, stream: S, info: ClientInfo) -> Connection<S> {
-        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(MAIL_MAX)));
-        let session = Session::connected(shared.embedded.engine(), info, Arc::clone(&mailbox));
-        Connection {
-            shared,
-            stream,
-            session,
-            mailbox,
-            decoder: Decoder::new(Limits::default()),
-            input: Vec::new(),
-            done: 0,
-            spans: Vec::new(),
-            output: Vec::new(),
+/// What is to be done after requests have been run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Write, and run more.
+    Run,
+    /// Write, and wait.
+    Wait,
+    /// Write, and close.
+    Close,
+}
+
+/// Serves a connection to its end.
+pub(crate) async fn serve<S: Socket>(mut socket: S, shared: Arc<Shared>) -> io::Result<()> {
+    let overflow = Overflow::CutOff(shared.config.pubsub_output_limit);
+    let mailbox = Arc::new(Mailbox::new(overflow));
+    let info = socket.info(shared.embedded.now());
+    let session = Session::connected(shared.embedded.engine(), info, Arc::clone(&mailbox));
+    let Some(client) = session.client() else {
+        return Ok(());
+    };
+    let listed = match shared.connections.add(client, shared.config.maxclients) {
+        Ok(listed) => listed,
+        Err(Refused::Ending) => return Ok(()),
+        Err(Refused::Full) => {
+            return socket
+                .write_all(b"-ERR max number of clients reached\r\n")
+                .await;
         }
-    }
+    };
+    let mut connection = Connection {
+        socket,
+        input: Input::default(),
+        output: Vec::new(),
+        written: 0,
+        session,
+        mailbox,
+        blocked: None,
+        listed,
+        shared,
+    };
+    connection.run().await
+}
 
-    /// Serves the connection until either end closes it.
-    pub(crate) async fn serve(mut self) -> io::Result<()> {
-        let Some(client) = self.session.client().cloned() else {
-            return Ok(());
-        };
-        let is_welcome = self.shared.enter(&client);
-        let result = match self.shared.connections() > self.shared.config.maxclients {
-            true => self.turn_away().await,
-            false if is_welcome => self.serve_until_closed().await,
-            false => Ok(()),
-        };
-        self.shared.leave(client.id());
-        result
-    }
-
-    async fn turn_away(&mut self) -> io::Result<()> {
-        self.stream
-            .write_all(b"-ERR max number of clients reached\r\n")
-            .await
-    }
-
-    async fn serve_until_closed(&mut self) -> io::Result<()> {
-        // The waker of a task is the same at every poll, so it is left here once.
-        let client = self.session.client().cloned();
-        std::future::poll_fn(|context| {
-            client
-                .iter()
-                .for_each(|client| client.on_kill(context.waker()));
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    async fn run(&mut self) -> io::Result<()> {
+        poll_fn(|context| {
+            self.listed.on_order(context.waker());
             Poll::Ready(())
         })
         .await;
-
         loop {
-            let mut next = self.execute_all();
-            self.flush().await?;
-            let came = match &mut next {
-                Next::Close => return self.stream.shutdown().await,
-                Next::Nothing => continue,
-                Next::Input => self.come(None).await?,
-                Next::Answer(waiting) => self.come(Some(waiting)).await?,
-            };
-            match (came, next) {
-                (Came::End, _) => return Ok(()),
-                (Came::Requests, _) => {}
-                (Came::Mail(mail), _) => self.deliver(mail),
-                (Came::Answer(value), Next::Answer(waiting)) => {
-                    let resp3 = self.session.is_resp3();
-                    waiting.write(&value, &mut RespReply::new(&mut self.output, resp3));
+            match poll_fn(|context| self.poll_event(context)).await? {
+                Event::Read | Event::Mail => {}
+                Event::Answer(value) => self.unblock(&value),
+                Event::End => break,
+            }
+            loop {
+                let next = self.run_requests();
+                if !self.output.is_empty() {
+                    poll_fn(|context| self.poll_write(context)).await?;
                 }
-                (Came::Answer(_), _) => {}
+                match next {
+                    Next::Run => {}
+                    Next::Wait => break,
+                    Next::Close => return self.close().await,
+                }
             }
         }
+        self.close().await
     }
 
-    // --- requests ----------------------------------------------------------------------------
+    async fn close(&mut self) -> io::Result<()> {
+        // Before the client can know that it is gone: what comes for it then is somebody else's.
+        self.blocked = None;
+        self.socket.shutdown().await
+    }
 
-    /// Executes all requests that have come whole.
-    fn execute_all(&mut self) -> Next {
-        while self.done < self.input.len() {
-            if self.output.len() > WRITE {
-                return Next::Nothing;
-            }
-            self.decoder.set_limits(Limits {
-                is_stranger: !self.session.is_authenticated(),
-                ..Limits::default()
-            });
-            let decoded = self
-                .decoder
-                .decode(&mut self.input[self.done..], &mut self.spans);
-            let len = match decoded {
-                Ok(Decoded::Complete { consumed }) => consumed,
-                Ok(Decoded::Incomplete { missing }) => {
-                    self.make_room(missing);
-                    return Next::Input;
+    // --- running requests --------------------------------------------------------------------
+
+    /// Runs the requests that have been read, until their answers should be written.
+    fn run_requests(&mut self) -> Next {
+        let mut now = self.shared.embedded.now();
+        while self.blocked.is_none() {
+            if self.input.next().is_none() {
+                match self.input.find(self.limits()) {
+                    Ok(false) => return Next::Wait,
+                    Ok(true) => self.look_ahead(),
+                    Err(error) => return self.refuse(error),
                 }
-                Err(error) => return self.refuse(&error),
+                now = self.shared.embedded.now();
+            }
+            let Some(arguments) = self.input.next() else {
+                return Next::Wait;
             };
-            let request = self.done..self.done + len;
-            self.done += len;
-            // A request without words asks for nothing.
-            let outcome = match self.spans.is_empty() {
-                true => Outcome::Done,
-                false => self.execute(request),
-            };
-            self.spans.clear();
+            let (start, subscriptions) = (self.output.len(), self.session.subscriptions());
+            let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
+            let engine = self.shared.embedded.engine();
+            let outcome = engine.execute(&mut self.session, arguments, now, &mut reply);
+            self.input.pop();
+            if self.session.subscriptions() < subscriptions {
+                self.put_mail_before(start);
+            }
             match outcome {
                 Outcome::Done => {}
+                Outcome::Blocked(waiting) => self.blocked = Some(waiting),
                 Outcome::Close => return Next::Close,
-                Outcome::Blocked(waiting) => return Next::Answer(waiting),
+            }
+            if self.output.len() >= FLUSH {
+                return self.is_output_allowed();
             }
         }
-        self.input.clear();
-        self.done = 0;
-        Next::Input
+        Next::Wait
     }
 
-    #[inline]
-    fn execute(&mut self, request: std::ops::Range<usize>) -> Outcome {
-        let arguments = Arguments::new(&self.input[request], &self.spans);
-        let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
-        let now = self.shared.embedded.now();
-        self.shared
-            .embedded
-            .engine()
-            .execute(&mut self.session, arguments, now, &mut reply)
+    /// Has the engine look ahead over the keys of the requests that have been found.
+    fn look_ahead(&self) {
+        let requests = self.input.requests();
+        if requests.len() > 1 {
+            let engine = self.shared.embedded.engine();
+            engine.look_ahead(&self.session, requests);
+        }
     }
 
-    /// Answers bytes that are no request. What comes behind them can't be understood.
-    fn refuse(&mut self, error: &ProtocolError) -> Next {
-        let text = format!("ERR Protocol error: {error}");
-        let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
-        reply.error(&Error::Text(text.into()));
+    fn limits(&self) -> Limits {
+        Limits {
+            words_max: self.shared.config.multibulk_max,
+            word_max: self.shared.config.proto_max_bulk_len,
+            is_stranger: !self.session.is_authenticated(),
+        }
+    }
+
+    /// Answers that what was sent is no request. Nothing behind it can be understood.
+    fn refuse(&mut self, error: ProtocolError) -> Next {
+        resp::error(&mut self.output, &format!("ERR Protocol error: {error}"));
         Next::Close
     }
 
-    /// Makes room for the rest of a request: at the end of the input, and by moving what has come
-    /// to its front.
-    fn make_room(&mut self, missing: usize) {
-        self.input.drain(..self.done);
-        self.done = 0;
-        // A length that was only announced takes no memory before its bytes come.
-        self.input.reserve(missing.clamp(READ, READ_AHEAD));
+    /// Whether the client may have an answer of this size.
+    fn is_output_allowed(&mut self) -> Next {
+        let limit = self.shared.config.output_limit;
+        if limit.is_some_and(|limit| self.output.len() > limit) {
+            tracing::warn!("a client is closed: its answer is longer than the output limit");
+            self.output.clear();
+            return Next::Close;
+        }
+        Next::Run
+    }
+
+    /// Writes the answer that was waited for.
+    fn unblock(&mut self, value: &Value) {
+        if let Some(waiting) = self.blocked.take() {
+            let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
+            waiting.write(value, &mut reply);
+        }
     }
 
     // --- messages ----------------------------------------------------------------------------
 
-    fn deliver(&mut self, mail: Mail) {
-        self.write_message(mail);
-        // What else there is goes out with the same write.
-        while self.output.len() < WRITE {
-            match self.mailbox.take() {
-                Some(mail) => self.write_message(mail),
-                None => break,
-            }
+    /// Puts the messages that have arrived before the answer that begins at `start`, which says
+    /// that there will be no more of them.
+    fn put_mail_before(&mut self, start: usize) {
+        let answer = self.output.split_off(start);
+        while let Some(mail) = self.mailbox.take() {
+            self.write_mail(mail);
+        }
+        self.output.extend_from_slice(&answer);
+    }
+
+    fn write_mail(&mut self, mail: Mail) {
+        // A connection's mailbox loses nothing: it cuts off who does not read.
+        if let Mail::Message(message) = mail {
+            let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
+            write_message(&message, &mut reply);
         }
     }
 
-    fn write_message(&mut self, mail: Mail) {
-        let Mail::Message(Message {
-            pattern,
-            channel,
-            payload,
-        }) = mail
-        else {
-            return;
+    // --- waiting -----------------------------------------------------------------------------
+
+    /// Waits for the socket, and for whatever else may happen to the connection.
+    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Event>> {
+        if self.listed.order() > Order::Serve {
+            return Poll::Ready(Ok(Event::End));
+        }
+        if self.blocked.is_some() || self.session.is_subscribed() {
+            self.listed.set_waiting(true);
+            if let Poll::Ready(event) = self.poll_engine(context) {
+                self.listed.set_waiting(false);
+                return Poll::Ready(Ok(event));
+            }
+        }
+        self.poll_read(context)
+    }
+
+    /// Waits for what the engine has for the connection: an answer, or messages.
+    fn poll_engine(&mut self, context: &mut Context<'_>) -> Poll<Event> {
+        if let Some(waiting) = &mut self.blocked
+            && let Poll::Ready(value) = pin!(waiting).poll(context)
+        {
+            return Poll::Ready(Event::Answer(value));
+        }
+        while self.output.len() < FLUSH {
+            match self.mailbox.poll(context) {
+                Poll::Ready(Some(mail)) => self.write_mail(mail),
+                Poll::Ready(None) => {
+                    tracing::warn!("a client is closed: it does not read its messages");
+                    return Poll::Ready(Event::End);
+                }
+                Poll::Pending => break,
+            }
+        }
+        match self.output.is_empty() {
+            true => Poll::Pending,
+            false => Poll::Ready(Event::Mail),
+        }
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Event>> {
+        let held_max = match self.blocked {
+            Some(_) => READ_WHILE_BLOCKED,
+            None => self.shared.config.client_query_buffer_limit,
         };
-        let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
-        match pattern {
-            None => {
-                reply.push(3);
-                reply.bulk(b"message");
+        if self.input.len() >= held_max {
+            if self.blocked.is_some() {
+                return Poll::Pending;
             }
-            Some(pattern) => {
-                reply.push(4);
-                reply.bulk(b"pmessage");
-                reply.bulk(&pattern);
-            }
+            tracing::warn!("a client is closed: its request is longer than the query buffer limit");
+            return Poll::Ready(Ok(Event::End));
         }
-        reply.bulk(&channel);
-        reply.bulk(&payload);
+        let socket = Pin::new(&mut self.socket);
+        match ready!(poll_read_buf(socket, context, self.input.room()))? {
+            0 => Poll::Ready(Ok(Event::End)),
+            _ => Poll::Ready(Ok(Event::Read)),
+        }
     }
 
-    // --- the socket --------------------------------------------------------------------------
-
-    async fn flush(&mut self) -> io::Result<()> {
-        if self.output.is_empty() {
-            return Ok(());
+    /// Writes the answers.
+    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.output.len() {
+            let rest = &self.output[self.written..];
+            match Pin::new(&mut self.socket).poll_write(context, rest)? {
+                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => self.written += written,
+                Poll::Pending if self.is_given_up(context) => {
+                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
         }
-        self.stream.write_all(&self.output).await?;
+        self.written = 0;
         self.output.clear();
-        if self.output.capacity() > 2 * WRITE {
-            self.output.shrink_to(KEEP);
+        if self.output.capacity() > 2 * FLUSH {
+            self.output = Vec::new();
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
-    /// Waits until something has come.
-    async fn come(&mut self, waiting: Option<&mut Waiting>) -> io::Result<Came> {
-        let Some(timeout) = self.shared.config.timeout.filter(|_| waiting.is_none()) else {
-            return self.wait(waiting).await;
-        };
-        match tokio::time::timeout(timeout, self.wait(None)).await {
-            Ok(came) => came,
-            Err(_) if self.session.is_subscribed() => Ok(Came::Requests),
-            Err(_) => Ok(Came::End),
+    /// Whether a client that does not take its answers is not waited for any longer: it is killed,
+    /// or too many messages wait behind the answers.
+    fn is_given_up(&self, context: &mut Context<'_>) -> bool {
+        let is_cut_off =
+            self.session.is_subscribed() && self.mailbox.poll_closed(context).is_ready();
+        is_cut_off || self.listed.order() == Order::Stop
+    }
+}
+
+/// Writes a message as a subscriber receives it.
+fn write_message(message: &Message, reply: &mut dyn Reply) {
+    match &message.pattern {
+        None => {
+            reply.push(3);
+            reply.bulk(b"message");
+        }
+        Some(pattern) => {
+            reply.push(4);
+            reply.bulk(b"pmessage");
+            reply.bulk(pattern);
         }
     }
-
-    async fn wait(&mut self, mut waiting: Option<&mut Waiting>) -> io::Result<Came> {
-        let is_subscribed = self.session.is_subscribed();
-        std::future::poll_fn(|context| {
-            if let Some(waiting) = &mut waiting
-                && let Poll::Ready(value) = Pin::new(&mut **waiting).poll(context)
-            {
-                return Poll::Ready(Ok(Came::Answer(value)));
-            }
-            if is_subscribed && let Poll::Ready(mail) = self.mailbox.poll(context) {
-                return Poll::Ready(Ok(mail.map_or(Came::End, Came::Mail)));
-            }
-            if self
-                .session
-                .client()
-                .is_some_and(|client| client.is_killed())
-            {
-                return Poll::Ready(Ok(Came::End));
-            }
-            loop {
-                // Whoever waits for a key is woken by the key, however much has been read ahead.
-                if waiting.is_some() && self.input.len() - self.done > READ_AHEAD {
-                    return Poll::Pending;
-                }
-                match ready!(self.poll_read(context))? {
-                    0 => return Poll::Ready(Ok(Came::End)),
-                    // What comes while the connection waits for a key is kept for later.
-                    _ if waiting.is_some() => {}
-                    _ => return Poll::Ready(Ok(Came::Requests)),
-                }
-            }
-        })
-        .await
-    }
-
-    /// Reads what has come to the end of the input. Answers how much that was, 0 at the end.
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.input.is_empty() && self.input.capacity() > KEEP {
-            self.input = Vec::new();
-        }
-        self.input.reserve(READ);
-        tokio_util::io::poll_read_buf(Pin::new(&mut self.stream), context, &mut self.input)
-    }
+    reply.bulk(&message.channel);
+    reply.bulk(&message.payload);
 }

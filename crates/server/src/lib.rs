@@ -1,18 +1,28 @@
-//! Sockets around the engine: any Redis client, in any language, can use it.
+//! Sockets around the engine: any Redis client can use it.
+//!
+//! [`Server::start`] listens on addresses and on a Unix socket. A thread for each core, with a
+//! runtime of its own, owns its connections from the first byte to the last, so a server that is
+//! pinned to one core has one. A connection is a straight line: read, find all requests that are
+//! there, run each into one buffer of answers, write that buffer.
 //!
 //! ```text
-//! listener ── hands each connection to one of the threads, in turn
-//! thread ──── an event loop that owns its connections
-//! connection  read → decode → Engine::execute → write, all on one thread
+//! Server ── worker (a thread each) ── Connection ── Input: bytes, and the requests found in them
+//!   │       the first accepts, and            └─── Session, in the engine
+//!   │       hands over in turn
+//!   └────── Connections: who is connected, and how to end it
 //! ```
-//!
-//! There is a thread for each core, so a server that is pinned to one core has one.
 
 #![forbid(unsafe_code)]
 
 mod server;
 
+mod config;
 mod connection;
+mod connections;
+mod input;
 mod listener;
+mod worker;
 
-pub use server::{Config, Error, Server};
+pub use config::Config;
+pub use listener::ListenError;
+pub use server::{Server, StartError};

@@ -1,118 +1,129 @@
-//! Accepting connections.
+//! Sockets that connections come from.
 
-use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixListener as StdUnixListener;
-use std::path::Path;
-use std::sync::Arc;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use larder_engine::ClientInfo;
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use larder_engine::{ClientInfo, Now};
+use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
 
-use crate::connection::Connection;
-use crate::server::{Error, Shared};
+/// How many connections may wait to be accepted: Redis's `tcp-backlog`.
+const BACKLOG: i32 = 511;
 
-/// How long to wait after the system could give no connection, for want of file descriptors say.
-const PAUSE: Duration = Duration::from_millis(50);
+/// A place that can't be listened on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// An address: its port is in use, or it is none of this machine's.
+    #[error("can't listen on {address}: {source}")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A path: it is in use, or it can't be made.
+    #[error("can't listen on {}: {source}", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
 
-/// Listens on the path of a Unix socket. What a server that is gone has left there is removed.
-pub(crate) fn bind_unix(path: &Path) -> Result<StdUnixListener, Error> {
-    let failed = |source| Error::Listen {
-        place: path.display().to_string(),
+/// Listens on an address.
+pub(crate) fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
+    try_listen(address).map_err(|source| ListenError::Address { address, source })
+}
+
+fn try_listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let domain = Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // So that the same port can be listened on for IPv4 as well.
+        socket.set_only_v6(true)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Listens on a path. The socket of a server that has ended without removing it is replaced.
+pub(crate) fn listen_on_path(
+    path: &Path,
+    mode: Option<u32>,
+) -> Result<std::os::unix::net::UnixListener, ListenError> {
+    try_listen_on_path(path, mode).map_err(|source| ListenError::Path {
+        path: path.to_owned(),
         source,
-    };
-    let is_socket = path
-        .symlink_metadata()
-        .is_ok_and(|file| file.file_type().is_socket());
+    })
+}
+
+fn try_listen_on_path(
+    path: &Path,
+    mode: Option<u32>,
+) -> io::Result<std::os::unix::net::UnixListener> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|data| data.file_type().is_socket());
     if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-        std::fs::remove_file(path).map_err(failed)?;
+        std::fs::remove_file(path)?;
     }
-    let socket = StdUnixListener::bind(path).map_err(failed)?;
-    socket.set_nonblocking(true).map_err(failed)?;
-    Ok(socket)
+    let listener = std::os::unix::net::UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    Ok(listener)
 }
 
-/// Hands the connections of a TCP socket to the threads, until the server ends.
-pub(crate) async fn accept_tcp(shared: Arc<Shared>, socket: std::net::TcpListener) {
-    let listener = match TcpListener::from_std(socket) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "can't accept connections"),
-    };
-    while let Some(accepted) = shared.stop.run_until_cancelled(listener.accept()).await {
-        match accepted.and_then(|(stream, _)| stream.into_std()) {
-            Ok(stream) => {
-                let shared = Arc::clone(&shared);
-                let on = shared.next_loop().clone();
-                on.spawn(async move {
-                    if let Err(error) = serve_tcp(shared, stream).await {
-                        tracing::debug!(%error, "a connection failed");
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "can't accept a connection");
-                tokio::time::sleep(PAUSE).await;
-            }
+/// The socket of a connection.
+pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// What is known of the connection.
+    fn info(&self, now: Now) -> ClientInfo;
+}
+
+impl Socket for TcpStream {
+    fn info(&self, now: Now) -> ClientInfo {
+        let text = |address: io::Result<SocketAddr>| {
+            address.map_or("?:0".to_owned(), |address| address.to_string())
+        };
+        ClientInfo {
+            address: text(self.peer_addr()),
+            local_address: text(self.local_addr()),
+            since_us: now.unix_us(),
         }
     }
 }
 
-async fn serve_tcp(shared: Arc<Shared>, stream: std::net::TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
-    if let Some(time) = shared.config.tcp_keepalive {
-        let keepalive = socket2::TcpKeepalive::new().with_time(time);
-        socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-    }
-    let info = ClientInfo {
-        address: stream.peer_addr()?.to_string(),
-        local_address: stream.local_addr()?.to_string(),
-        since_us: shared.embedded.now().unix_us(),
-    };
-    Connection::new(shared, TcpStream::from_std(stream)?, info)
-        .serve()
-        .await
-}
-
-/// Hands the connections of a Unix socket to the threads, until the server ends.
-pub(crate) async fn accept_unix(shared: Arc<Shared>, socket: StdUnixListener) {
-    let listener = match UnixListener::from_std(socket) {
-        Ok(listener) => listener,
-        Err(error) => return tracing::error!(%error, "can't accept connections"),
-    };
-    while let Some(accepted) = shared.stop.run_until_cancelled(listener.accept()).await {
-        match accepted.and_then(|(stream, _)| stream.into_std()) {
-            Ok(stream) => {
-                let shared = Arc::clone(&shared);
-                let on = shared.next_loop().clone();
-                on.spawn(async move {
-                    if let Err(error) = serve_unix(shared, stream).await {
-                        tracing::debug!(%error, "a connection failed");
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "can't accept a connection");
-                tokio::time::sleep(PAUSE).await;
-            }
+impl Socket for UnixStream {
+    fn info(&self, now: Now) -> ClientInfo {
+        let path = self.local_addr().ok();
+        let path = path.as_ref().and_then(|address| address.as_pathname());
+        let text = format!("{}:0", path.unwrap_or(Path::new("")).display());
+        ClientInfo {
+            address: text.clone(),
+            local_address: text,
+            since_us: now.unix_us(),
         }
     }
 }
 
-async fn serve_unix(
-    shared: Arc<Shared>,
-    stream: std::os::unix::net::UnixStream,
-) -> std::io::Result<()> {
-    let path = shared
-        .config
-        .unixsocket
-        .as_ref()
-        .map(|path| format!("{}:0", path.display()));
-    let info = ClientInfo {
-        address: path.clone().unwrap_or_default(),
-        local_address: path.unwrap_or_default(),
-        since_us: shared.embedded.now().unix_us(),
-    };
-    Connection::new(shared, UnixStream::from_std(stream)?, info)
-        .serve()
-        .await
+/// Sets what a TCP connection needs: answers leave at once, and a silent peer is probed.
+pub(crate) fn prepare(socket: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    if let Some(silence) = keepalive {
+        // As Redis does: three probes, a third of the time apart.
+        let interval = (silence / 3).max(Duration::from_secs(1));
+        let keepalive = TcpKeepalive::new()
+            .with_time(silence)
+            .with_interval(interval)
+            .with_retries(3);
+        SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
+    }
+    Ok(())
 }

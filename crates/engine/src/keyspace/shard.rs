@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use smallvec::SmallVec;
 
 use super::Ready;
 use super::agenda::Agenda;
@@ -87,6 +88,20 @@ impl Shards {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Mutex<Shard>> {
         self.shards.iter().map(|padded| &padded.0)
+    }
+
+    /// Asks the processor for the memory of these keys: first for the bucket of each, then for the
+    /// entry that each bucket names, so that in both rounds the waits overlap.
+    pub(crate) fn look_ahead<'k>(&self, db: usize, keys: impl Iterator<Item = &'k [u8]>) {
+        let hashes: SmallVec<[u64; 64]> = keys.map(|key| self.seed.hash(key)).collect();
+        for hint in [Table::prefetch, Table::prefetch_entry] {
+            for &hash in &hashes {
+                // Who holds the shard is using it right now: then there is no need for a hint.
+                if let Some(shard) = self.shard(self.index(hash)).try_lock() {
+                    hint(&shard.dbs[db].table, hash);
+                }
+            }
+        }
     }
 
     /// The cursor of a place in hash order: the shard, then the position in its table. It stays

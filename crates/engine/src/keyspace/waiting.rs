@@ -182,6 +182,8 @@ impl Waiter {
 pub struct Waiting {
     engine: Arc<Engine>,
     waiter: Arc<Waiter>,
+    /// Whether no answer is wanted: `CLIENT REPLY OFF`.
+    is_silent: bool,
 }
 
 impl std::fmt::Debug for Waiting {
@@ -194,7 +196,17 @@ impl std::fmt::Debug for Waiting {
 
 impl Waiting {
     pub(crate) fn new(engine: Arc<Engine>, waiter: Arc<Waiter>) -> Waiting {
-        Waiting { engine, waiter }
+        Waiting {
+            engine,
+            waiter,
+            is_silent: false,
+        }
+    }
+
+    /// The same wait, of a caller that wants no answer.
+    pub(crate) fn silent(mut self) -> Waiting {
+        self.is_silent = true;
+        self
     }
 }
 
@@ -202,6 +214,7 @@ impl Waiting {
     /// Writes the value that this future gave.
     pub fn write(&self, value: &Value, reply: &mut dyn Reply) {
         match value {
+            _ if self.is_silent => {}
             Value::Null => self.waiter.nothing.write(reply),
             value => write_value(reply, value),
         }

@@ -103,6 +103,16 @@ impl Mailbox {
         Poll::Pending
     }
 
+    /// Waits until the mailbox is closed, or the listener cut off, and takes nothing out of it.
+    pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.is_closed {
+            return Poll::Ready(());
+        }
+        state.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// What there is next, without waiting.
     pub fn take(&self) -> Option<Mail> {
         self.state.lock().take()

@@ -130,7 +130,7 @@ impl Session {
     }
 
     /// How many channels and patterns the connection is subscribed to.
-    pub(crate) fn subscriptions(&self) -> usize {
+    pub fn subscriptions(&self) -> usize {
         self.subscriber
             .as_ref()
             .map_or(0, |subscriber| subscriber.count())

@@ -1,0 +1,153 @@
+//! What a connection has sent: bytes, and the requests found in them.
+//!
+//! ```text
+//! bytes     [ answered | request | request | request | a part of one | free ]
+//!                      ^ requests, with their words as spans          ^ read from the socket
+//! ```
+
+use std::collections::VecDeque;
+
+use larder_resp::{Arguments, Decoded, Decoder, Limits, ProtocolError, Span};
+
+/// How many bytes are read at once: Redis's `PROTO_IOBUF_LEN`.
+const READ: usize = 16 * 1024;
+
+/// How much room is made at once for a long word.
+const READ_MAX: usize = 1024 * 1024;
+
+/// How much room is kept while there is nothing in it.
+const KEPT: usize = 64 * 1024;
+
+/// How many requests are found before the first of them is run, so that the engine can look ahead
+/// over their keys. Of many sizes tried none was faster than Valkey's 16 by more than noise.
+pub(crate) const AHEAD: usize = 16;
+
+/// What a connection has sent, and what of it is not answered yet.
+#[derive(Debug, Default)]
+pub(crate) struct Input {
+    bytes: Vec<u8>,
+    /// Where the bytes begin in which no request has been found.
+    found: usize,
+    decoder: Decoder,
+    /// The words of all requests, and of the part of one behind them.
+    words: Vec<Span>,
+    requests: VecDeque<Request>,
+    /// What is wrong behind the requests.
+    error: Option<ProtocolError>,
+    /// How many bytes the part of a request behind the requests lacks at least.
+    missing: usize,
+}
+
+/// Where a request stands.
+#[derive(Clone, Copy, Debug)]
+struct Request {
+    /// Its first byte.
+    start: usize,
+    /// Its first word and the one behind its last, among all words.
+    words: (usize, usize),
+}
+
+impl Request {
+    fn arguments<'a>(&self, bytes: &'a [u8], words: &'a [Span]) -> Arguments<'a> {
+        let (start, end) = self.words;
+        Arguments::new(
+            bytes.get(self.start..).unwrap_or_default(),
+            words.get(start..end).unwrap_or_default(),
+        )
+    }
+}
+
+impl Input {
+    /// How many bytes are held.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The buffer, with room to read into behind what is there.
+    pub(crate) fn room(&mut self) -> &mut Vec<u8> {
+        if self.requests.is_empty() {
+            self.forget_answered();
+        }
+        let wanted = self.missing.clamp(READ, READ_MAX);
+        if self.bytes.capacity() - self.bytes.len() < READ {
+            self.bytes.reserve(wanted);
+        }
+        &mut self.bytes
+    }
+
+    /// Moves the part of a request to the front, where it may grow.
+    fn forget_answered(&mut self) {
+        if self.found > 0 {
+            self.bytes.drain(..self.found);
+            self.found = 0;
+        }
+        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
+            self.bytes = Vec::new();
+        }
+    }
+
+    /// Finds requests, up to [`AHEAD`], in bytes that have been read; one at a time for a stranger,
+    /// since it may change what he is. Answers whether there are any.
+    ///
+    /// To be called when [`Input::next`] has answered that there is none.
+    ///
+    /// # Errors
+    ///
+    /// When what was sent is no request. Those before it are found first.
+    #[inline]
+    pub(crate) fn find(&mut self, limits: Limits) -> Result<bool, ProtocolError> {
+        self.decoder.set_limits(limits);
+        let ahead = if limits.is_stranger { 1 } else { AHEAD };
+        while self.requests.len() < ahead && self.error.is_none() && self.found < self.bytes.len() {
+            let first = self.requests.back().map_or(0, |last| last.words.1);
+            let unread = &mut self.bytes[self.found..];
+            match self.decoder.decode(unread, &mut self.words) {
+                Ok(Decoded::Incomplete { missing }) => {
+                    self.missing = missing;
+                    break;
+                }
+                Ok(Decoded::Complete { consumed }) => {
+                    let (start, words) = (self.found, (first, self.words.len()));
+                    self.found += consumed;
+                    self.missing = 0;
+                    // A request without words asks for nothing.
+                    if words.0 < words.1 {
+                        self.requests.push_back(Request { start, words });
+                    }
+                }
+                Err(error) => self.error = Some(error),
+            }
+        }
+        match self.error.filter(|_| self.requests.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(!self.requests.is_empty()),
+        }
+    }
+
+    /// The requests that have been found, in order.
+    pub(crate) fn requests(&self) -> impl ExactSizeIterator<Item = Arguments<'_>> + Clone {
+        self.requests
+            .iter()
+            .map(|request| request.arguments(&self.bytes, &self.words))
+    }
+
+    /// The request that is to be run now.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<Arguments<'_>> {
+        let request = self.requests.front()?;
+        Some(request.arguments(&self.bytes, &self.words))
+    }
+
+    /// The request that [`Input::next`] gave has been run.
+    #[inline]
+    pub(crate) fn pop(&mut self) {
+        if let Some(request) = self.requests.pop_front()
+            && self.requests.is_empty()
+        {
+            self.words.drain(..request.words.1);
+            if self.words.capacity() > KEPT && self.words.is_empty() {
+                self.words = Vec::new();
+            }
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! What a client sees through its socket.
+
+mod support;
+
+use std::io::Write as _;
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use larder_resp::{Frame, write_request};
+use larder_server::{Config, Server};
+use support::{Client, TestServer, bulk, bulks, error, status, until};
+
+// --- requests --------------------------------------------------------------------------------
+
+#[test]
+fn a_pipeline_is_answered_in_order_wherever_it_is_split() {
+    let server = TestServer::start();
+    let mut pipeline = Vec::new();
+    for index in 0..20 {
+        let (key, value) = (format!("key:{index}"), format!("value {index}"));
+        write_request(&mut pipeline, &["SET", &key, &value]);
+        write_request(&mut pipeline, &["GET", &key]);
+        pipeline.extend_from_slice(b"PING inline\r\n\r\n");
+    }
+    for len in [1, 2, 3, 7, 16, 61, 256, pipeline.len()] {
+        let mut client = server.connect();
+        for piece in pipeline.chunks(len) {
+            client.send(piece);
+        }
+        for index in 0..20 {
+            assert_eq!(client.answer(), status("OK"));
+            assert_eq!(client.answer(), bulk(&format!("value {index}")));
+            assert_eq!(client.answer(), bulk("inline"));
+        }
+    }
+}
+
+#[test]
+fn a_line_that_a_person_typed_is_a_request() {
+    let mut client = TestServer::start().into_client();
+    client.send("set greeting \"hello\\tworld\"\r\nGET greeting\n");
+    assert_eq!(client.answer(), status("OK"));
+    assert_eq!(client.answer(), bulk("hello\tworld"));
+}
+
+#[test]
+fn long_words_and_long_answers_come_through_whole() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    let long = "x".repeat(5_000_000);
+    client.request(&format!("SET long {long}"));
+    assert_eq!(client.answer(), status("OK"));
+    for _ in 0..3 {
+        client.request("GET long");
+    }
+    for _ in 0..3 {
+        assert_eq!(client.answer(), bulk(&long));
+    }
+}
+
+#[test]
+fn what_is_no_request_is_refused_and_the_connection_closed() {
+    let server = TestServer::start();
+    for (bytes, text) in [
+        ("*abc\r\n", "invalid multibulk length"),
+        ("*3000000000\r\n", "invalid multibulk length"),
+        ("*1\r\n$536870913\r\n", "invalid bulk length"),
+        ("*1\r\n:4\r\n", "expected '$', got ':'"),
+        ("GET \"key\r\n", "unbalanced quotes in request"),
+    ] {
+        let mut client = server.connect();
+        client.send(format!("PING\r\n{bytes}"));
+        let wanted = format!("+PONG\r\n-ERR Protocol error: {text}\r\n");
+        assert_eq!(client.rest(), wanted);
+    }
+}
+
+#[test]
+fn limits_on_requests_are_those_of_the_config() {
+    let config = Config {
+        proto_max_bulk_len: 1000,
+        multibulk_max: 10,
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    for bytes in ["*11\r\n", "*1\r\n$1001\r\n"] {
+        let mut client = server.connect();
+        client.send(bytes);
+        assert!(client.rest().starts_with("-ERR Protocol error: invalid "));
+    }
+}
+
+#[test]
+fn a_request_that_is_longer_than_the_query_buffer_closes_the_connection() {
+    let config = Config {
+        client_query_buffer_limit: 100_000,
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let mut client = server.connect();
+    client.send("*2\r\n$3\r\nGET\r\n$1000000\r\n");
+    // The server may close before all of it is sent.
+    let _ = client.socket.write_all(&vec![b'x'; 1_000_000]);
+    assert_eq!(client.rest(), "");
+}
+
+// --- the connection --------------------------------------------------------------------------
+
+#[test]
+fn hello_chooses_the_protocol() {
+    let mut client = TestServer::start().into_client();
+    assert!(matches!(client.ask("HELLO 2"), Frame::Array(items) if items.len() == 14));
+    assert_eq!(client.ask("GET missing"), Frame::Null);
+    assert!(matches!(client.ask("HELLO 3"), Frame::Map(pairs) if pairs.len() == 7));
+    client.request("GET missing");
+    assert_eq!(client.answer(), Frame::Null);
+    let refusal = error("NOPROTO unsupported protocol version");
+    assert_eq!(client.ask("HELLO 4"), refusal);
+}
+
+#[test]
+fn a_stranger_may_authenticate_and_hardly_anything_else() {
+    let server = TestServer::with(Config::default(), Some("secret"));
+    let mut client = server.connect();
+    let stranger = error("NOAUTH Authentication required.");
+    assert_eq!(client.ask("GET key"), stranger);
+    assert!(
+        matches!(client.ask("AUTH wrong"), Frame::Error(text) if text.starts_with("WRONGPASS"))
+    );
+    // In one piece, so that the request behind AUTH is read under the limits of a friend.
+    let mut pipeline = Vec::new();
+    write_request(&mut pipeline, &["AUTH", "secret"]);
+    write_request(
+        &mut pipeline,
+        &["DEL", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"],
+    );
+    client.send(pipeline);
+    assert_eq!(client.answer(), status("OK"));
+    assert_eq!(client.answer(), Frame::Integer(0));
+
+    let mut client = server.connect();
+    client.send("*11\r\n");
+    let wanted = "-ERR Protocol error: unauthenticated multibulk length\r\n";
+    assert_eq!(client.rest(), wanted);
+}
+
+#[test]
+fn quit_is_answered_and_what_follows_it_is_not() {
+    let mut client = TestServer::start().into_client();
+    client.send("QUIT\r\nPING\r\n");
+    assert_eq!(client.rest(), "+OK\r\n");
+}
+
+#[test]
+fn one_client_more_than_there_may_be_is_told_so() {
+    let config = Config {
+        maxclients: 2,
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let (mut first, mut second) = (server.connect(), server.connect());
+    assert_eq!(first.ask("PING"), status("PONG"));
+    assert_eq!(second.ask("PING"), status("PONG"));
+    let refusal = "-ERR max number of clients reached\r\n";
+    assert_eq!(server.connect().rest(), refusal);
+
+    drop(first);
+    until(|| {
+        let mut client = server.connect();
+        client.request("PING");
+        client.answer_or_end() == Some(status("PONG"))
+    });
+}
+
+#[test]
+fn an_idle_client_is_closed_and_a_waiting_one_is_not() {
+    let config = Config {
+        timeout: Some(Duration::from_millis(500)),
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let (mut idle, mut subscribed, mut blocked) =
+        (server.connect(), server.connect(), server.connect());
+    assert_eq!(idle.ask("PING"), status("PONG"));
+    subscribed.ask("SUBSCRIBE news");
+    blocked.request("BLPOP jobs 0");
+
+    assert_eq!(idle.rest(), "");
+    let mut other = server.connect();
+    assert_eq!(other.ask("PUBLISH news hello"), Frame::Integer(1));
+    assert_eq!(
+        subscribed.answer(),
+        Frame::Array(bulks(&["message", "news", "hello"]))
+    );
+    assert_eq!(other.ask("RPUSH jobs one"), Frame::Integer(1));
+    assert_eq!(blocked.answer(), Frame::Array(bulks(&["jobs", "one"])));
+}
+
+// --- messages --------------------------------------------------------------------------------
+
+#[test]
+fn a_subscriber_receives_messages_by_channel_and_by_pattern() {
+    let server = TestServer::start();
+    let (mut listener, mut speaker) = (server.connect(), server.connect());
+    listener.request("SUBSCRIBE news");
+    listener.request("PSUBSCRIBE n*");
+    let confirmed = |kind: &str, name: &str, count| {
+        Frame::Array(vec![bulk(kind), bulk(name), Frame::Integer(count)])
+    };
+    assert_eq!(listener.answer(), confirmed("subscribe", "news", 1));
+    assert_eq!(listener.answer(), confirmed("psubscribe", "n*", 2));
+
+    assert_eq!(speaker.ask("PUBLISH news hello"), Frame::Integer(2));
+    assert_eq!(
+        listener.answer(),
+        Frame::Array(bulks(&["message", "news", "hello"]))
+    );
+    let by_pattern = Frame::Array(bulks(&["pmessage", "n*", "news", "hello"]));
+    assert_eq!(listener.answer(), by_pattern);
+
+    let Frame::Error(refusal) = listener.ask("GET key") else {
+        panic!("a RESP2 subscriber may not read keys");
+    };
+    assert!(
+        refusal.starts_with("ERR Can't execute 'get': only (P|S)SUBSCRIBE"),
+        "{refusal}"
+    );
+    assert_eq!(listener.ask("PING"), Frame::Array(bulks(&["pong", ""])));
+    listener.request("UNSUBSCRIBE");
+    listener.request("PUNSUBSCRIBE");
+    assert_eq!(listener.answer(), confirmed("unsubscribe", "news", 1));
+    assert_eq!(listener.answer(), confirmed("punsubscribe", "n*", 0));
+    assert_eq!(listener.ask("GET key"), Frame::Null);
+}
+
+#[test]
+fn a_resp3_subscriber_receives_pushes_and_may_do_anything_else() {
+    let server = TestServer::start();
+    let (mut listener, mut speaker) = (server.connect(), server.connect());
+    listener.ask("HELLO 3");
+    assert!(matches!(listener.ask("SUBSCRIBE news"), Frame::Push(_)));
+    assert_eq!(listener.ask("SET key value"), status("OK"));
+    speaker.ask("PUBLISH news hello");
+    assert_eq!(
+        listener.answer(),
+        Frame::Push(bulks(&["message", "news", "hello"]))
+    );
+}
+
+#[test]
+fn a_subscriber_that_does_not_read_is_cut_off() {
+    let config = Config {
+        pubsub_output_limit: 1_000_000,
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let (mut listener, mut speaker) = (server.connect(), server.connect());
+    listener.ask("SUBSCRIBE news");
+    let message = "x".repeat(500_000);
+    until(|| speaker.ask(&format!("PUBLISH news {message}")) == Frame::Integer(0));
+}
+
+// --- waiting ---------------------------------------------------------------------------------
+
+#[test]
+fn a_blocked_client_is_answered_and_then_its_further_requests() {
+    let server = TestServer::start();
+    let (mut waiting, mut other) = (server.connect(), server.connect());
+    waiting.send("BLPOP jobs 0\r\nPING\r\n");
+    waiting.send("GET key\r\n");
+    assert_eq!(other.ask("SET key value"), status("OK"));
+    until(|| other.ask("RPUSH jobs one") == Frame::Integer(1));
+    assert_eq!(waiting.answer(), Frame::Array(bulks(&["jobs", "one"])));
+    assert_eq!(waiting.answer(), status("PONG"));
+    assert_eq!(waiting.answer(), bulk("value"));
+}
+
+#[test]
+fn a_wait_ends_in_time() {
+    let mut client = TestServer::start().into_client();
+    assert_eq!(client.ask("BLPOP jobs 0.05"), Frame::NullArray);
+    assert_eq!(client.ask("PING"), status("PONG"));
+}
+
+#[test]
+fn a_blocked_client_that_leaves_takes_nothing_with_it() {
+    let server = TestServer::start();
+    let (mut waiting, mut other) = (server.connect(), server.connect());
+    waiting.request("BLPOP jobs 0");
+    std::thread::sleep(Duration::from_millis(100));
+    waiting.socket.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(waiting.rest(), "");
+    assert_eq!(other.ask("RPUSH jobs one"), Frame::Integer(1));
+    assert_eq!(other.ask("LLEN jobs"), Frame::Integer(1));
+}
+
+// --- beginning and end -----------------------------------------------------------------------
+
+#[test]
+fn a_port_in_use_is_said_so() {
+    let server = TestServer::start();
+    let config = Config {
+        listen: vec![server.address()],
+        ..Config::default()
+    };
+    let refusal = Server::start(config, &server.store)
+        .unwrap_err()
+        .to_string();
+    let beginning = format!(
+        "can't listen on {}: Address already in use",
+        server.address()
+    );
+    assert!(refusal.starts_with(&beginning), "{refusal}");
+}
+
+#[test]
+fn a_unix_socket_is_served_replaced_when_stale_and_removed_at_the_end() {
+    let path = std::env::temp_dir().join(format!("larder-server-{}.sock", std::process::id()));
+    // What a server leaves behind that was killed.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let config = Config {
+        unixsocket: Some(path.clone()),
+        ..Config::default()
+    };
+    let server = TestServer::with(config.clone(), None);
+    let mut client = Client::new(UnixStream::connect(&path).unwrap());
+    assert_eq!(client.ask("PING"), status("PONG"));
+
+    let config = Config {
+        listen: vec![],
+        ..config
+    };
+    let refusal = Server::start(config, &server.store)
+        .unwrap_err()
+        .to_string();
+    assert!(refusal.contains("Address already in use"), "{refusal}");
+    server.server.shutdown();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_shutdown_answers_what_was_read_and_closes_all_connections() {
+    let server = TestServer::start();
+    let address = server.address();
+    let (mut idle, mut busy, mut blocked) = (server.connect(), server.connect(), server.connect());
+    assert_eq!(idle.ask("PING"), status("PONG"));
+    blocked.request("BLPOP jobs 0");
+    let pipeline = "INCR counter\r\n".repeat(1000);
+    busy.send(&pipeline);
+    assert_eq!(busy.answer(), Frame::Integer(1));
+
+    let shutdown = std::thread::spawn(move || server.server.shutdown());
+    assert_eq!(idle.rest(), "");
+    assert_eq!(blocked.rest(), "");
+    let answers = busy.rest();
+    assert_eq!(answers.lines().count(), 999, "all of one piece was read");
+    shutdown.join().unwrap();
+    assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_client_that_takes_no_answers_does_not_keep_the_server_from_ending() {
+    let config = Config {
+        shutdown_timeout: Duration::from_millis(200),
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let mut client = server.connect();
+    let long = "x".repeat(10_000_000);
+    client.ask(&format!("SET long {long}"));
+    for _ in 0..10 {
+        client.request("GET long");
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    server.server.shutdown();
+}

@@ -1,0 +1,161 @@
+//! A server on a free port, and a client that speaks to it in bytes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    unreachable_pub,
+    reason = "what fails here fails a test"
+)]
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use larder_embedded::{Config as StoreConfig, Embedded};
+use larder_resp::{Frame, write_request};
+use larder_server::{Config, Server};
+
+/// How long a client waits for what must come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A server with a store of its own.
+pub struct TestServer {
+    pub store: Embedded,
+    pub server: Server,
+}
+
+impl TestServer {
+    /// A server as most tests want it.
+    pub fn start() -> TestServer {
+        TestServer::with(Config::default(), None)
+    }
+
+    /// A server on a free port.
+    pub fn with(config: Config, password: Option<&str>) -> TestServer {
+        let store = Embedded::open(StoreConfig {
+            password: password.map(str::to_owned),
+            ..StoreConfig::default()
+        })
+        .unwrap();
+        let config = Config {
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            threads: config.threads.or(Some(2)),
+            ..config
+        };
+        let server = Server::start(config, &store).unwrap();
+        TestServer { store, server }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.addresses()[0]
+    }
+
+    /// The only client of a server, which ends with it.
+    pub fn into_client(self) -> Client<TcpStream> {
+        let mut client = self.connect();
+        client.server = Some(self);
+        client
+    }
+
+    pub fn connect(&self) -> Client<TcpStream> {
+        let socket = TcpStream::connect(self.address()).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        Client::new(socket)
+    }
+}
+
+/// A client that speaks in bytes.
+pub struct Client<S> {
+    pub socket: S,
+    received: Vec<u8>,
+    server: Option<TestServer>,
+}
+
+impl<S: Read + Write> Client<S> {
+    pub fn new(socket: S) -> Client<S> {
+        Client {
+            socket,
+            received: Vec::new(),
+            server: None,
+        }
+    }
+
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.socket.write_all(bytes.as_ref()).unwrap();
+    }
+
+    /// Sends a request, its words separated by spaces.
+    pub fn request(&mut self, words: &str) {
+        let words: Vec<&str> = words.split(' ').collect();
+        let mut bytes = Vec::new();
+        write_request(&mut bytes, &words);
+        self.send(bytes);
+    }
+
+    /// Sends a request and answers what comes back.
+    pub fn ask(&mut self, words: &str) -> Frame {
+        self.request(words);
+        self.answer()
+    }
+
+    /// The next value that the server sends.
+    pub fn answer(&mut self) -> Frame {
+        self.answer_or_end().expect("the connection was closed")
+    }
+
+    /// The next value that the server sends, if it sends one.
+    pub fn answer_or_end(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((frame, len)) = Frame::read(&self.received).unwrap() {
+                self.received.drain(..len);
+                return Some(frame);
+            }
+            if self.receive() == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// Everything that the server sends until it closes the connection.
+    pub fn rest(&mut self) -> String {
+        while self.receive() > 0 {}
+        String::from_utf8(std::mem::take(&mut self.received)).unwrap()
+    }
+
+    fn receive(&mut self) -> usize {
+        let mut bytes = [0; 16 * 1024];
+        let len = match self.socket.read(&mut bytes) {
+            Ok(len) => len,
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            Err(error) => panic!("nothing came: {error}"),
+        };
+        self.received.extend_from_slice(&bytes[..len]);
+        len
+    }
+}
+
+pub fn status(text: &str) -> Frame {
+    Frame::Status(text.to_owned())
+}
+
+pub fn error(text: &str) -> Frame {
+    Frame::Error(text.to_owned())
+}
+
+pub fn bulk(bytes: &str) -> Frame {
+    Frame::Bulk(bytes.as_bytes().to_vec())
+}
+
+pub fn bulks(items: &[&str]) -> Vec<Frame> {
+    items.iter().map(|item| bulk(item)).collect()
+}
+
+/// Waits until something is so.
+pub fn until(mut is_so: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(std::time::Instant::now() < end, "it never came to be");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
