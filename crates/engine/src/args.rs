@@ -6,6 +6,7 @@
 use larder_resp::Arguments;
 
 use crate::error::{Error, Result};
+use crate::float::parse_float;
 
 /// A cursor over the words of a request.
 #[derive(Clone, Copy, Debug)]
@@ -64,8 +65,21 @@ impl<'a> Args<'a> {
 
     /// The next word, as an integer that is not negative.
     pub(crate) fn natural(&mut self) -> Result<u64> {
+        self.natural_or(Error::NotPositive)
+    }
+
+    /// The next word, as an integer that is not negative: anything else is refused with `refusal`.
+    pub(crate) fn natural_or(&mut self, refusal: Error) -> Result<u64> {
         let number = parse_int(self.bytes()?).and_then(|number| u64::try_from(number).ok());
-        number.ok_or(Error::NotPositive)
+        number.ok_or(refusal)
+    }
+
+    /// The next word, as an integer above 0: anything else is refused with `refusal`.
+    pub(crate) fn positive_or(&mut self, refusal: Error) -> Result<usize> {
+        match self.natural_or(refusal.clone())? {
+            0 => Err(refusal),
+            number => Ok(number as usize),
+        }
     }
 
     /// The next word, as a finite or infinite number.
@@ -162,25 +176,6 @@ pub(crate) fn parse_int(text: &[u8]) -> Option<i64> {
     }
 }
 
-/// A number as Redis reads it: what `strtod` reads whole, and not NaN.
-pub(crate) fn parse_float(text: &[u8]) -> Option<f64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    // Rust reads all that `strtod` reads but hexadecimal, and "infinity" in any case.
-    if !unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
-        let infinite = ["inf", "infinity"]
-            .iter()
-            .any(|name| unsigned.eq_ignore_ascii_case(name));
-        return infinite.then_some(match text.starts_with('-') {
-            true => f64::NEG_INFINITY,
-            false => f64::INFINITY,
-        });
-    }
-    let number: f64 = text.parse().ok()?;
-    // Digits that overflow are out of range for `strtod`.
-    number.is_finite().then_some(number)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,21 +200,6 @@ mod tests {
             "9223372036854775808",
         ] {
             assert_eq!(parse_int(text.as_bytes()), None, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn floats_are_read_as_redis_reads_them() {
-        for (text, wanted) in [
-            ("1", 1.0),
-            ("-1.5e3", -1500.0),
-            (".5", 0.5),
-            ("+inf", f64::INFINITY),
-        ] {
-            assert_eq!(parse_float(text.as_bytes()), Some(wanted));
-        }
-        for text in ["", "nan", "-nan", " 1", "1 ", "abc", "1e400", "--1"] {
-            assert_eq!(parse_float(text.as_bytes()), None, "{text:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod execute;
 mod args;
 mod command;
 mod error;
+mod float;
 mod reply;
 mod table;
 

@@ -21,6 +21,7 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("list", types::list::commands::COMMANDS),
     ("hash", types::hash::commands::COMMANDS),
     ("set", types::set::commands::COMMANDS),
+    ("sorted-set", types::sorted_set::commands::COMMANDS),
     ("stream", types::stream::commands::COMMANDS),
     ("pubsub", pubsub::commands::COMMANDS),
     ("scripting", scripting::commands::COMMANDS),

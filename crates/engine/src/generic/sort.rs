@@ -9,9 +9,10 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use crate::args::{Args, parse_float};
+use crate::args::Args;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
+use crate::float::parse_float;
 use crate::keyspace::entry::{Kind, Str};
 use crate::keyspace::{Expiry, Keyspace};
 use crate::types::hash::Hash;

@@ -1,9 +1,10 @@
 //! Commands on hashes.
 
 use super::{Hash, Written};
-use crate::args::{parse_float, parse_int};
+use crate::args::parse_int;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
+use crate::float::parse_float;
 use crate::generic::commands::ScanOptions;
 use crate::reply::Reply;
 use crate::types::cursor;

@@ -521,8 +521,7 @@ fn sintercard(call: &mut Call<'_, '_>) -> Result<()> {
     while call.args.option("LIMIT") {
         limit = call
             .args
-            .natural()
-            .map_err(|_| Error::text("ERR LIMIT can't be negative"))?;
+            .natural_or(Error::text("ERR LIMIT can't be negative"))?;
     }
     call.args.end()?;
 
@@ -538,8 +537,7 @@ fn sintercard(call: &mut Call<'_, '_>) -> Result<()> {
 
 /// The keys behind their number.
 fn counted_keys<'a>(args: &mut Args<'a>) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>> {
-    let count = args.natural().ok().filter(|count| *count > 0);
-    let count = count.ok_or(Error::text("ERR numkeys should be greater than 0"))? as usize;
+    let count = args.positive_or(Error::text("ERR numkeys should be greater than 0"))?;
     let too_many = Error::text("ERR Number of keys can't be greater than number of args");
     args.take(count).map_err(|_| too_many)
 }

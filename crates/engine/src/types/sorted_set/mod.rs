@@ -13,8 +13,12 @@
 //!
 //! Nothing here knows of keys, replies or time. Those are the business of `commands.rs`.
 
+mod combine;
+pub(crate) mod commands;
 mod cut;
+mod ends;
 mod order;
+mod ranges;
 mod score;
 
 use std::ops::Range;

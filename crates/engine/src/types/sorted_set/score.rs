@@ -2,12 +2,15 @@
 
 use std::cmp::Ordering;
 
+use crate::error::{Error, Result};
+
 /// A number by which members are ordered: never NaN, and never minus zero.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(crate) struct Score(f64);
 
 impl Score {
-    pub(crate) const INFINITY: Score = Score(f64::INFINITY);
+    /// The score of a plain set's members.
+    pub(crate) const ONE: Score = Score(1.0);
 
     /// The score of this value, unless it is not a number.
     pub(crate) fn new(value: f64) -> Option<Score> {
@@ -20,9 +23,14 @@ impl Score {
         self.0
     }
 
-    /// The sum, unless it is not a number, as with an infinity of either sign.
-    pub(crate) fn checked_add(self, increment: Score) -> Option<Score> {
-        Score::new(self.0 + increment.0)
+    /// The sum.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a number: an infinity and the other one.
+    pub(crate) fn checked_add(self, increment: Score) -> Result<Score> {
+        let sum = Score::new(self.0 + increment.0);
+        sum.ok_or(Error::text("ERR resulting score is not a number (NaN)"))
     }
 
     /// The score in up to eight bytes: short numbers are short.

@@ -4,9 +4,10 @@
 //! permission checks, `COMMAND DOCS`, cluster slots, COMMANDS.md and the differential tests are
 //! all derived from the row.
 
-use crate::args::{Args, parse_float, parse_int};
+use crate::args::{Args, parse_int};
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
+use crate::float::parse_float;
 use crate::generic::expiry::{ExpireOption, expire_option};
 use crate::keyspace::entry::Str;
 use crate::keyspace::{Expiry, Keyspace};
