@@ -272,14 +272,6 @@ fn store(call: &mut Call<'_, '_>, destination: &[u8], elements: &[Element], get:
 
 const NO_DOUBLE: &str = "ERR One or more scores can't be converted into double";
 
-/// A number as `strtod` reads it: blanks may come first, and nothing at all is 0.
-fn parse_weight(text: &[u8]) -> Option<f64> {
-    match text.trim_ascii_start() {
-        b"" if text.is_empty() => Some(0.0),
-        number => parse_float(number),
-    }
-}
-
 /// An element, and by what it is sorted.
 struct Element {
     bytes: Vec<u8>,
@@ -300,10 +292,10 @@ impl Element {
     /// Weighs the element, or what the pattern finds for it; nothing weighs 0.
     fn weigh(&mut self, by: Option<Pattern<'_>>, keyspace: &Keyspace<'_>) -> Result<()> {
         let weight = match by {
-            None => parse_weight(&self.bytes),
+            None => parse_float(&self.bytes),
             Some(by) => match by.find(keyspace, &self.bytes) {
                 None => Some(0.0),
-                Some(found) => parse_weight(&found),
+                Some(found) => parse_float(&found),
             },
         };
         self.weight = weight.ok_or(Error::text(NO_DOUBLE))?;
