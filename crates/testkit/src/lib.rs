@@ -4,6 +4,7 @@
 //!   dropped. A machine that has none skips the tests that need one, and says which; with
 //!   `LARDER_TEST_REQUIRE=all` in the environment they fail instead.
 //! - [`every_store!`] writes a test once and runs it on every kind of store.
+//! - [`transcript`] reads and runs transcripts: requests and their answers, as text.
 //! - [`TestStore::pass`] lets time pass: it moves the clock of a memory store, and waits on a real
 //!   server.
 
@@ -12,6 +13,7 @@
 mod every_store;
 mod server;
 mod test_store;
+pub mod transcript;
 
 pub use server::{Server, ServerKind};
 pub use test_store::TestStore;
