@@ -88,15 +88,11 @@ impl Engine {
         })
     }
 
-    /// Has connections authenticate with this password, or with none.
-    pub fn set_password(&self, password: Option<&str>) {
-        self.config.set_password(password.map(str::as_bytes));
-    }
-
     /// Lets the effects of time happen: expired keys leave memory, and waits that have lasted long
     /// enough end. To be called ten times a second, and at [`Engine::next_deadline`].
     pub fn tick(&self, now: Now) {
         self.end_waits(now);
+        self.stats.tick(now);
         for shard in self.shards.iter() {
             let dbs = shard.lock().dbs.len();
             for db in 0..dbs {

@@ -208,6 +208,7 @@ impl Engine {
         reply: &mut dyn Reply,
     ) -> Result<Option<Wait>> {
         let args = Args::new(arguments, command.first());
+        keyspace.count_lookups(command.flags.has(Flags::READONLY));
         let mut call = Call {
             engine: self,
             session,

@@ -24,6 +24,7 @@ mod pubsub;
 mod scripting;
 mod session;
 
+pub use admin::Host;
 pub use command::{Arity, Command, Flags, Keys};
 pub use engine::{Alarm, Engine, Now};
 pub use error::Error;

@@ -17,6 +17,7 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("generic", generic::commands::COMMANDS),
     ("generic", generic::expiry::COMMANDS),
     ("generic", generic::sort::COMMANDS),
+    ("generic", generic::object::COMMANDS),
     ("string", types::string::commands::COMMANDS),
     ("list", types::list::commands::COMMANDS),
     ("hash", types::hash::commands::COMMANDS),
@@ -26,6 +27,9 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("pubsub", pubsub::commands::COMMANDS),
     ("scripting", scripting::commands::COMMANDS),
     ("server", admin::commands::COMMANDS),
+    ("server", admin::info::COMMANDS),
+    ("server", admin::config_commands::COMMANDS),
+    ("server", admin::memory::COMMANDS),
     ("server", admin::command_commands::COMMANDS),
 ];
 

@@ -174,3 +174,83 @@ fn help_lists_the_subcommands() {
     let _ = write!(wanted, "+CHANNELS [pattern]\n+    Lists the channels");
     assert!(help.starts_with(&wanted), "{help}");
 }
+
+#[test]
+fn a_parameter_is_set_whole_or_not_at_all() {
+    let mut client = Connection::open();
+    client.expect(
+        "CONFIG GET maxcl* timeout",
+        "*4\n$10\nmaxclients\n$5\n10000\n$7\ntimeout\n$1\n0",
+    );
+    client.expect(
+        "CONFIG SET timeout 60 maxclients 0",
+        "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument must be \
+         between 1 and 4294967295 inclusive",
+    );
+    client.expect("CONFIG GET timeout", "*2\n$7\ntimeout\n$1\n0");
+    client.expect("CONFIG SET timeout 60 maxclients 100", "+OK");
+    assert_eq!(client.engine.clients_max(), 100);
+    assert_eq!(
+        client.engine.idle_timeout(),
+        Some(std::time::Duration::from_secs(60))
+    );
+    client.expect("CONFIG SET proto-max-bulk-len 1mb", "+OK");
+    assert_eq!(client.engine.bulk_len_max(), 1 << 20);
+}
+
+#[test]
+fn a_limit_of_small_collections_is_obeyed() {
+    let mut client = Connection::open();
+    client.expect("CONFIG SET hash-max-ziplist-entries 1", "+OK");
+    client.expect(
+        "CONFIG GET hash-max-listpack-entries",
+        "*2\n$25\nhash-max-listpack-entries\n$1\n1",
+    );
+    client.expect("HSET small a 1", ":1");
+    client.expect("HSET large a 1 b 2", ":2");
+    client.expect("OBJECT ENCODING small", "$8\nlistpack");
+    client.expect("OBJECT ENCODING large", "$9\nhashtable");
+}
+
+#[test]
+fn what_this_server_does_not_do_can_not_be_configured() {
+    let mut client = Connection::open();
+    client.expect("CONFIG SET appendonly no", "+OK");
+    client.expect(
+        "CONFIG SET appendonly yes",
+        "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - nothing is kept on \
+         disk by this server",
+    );
+    client.expect(
+        "CONFIG SET nope 1",
+        "-ERR Unknown option or number of arguments for CONFIG SET - 'nope'",
+    );
+}
+
+#[test]
+fn info_counts_what_happens() {
+    let mut client = Connection::open();
+    client.send("SET a 1");
+    client.send("SET b 1 EX 100");
+    client.send("GET a");
+    client.send("GET nope");
+    client.send("INCR nope2");
+    let info = client.send("INFO");
+    for line in [
+        "redis_version:7.2.0",
+        "role:master",
+        "loading:0",
+        "connected_clients:1",
+        "keyspace_hits:1\n",
+        "keyspace_misses:1\n",
+        "total_commands_processed:6",
+        "db0:keys=3,expires=1,avg_ttl=",
+    ] {
+        assert!(info.contains(line), "{line}: {info}");
+    }
+    client.expect("CONFIG RESETSTAT", "+OK");
+    let info = client.send("INFO stats");
+    assert!(info.contains("keyspace_hits:0\n"), "{info}");
+    assert!(!info.contains("# Server"), "{info}");
+    client.expect("INFO nope", "$0");
+}

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use larder_embedded::Embedded;
 use larder_engine::{
-    Mail, Mailbox, Message, Outcome, Overflow, Reply, RespReply, Session, Waiting,
+    Engine, Mail, Mailbox, Message, Outcome, Overflow, Reply, RespReply, Session, Waiting,
 };
 use larder_resp::{self as resp, Limits, ProtocolError};
 use larder_store::Value;
@@ -37,6 +37,12 @@ pub(crate) struct Shared {
     pub(crate) embedded: Embedded,
     pub(crate) config: Config,
     pub(crate) connections: Arc<Connections>,
+}
+
+impl Shared {
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        self.embedded.engine()
+    }
 }
 
 /// A connection that is being served.
@@ -86,7 +92,10 @@ pub(crate) async fn serve<S: Socket>(mut socket: S, shared: Arc<Shared>) -> io::
     let Some(client) = session.client() else {
         return Ok(());
     };
-    let listed = match shared.connections.add(client, shared.config.maxclients) {
+    let listed = match shared
+        .connections
+        .add(client, shared.engine().clients_max())
+    {
         Ok(listed) => listed,
         Err(Refused::Ending) => return Ok(()),
         Err(Refused::Full) => {
@@ -192,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn limits(&self) -> Limits {
         Limits {
             words_max: self.shared.config.multibulk_max,
-            word_max: self.shared.config.proto_max_bulk_len,
+            word_max: self.shared.engine().bulk_len_max(),
             is_stranger: !self.session.is_authenticated(),
         }
     }

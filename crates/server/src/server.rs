@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use larder_embedded::Embedded;
+use larder_engine::Host;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -76,6 +77,7 @@ impl Server {
         if listeners.is_empty() {
             return Err(StartError::Nowhere);
         }
+        server.configure();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = server.shared.config.threads.unwrap_or_else(cores).max(1);
         let (shared, ending) = (Arc::clone(&server.shared), server.ending.clone());
@@ -113,6 +115,34 @@ impl Server {
         }
         Ok(listeners)
     }
+
+    /// Tells the engine what CONFIG and INFO are to say of this server. From here on the engine
+    /// knows best: CONFIG SET changes what it knows.
+    fn configure(&self) {
+        let (engine, config) = (self.shared.engine(), &self.shared.config);
+        engine.set_clients_max(config.maxclients);
+        engine.set_idle_timeout(config.timeout);
+        engine.set_bulk_len_max(config.proto_max_bulk_len);
+        let places = self.addresses.iter();
+        let bind: Vec<String> = places.map(|address| address.ip().to_string()).collect();
+        let path = self.unixsocket.as_deref();
+        engine.set_host(Host {
+            tcp_port: self.addresses.first().map_or(0, SocketAddr::port),
+            bind: bind.join(" "),
+            unixsocket: path.map_or_else(String::new, |path| path.display().to_string()),
+            resident_bytes: Some(resident_bytes),
+        });
+    }
+}
+
+/// How many bytes of memory the process holds, where the system says so in Linux's way.
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
 }
 
 impl Drop for Server {

@@ -150,13 +150,12 @@ impl Workers {
     // --- connections that go -------------------------------------------------------------------
 
     async fn end_idle_connections(self: Arc<Workers>) {
-        let Some(timeout) = self.shared.config.timeout else {
-            return;
-        };
         let pause = || tokio::time::sleep(IDLE_CHECK);
         while self.ending.run_until_cancelled(pause()).await.is_some() {
-            let now = self.shared.embedded.now();
-            self.shared.connections.end_idle(timeout, now);
+            if let Some(timeout) = self.shared.engine().idle_timeout() {
+                let now = self.shared.embedded.now();
+                self.shared.connections.end_idle(timeout, now);
+            }
         }
     }
 }

@@ -1,11 +1,48 @@
-//! What can be configured.
+//! What can be configured, at the start or by CONFIG SET.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use parking_lot::RwLock;
 
-/// What can be configured, at the start or by CONFIG SET.
-#[derive(Debug, Default)]
+use crate::engine::Engine;
+
+/// What can be configured, at the start or by CONFIG SET. CONFIG's names for it, and what values
+/// are allowed, stand in [`super::parameters`].
+#[derive(Debug)]
 pub(crate) struct Config {
     password: RwLock<Option<Box<[u8]>>>,
+    pub(super) clients_max: AtomicU64,
+    pub(super) idle_timeout_s: AtomicU64,
+    pub(super) bulk_len_max: AtomicU64,
+    host: RwLock<Host>,
+}
+
+/// What the process around the engine says of itself, for INFO and CONFIG GET. All of it may be
+/// unknown.
+#[derive(Clone, Debug, Default)]
+pub struct Host {
+    /// The TCP port that it listens on, or 0.
+    pub tcp_port: u16,
+    /// The addresses that it listens on, with a space between them.
+    pub bind: String,
+    /// The path of the Unix socket that it listens on.
+    pub unixsocket: String,
+    /// How many bytes of memory the process holds.
+    pub resident_bytes: Option<fn() -> Option<u64>>,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            password: RwLock::default(),
+            clients_max: AtomicU64::new(10_000),
+            idle_timeout_s: AtomicU64::new(0),
+            bulk_len_max: AtomicU64::new(512 << 20),
+            host: RwLock::default(),
+        }
+    }
 }
 
 impl Config {
@@ -22,6 +59,66 @@ impl Config {
 
     pub(crate) fn set_password(&self, password: Option<&[u8]>) {
         *self.password.write() = password.map(Box::from);
+    }
+
+    /// The password, or nothing.
+    pub(super) fn password(&self) -> Vec<u8> {
+        let password = self.password.read();
+        password.as_deref().unwrap_or_default().to_vec()
+    }
+
+    /// The longest string.
+    pub(crate) fn bulk_len_max(&self) -> u64 {
+        self.bulk_len_max.load(Relaxed)
+    }
+
+    pub(super) fn host(&self) -> Host {
+        self.host.read().clone()
+    }
+}
+
+/// What whoever has the sockets asks the configuration, and tells it.
+impl Engine {
+    /// Has connections authenticate with this password, or with none.
+    pub fn set_password(&self, password: Option<&str>) {
+        self.config.set_password(password.map(str::as_bytes));
+    }
+
+    /// How many connections there may be at once: `maxclients`.
+    pub fn clients_max(&self) -> usize {
+        usize::try_from(self.config.clients_max.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// Allows this many connections at once.
+    pub fn set_clients_max(&self, clients_max: usize) {
+        self.config.clients_max.store(clients_max as u64, Relaxed);
+    }
+
+    /// After how long an idle connection is to be closed, if ever: `timeout`.
+    pub fn idle_timeout(&self) -> Option<Duration> {
+        let seconds = self.config.idle_timeout_s.load(Relaxed);
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    /// Has idle connections closed after this time, in whole seconds, or never.
+    pub fn set_idle_timeout(&self, timeout: Option<Duration>) {
+        let seconds = timeout.map_or(0, |timeout| timeout.as_secs());
+        self.config.idle_timeout_s.store(seconds, Relaxed);
+    }
+
+    /// The longest word that a request may have: `proto-max-bulk-len`.
+    pub fn bulk_len_max(&self) -> usize {
+        usize::try_from(self.config.bulk_len_max()).unwrap_or(usize::MAX)
+    }
+
+    /// Allows words of this many bytes.
+    pub fn set_bulk_len_max(&self, bulk_len_max: usize) {
+        self.config.bulk_len_max.store(bulk_len_max as u64, Relaxed);
+    }
+
+    /// Says what process the engine is in.
+    pub fn set_host(&self, host: Host) {
+        *self.config.host.write() = host;
     }
 }
 

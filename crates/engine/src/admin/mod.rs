@@ -3,9 +3,15 @@
 pub(crate) mod command_commands;
 pub(crate) mod commands;
 pub(crate) mod config;
+pub(crate) mod config_commands;
 pub(crate) mod help;
+pub(crate) mod info;
+pub(crate) mod memory;
+mod parameters;
 pub(crate) mod stats;
 mod syntax;
+
+pub use config::Host;
 
 /// The version of Redis whose behaviour the engine has.
 pub(crate) const REDIS_VERSION: &str = "7.2.0";

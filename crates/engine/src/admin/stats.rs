@@ -1,15 +1,32 @@
 //! Counters.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::Mutex;
 
 use crate::engine::Now;
 
-/// What has happened since the start.
+/// What has happened since the start, or since CONFIG RESETSTAT.
 #[derive(Debug)]
 pub(crate) struct Stats {
     started: Now,
     commands: AtomicU64,
     expired_keys: AtomicU64,
+    rate: Mutex<Rate>,
+}
+
+/// How many commands there were in a second, over the last ticks.
+#[derive(Debug)]
+struct Rate {
+    commands: u64,
+    at: Now,
+    per_second: [u64; Rate::SAMPLES],
+    next: usize,
+}
+
+impl Rate {
+    const SAMPLES: usize = 16;
 }
 
 impl Stats {
@@ -18,29 +35,64 @@ impl Stats {
             started: now,
             commands: AtomicU64::new(0),
             expired_keys: AtomicU64::new(0),
+            rate: Mutex::new(Rate {
+                commands: 0,
+                at: now,
+                per_second: [0; Rate::SAMPLES],
+                next: 0,
+            }),
         }
     }
 
-    /// When the engine was made.
-    pub(crate) fn started(&self) -> Now {
-        self.started
+    /// How long there has been an engine, in whole seconds.
+    pub(crate) fn uptime_s(&self, now: Now) -> u64 {
+        now.unix_us().saturating_sub(self.started.unix_us()) / 1_000_000
     }
 
     pub(crate) fn command(&self) {
-        self.commands.fetch_add(1, Ordering::Relaxed);
+        self.commands.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn commands(&self) -> u64 {
-        self.commands.load(Ordering::Relaxed)
+        self.commands.load(Relaxed)
     }
 
     pub(crate) fn expired(&self, keys: usize) {
         if keys > 0 {
-            self.expired_keys.fetch_add(keys as u64, Ordering::Relaxed);
+            self.expired_keys.fetch_add(keys as u64, Relaxed);
         }
     }
 
     pub(crate) fn expired_keys(&self) -> u64 {
-        self.expired_keys.load(Ordering::Relaxed)
+        self.expired_keys.load(Relaxed)
+    }
+
+    /// Takes a sample of how many commands there are in a second.
+    pub(crate) fn tick(&self, now: Now) {
+        let mut rate = self.rate.lock();
+        let us = now.unix_us().saturating_sub(rate.at.unix_us());
+        // Ticks that come close together, as deadlines make them, say nothing.
+        if us < 50_000 {
+            return;
+        }
+        let commands = self.commands();
+        let next = rate.next;
+        rate.per_second[next] = commands.saturating_sub(rate.commands) * 1_000_000 / us;
+        rate.next = (next + 1) % Rate::SAMPLES;
+        (rate.commands, rate.at) = (commands, now);
+    }
+
+    /// How many commands there are in a second now.
+    pub(crate) fn commands_per_s(&self) -> u64 {
+        self.rate.lock().per_second.iter().sum::<u64>() / Rate::SAMPLES as u64
+    }
+
+    /// Begins all counters anew.
+    pub(crate) fn reset(&self) {
+        self.commands.store(0, Relaxed);
+        self.expired_keys.store(0, Relaxed);
+        let mut rate = self.rate.lock();
+        rate.commands = 0;
+        rate.per_second = [0; Rate::SAMPLES];
     }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod commands;
 pub(crate) mod expiry;
+pub(crate) mod object;
 pub(crate) mod sort;

@@ -34,7 +34,7 @@ use entry::{Entry, Kind, Object, Str};
 use table::Keyed;
 
 pub(crate) use guard::{StringGuard, WriteGuard};
-pub(crate) use shard::{DATABASES, Db, Shard, Shards};
+pub(crate) use shard::{DATABASES, Db, Lookups, Shard, Shards};
 
 /// What a write does to the time at which the key expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,7 @@ pub(crate) struct Keyspace<'e> {
     ready: Vec<Ready>,
     /// How many times a key was changed.
     changes: u64,
+    counts_lookups: bool,
 }
 
 /// Locks on shards, in the order of their indices.
@@ -110,6 +111,7 @@ impl Shards {
             now_ms,
             ready: Vec::new(),
             changes: 0,
+            counts_lookups: false,
         }
     }
 
@@ -216,7 +218,7 @@ impl<'e> Keyspace<'e> {
     ///
     /// [`Error::WrongType`] if it holds something else.
     pub(crate) fn read<T: Object>(&self, key: &[u8]) -> Result<Option<&T>> {
-        match self.entry(key) {
+        match self.look_up(key) {
             None => Ok(None),
             Some(entry) => entry.object().map(Some).ok_or(Error::WrongType),
         }
@@ -228,7 +230,7 @@ impl<'e> Keyspace<'e> {
     ///
     /// [`Error::WrongType`] if it holds something else.
     pub(crate) fn read_string(&self, key: &[u8]) -> Result<Option<Str<'_>>> {
-        match self.entry(key) {
+        match self.look_up(key) {
             None => Ok(None),
             Some(entry) => entry.str().map(Some).ok_or(Error::WrongType),
         }
@@ -244,6 +246,30 @@ impl<'e> Keyspace<'e> {
         let hash = self.hash(key);
         let entry = self.db_of(hash).table.find(hash, key)?;
         (!self.is_expired(entry)).then_some(entry)
+    }
+
+    /// The entry of a key that is read, counted.
+    #[inline]
+    fn look_up(&self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        let entry = shard.dbs[self.db].table.find(hash, key);
+        let entry = entry.filter(|entry| !self.is_expired(entry));
+        if self.counts_lookups {
+            let mut lookups = shard.lookups.get();
+            match entry {
+                Some(_) => lookups.hits += 1,
+                None => lookups.misses += 1,
+            }
+            shard.lookups.set(lookups);
+        }
+        entry
+    }
+
+    /// Has reads count as lookups from here on, or not: those of commands that change a key do
+    /// not.
+    pub(crate) fn count_lookups(&mut self, counts_lookups: bool) {
+        self.counts_lookups = counts_lookups;
     }
 
     // --- changing what a key holds ----------------------------------------------------------
@@ -423,6 +449,21 @@ impl<'e> Keyspace<'e> {
     /// How many keys have an expiry.
     pub(crate) fn volatile_len(&self) -> usize {
         self.dbs().map(|db| db.volatile).sum()
+    }
+
+    /// How often keys that were read were there, in all databases.
+    pub(crate) fn lookups(&self) -> Lookups {
+        self.held_shards()
+            .fold(Lookups::default(), |sum, shard| Lookups {
+                hits: sum.hits + shard.lookups.get().hits,
+                misses: sum.misses + shard.lookups.get().misses,
+            })
+    }
+
+    /// Counts lookups from 0 again.
+    pub(crate) fn reset_lookups(&mut self) {
+        self.held_shards()
+            .for_each(|shard| shard.lookups.set(Lookups::default()));
     }
 
     /// Every entry of the database that has not expired.

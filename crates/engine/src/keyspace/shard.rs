@@ -1,5 +1,6 @@
 //! A shard of the keyspace: what one lock protects.
 
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::table::{Keyed, Table};
 use super::waiting::Waiter;
 use super::watch::Watch;
 use crate::hash::Seed;
-use crate::types::Limits;
+use crate::types::{Limits, SharedLimits};
 
 /// How many databases there are.
 pub(crate) const DATABASES: usize = 16;
@@ -33,15 +34,24 @@ const POSITION_BITS: u32 = 64 - POSITION_SHIFT;
 pub(crate) struct Shards {
     shards: Box<[Padded]>,
     seed: Seed,
-    limits: Limits,
+    limits: SharedLimits,
 }
 
 /// A shard on cache lines of its own, so that two threads on two shards do not slow each other.
 #[repr(align(128))]
 struct Padded(Mutex<Shard>);
 
+/// How often a key that was read was there, and how often it was not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Lookups {
+    pub(crate) hits: u64,
+    pub(crate) misses: u64,
+}
+
 /// What one lock protects.
 pub(crate) struct Shard {
+    /// Counted by readers, who share the shard.
+    pub(super) lookups: Cell<Lookups>,
     pub(crate) dbs: [Db; DATABASES],
     /// Who watches a key: transactions that are void when it changes.
     watched: HashMap<(usize, Box<[u8]>), Vec<Arc<Watch>>>,
@@ -66,7 +76,7 @@ impl Shards {
         Shards {
             shards,
             seed,
-            limits: Limits::new(seed),
+            limits: SharedLimits::new(&Limits::new(seed)),
         }
     }
 
@@ -75,7 +85,11 @@ impl Shards {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        self.limits
+        self.limits.load()
+    }
+
+    pub(crate) fn set_limits(&self, limits: &Limits) {
+        self.limits.store(limits);
     }
 
     pub(crate) fn index(&self, hash: u64) -> usize {
@@ -122,6 +136,7 @@ impl Shards {
 impl Shard {
     fn new(seed: Seed) -> Shard {
         Shard {
+            lookups: Cell::default(),
             dbs: std::array::from_fn(|_| Db::new(seed)),
             watched: HashMap::new(),
             waiting: HashMap::new(),

@@ -282,13 +282,13 @@ impl Clients {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.clients.lock().len()
-    }
-
     /// How many connections there have been.
     pub(crate) fn seen(&self) -> u64 {
         self.seen.load(Relaxed)
+    }
+
+    pub(crate) fn reset_seen(&self) {
+        self.seen.store(0, Relaxed);
     }
 
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Client>> {

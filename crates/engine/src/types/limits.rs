@@ -1,5 +1,8 @@
 //! At which sizes small collections become large ones.
 
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use crate::hash::Seed;
 
 /// At which sizes small collections become large ones, in Redis's names, and the seed under which
@@ -47,5 +50,78 @@ impl Limits {
             stream_node_max_entries: 100,
             stream_node_max_bytes: 4096,
         }
+    }
+}
+
+/// Limits that CONFIG SET may change while commands read them.
+pub(crate) struct SharedLimits {
+    seed: Seed,
+    numbers: [AtomicI64; 10],
+}
+
+impl SharedLimits {
+    pub(crate) fn new(limits: &Limits) -> SharedLimits {
+        SharedLimits {
+            seed: limits.seed,
+            numbers: limits.numbers().map(AtomicI64::new),
+        }
+    }
+
+    pub(crate) fn load(&self) -> Limits {
+        let number = |place: usize| self.numbers[place].load(Relaxed);
+        Limits {
+            seed: self.seed,
+            hash_max_listpack_entries: number(0) as usize,
+            hash_max_listpack_value: number(1) as usize,
+            list_max_listpack_size: number(2),
+            set_max_intset_entries: number(3) as usize,
+            set_max_listpack_entries: number(4) as usize,
+            set_max_listpack_value: number(5) as usize,
+            zset_max_listpack_entries: number(6) as usize,
+            zset_max_listpack_value: number(7) as usize,
+            stream_node_max_entries: number(8) as usize,
+            stream_node_max_bytes: number(9) as usize,
+        }
+    }
+
+    pub(crate) fn store(&self, limits: &Limits) {
+        for (cell, number) in self.numbers.iter().zip(limits.numbers()) {
+            cell.store(number, Relaxed);
+        }
+    }
+}
+
+impl Limits {
+    /// The numbers in the order of the fields.
+    fn numbers(&self) -> [i64; 10] {
+        [
+            self.hash_max_listpack_entries as i64,
+            self.hash_max_listpack_value as i64,
+            self.list_max_listpack_size,
+            self.set_max_intset_entries as i64,
+            self.set_max_listpack_entries as i64,
+            self.set_max_listpack_value as i64,
+            self.zset_max_listpack_entries as i64,
+            self.zset_max_listpack_value as i64,
+            self.stream_node_max_entries as i64,
+            self.stream_node_max_bytes as i64,
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stored_is_loaded() {
+        let mut limits = Limits::new(Seed::new(1, 2));
+        limits.stream_node_max_bytes = 7;
+        limits.list_max_listpack_size = -5;
+        let shared = SharedLimits::new(&Limits::new(Seed::new(1, 2)));
+
+        shared.store(&limits);
+
+        assert_eq!(shared.load().numbers(), limits.numbers());
     }
 }

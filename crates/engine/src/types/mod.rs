@@ -13,7 +13,7 @@ mod packed;
 mod sample;
 mod varint;
 
-pub(crate) use limits::Limits;
+pub(crate) use limits::{Limits, SharedLimits};
 
 /// A number below `len`, which is not 0, from a random one of 64 bits.
 fn scaled(random: u64, len: usize) -> usize {

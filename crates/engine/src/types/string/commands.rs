@@ -12,9 +12,6 @@ use crate::generic::expiry::{ExpireOption, expire_option};
 use crate::keyspace::entry::Str;
 use crate::keyspace::{Expiry, Keyspace};
 
-/// The longest string: `proto-max-bulk-len`.
-const LEN_MAX: u64 = 512 * 1024 * 1024;
-
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
 const WRITE: Flags = Flags::WRITE.and(Flags::DENY_OOM);
 const WRITE_FAST: Flags = WRITE.and(Flags::FAST);
@@ -491,7 +488,7 @@ fn append(call: &mut Call<'_, '_>) -> Result<()> {
         call.reply.int(tail.len() as i64);
         return Ok(());
     };
-    if (len + tail.len()) as u64 > LEN_MAX {
+    if (len + tail.len()) as u64 > call.engine.config.bulk_len_max() {
         return Err(Error::StringTooLong);
     }
     let mut string = call.keyspace.write_string(key)?;
@@ -518,7 +515,7 @@ fn setrange(call: &mut Call<'_, '_>) -> Result<()> {
         return Ok(());
     }
     let end = offset.saturating_add(part.len() as u64);
-    if end > LEN_MAX {
+    if end > call.engine.config.bulk_len_max() {
         return Err(Error::StringTooLong);
     }
 

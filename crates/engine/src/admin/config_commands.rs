@@ -1,0 +1,129 @@
+//! CONFIG and its subcommands.
+
+use super::help;
+use super::parameters::{PARAMETERS, Parameter};
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::error::{Error, Result};
+use crate::pubsub::glob;
+
+const FLAGS: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "CONFIG GET",
+        run: get,
+        arity: Arity::AtLeast(3),
+        keys: Keys::None,
+        flags: FLAGS,
+        syntax: "parameter [parameter ...]",
+        summary: "Gives the values of the parameters whose names match.",
+        complexity: "O(n), n the number of parameters.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "CONFIG SET",
+        run: set,
+        arity: Arity::AtLeast(4),
+        keys: Keys::None,
+        flags: FLAGS,
+        syntax: "parameter value [parameter value ...]",
+        summary: "Gives parameters their values: all of them, or none.",
+        complexity: "O(n), n the number of parameters.",
+        since: "2.0.0",
+    },
+    Command {
+        name: "CONFIG RESETSTAT",
+        run: resetstat,
+        arity: Arity::Exactly(2),
+        keys: Keys::None,
+        flags: FLAGS.and(Flags::WHOLE),
+        syntax: "",
+        summary: "Begins all counters of INFO anew.",
+        complexity: "O(1)",
+        since: "2.0.0",
+    },
+    Command {
+        name: "CONFIG REWRITE",
+        run: rewrite,
+        arity: Arity::Exactly(2),
+        keys: Keys::None,
+        flags: FLAGS,
+        syntax: "",
+        summary: "Writes the parameters into the configuration file: there is none.",
+        complexity: "O(1)",
+        since: "2.8.0",
+    },
+    help::row("CONFIG HELP", "5.0.0"),
+];
+
+fn get(call: &mut Call<'_, '_>) -> Result<()> {
+    let patterns: Vec<Vec<u8>> = call.args.rest().map(<[u8]>::to_ascii_lowercase).collect();
+    let is_wanted = |name: &&str| {
+        let mut patterns = patterns.iter();
+        patterns.any(|pattern| glob::matches(pattern, name.as_bytes()))
+    };
+    let mut found: Vec<(&str, &Parameter)> = Vec::new();
+    for parameter in PARAMETERS {
+        let names = [Some(parameter.name), parameter.alias];
+        let names = names.into_iter().flatten().filter(is_wanted);
+        found.extend(names.map(|name| (name, parameter)));
+    }
+    call.reply.map(found.len());
+    for (name, parameter) in found {
+        call.reply.bulk(name.as_bytes());
+        call.reply.bulk(&parameter.get(call.engine));
+    }
+    Ok(())
+}
+
+fn set(call: &mut Call<'_, '_>) -> Result<()> {
+    if call.args.len() % 2 != 0 {
+        return Err(Error::WrongArity(call.command.full_name()));
+    }
+    let mut words = call.args.rest();
+    let mut pairs: Vec<(&Parameter, &[u8])> = Vec::new();
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        let parameter = Parameter::find(name).ok_or_else(|| {
+            let name = String::from_utf8_lossy(name);
+            Error::text(format!(
+                "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
+            ))
+        })?;
+        if pairs.iter().any(|(other, _)| other.name == parameter.name) {
+            return Err(failed(parameter, "duplicate parameter"));
+        }
+        pairs.push((parameter, value));
+    }
+    let mut values = Vec::new();
+    for (parameter, value) in pairs {
+        let value = parameter.read(value);
+        values.push((parameter, value.map_err(|why| failed(parameter, &why))?));
+    }
+
+    for (parameter, value) in values {
+        parameter.set(value, call.engine);
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+fn failed(parameter: &Parameter, why: &str) -> Error {
+    Error::text(format!(
+        "ERR CONFIG SET failed (possibly related to argument '{}') - {why}",
+        parameter.name
+    ))
+}
+
+fn resetstat(call: &mut Call<'_, '_>) -> Result<()> {
+    call.engine.stats.reset();
+    call.engine.clients.reset_seen();
+    call.keyspace.reset_lookups();
+    call.reply.ok();
+    Ok(())
+}
+
+fn rewrite(_: &mut Call<'_, '_>) -> Result<()> {
+    Err(Error::text(
+        "ERR The server is running without a config file",
+    ))
+}

@@ -1,0 +1,90 @@
+//! How much memory keys take.
+
+use super::help;
+use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::error::{Error, Result};
+use crate::keyspace::entry::{Entry, Kind};
+use crate::types::hash::Hash;
+use crate::types::list::List;
+use crate::types::set::Set;
+use crate::types::sorted_set::SortedSet;
+use crate::types::stream::Stream;
+
+/// How many keys of a database an estimate looks at.
+const SAMPLES: usize = 32;
+
+pub(crate) const COMMANDS: &[Command] = &[
+    Command {
+        name: "MEMORY USAGE",
+        run: usage,
+        arity: Arity::AtLeast(3),
+        keys: Keys::First,
+        flags: Flags::READONLY,
+        syntax: "key [SAMPLES count]",
+        summary: "Says how many bytes a key and its value take. Nothing is sampled: all is counted.",
+        complexity: "O(n), n the number of nodes of the value.",
+        since: "4.0.0",
+    },
+    help::row("MEMORY HELP", "4.0.0"),
+];
+
+fn usage(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    while !call.args.is_empty() {
+        if !call.args.option("SAMPLES") {
+            return Err(Error::Syntax);
+        }
+        if call.args.int()? < 0 {
+            return Err(Error::Syntax);
+        }
+    }
+    match call.keyspace.entry(key) {
+        Some(entry) => call.reply.int(entry.total_bytes() as i64),
+        None => call.reply.null(),
+    }
+    Ok(())
+}
+
+impl Entry {
+    /// How many bytes the entry takes, with what its value holds elsewhere.
+    pub(super) fn total_bytes(&self) -> usize {
+        let held = match self.kind() {
+            Kind::Inline | Kind::Int | Kind::Raw => Some(0),
+            Kind::List => self.object::<List>().map(List::bytes),
+            Kind::Hash => self.object::<Hash>().map(Hash::heap_bytes),
+            Kind::Set => self.object::<Set>().map(Set::heap_bytes),
+            Kind::SortedSet => self.object::<SortedSet>().map(SortedSet::heap_bytes),
+            Kind::Stream => self.object::<Stream>().map(Stream::bytes),
+        };
+        self.bytes() + held.unwrap_or(0)
+    }
+}
+
+/// About how many bytes the database takes: its tables, and its keys as a sample of them says.
+pub(super) fn estimate(call: &Call<'_, '_>) -> u64 {
+    let tables: usize = call
+        .keyspace
+        .dbs()
+        .map(|db| db.table.bytes() + db.agenda.bytes())
+        .sum();
+    let sizes = sample(call).map(|entry| entry.total_bytes() as u64);
+    tables as u64 + average(sizes) * call.keyspace.len() as u64
+}
+
+/// The average time that keys with an expiry have left, as a sample of all keys says.
+pub(super) fn average_ttl_ms(call: &Call<'_, '_>) -> u64 {
+    let now_ms = call.keyspace.now_ms();
+    let times = sample(call).filter_map(Entry::expires_at);
+    average(times.map(|at| at.saturating_sub(now_ms)))
+}
+
+/// Some entries of the database, chosen at random.
+fn sample<'a>(call: &'a Call<'_, '_>) -> impl Iterator<Item = &'a Entry> {
+    let samples = SAMPLES.min(call.keyspace.len());
+    (0..samples).filter_map(|_| call.keyspace.sample(|| call.engine.random()))
+}
+
+fn average(numbers: impl Iterator<Item = u64>) -> u64 {
+    let (sum, count) = numbers.fold((0, 0), |(sum, count), number| (sum + number, count + 1));
+    u64::checked_div(sum, count).unwrap_or(0)
+}

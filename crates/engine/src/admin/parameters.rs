@@ -1,0 +1,288 @@
+//! The parameters that CONFIG knows: a row each, with what values it may have and where it is kept.
+//!
+//! A parameter is here if it does something, or if a client that reads it learns something true.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::config::{Config, Host};
+use crate::engine::Engine;
+use crate::keyspace::DATABASES;
+use crate::types::Limits;
+
+/// A parameter.
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    /// The name that it had in older versions.
+    pub(super) alias: Option<&'static str>,
+    place: Place,
+}
+
+/// Where a parameter is kept, and what it may be.
+enum Place {
+    /// A number from the first to the last of these.
+    Setting(fn(&Config) -> &AtomicU64, Unit, u64, u64),
+    /// A limit of small collections.
+    Limit(fn(&mut Limits) -> &mut usize, Unit),
+    /// `list-max-listpack-size`: a count, or one of five sizes.
+    ListSize,
+    Password,
+    /// It has this value and no other; the reason says why.
+    Only(&'static str, &'static str),
+    /// Whoever started the process decided.
+    Started(fn(&Host) -> String),
+}
+
+/// How a number is written.
+#[derive(Clone, Copy)]
+enum Unit {
+    Count,
+    /// In bytes, or with a unit behind it: `512mb`.
+    Memory,
+}
+
+/// A value that was read, for its parameter.
+pub(super) enum Value {
+    Number(u64),
+    ListSize(i64),
+    Password(Vec<u8>),
+    /// The value that it has anyway.
+    Same,
+}
+
+const NOTHING_KEPT: &str = "nothing is kept on disk by this server";
+const NO_EVICTION: &str = "this server does not evict keys";
+const NO_EVENTS: &str = "this server does not publish keyspace events";
+const IMMUTABLE: &str = "can't set immutable config";
+
+pub(super) const PARAMETERS: &[Parameter] = &[
+    row("requirepass", Place::Password),
+    row(
+        "maxclients",
+        Place::Setting(
+            |config| &config.clients_max,
+            Unit::Count,
+            1,
+            u32::MAX as u64,
+        ),
+    ),
+    row(
+        "timeout",
+        Place::Setting(
+            |config| &config.idle_timeout_s,
+            Unit::Count,
+            0,
+            i32::MAX as u64,
+        ),
+    ),
+    row(
+        "proto-max-bulk-len",
+        Place::Setting(
+            |config| &config.bulk_len_max,
+            Unit::Memory,
+            1 << 20,
+            // Words are placed in their request by 32-bit numbers.
+            u32::MAX as u64,
+        ),
+    ),
+    aliased(
+        "hash-max-listpack-entries",
+        "hash-max-ziplist-entries",
+        Place::Limit(|limits| &mut limits.hash_max_listpack_entries, Unit::Count),
+    ),
+    aliased(
+        "hash-max-listpack-value",
+        "hash-max-ziplist-value",
+        Place::Limit(|limits| &mut limits.hash_max_listpack_value, Unit::Memory),
+    ),
+    aliased(
+        "list-max-listpack-size",
+        "list-max-ziplist-size",
+        Place::ListSize,
+    ),
+    row(
+        "set-max-intset-entries",
+        Place::Limit(|limits| &mut limits.set_max_intset_entries, Unit::Count),
+    ),
+    row(
+        "set-max-listpack-entries",
+        Place::Limit(|limits| &mut limits.set_max_listpack_entries, Unit::Count),
+    ),
+    row(
+        "set-max-listpack-value",
+        Place::Limit(|limits| &mut limits.set_max_listpack_value, Unit::Memory),
+    ),
+    aliased(
+        "zset-max-listpack-entries",
+        "zset-max-ziplist-entries",
+        Place::Limit(|limits| &mut limits.zset_max_listpack_entries, Unit::Count),
+    ),
+    aliased(
+        "zset-max-listpack-value",
+        "zset-max-ziplist-value",
+        Place::Limit(|limits| &mut limits.zset_max_listpack_value, Unit::Memory),
+    ),
+    row(
+        "stream-node-max-entries",
+        Place::Limit(|limits| &mut limits.stream_node_max_entries, Unit::Count),
+    ),
+    row(
+        "stream-node-max-bytes",
+        Place::Limit(|limits| &mut limits.stream_node_max_bytes, Unit::Memory),
+    ),
+    row("databases", Place::Started(|_| DATABASES.to_string())),
+    row("port", Place::Started(|host| host.tcp_port.to_string())),
+    row("bind", Place::Started(|host| host.bind.clone())),
+    row("unixsocket", Place::Started(|host| host.unixsocket.clone())),
+    row("save", Place::Only("", NOTHING_KEPT)),
+    row("appendonly", Place::Only("no", NOTHING_KEPT)),
+    row("maxmemory", Place::Only("0", NO_EVICTION)),
+    row("maxmemory-policy", Place::Only("noeviction", NO_EVICTION)),
+    row("notify-keyspace-events", Place::Only("", NO_EVENTS)),
+];
+
+const fn row(name: &'static str, place: Place) -> Parameter {
+    Parameter {
+        name,
+        alias: None,
+        place,
+    }
+}
+
+const fn aliased(name: &'static str, alias: &'static str, place: Place) -> Parameter {
+    Parameter {
+        name,
+        alias: Some(alias),
+        place,
+    }
+}
+
+impl Parameter {
+    /// The parameter of this name, in any case.
+    pub(super) fn find(name: &[u8]) -> Option<&'static Parameter> {
+        let is = |candidate: &str| name.eq_ignore_ascii_case(candidate.as_bytes());
+        let mut rows = PARAMETERS.iter();
+        rows.find(|row| is(row.name) || row.alias.is_some_and(is))
+    }
+
+    /// Its value, as CONFIG GET answers it.
+    pub(super) fn get(&self, engine: &Engine) -> Vec<u8> {
+        let mut limits = engine.shards.limits();
+        let text = match &self.place {
+            Place::Setting(cell, ..) => cell(&engine.config).load(Relaxed).to_string(),
+            Place::Limit(field, _) => field(&mut limits).to_string(),
+            Place::ListSize => limits.list_max_listpack_size.to_string(),
+            Place::Password => return engine.config.password(),
+            Place::Only(value, _) => (*value).to_owned(),
+            Place::Started(value) => value(&engine.config.host()),
+        };
+        text.into_bytes()
+    }
+
+    /// Reads a value for it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the value, in Redis's words where Redis has some.
+    pub(super) fn read(&self, value: &[u8]) -> Result<Value, String> {
+        match self.place {
+            Place::Setting(_, unit, min, max) => unit
+                .read(value, i128::from(min), i128::from(max))
+                .map(Value::Number),
+            Place::Limit(_, unit) => unit.read(value, 0, i128::from(i64::MAX)).map(Value::Number),
+            Place::ListSize => read_list_size(value).map(Value::ListSize),
+            Place::Password => Ok(Value::Password(value.to_vec())),
+            Place::Only(only, _) if value.eq_ignore_ascii_case(only.as_bytes()) => Ok(Value::Same),
+            Place::Only(_, reason) => Err(reason.to_owned()),
+            Place::Started(_) => Err(IMMUTABLE.to_owned()),
+        }
+    }
+
+    /// Gives it a value that [`Parameter::read`] allowed.
+    pub(super) fn set(&self, value: Value, engine: &Engine) {
+        let mut limits = engine.shards.limits();
+        match (&self.place, value) {
+            (Place::Setting(cell, ..), Value::Number(number)) => {
+                cell(&engine.config).store(number, Relaxed);
+            }
+            (Place::Limit(field, _), Value::Number(number)) => {
+                *field(&mut limits) = usize::try_from(number).unwrap_or(usize::MAX);
+                engine.shards.set_limits(&limits);
+            }
+            (Place::ListSize, Value::ListSize(size)) => {
+                limits.list_max_listpack_size = size;
+                engine.shards.set_limits(&limits);
+            }
+            (Place::Password, Value::Password(password)) => {
+                let password = Some(&*password).filter(|password| !password.is_empty());
+                engine.config.set_password(password);
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Unit {
+    fn read(self, value: &[u8], min: i128, max: i128) -> Result<u64, String> {
+        let number = match self {
+            Unit::Count => crate::args::parse_int(value)
+                .map(i128::from)
+                .ok_or("argument couldn't be parsed into an integer")?,
+            Unit::Memory => memory(value).ok_or("argument must be a memory value")?,
+        };
+        let number = Some(number).filter(|number| (min..=max).contains(number));
+        number
+            .and_then(|number| u64::try_from(number).ok())
+            .ok_or_else(|| format!("argument must be between {min} and {max} inclusive"))
+    }
+}
+
+fn read_list_size(value: &[u8]) -> Result<i64, String> {
+    let size =
+        crate::args::parse_int(value).ok_or("argument couldn't be parsed into an integer")?;
+    let (min, max) = (i64::from(i32::MIN), i64::from(i32::MAX));
+    match (min..=max).contains(&size) {
+        true => Ok(size),
+        false => Err(format!(
+            "argument must be between {min} and {max} inclusive"
+        )),
+    }
+}
+
+/// A number of bytes, with a unit behind it or without.
+fn memory(text: &[u8]) -> Option<i128> {
+    let text = std::str::from_utf8(text).ok()?.to_ascii_lowercase();
+    let end = text.find(|c: char| c.is_ascii_alphabetic());
+    let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
+    let factor: i128 = match unit {
+        "" | "b" => 1,
+        "k" => 1000,
+        "kb" => 1 << 10,
+        "m" => 1_000_000,
+        "mb" => 1 << 20,
+        "g" => 1_000_000_000,
+        "gb" => 1 << 30,
+        _ => return None,
+    };
+    let number = crate::args::parse_int(digits.as_bytes())?;
+    Some(i128::from(number) * factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_may_have_a_unit() {
+        for (text, wanted) in [
+            ("10", Some(10)),
+            ("1k", Some(1000)),
+            ("512MB", Some(512 << 20)),
+            ("1gb", Some(1 << 30)),
+            ("10xx", None),
+            ("mb", None),
+        ] {
+            assert_eq!(memory(text.as_bytes()), wanted, "{text}");
+        }
+    }
+}
