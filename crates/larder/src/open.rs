@@ -1,0 +1,235 @@
+//! Opening a store by its URL.
+
+use std::env::{self, VarError};
+
+use larder_embedded::{Config as EmbeddedConfig, Embedded};
+use larder_remote::{Config as RemoteConfig, Remote};
+use larder_store::Store;
+
+/// Why a store could not be opened. It is always something to put right by hand: whether a server
+/// is there is not looked at before the first command.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The URL's scheme is none that a store has.
+    #[error(
+        "{url:?} is no URL of a store: use memory:, redis://host:port/db, rediss://... for TLS, or \
+         redis+unix:///path"
+    )]
+    UnknownScheme {
+        /// The URL, up to its scheme's end.
+        url: String,
+    },
+
+    /// The URL's scheme is one that a later version will have.
+    #[error("{scheme} stores are not there yet: use memory:, redis://, rediss:// or redis+unix://")]
+    NotYet {
+        /// The scheme.
+        scheme: &'static str,
+    },
+
+    /// The URL has the scheme of a memory store and something behind it.
+    #[error("a memory store has no address: write memory: and nothing behind it, not {url:?}")]
+    MemoryWithAddress {
+        /// The URL.
+        url: String,
+    },
+
+    /// The URL of a server is malformed.
+    #[error(transparent)]
+    Remote(#[from] larder_remote::OpenError),
+
+    /// The system gave no thread to a memory store.
+    #[error("can't start a memory store: {0}")]
+    Embedded(#[from] std::io::Error),
+
+    /// An environment variable has a value that it can't have.
+    #[error("{variable} is {value:?}, which is not {wanted}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// Its value.
+        value: String,
+        /// What it could have been.
+        wanted: &'static str,
+    },
+}
+
+/// Opens the store that a URL names.
+///
+/// | URL | what answers |
+/// |---|---|
+/// | `memory:` | an engine inside the process; nothing is kept |
+/// | `redis://[user:password@]host[:port][/db]` | a Redis or Valkey server |
+/// | `rediss://...` | the same, over TLS |
+/// | `redis+unix:///path[?db=n]` | the same, over a Unix socket |
+///
+/// A server is not connected to before the first command, so this succeeds without one. A store on
+/// a server has to be used within a tokio runtime; a memory store runs under any.
+///
+/// # Errors
+///
+/// [`OpenError`] if the URL is none of these. It says what is wrong and what is allowed.
+///
+/// # Examples
+///
+/// ```
+/// assert!(larder::open("memory:").is_ok());
+/// let error = larder::open("mysql://localhost").unwrap_err();
+/// assert!(error.to_string().contains("use memory:"));
+/// ```
+pub fn open(url: &str) -> Result<Store, OpenError> {
+    open_with(url, RemoteConfig::default())
+}
+
+/// Opens the store that a URL names, with this patience if it is a server.
+///
+/// # Errors
+///
+/// As [`open`].
+pub fn open_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    match scheme {
+        "memory" if rest.is_empty() => Ok(Store::new(Embedded::open(EmbeddedConfig::default())?)),
+        "memory" => Err(OpenError::MemoryWithAddress {
+            url: url.to_owned(),
+        }),
+        "redis" | "rediss" | "redis+unix" => Ok(Store::new(Remote::open(url, config)?)),
+        "file" => Err(OpenError::NotYet { scheme: "file:" }),
+        "redis-sentinel" => Err(OpenError::NotYet {
+            scheme: "redis-sentinel://",
+        }),
+        "redis-cluster" => Err(OpenError::NotYet {
+            scheme: "redis-cluster://",
+        }),
+        // Behind the scheme there may be a password.
+        scheme => Err(OpenError::UnknownScheme {
+            url: scheme.to_owned(),
+        }),
+    }
+}
+
+/// Opens the store that the environment names.
+///
+/// `LARDER_URL` counts before `REDIS_URL`; both are URLs as [`open`] knows them. Without them, one
+/// of `REDIS_HOST`, `REDIS_PORT`, `REDIS_PASSWORD` and `REDIS_DB` makes it a server, where those
+/// that are missing are `localhost`, 6379, none and 0. Without any of them it is `memory:`.
+///
+/// # Errors
+///
+/// As [`open`], and [`OpenError::Variable`] if a variable is no port, no number, or no text.
+pub fn open_env() -> Result<Store, OpenError> {
+    open(&url_from(&|name| match env::var(name) {
+        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(value)) => Err(value.to_string_lossy().into_owned()),
+    })?)
+}
+
+/// Looks a variable up. An error is a value that is no text.
+type Lookup<'a> = &'a dyn Fn(&'static str) -> Result<Option<String>, String>;
+
+fn url_from(lookup: Lookup<'_>) -> Result<String, OpenError> {
+    let get = |variable: &'static str| {
+        let failed = |value| OpenError::Variable {
+            variable,
+            value,
+            wanted: "text in UTF-8",
+        };
+        lookup(variable).map_err(failed)
+    };
+    for variable in ["LARDER_URL", "REDIS_URL"] {
+        if let Some(url) = get(variable)? {
+            return Ok(url);
+        }
+    }
+    let (host, password) = (get("REDIS_HOST")?, get("REDIS_PASSWORD")?);
+    let port = number::<u16>(get("REDIS_PORT")?, "REDIS_PORT", "a port from 0 to 65535")?;
+    let db = number::<u32>(get("REDIS_DB")?, "REDIS_DB", "the number of a database")?;
+    if host.is_none() && port.is_none() && password.is_none() && db.is_none() {
+        return Ok("memory:".to_owned());
+    }
+    let host = host.unwrap_or_else(|| "localhost".to_owned());
+    let (port, db) = (port.unwrap_or(6379), db.unwrap_or(0));
+    let failed = |_| OpenError::Variable {
+        variable: "REDIS_HOST",
+        value: host.clone(),
+        wanted: "the name or the address of a host",
+    };
+    let mut url = url::Url::parse(&format!("redis://{host}:{port}/{db}")).map_err(failed)?;
+    if let Some(password) = password {
+        // A URL with a host can have a password; this one has a host.
+        let _ = url.set_password(Some(&password));
+    }
+    Ok(url.into())
+}
+
+fn number<T: std::str::FromStr>(
+    value: Option<String>,
+    variable: &'static str,
+    wanted: &'static str,
+) -> Result<Option<T>, OpenError> {
+    let Some(value) = value else { return Ok(None) };
+    match value.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(OpenError::Variable {
+            variable,
+            value,
+            wanted,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(variables: &[(&str, &str)]) -> Result<String, String> {
+        let lookup = |name: &'static str| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            Ok(found.map(|(_, value)| (*value).to_owned()))
+        };
+        url_from(&lookup).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_environment_names_the_store() {
+        assert_eq!(url(&[]), Ok("memory:".into()));
+        let both = [("REDIS_URL", "redis://b"), ("LARDER_URL", "memory:")];
+        assert_eq!(url(&both), Ok("memory:".into()));
+        assert_eq!(url(&both[..1]), Ok("redis://b".into()));
+        let parts = [
+            ("REDIS_HOST", "h"),
+            ("REDIS_PASSWORD", "p@ss/w"),
+            ("REDIS_DB", "2"),
+        ];
+        assert_eq!(url(&parts), Ok("redis://:p%40ss%2Fw@h:6379/2".into()));
+    }
+
+    #[test]
+    fn a_variable_that_is_wrong_is_named_with_what_it_could_be() {
+        let error = url(&[("REDIS_PORT", "64k")]).unwrap_err();
+        assert_eq!(
+            error,
+            "REDIS_PORT is \"64k\", which is not a port from 0 to 65535"
+        );
+    }
+
+    #[test]
+    fn a_url_that_names_no_store_is_refused_with_what_is_allowed() {
+        for (url, wanted) in [
+            ("http://user:secret@host", "\"http\" is no URL of a store"),
+            ("localhost", "is no URL of a store"),
+            ("memory:/x", "nothing behind it"),
+            ("file:/tmp/x", "not there yet"),
+            ("redis-cluster://a,b", "not there yet"),
+            ("redis://host/x", "is no URL of a server"),
+        ] {
+            let error = open(url).unwrap_err().to_string();
+            assert!(
+                error.contains(wanted) && !error.contains("secret"),
+                "{url}: {error}"
+            );
+        }
+    }
+}
