@@ -9,6 +9,7 @@
 //!   server.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::panic, reason = "a test that can not go on fails")]
 
 mod every_store;
 mod server;

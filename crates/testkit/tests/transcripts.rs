@@ -3,14 +3,19 @@
 //! With `LARDER_RECORD_TRANSCRIPTS` in the environment, the answers in the files are replaced by
 //! those of the real Valkey server, for the person who writes one.
 
+use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use larder_embedded::{Config, Embedded};
-use larder_engine::{ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session};
+use larder_engine::{
+    ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session, Waiting,
+};
 use larder_resp::{ArgumentBuffer, Frame, write_request};
 use larder_testkit::transcript::{self, Case, Connection};
 use larder_testkit::{Server, ServerKind};
@@ -80,6 +85,22 @@ impl InProcess {
     }
 }
 
+impl InProcess {
+    /// Lets the time pass for which a request waits.
+    fn end_wait(&self, mut waiting: Waiting, resp3: bool, out: &mut Vec<u8>) {
+        self.engine.tick(
+            self.engine
+                .next_deadline()
+                .expect("no transcript waits for ever"),
+        );
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(&mut waiting).poll(&mut context) {
+            Poll::Ready(value) => waiting.write(&value, &mut RespReply::new(out, resp3)),
+            Poll::Pending => panic!("a wait goes on behind its deadline"),
+        }
+    }
+}
+
 impl Connection for InProcess {
     fn call(&mut self, words: &[Vec<u8>]) -> Frame {
         let mut arguments = ArgumentBuffer::new();
@@ -95,8 +116,8 @@ impl Connection for InProcess {
         let outcome = self
             .engine
             .execute(&mut self.session, arguments, NOW, &mut reply);
-        if let Outcome::Blocked(_) = outcome {
-            return Frame::Status("(waits)".to_owned());
+        if let Outcome::Blocked(waiting) = outcome {
+            self.end_wait(waiting, resp3, &mut out);
         }
         let (frame, _) = Frame::read(&out)
             .expect("an answer is RESP")

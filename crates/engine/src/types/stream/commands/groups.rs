@@ -1,7 +1,7 @@
 //! XGROUP.
 
 use super::super::{Group, Id, Log, Stream};
-use super::{INVALID_ID, answer_help, no_group, parse_id};
+use super::{INVALID_ID, no_group, parse_id};
 use crate::args::Args;
 use crate::command::Call;
 use crate::error::{Error, Result};
@@ -146,31 +146,5 @@ pub(super) fn delete_consumer(call: &mut Call<'_, '_>) -> Result<()> {
     }
     drop(stream);
     call.reply.int(removed.unwrap_or(0) as i64);
-    Ok(())
-}
-
-pub(super) fn help(call: &mut Call<'_, '_>) -> Result<()> {
-    answer_help(
-        call.reply,
-        &[
-            "XGROUP <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-            "CREATE <key> <groupname> <id|$> [option]",
-            "    Create a new consumer group. Options are:",
-            "    * MKSTREAM",
-            "      Create the empty stream if it does not exist.",
-            "    * ENTRIESREAD entries_read",
-            "      Set the group's entries_read counter (internal use).",
-            "CREATECONSUMER <key> <groupname> <consumer>",
-            "    Create a new consumer in the specified group.",
-            "DELCONSUMER <key> <groupname> <consumer>",
-            "    Remove the specified consumer.",
-            "DESTROY <key> <groupname>",
-            "    Remove the specified group.",
-            "SETID <key> <groupname> <id|$> [ENTRIESREAD entries_read]",
-            "    Set the current group ID and entries_read counter.",
-            "HELP",
-            "    Print this help.",
-        ],
-    );
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! XINFO.
 
 use super::super::{Consumer, Group, Id, Log, Stream};
-use super::{answer_entries, answer_entry_or_null, answer_help, answer_id, no_group};
+use super::{answer_entries, answer_entry_or_null, answer_id, no_group};
 use crate::args::Args;
 use crate::command::Call;
 use crate::error::{Error, Result};
@@ -84,7 +84,7 @@ fn answer_full_group(reply: &mut dyn Reply, name: &[u8], group: &Group, log: &Lo
     named_int_or_null(reply, "lag", group.lag(log));
     named_int(reply, "pel-count", group.pending_len());
 
-    reply.bulk(b"pel");
+    reply.bulk(b"pending");
     reply.array(group.pending_len().min(count));
     for (id, pending) in group.pending_range(Id::MIN, Id::MAX).take(count) {
         reply.array(4);
@@ -116,7 +116,7 @@ fn answer_full_consumer(
     reply.int(consumer.active_ms.map_or(-1, |at| at as i64));
     named_int(reply, "pel-count", consumer.pending_len());
 
-    reply.bulk(b"pel");
+    reply.bulk(b"pending");
     reply.array(consumer.pending_len().min(count));
     for (id, pending) in group
         .pending_range_of(consumer, Id::MIN, Id::MAX)
@@ -171,24 +171,6 @@ pub(super) fn consumers(call: &mut Call<'_, '_>) -> Result<()> {
                 .map_or(-1, |at| now_ms.saturating_sub(at) as i64),
         );
     }
-    Ok(())
-}
-
-pub(super) fn help(call: &mut Call<'_, '_>) -> Result<()> {
-    answer_help(
-        call.reply,
-        &[
-            "XINFO <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
-            "CONSUMERS <key> <groupname>",
-            "    Show consumers of <groupname>.",
-            "GROUPS <key>",
-            "    Show the stream consumer groups.",
-            "STREAM <key> [FULL [COUNT <count>]",
-            "    Show information about the stream.",
-            "HELP",
-            "    Print this help.",
-        ],
-    );
     Ok(())
 }
 

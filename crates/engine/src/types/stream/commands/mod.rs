@@ -11,6 +11,7 @@ mod pending;
 mod read;
 
 use super::{Bound, Entry, Group, Id, NoBound, Stream};
+use crate::admin::help;
 use crate::args::Args;
 use crate::command::{Arity, Command, Flags, Keys};
 use crate::error::{Error, Result};
@@ -226,17 +227,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of pending entries of the consumer.",
         since: "5.0.0",
     },
-    Command {
-        name: "XGROUP HELP",
-        run: groups::help,
-        arity: Arity::Exactly(2),
-        keys: Keys::None,
-        flags: Flags::NONE,
-        syntax: "",
-        summary: "Says what the subcommands of XGROUP do.",
-        complexity: "O(1)",
-        since: "5.0.0",
-    },
+    help::row("XGROUP HELP", "5.0.0"),
     Command {
         name: "XINFO STREAM",
         run: info::stream,
@@ -270,17 +261,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(c), c the number of consumers.",
         since: "5.0.0",
     },
-    Command {
-        name: "XINFO HELP",
-        run: info::help,
-        arity: Arity::Exactly(2),
-        keys: Keys::None,
-        flags: Flags::NONE,
-        syntax: "",
-        summary: "Says what the subcommands of XINFO do.",
-        complexity: "O(1)",
-        since: "5.0.0",
-    },
+    help::row("XINFO HELP", "5.0.0"),
 ];
 
 // --- arguments --------------------------------------------------------------------------------
@@ -380,12 +361,5 @@ fn answer_entry_or_null(reply: &mut dyn Reply, entry: Option<Entry<'_>>) {
     match entry {
         Some(entry) => answer_entry(reply, entry),
         None => reply.null(),
-    }
-}
-
-fn answer_help(reply: &mut dyn Reply, lines: &[&str]) {
-    reply.array(lines.len());
-    for line in lines {
-        reply.status(line);
     }
 }
