@@ -3,9 +3,15 @@
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::keyspace::DATABASES;
-use crate::keyspace::entry::Kind;
+use crate::keyspace::entry::{Entry, Kind, Object, Str};
 use crate::keyspace::table::Keyed;
 use crate::pubsub::glob;
+use crate::types::Limits;
+use crate::types::hash::Hash;
+use crate::types::list::List;
+use crate::types::set::Set;
+use crate::types::sorted_set::SortedSet;
+use crate::types::stream::Stream;
 
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
 const WHOLE: Flags = Flags::READONLY.and(Flags::WHOLE);
@@ -87,6 +93,17 @@ pub(crate) const COMMANDS: &[Command] = &[
         summary: "Gives a key another name, if nothing has it.",
         complexity: "O(1)",
         since: "1.0.0",
+    },
+    Command {
+        name: "COPY",
+        run: copy,
+        arity: Arity::AtLeast(3),
+        keys: Keys::FirstTwo,
+        flags: Flags::WRITE.and(Flags::DENY_OOM),
+        syntax: "source destination [DB destination-db] [REPLACE]",
+        summary: "Gives a key's value to another key as well, if that is not there.",
+        complexity: "O(n), n the size of the value.",
+        since: "6.2.0",
     },
     Command {
         name: "MOVE",
@@ -281,6 +298,78 @@ fn move_key(call: &mut Call<'_, '_>) -> Result<()> {
     }
     call.reply.int(i64::from(is_moved));
     Ok(())
+}
+
+fn copy(call: &mut Call<'_, '_>) -> Result<()> {
+    let (source, destination) = (call.args.key()?, call.args.key()?);
+    let db = call.keyspace.db();
+    let (mut target, mut replaces) = (db, false);
+    while !call.args.is_empty() {
+        match () {
+            () if call.args.option("REPLACE") => replaces = true,
+            () if call.args.option("DB") => target = database(call.args.int()?)?,
+            () => return Err(Error::Syntax),
+        }
+    }
+    if db == target && source == destination {
+        return Err(Error::SameObject);
+    }
+
+    let limits = call.keyspace.limits();
+    let copied = call
+        .keyspace
+        .entry(source)
+        .map(|entry| copy_of(entry, destination, &limits));
+    call.keyspace.select(target);
+    let is_free = replaces || !call.keyspace.exists(destination);
+    let copied = copied.filter(|_| is_free);
+    call.reply.int(i64::from(copied.is_some()));
+    if let Some(copied) = copied {
+        call.keyspace.put_entry(copied);
+    }
+    call.keyspace.select(db);
+    Ok(())
+}
+
+/// The same value and expiry under another key.
+fn copy_of(entry: &Entry, key: &[u8], limits: &Limits) -> Entry {
+    let mut copied = match entry.kind() {
+        Kind::Int | Kind::Inline | Kind::Raw => match entry.str() {
+            Some(Str::Int(number)) => Entry::int(key, number),
+            Some(Str::Bytes(bytes)) => Entry::string(key, bytes),
+            None => Entry::string(key, b""),
+        },
+        Kind::List => copy_object(entry, key, List::clone),
+        Kind::Stream => copy_object(entry, key, Stream::clone),
+        Kind::Hash => copy_object(entry, key, |old: &Hash| {
+            let mut new = Hash::default();
+            for (field, value) in old.iter() {
+                new.set(field, value, limits);
+            }
+            new
+        }),
+        Kind::Set => copy_object(entry, key, |old: &Set| {
+            let mut new = Set::default();
+            for member in old.iter() {
+                member.with_bytes(|member| new.insert(member, limits));
+            }
+            new
+        }),
+        Kind::SortedSet => copy_object(entry, key, |old: &SortedSet| {
+            let mut new = SortedSet::default();
+            for (member, score) in old.iter() {
+                new.insert(member, score, limits);
+            }
+            new
+        }),
+    };
+    copied.set_expiry(entry.expires_at());
+    copied
+}
+
+fn copy_object<T: Object>(entry: &Entry, key: &[u8], copy: impl FnOnce(&T) -> T) -> Entry {
+    let object = entry.object().map(copy);
+    Entry::with_object(key, object.unwrap_or_default())
 }
 
 fn keys(call: &mut Call<'_, '_>) -> Result<()> {

@@ -4,6 +4,7 @@
 //! permission checks, `COMMAND DOCS`, cluster slots, COMMANDS.md and the differential tests are
 //! all derived from the row.
 
+use super::lcs::lcs;
 use crate::args::{Args, parse_int};
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
@@ -250,6 +251,28 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.0",
     },
+    Command {
+        name: "LCS",
+        run: lcs,
+        arity: Arity::AtLeast(3),
+        keys: Keys::FirstTwo,
+        flags: Flags::READONLY,
+        syntax: "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
+        summary: "Finds the longest string that is in two strings, with gaps.",
+        complexity: "O(n*m), n and m the lengths of the strings.",
+        since: "7.0.0",
+    },
+    Command {
+        name: "DELIFEQ",
+        run: delifeq,
+        arity: Arity::Exactly(3),
+        keys: Keys::First,
+        flags: Flags::WRITE.and(Flags::FAST),
+        syntax: "key value",
+        summary: "Removes a key if its string is this one. Valkey has it, and Redis does not.",
+        complexity: "O(1)",
+        since: "9.0.0",
+    },
 ];
 
 // --- one key, whole ---------------------------------------------------------------------------
@@ -411,6 +434,16 @@ fn getdel(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
     answer_string(call.keyspace, key, call.reply)?;
     call.keyspace.remove(key);
+    Ok(())
+}
+
+fn delifeq(call: &mut Call<'_, '_>) -> Result<()> {
+    let (key, value) = (call.args.key()?, call.args.bytes()?);
+    let is_equal = Condition::IfEqual(value).allows(call.keyspace, key)?;
+    if is_equal {
+        call.keyspace.remove(key);
+    }
+    call.reply.int(i64::from(is_equal));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! Where a string lies is the business of [`crate::keyspace::entry`]; here are its commands.
 
 pub(crate) mod commands;
+mod lcs;
 
 use crate::keyspace::entry::Str;
 use crate::reply::Reply;
