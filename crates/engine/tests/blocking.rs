@@ -354,6 +354,60 @@ fn consumers_hear_that_their_group_has_gone() {
     }
 }
 
+// --- sorted sets ------------------------------------------------------------------------------
+
+#[test]
+fn waiters_take_members_from_the_end_that_they_asked_for() {
+    let engine = engine();
+    let mut lowest = Connection::to(&engine).wait("BZPOPMIN other scores 0");
+    let mut highest = Connection::to(&engine).wait("BZPOPMAX scores 0");
+    let mut two = Connection::to(&engine).wait("BZMPOP 0 2 other scores MIN COUNT 2");
+    let mut late = Connection::to(&engine).wait("BZPOPMIN scores 0");
+    let mut writer = Connection::to(&engine);
+
+    writer.expect("ZADD scores 1 a 2 b 3 c 4 d", ":4");
+
+    let taken = |waiting: &mut Waiting| poll(waiting).unwrap_or_default();
+    assert_eq!(taken(&mut lowest), "*3 $6 scores $1 a $1 1");
+    assert_eq!(taken(&mut highest), "*3 $6 scores $1 d $1 4");
+    assert_eq!(taken(&mut two), "*2 $6 scores *2 *2 $1 b $1 2 *2 $1 c $1 3");
+    assert_eq!(poll(&mut late), None);
+    writer.expect("EXISTS scores", ":0");
+    writer.expect("ZINCRBY scores 2.5 e", "$3 2.5");
+    assert_eq!(taken(&mut late), "*3 $6 scores $1 e $3 2.5");
+}
+
+#[test]
+fn a_stored_sorted_set_serves_the_waiter() {
+    for request in [
+        "ZUNIONSTORE target 1 source",
+        "ZRANGESTORE target source 0 -1",
+        "RENAME source target",
+    ] {
+        let engine = engine();
+        let mut waiting = Connection::to(&engine).wait("BZPOPMAX target 0");
+        let mut writer = Connection::to(&engine);
+        writer.expect("ZADD source 1 a 2 b", ":2");
+        writer.call(request);
+        let answer = poll(&mut waiting);
+        assert_eq!(
+            answer.as_deref(),
+            Some("*3 $6 target $1 b $1 2"),
+            "{request}"
+        );
+    }
+}
+
+#[test]
+fn a_waiter_for_members_gets_nothing_when_its_time_has_passed() {
+    let engine = engine();
+    let mut waiting = Connection::to(&engine).wait("BZPOPMIN scores 1.5");
+    engine.tick(later(1));
+    assert_eq!(poll(&mut waiting), None);
+    engine.tick(later(2));
+    assert_eq!(poll(&mut waiting).as_deref(), Some("*-1"));
+}
+
 // --- threads ----------------------------------------------------------------------------------
 
 #[test]

@@ -211,7 +211,7 @@ fn hmset(call: &mut Call<'_, '_>) -> Result<()> {
 fn set_pairs(call: &mut Call<'_, '_>) -> Result<i64> {
     let key = call.args.key()?;
     let mut words = call.args.rest();
-    if words.len() % 2 != 0 {
+    if !words.len().is_multiple_of(2) {
         return Err(Error::WrongArity(call.command.full_name()));
     }
 

@@ -499,7 +499,7 @@ impl AddOptions {
                 "ERR XX and NX options at the same time are not compatible",
             ));
         }
-        if (gt && nx) || (lt && nx) || (gt && lt) {
+        if (nx && (gt || lt)) || (gt && lt) {
             return Err(Error::text(
                 "ERR GT, LT, and/or NX options at the same time are not compatible",
             ));
@@ -516,7 +516,7 @@ impl AddOptions {
 fn zadd(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
     let options = AddOptions::read(&mut call.args);
-    if call.args.is_empty() || call.args.len() % 2 != 0 {
+    if call.args.is_empty() || !call.args.len().is_multiple_of(2) {
         return Err(Error::Syntax);
     }
     options.check(call.args.len() / 2)?;
