@@ -11,6 +11,7 @@ mod args;
 mod command;
 mod error;
 mod float;
+mod long_double;
 mod reply;
 mod table;
 

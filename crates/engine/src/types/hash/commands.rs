@@ -6,6 +6,7 @@ use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::float::parse_float;
 use crate::generic::commands::ScanOptions;
+use crate::long_double::LongDouble;
 use crate::reply::Reply;
 use crate::types::cursor;
 use crate::types::sample::{self, Wanted};
@@ -272,26 +273,22 @@ fn hincrby(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, field, increment) = (call.args.key()?, call.args.bytes()?, call.args.float()?);
-    if !increment.is_finite() {
+    let (key, field, increment) = (call.args.key()?, call.args.bytes()?, call.args.bytes()?);
+    if parse_float(increment).is_some_and(f64::is_infinite) {
         return Err(Error::text("ERR value is NaN or Infinity"));
     }
+    let increment = LongDouble::read(increment, Error::NotAFloat)?;
 
     let limits = call.keyspace.limits();
     let mut hash = call.keyspace.write::<Hash>(key)?;
     let number = match hash.get(field) {
-        Some(value) => parse_float(value).ok_or(Error::text("ERR hash value is not a float"))?,
-        None => 0.0,
+        Some(value) => LongDouble::read(value, Error::text("ERR hash value is not a float"))?,
+        None => LongDouble::default(),
     };
-    let sum = number + increment;
-    if !sum.is_finite() {
-        return Err(Error::IncrementNotFinite);
-    }
-    // As Redis does: plain decimals without an exponent, and no zeros behind them.
-    let text = format!("{sum}");
-    hash.set(field, text.as_bytes(), &limits);
+    let sum = number.checked_add(increment)?.to_string();
+    hash.set(field, sum.as_bytes(), &limits);
     drop(hash);
-    call.reply.bulk(text.as_bytes());
+    call.reply.bulk(sum.as_bytes());
     Ok(())
 }
 

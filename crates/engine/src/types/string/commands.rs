@@ -8,10 +8,10 @@ use super::lcs::lcs;
 use crate::args::{Args, parse_int};
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
-use crate::float::parse_float;
 use crate::generic::expiry::{ExpireOption, expire_option};
 use crate::keyspace::entry::Str;
 use crate::keyspace::{Expiry, Keyspace};
+use crate::long_double::LongDouble;
 
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
 const WRITE: Flags = Flags::WRITE.and(Flags::DENY_OOM);
@@ -631,17 +631,13 @@ fn add(call: &mut Call<'_, '_>, key: &[u8], increment: i64) -> Result<()> {
 }
 
 fn incrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, increment) = (call.args.key()?, call.args.float()?);
+    let (key, increment) = (call.args.key()?, call.args.bytes()?);
     let number = match call.keyspace.read_string(key)? {
-        None => 0.0,
-        Some(string) => string.with_bytes(parse_float).ok_or(Error::NotAFloat)?,
+        None => LongDouble::default(),
+        Some(string) => string.with_bytes(|bytes| LongDouble::read(bytes, Error::NotAFloat))?,
     };
-    let sum = number + increment;
-    if !sum.is_finite() {
-        return Err(Error::IncrementNotFinite);
-    }
-    // As Redis does: plain decimals without an exponent, and no zeros behind them.
-    let text = format!("{sum}");
+    let increment = LongDouble::read(increment, Error::NotAFloat)?;
+    let text = number.checked_add(increment)?.to_string();
     call.keyspace.put_string(key, text.as_bytes(), Expiry::Keep);
     call.reply.bulk(text.as_bytes());
     Ok(())
