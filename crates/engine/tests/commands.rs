@@ -141,7 +141,7 @@ fn the_table_describes_itself() {
         "*2\n*10\n$3\nget\n:2\n*2\n+readonly\n+fast\n:1\n:1\n:1\n*3\n+@read\n+@fast\n+@string\n*0\n\
          *1\n*6\n$5\nflags\n*2\n+RO\n+access\n$12\nbegin_search\n*4\n$4\ntype\n$5\nindex\n$4\nspec\n\
          *2\n$5\nindex\n:1\n$9\nfind_keys\n*4\n$4\ntype\n$5\nrange\n$4\nspec\n*6\n$7\nlastkey\n:0\n\
-         $7\nkeystep\n:1\n$5\nlimit\n:0\n*0\n*-1",
+         $7\nkeystep\n:1\n$5\nlimit\n:0\n*0\n$-1",
     );
     client.expect("COMMAND GETKEYS MSET a 1 b 2", "*2\n$1\na\n$1\nb");
     client.expect(
@@ -253,4 +253,15 @@ fn info_counts_what_happens() {
     assert!(info.contains("keyspace_hits:0\n"), "{info}");
     assert!(!info.contains("# Server"), "{info}");
     client.expect("INFO nope", "$0");
+}
+
+/// Valkey voids the transaction here, so this stands in no transcript.
+#[test]
+fn a_transaction_goes_on_after_a_nested_multi_or_a_watch() {
+    let mut client = Connection::open();
+    client.expect("MULTI", "+OK");
+    client.expect("MULTI", "-ERR MULTI calls can not be nested");
+    client.expect("WATCH a", "-ERR WATCH inside MULTI is not allowed");
+    client.expect("PING", "+QUEUED");
+    client.expect("EXEC", "*1\n+PONG");
 }

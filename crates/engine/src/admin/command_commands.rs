@@ -251,7 +251,7 @@ fn info(call: &mut Call<'_, '_>) -> Result<()> {
     for name in names {
         match Described::find(name) {
             Some(described) => describe(described, call.reply),
-            None => call.reply.null_array(),
+            None => call.reply.null(),
         }
     }
     Ok(())
