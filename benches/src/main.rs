@@ -1,3 +1,103 @@
-//! In-process benchmarks.
+//! In-process benchmarks: the engine and the toolkit beside moka and dashmap.
+//!
+//! All work on the same million keys of 16 bytes with values of 64 bytes, a million times a round.
+//! The contenders of a row are measured in turn, round by round, so that a slow minute of the
+//! machine meets all of them alike; what is printed is the median of the rounds.
 
-fn main() {}
+mod contenders;
+mod figures;
+mod keys;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+use contenders::Row;
+use figures::{Figures, measure};
+use keys::{Keys, Pick};
+
+/// In-process benchmarks.
+#[derive(Parser)]
+struct Options {
+    /// How often each contender is measured; the medians are printed.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Operations of each thread in a round.
+    #[arg(long, default_value_t = 1_000_000)]
+    operations: usize,
+    /// Numbers of threads.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
+    threads: Vec<usize>,
+    /// The rows to measure, by a part of their name; all if none is given.
+    #[arg(long, value_delimiter = ',')]
+    rows: Vec<String>,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let is_wanted = |row: &&Row| {
+        let named = |part: &String| row.name.contains(part.as_str());
+        options.rows.is_empty() || options.rows.iter().any(named)
+    };
+    let rows = contenders::rows();
+    let rows: Vec<_> = rows.iter().filter(is_wanted).collect();
+    if rows.is_empty() || options.rounds == 0 || options.operations == 0 {
+        bail!("there is nothing to measure");
+    }
+
+    println!(
+        "| operation | keys | threads | who | ns | CPU ns | million a second | to the best peer |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for row in rows {
+        run_row(row, &options)?;
+    }
+    Ok(())
+}
+
+fn run_row(row: &Row, options: &Options) -> Result<()> {
+    let contenders = row
+        .contenders
+        .iter()
+        .map(|(name, build)| Ok((*name, build()?)))
+        .collect::<Result<Vec<_>>>()?;
+    for pick in [Pick::Uniform, Pick::Zipf] {
+        for &threads in &options.threads {
+            let keys: Vec<Keys> = (0..threads)
+                .map(|_| Keys::picked(pick, options.operations))
+                .collect();
+            let mut rounds = vec![Vec::new(); contenders.len()];
+            for _ in 0..options.rounds {
+                for ((_, contender), figures) in contenders.iter().zip(&mut rounds) {
+                    figures.push(measure(contender, &keys)?);
+                }
+            }
+            let medians: Vec<_> = contenders
+                .iter()
+                .zip(&rounds)
+                .map(|((name, _), rounds)| (*name, Figures::median(rounds)))
+                .collect();
+            print_medians(row.name, pick, threads, &medians);
+        }
+    }
+    Ok(())
+}
+
+/// Ours come first, and are compared with the best of the others.
+fn print_medians(row: &str, pick: Pick, threads: usize, medians: &[(&str, Figures)]) {
+    let is_ours = |name: &str| name.starts_with("larder");
+    let best = medians
+        .iter()
+        .filter(|(name, _)| !is_ours(name))
+        .map(|(_, figures)| figures.ns)
+        .min_by(f64::total_cmp);
+    for (name, figures) in medians {
+        let ratio = match best {
+            Some(best) if is_ours(name) => format!("{:.2}", figures.ns / best),
+            _ => "-".into(),
+        };
+        println!(
+            "| {row} | {pick} | {threads} | {name} | {:.0} | {:.0} | {:.2} | {ratio} |",
+            figures.ns, figures.cpu_ns, figures.millions_a_second
+        );
+    }
+}

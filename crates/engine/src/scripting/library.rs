@@ -61,7 +61,7 @@ impl Refused {
 fn call(lua: &Lua, bridge: &Bridge, words: &MultiValue) -> Result<Value, Refused> {
     let refused = |text: &str| Err(Refused::Command(text.to_owned()));
     if words.is_empty() {
-        return refused("ERR Please specify at least one argument for this redis.call() call");
+        return refused("ERR Please specify at least one argument for this redis lib call");
     }
     let mut request = ArgumentBuffer::new();
     for word in words {
