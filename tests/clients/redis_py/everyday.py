@@ -13,6 +13,8 @@ from datetime import timedelta
 
 import redis
 import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 PROTOCOL = int(sys.argv[1])
 ADDRESS = {
@@ -21,7 +23,8 @@ ADDRESS = {
     "protocol": PROTOCOL,
 }
 
-r = redis.Redis(**ADDRESS, decode_responses=True)
+# An error is to be seen at once: nothing is tried again.
+r = redis.Redis(**ADDRESS, decode_responses=True, retry=Retry(NoBackoff(), 0))
 raw = redis.Redis(**ADDRESS)
 
 
@@ -155,7 +158,8 @@ def blocking():
         thread = threading.Thread(target=lambda: results.append(work(client)))
         waiting = blocked()
         thread.start()
-        until(lambda: blocked() == waiting + 1)
+        if not until(lambda: blocked() == waiting + 1):
+            say("no client is seen to wait", blocked())
         return thread
 
     def blocked():
