@@ -4,4 +4,5 @@ pub mod codec;
 pub mod leaderboard;
 pub mod lock;
 pub mod pubsub;
+pub mod session;
 pub mod stream;

@@ -1,0 +1,488 @@
+//! The sessions of a namespace.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::NonZeroU32;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use larder_store::{Key, Keys, Script, ScriptCall, Store};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use crate::codec::{self, DecodeError, EncodeError};
+
+macro_rules! script {
+    ($file:literal) => {
+        Script::new(concat!(include_str!("common.lua"), include_str!($file)))
+    };
+}
+
+static CREATE: Script = script!("create.lua");
+static LOAD: Script = script!("load.lua");
+static SAVE: Script = script!("save.lua");
+static REFRESH: Script = script!("refresh.lua");
+static ROTATE: Script = script!("rotate.lua");
+static DESTROY: Script = script!("destroy.lua");
+static DESTROY_ALL: Script = script!("destroy_all.lua");
+static LIST: Script = script!("list.lua");
+
+/// A session is written as seen when this part of the time that it lasts unseen has passed: a page
+/// of fifty requests is one write.
+const TOUCH_PART: u32 = 100;
+
+/// How many hexadecimal digits a tag has, and a secret.
+const TAG_LEN: usize = 16;
+const SECRET_LEN: usize = 64;
+
+/// Why there is no answer about a session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The data can't be encoded. Nothing was written.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+
+    /// The session is there, and its data is none of the type that was wanted. It stays as it is.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+
+    /// The store gave no answer. What was asked of it may have happened.
+    #[error(transparent)]
+    Store(#[from] larder_store::Error),
+}
+
+/// Why a session was not saved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SaveError {
+    /// The session was destroyed, or has expired. It stays so.
+    #[error("the session has ended")]
+    Gone,
+
+    /// The session was saved by somebody else since it was loaded, and is as they left it.
+    #[error("the session was changed meanwhile: it has version {version} now")]
+    Conflict {
+        /// The version that it has now.
+        version: u64,
+    },
+
+    /// There is no answer. If the store did not give it, the session may have been saved.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+impl From<larder_store::Error> for SaveError {
+    fn from(error: larder_store::Error) -> SaveError {
+        SaveError::Failed(error.into())
+    }
+}
+
+/// A session, as it was when it was loaded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Session<T> {
+    /// What is known of the visit. A change is kept by [`Sessions::save`].
+    pub data: T,
+    token: Token,
+    user: String,
+    version: u64,
+    times: Times,
+}
+
+/// The times of a session, in Unix milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Times {
+    created: u64,
+    seen: u64,
+    expires: u64,
+    ends: u64,
+}
+
+/// A session in a list: all but what would let somebody use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The digest of its token, for [`Sessions::destroy_listed`].
+    pub id: String,
+    /// When it was made.
+    pub created: SystemTime,
+    /// When it was last seen, to within a hundredth of the time that it may last unseen.
+    pub seen: SystemTime,
+    /// When it expires, unless it is seen before.
+    pub expires: SystemTime,
+}
+
+/// The sessions of a namespace, with data of type `T`. Cloning it is cheap and shares them.
+pub struct Sessions<T> {
+    store: Store,
+    keys: Keys,
+    idle: Duration,
+    absolute: Duration,
+    /// How many sessions a user may have, 0 for any number.
+    per_user: u32,
+    data: PhantomData<fn(T) -> T>,
+}
+
+impl<T: Serialize + DeserializeOwned> Sessions<T> {
+    /// The longest that a session may last: ten years.
+    pub const LASTING_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
+    /// The sessions of this namespace. They last for 7 days without being seen, and 30 days at
+    /// most, and a user may have any number of them.
+    pub fn new(store: &Store, namespace: &str) -> Sessions<T> {
+        Sessions {
+            store: store.clone(),
+            keys: Keys::new(namespace, "session"),
+            idle: Duration::from_secs(7 * 24 * 60 * 60),
+            absolute: Duration::from_secs(30 * 24 * 60 * 60),
+            per_user: 0,
+            data: PhantomData,
+        }
+    }
+
+    /// The same sessions, which last for this long without being seen: from a second to
+    /// [`Sessions::LASTING_MAX`]; a time beyond is taken for the nearest of these.
+    #[must_use]
+    pub fn idle(mut self, time: Duration) -> Sessions<T> {
+        self.idle = time.clamp(Duration::from_secs(1), Self::LASTING_MAX);
+        self
+    }
+
+    /// The same sessions, which last for this long at most, however often they are seen: from a
+    /// second to [`Sessions::LASTING_MAX`]; a time beyond is taken for the nearest of these. It
+    /// counts for sessions that are made from now on.
+    #[must_use]
+    pub fn absolute(mut self, time: Duration) -> Sessions<T> {
+        self.absolute = time.clamp(Duration::from_secs(1), Self::LASTING_MAX);
+        self
+    }
+
+    /// The same sessions, of which a user may have so many. When there is one more, the one goes
+    /// that would expire first.
+    #[must_use]
+    pub fn max_per_user(mut self, sessions: NonZeroU32) -> Sessions<T> {
+        self.per_user = sessions.get();
+        self
+    }
+
+    /// Makes a session for a user who has just shown who they are.
+    ///
+    /// # Errors
+    ///
+    /// If the data can't be encoded, or the store gave no answer; there may be a session then that
+    /// nobody has the token of. It expires like any other.
+    pub async fn create(&self, user: &str, data: &T) -> Result<Session<T>, Error> {
+        let token = Token::new(&tag_of(user));
+        let encoded = codec::encode(data)?;
+        let (version, times): (u64, Times) = self
+            .call(&CREATE, token.tag())
+            .arg(token.digest())
+            .arg(user)
+            .arg(&encoded)
+            .arg(self.idle)
+            .arg(self.absolute)
+            .arg(self.per_user)
+            .run()
+            .await
+            .map(split)?;
+        // What was stored is what will be loaded; going through it keeps `T: Clone` away.
+        let data = codec::decode(&encoded)?;
+        Ok(Session {
+            data,
+            token,
+            user: user.to_owned(),
+            version,
+            times,
+        })
+    }
+
+    /// The session with this token, which counts as seen. `None` if there is none: it has ended,
+    /// or the token is none.
+    ///
+    /// # Errors
+    ///
+    /// If the data is of another type, or the store gave no answer.
+    pub async fn load(&self, token: &str) -> Result<Option<Session<T>>, Error> {
+        let Some(token) = Token::parse(token) else {
+            return Ok(None);
+        };
+        let found: Option<Found> = self
+            .call(&LOAD, token.tag())
+            .arg(token.digest())
+            .arg(self.idle)
+            .arg(self.idle / TOUCH_PART)
+            .run()
+            .await?;
+        found.map(|found| Session::found(token, found)).transpose()
+    }
+
+    /// Keeps the data of a session. The session counts as seen, and has the next version.
+    ///
+    /// # Errors
+    ///
+    /// [`SaveError::Gone`] and [`SaveError::Conflict`] if the session is not as it was loaded;
+    /// nothing was changed then. To try again after a conflict, load the session anew.
+    pub async fn save(&self, session: &mut Session<T>) -> Result<(), SaveError> {
+        let data = codec::encode(&session.data).map_err(Error::from)?;
+        let (outcome, numbers): (u64, Vec<u64>) = self
+            .call(&SAVE, session.token.tag())
+            .arg(session.token.digest())
+            .arg(self.idle)
+            .arg(session.version)
+            .arg(&data)
+            .run()
+            .await?;
+        match (outcome, &numbers[..]) {
+            (2, &[version, created, seen, expires, ends]) => {
+                (session.version, session.times) = split((version, created, seen, expires, ends));
+                Ok(())
+            }
+            (1, &[version]) => Err(SaveError::Conflict { version }),
+            _ => Err(SaveError::Gone),
+        }
+    }
+
+    /// Notes that a session was seen. Answers whether there is such a session. [`Sessions::load`]
+    /// does this as well.
+    ///
+    /// # Errors
+    ///
+    /// If the store gave no answer.
+    pub async fn refresh(&self, token: &str) -> Result<bool, Error> {
+        let Some(token) = Token::parse(token) else {
+            return Ok(false);
+        };
+        let call = self
+            .call(&REFRESH, token.tag())
+            .arg(token.digest())
+            .arg(self.idle);
+        Ok(call.run().await?)
+    }
+
+    /// Gives a session another token, and answers it with that. The old token is void.
+    ///
+    /// To be done when what the user may do changes, so that a token that was planted or seen
+    /// before is worth nothing (session fixation). Data, version and times stay.
+    ///
+    /// # Errors
+    ///
+    /// If the data is of another type, or the store gave no answer; the old token may be void then.
+    pub async fn rotate(&self, token: &str) -> Result<Option<Session<T>>, Error> {
+        let Some(old) = Token::parse(token) else {
+            return Ok(None);
+        };
+        let token = Token::new(old.tag());
+        let found: Option<Found> = self
+            .call(&ROTATE, old.tag())
+            .arg(old.digest())
+            .arg(self.idle)
+            .arg(token.digest())
+            .run()
+            .await?;
+        found.map(|found| Session::found(token, found)).transpose()
+    }
+
+    /// Ends a session. Answers whether there was such a session.
+    ///
+    /// # Errors
+    ///
+    /// If the store gave no answer; the session may have ended.
+    pub async fn destroy(&self, token: &str) -> Result<bool, Error> {
+        let Some(token) = Token::parse(token) else {
+            return Ok(false);
+        };
+        Ok(self
+            .call(&DESTROY, token.tag())
+            .arg(token.digest())
+            .run()
+            .await?)
+    }
+
+    /// Ends all sessions of a user. Answers how many there were.
+    ///
+    /// # Errors
+    ///
+    /// If the store gave no answer; the sessions may have ended.
+    pub async fn destroy_all(&self, user: &str) -> Result<u64, Error> {
+        Ok(self.call(&DESTROY_ALL, &tag_of(user)).run().await?)
+    }
+
+    /// Ends a session of a user by its id in [`Sessions::list`]. Answers whether there was such a
+    /// session.
+    ///
+    /// # Errors
+    ///
+    /// If the store gave no answer; the session may have ended.
+    pub async fn destroy_listed(&self, user: &str, id: &str) -> Result<bool, Error> {
+        Ok(self.call(&DESTROY, &tag_of(user)).arg(id).run().await?)
+    }
+
+    /// The sessions of a user, the one that expires last first.
+    ///
+    /// # Errors
+    ///
+    /// If the store gave no answer.
+    pub async fn list(&self, user: &str) -> Result<Vec<Listed>, Error> {
+        let listed: Vec<(String, Numbers)> = self.call(&LIST, &tag_of(user)).run().await?;
+        Ok(listed
+            .into_iter()
+            .map(|(id, numbers)| Listed::new(id, split(numbers).1))
+            .collect())
+    }
+
+    /// A call of a script on the sessions of the user with this tag.
+    fn call<'a>(&'a self, script: &'a Script, tag: &str) -> ScriptCall<'a> {
+        let key: Key = self.keys.of(tag);
+        let index = key.part("index");
+        script.on(&self.store).key(key).key(index)
+    }
+}
+
+/// What the scripts know of a session: its version, and its times.
+type Numbers = (u64, u64, u64, u64, u64);
+
+/// What is found by a token: the user, the data, and the numbers.
+type Found = (String, Bytes, Numbers);
+
+fn split((version, created, seen, expires, ends): Numbers) -> (u64, Times) {
+    (
+        version,
+        Times {
+            created,
+            seen,
+            expires,
+            ends,
+        },
+    )
+}
+
+impl<T> Session<T> {
+    /// What the visitor shows to be known again: for a cookie that is `Secure` and `HttpOnly`.
+    pub fn token(&self) -> &str {
+        &self.token.text
+    }
+
+    /// Whose session it is.
+    pub fn user(&self) -> &str {
+        &self.user
+    }
+
+    /// How often it was saved, and 1 at the beginning.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// When it was made.
+    pub fn created(&self) -> SystemTime {
+        time(self.times.created)
+    }
+
+    /// When it expires, unless it is seen before.
+    pub fn expires(&self) -> SystemTime {
+        time(self.times.expires)
+    }
+
+    /// When it ends, however often it is seen.
+    pub fn ends(&self) -> SystemTime {
+        time(self.times.ends)
+    }
+}
+
+impl<T: DeserializeOwned> Session<T> {
+    fn found(token: Token, (user, data, numbers): Found) -> Result<Session<T>, Error> {
+        let (version, times) = split(numbers);
+        Ok(Session {
+            data: codec::decode(&data)?,
+            token,
+            user,
+            version,
+            times,
+        })
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Session<T> {
+    /// Shows everything but the token, which is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("user", &self.user)
+            .field("version", &self.version)
+            .field("data", &self.data)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Listed {
+    fn new(id: String, times: Times) -> Listed {
+        Listed {
+            id,
+            created: time(times.created),
+            seen: time(times.seen),
+            expires: time(times.expires),
+        }
+    }
+}
+
+impl<T> Clone for Sessions<T> {
+    fn clone(&self) -> Sessions<T> {
+        Sessions {
+            store: self.store.clone(),
+            keys: self.keys.clone(),
+            ..*self
+        }
+    }
+}
+
+impl<T> fmt::Debug for Sessions<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions")
+            .field("idle", &self.idle)
+            .finish_non_exhaustive()
+    }
+}
+
+fn time(unix_ms: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(unix_ms)
+}
+
+/// What leads to the keys of a user, without telling who it is.
+fn tag_of(user: &str) -> String {
+    let mut tag = hex::encode(Sha256::digest(user));
+    tag.truncate(TAG_LEN);
+    tag
+}
+
+/// What a visitor shows: `TAG.SECRET`.
+#[derive(Clone, PartialEq, Eq)]
+struct Token {
+    text: String,
+}
+
+impl Token {
+    /// A new one, for the user with this tag.
+    fn new(tag: &str) -> Token {
+        let secret: [u8; SECRET_LEN / 2] = rand::random();
+        Token {
+            text: format!("{tag}.{}", hex::encode(secret)),
+        }
+    }
+
+    /// A token that a visitor has shown, if it has the form of one.
+    fn parse(text: &str) -> Option<Token> {
+        let (tag, secret) = text.split_once('.')?;
+        let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_token = tag.len() == TAG_LEN && secret.len() == SECRET_LEN;
+        (is_token && is_hex(tag) && is_hex(secret)).then(|| Token {
+            text: text.to_owned(),
+        })
+    }
+
+    fn tag(&self) -> &str {
+        &self.text[..TAG_LEN]
+    }
+
+    /// What the store knows the token by.
+    fn digest(&self) -> String {
+        hex::encode(Sha256::digest(&self.text))
+    }
+}
