@@ -21,7 +21,7 @@ const POWER_MAX: u32 = 5000 + TEXT_LEN_MAX as u32;
 const DECIMALS: usize = 17;
 /// The exponents of extended precision, of a mantissa that is a whole number.
 const EXPONENT_MAX: i32 = 16384 - 64;
-const EXPONENT_MIN: i32 = -16445;
+const EXPONENT_MIN: i32 = -16445 - 63;
 /// When one number is so many powers of two above another, their sum is the greater one.
 const NEGLIGIBLE: i32 = 140;
 
