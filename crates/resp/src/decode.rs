@@ -9,7 +9,7 @@
 //! progress, so no byte is looked at twice, however many reads a long word takes. What follows a
 //! word is skipped without a look, as Redis does.
 
-use crate::Span;
+use crate::{Arguments, Span};
 
 /// The longest line: an inline request, or a count. Redis's `PROTO_INLINE_MAX_SIZE`.
 const LINE_MAX: usize = 64 * 1024;
@@ -85,6 +85,10 @@ pub enum ProtocolError {
     /// A request of more than 4 GiB.
     #[error("too big request")]
     LongRequest,
+    /// A request of HTTP: a browser was made to send it, by a page that wants to speak to a server
+    /// behind its user's firewall. It gets no answer.
+    #[error("HTTP instead of a request")]
+    Http,
 }
 
 /// Reads requests, piece by piece. It holds no bytes: those stay with its caller.
@@ -284,7 +288,12 @@ impl Decoder {
         if end > LINE_MAX {
             return Err(ProtocolError::LongLine);
         }
+        let first = words.len();
         split_words(&mut input[..end], words)?;
+        let name = Arguments::new(input, &words[first..]).get(0);
+        if name.is_some_and(is_http) {
+            return Err(ProtocolError::Http);
+        }
         self.done = end + 1;
         Ok(self.complete())
     }
@@ -334,6 +343,11 @@ fn number(digits: &[u8]) -> Option<i64> {
 
 fn find(bytes: &[u8], wanted: u8) -> Option<usize> {
     bytes.iter().position(|byte| *byte == wanted)
+}
+
+/// Whether a line that begins with this word is one of HTTP, and can't be meant for us.
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 // --- lines -----------------------------------------------------------------------------------

@@ -156,7 +156,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Runs the requests that have been read, until their answers should be written.
     fn run_requests(&mut self) -> Next {
-        let mut now = self.shared.embedded.now();
         while self.blocked.is_none() {
             if self.input.next().is_none() {
                 match self.input.find(self.limits()) {
@@ -164,14 +163,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     Ok(true) => self.look_ahead(),
                     Err(error) => return self.refuse(error),
                 }
-                now = self.shared.embedded.now();
             }
             let Some(arguments) = self.input.next() else {
                 return Next::Wait;
             };
             let (start, subscriptions) = (self.output.len(), self.session.subscriptions());
             let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
-            let engine = self.shared.embedded.engine();
+            let (engine, now) = (self.shared.embedded.engine(), self.shared.embedded.now());
             let outcome = engine.execute(&mut self.session, arguments, now, &mut reply);
             self.input.pop();
             if self.session.subscriptions() < subscriptions {
@@ -208,6 +206,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Answers that what was sent is no request. Nothing behind it can be understood.
     fn refuse(&mut self, error: ProtocolError) -> Next {
+        if error == ProtocolError::Http {
+            tracing::warn!("a client is closed: it speaks HTTP, perhaps for a hostile page");
+            return Next::Close;
+        }
         resp::error(&mut self.output, &format!("ERR Protocol error: {error}"));
         Next::Close
     }

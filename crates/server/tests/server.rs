@@ -197,6 +197,75 @@ fn an_idle_client_is_closed_and_a_waiting_one_is_not() {
     assert_eq!(blocked.answer(), Frame::Array(bulks(&["jobs", "one"])));
 }
 
+#[test]
+fn a_client_that_is_killed_is_closed_even_while_it_waits() {
+    let server = TestServer::start();
+    let (mut victim, mut waiting, mut killer) =
+        (server.connect(), server.connect(), server.connect());
+    for client in [&mut victim, &mut waiting] {
+        let Frame::Integer(id) = client.ask("CLIENT ID") else {
+            panic!("an id is a number");
+        };
+        client.request("BLPOP jobs 0");
+        assert_eq!(
+            killer.ask(&format!("CLIENT KILL ID {id}")),
+            Frame::Integer(1)
+        );
+        assert_eq!(client.rest(), "");
+    }
+    let Frame::Integer(id) = killer.ask("CLIENT ID") else {
+        panic!("an id is a number");
+    };
+    killer.request(&format!("CLIENT KILL ID {id} SKIPME no"));
+    assert_eq!(
+        killer.rest(),
+        ":1\r\n",
+        "who kills itself is answered first"
+    );
+}
+
+#[test]
+fn a_client_that_wants_no_answers_gets_none_even_to_a_wait() {
+    let server = TestServer::start();
+    let (mut silent, mut other) = (server.connect(), server.connect());
+    silent.send("CLIENT REPLY OFF\r\nBLPOP jobs 0\r\nSET done yes\r\nCLIENT REPLY ON\r\n");
+    other.request("RPUSH jobs one");
+    assert_eq!(silent.answer(), status("OK"));
+    assert_eq!(silent.ask("GET done"), bulk("yes"));
+    assert_eq!(other.answer(), Frame::Integer(1));
+    assert_eq!(other.ask("EXISTS jobs"), Frame::Integer(0));
+}
+
+#[test]
+fn an_answer_that_is_longer_than_the_limit_closes_the_connection() {
+    let config = Config {
+        output_limit: Some(1_000_000),
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let mut client = server.connect();
+    let long = "x".repeat(300_000);
+    client.ask(&format!("RPUSH list {long} {long} {long} {long}"));
+    // Many answers, each of which is short enough.
+    for _ in 0..10 {
+        client.request("LINDEX list 0");
+    }
+    for _ in 0..10 {
+        assert_eq!(client.answer(), bulk(&long));
+    }
+    client.request("LRANGE list 0 -1");
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn http_is_not_answered() {
+    let server = TestServer::start();
+    let mut client = server.connect();
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\n\r\nSET key value\r\n");
+    assert_eq!(client.rest(), "");
+    assert_eq!(server.connect().ask("EXISTS key"), Frame::Integer(0));
+}
+
 // --- messages --------------------------------------------------------------------------------
 
 #[test]

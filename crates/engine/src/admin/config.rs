@@ -100,9 +100,10 @@ impl Engine {
         (seconds > 0).then(|| Duration::from_secs(seconds))
     }
 
-    /// Has idle connections closed after this time, in whole seconds, or never.
+    /// Has idle connections closed after this time, or never. Parts of a second count as one.
     pub fn set_idle_timeout(&self, timeout: Option<Duration>) {
-        let seconds = timeout.map_or(0, |timeout| timeout.as_secs());
+        let ceil = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        let seconds = timeout.map_or(0, ceil);
         self.config.idle_timeout_s.store(seconds, Relaxed);
     }
 

@@ -104,6 +104,15 @@ fn broken_requests_are_refused_with_the_texts_of_redis() {
 }
 
 #[test]
+fn what_a_browser_was_made_to_send_is_no_request() {
+    let understood = decode(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\nFLUSHALL\r\n");
+    assert_eq!(understood.requests, [[&b"GET"[..], b"/", b"HTTP/1.1"]]);
+    assert_eq!(understood.error, Some(ProtocolError::Http));
+    let understood = decode(b"POST / HTTP/1.1\r\n\r\nFLUSHALL\r\n");
+    assert_eq!(understood.error, Some(ProtocolError::Http));
+}
+
+#[test]
 fn a_stranger_gets_ten_words_of_sixteen_kibibytes() {
     let limits = Limits {
         is_stranger: true,
