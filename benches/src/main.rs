@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     }
 
     println!(
-        "| operation | keys | threads | who | ns | CPU ns | million a second | to the best peer |"
+        "| operation | keys | threads | who | ns | CPU ns | million a second | CPU to best peer |"
     );
     println!("|---|---|---|---|---|---|---|---|");
     for row in rows {
@@ -88,11 +88,11 @@ fn print_medians(row: &str, pick: Pick, threads: usize, medians: &[(&str, Figure
     let best = medians
         .iter()
         .filter(|(name, _)| !is_ours(name))
-        .map(|(_, figures)| figures.ns)
+        .map(|(_, figures)| figures.cpu_ns)
         .min_by(f64::total_cmp);
     for (name, figures) in medians {
         let ratio = match best {
-            Some(best) if is_ours(name) => format!("{:.2}", figures.ns / best),
+            Some(best) if is_ours(name) => format!("{:.2}", figures.cpu_ns / best),
             _ => "-".into(),
         };
         println!(
