@@ -10,6 +10,7 @@ use larder_engine::{Engine, Mailbox, Now};
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
+use crate::connection::EmbeddedConnection;
 use crate::listen::Listeners;
 
 /// How often expired keys are looked for when nothing else is due.
@@ -87,6 +88,11 @@ impl Embedded {
     /// The engine itself, for those who serve it to others.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.home.core.engine
+    }
+
+    /// A connection for code that was written against the `redis` crate.
+    pub fn connection(&self) -> EmbeddedConnection {
+        EmbeddedConnection::new(self.clone())
     }
 
     /// The store's time.

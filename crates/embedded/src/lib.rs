@@ -11,8 +11,10 @@
 
 mod backend;
 mod clock;
+mod connection;
 mod embedded;
 mod listen;
 
 pub use clock::{Clock, ManualClock};
+pub use connection::EmbeddedConnection;
 pub use embedded::{Config, Embedded};

@@ -75,6 +75,19 @@ impl Session {
         }
     }
 
+    /// A session for calls from inside the process, in this database.
+    pub fn local_in(db: usize) -> Session {
+        Session {
+            db,
+            ..Session::local()
+        }
+    }
+
+    /// The database that commands are run in.
+    pub fn db(&self) -> usize {
+        self.db
+    }
+
     /// A session for a connection. Messages that it subscribes to arrive in `mailbox`.
     pub fn connected(engine: &Arc<Engine>, info: ClientInfo, mailbox: Arc<Mailbox>) -> Session {
         Session {

@@ -1,0 +1,242 @@
+//! Code that knows only the `redis` crate, unchanged on the engine and on a real server.
+
+use std::error::Error;
+
+use futures_util::StreamExt;
+use larder_embedded::{Config, Embedded};
+use larder_testkit::{Server, ServerKind};
+use redis::aio::ConnectionLike;
+use redis::streams::{StreamReadOptions, StreamReadReply};
+use redis::{AsyncCommands, ErrorKind, RedisResult, Script, ServerErrorKind};
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+/// Runs each of these functions on the engine and on a real server.
+macro_rules! on_both {
+    ($($name:ident)*) => {
+        #[tokio::test]
+        async fn code_for_the_redis_crate_runs_on_the_engine() -> Outcome {
+            $($name(Embedded::open(Config::default())?.connection()).await?;)*
+            Ok(())
+        }
+
+        #[tokio::test]
+        async fn code_for_the_redis_crate_runs_on_a_real_server() -> Outcome {
+            let Some(server) = Server::start(ServerKind::Redis) else { return Ok(()) };
+            let client = redis::Client::open(format!("{}/?protocol=resp3", server.url()))?;
+            $(
+                let mut connection = client.get_multiplexed_async_connection().await?;
+                let _: () = redis::cmd("FLUSHALL").query_async(&mut connection).await?;
+                $name(connection).await?;
+            )*
+            Ok(())
+        }
+    };
+}
+
+on_both! { typed_commands scans pipelines refusals transactions scripts streams databases waits }
+
+async fn typed_commands(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
+    let _: () = connection.set_ex("name", "ann", 100).await?;
+    assert_eq!(connection.get::<_, String>("name").await?, "ann");
+    assert_eq!(connection.get::<_, Option<i64>>("none").await?, None);
+    assert_eq!(connection.incr::<_, _, i64>("count", 5).await?, 5);
+    assert_eq!(connection.ttl::<_, i64>("name").await?, 100);
+
+    let _: () = connection
+        .hset_multiple("user", &[("a", "1"), ("b", "2")])
+        .await?;
+    let user: std::collections::BTreeMap<String, i64> = connection.hgetall("user").await?;
+    assert_eq!(
+        user.into_iter().collect::<Vec<_>>(),
+        [("a".into(), 1), ("b".into(), 2)]
+    );
+
+    let _: () = connection
+        .zadd_multiple("board", &[(1.5, "ann"), (2.5, "bob")])
+        .await?;
+    let board: Vec<(String, f64)> = connection.zrange_withscores("board", 0, -1).await?;
+    assert_eq!(board, [("ann".into(), 1.5), ("bob".into(), 2.5)]);
+    assert_eq!(connection.zscore::<_, _, f64>("board", "ann").await?, 1.5);
+
+    let _: () = connection.rpush("list", &["x", "y"]).await?;
+    assert_eq!(
+        connection.lrange::<_, Vec<String>>("list", 0, -1).await?,
+        ["x", "y"]
+    );
+    assert!(connection.sadd::<_, _, bool>("set", "m").await?);
+    assert!(connection.sismember::<_, _, bool>("set", "m").await?);
+    let _: () = connection.set("bytes", &b"\x00\xff\r\n"[..]).await?;
+    assert_eq!(
+        connection.get::<_, Vec<u8>>("bytes").await?,
+        b"\x00\xff\r\n"
+    );
+    Ok(())
+}
+
+async fn scans(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
+    let mut pipeline = redis::pipe();
+    for number in 0..500 {
+        pipeline.set(format!("key:{number}"), number).ignore();
+    }
+    pipeline.exec_async(&mut connection).await?;
+    let found: Vec<String> = {
+        let keys = connection.scan_match::<_, String>("key:*").await?;
+        keys.filter_map(async |key| key.ok()).collect().await
+    };
+    let found: std::collections::HashSet<String> = found.into_iter().collect();
+    assert_eq!(found.len(), 500);
+    Ok(())
+}
+
+async fn pipelines(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
+    let (one, two): (i64, String) = redis::pipe()
+        .set("a", 41)
+        .ignore()
+        .incr("a", 1)
+        .get("a")
+        .query_async(&mut connection)
+        .await?;
+    assert_eq!((one, two.as_str()), (42, "42"));
+    Ok(())
+}
+
+async fn refusals(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
+    let _: () = connection.set("a", "x").await?;
+    let error = connection.lpush::<_, _, ()>("a", 1).await.unwrap_err();
+    assert_eq!(error.code(), Some("WRONGTYPE"));
+    let error = connection.incr::<_, _, ()>("a", 1).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        ErrorKind::Server(ServerErrorKind::ResponseError)
+    );
+    assert_eq!(
+        error.detail(),
+        Some("value is not an integer or out of range")
+    );
+
+    let failed: RedisResult<(i64,)> = redis::pipe()
+        .incr("a", 1)
+        .query_async(&mut connection)
+        .await;
+    assert!(failed.is_err());
+    assert_eq!(connection.get::<_, String>("a").await?, "x");
+    Ok(())
+}
+
+async fn transactions(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
+    let (length, all): (i64, Vec<String>) = redis::pipe()
+        .atomic()
+        .rpush("list", "a")
+        .lrange("list", 0, -1)
+        .query_async(&mut connection)
+        .await?;
+    assert_eq!((length, all), (1, vec!["a".to_owned()]));
+
+    let refused: RedisResult<()> = redis::pipe()
+        .atomic()
+        .set("b", 1)
+        .cmd("NOPE")
+        .query_async(&mut connection)
+        .await;
+    assert!(refused.is_err());
+    assert!(!connection.exists::<_, bool>("b").await?);
+    // The connection is out of the transaction.
+    let _: () = connection.set("b", 2).await?;
+    Ok(())
+}
+
+async fn scripts(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
+    let script = Script::new("return redis.call('INCRBY', KEYS[1], ARGV[1]) * 2");
+    for doubled in [6, 12] {
+        let got: i64 = script
+            .key("count")
+            .arg(3)
+            .invoke_async(&mut connection)
+            .await?;
+        assert_eq!(got, doubled);
+    }
+    let error = Script::new("return redis.error_reply('MINE it is')");
+    let error: RedisResult<()> = error.invoke_async(&mut connection).await;
+    assert_eq!(error.unwrap_err().code(), Some("MINE"));
+    Ok(())
+}
+
+async fn streams(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
+    let _: () = connection
+        .xgroup_create_mkstream("orders", "workers", "0")
+        .await?;
+    let id: String = connection.xadd("orders", "*", &[("item", "tea")]).await?;
+    let options = StreamReadOptions::default()
+        .group("workers", "ann")
+        .count(5);
+    let read: StreamReadReply = connection
+        .xread_options(&["orders"], &[">"], &options)
+        .await?;
+    let entry = &read.keys[0].ids[0];
+    assert_eq!(
+        (&entry.id, entry.get::<String>("item")),
+        (&id, Some("tea".into()))
+    );
+    assert_eq!(
+        connection
+            .xack::<_, _, _, i64>("orders", "workers", &[&id])
+            .await?,
+        1
+    );
+    Ok(())
+}
+
+async fn databases(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
+    assert_eq!(connection.get_db(), 0);
+    let _: () = redis::cmd("SELECT")
+        .arg(3)
+        .query_async(&mut connection)
+        .await?;
+    let _: () = connection.set("here", 1).await?;
+    let mut clone = connection.clone();
+    assert!(clone.exists::<_, bool>("here").await?);
+    let _: () = redis::cmd("SELECT")
+        .arg(0)
+        .query_async(&mut connection)
+        .await?;
+    assert!(!connection.exists::<_, bool>("here").await?);
+    Ok(())
+}
+
+async fn waits(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
+    let none: Option<(String, String)> = connection.blpop("queue", 0.01).await?;
+    assert_eq!(none, None);
+    let _: () = connection.rpush("queue", "job").await?;
+    let some: Option<(String, String)> = connection.blpop("queue", 0.01).await?;
+    assert_eq!(some, Some(("queue".into(), "job".into())));
+    Ok(())
+}
+
+#[tokio::test]
+async fn connections_do_not_share_what_they_watch() -> Outcome {
+    let mut connection = Embedded::open(Config::default())?.connection();
+    let mut other = connection.clone();
+    let _: () = redis::cmd("WATCH")
+        .arg("a")
+        .query_async(&mut connection)
+        .await?;
+    let _: () = other.set("a", 1).await?;
+    let mut transaction = redis::pipe();
+    transaction.atomic().set("a", 2);
+    let not_done: Option<(String,)> = transaction.query_async(&mut connection).await?;
+    assert_eq!(not_done, None);
+    let done: Option<(String,)> = transaction.query_async(&mut connection).await?;
+    assert_eq!(done, Some(("OK".into(),)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_closed_store_answers_no_connection() -> Outcome {
+    let embedded = Embedded::open(Config::default())?;
+    let mut connection = embedded.connection();
+    embedded.close();
+    let error = connection.get::<_, String>("a").await.unwrap_err();
+    assert!(error.to_string().contains("the store is closed"), "{error}");
+    Ok(())
+}
