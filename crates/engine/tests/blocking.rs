@@ -1,5 +1,7 @@
 //! Callers that wait: who is served, in which order, and what ends a wait.
 
+#![allow(clippy::panic, reason = "a test that can not go on fails")]
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

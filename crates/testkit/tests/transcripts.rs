@@ -3,6 +3,8 @@
 //! With `LARDER_RECORD_TRANSCRIPTS` in the environment, the answers in the files are replaced by
 //! those of the real Valkey server, for the person who writes one.
 
+#![allow(clippy::panic, reason = "a test that can not go on fails")]
+
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -50,11 +50,11 @@ impl Entry {
     pub(super) fn total_bytes(&self) -> usize {
         let held = match self.kind() {
             Kind::Inline | Kind::Int | Kind::Raw => Some(0),
-            Kind::List => self.object::<List>().map(List::bytes),
+            Kind::List => self.object::<List>().map(List::heap_bytes),
             Kind::Hash => self.object::<Hash>().map(Hash::heap_bytes),
             Kind::Set => self.object::<Set>().map(Set::heap_bytes),
             Kind::SortedSet => self.object::<SortedSet>().map(SortedSet::heap_bytes),
-            Kind::Stream => self.object::<Stream>().map(Stream::bytes),
+            Kind::Stream => self.object::<Stream>().map(Stream::heap_bytes),
         };
         self.bytes() + held.unwrap_or(0)
     }

@@ -24,8 +24,7 @@ pub(crate) struct WriteGuard<'a, 'e, T: Object> {
 
 impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
     /// A guard on a key that holds a `T`.
-    pub(super) fn new(keyspace: &'a mut Keyspace<'e>, key: &[u8], is_new: bool) -> Self {
-        let hash = keyspace.hash(key);
+    pub(super) fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, key: &[u8], is_new: bool) -> Self {
         let key = SmallVec::from_slice(key);
         WriteGuard {
             keyspace,

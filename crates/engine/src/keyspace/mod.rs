@@ -283,14 +283,17 @@ impl<'e> Keyspace<'e> {
     ///
     /// [`Error::WrongType`] if it holds something else.
     pub(crate) fn write<T: Object>(&mut self, key: &[u8]) -> Result<WriteGuard<'_, 'e, T>> {
-        if self.live_kind(key).is_some_and(|kind| kind != T::KIND) {
-            return Err(Error::WrongType);
-        }
-        let is_new = !self.exists(key);
+        let hash = self.hash(key);
+        let is_new = match self.live_kind(hash, key) {
+            None => true,
+            Some(kind) if kind != T::KIND => return Err(Error::WrongType),
+            Some(_) => false,
+        };
         if is_new {
-            self.insert(Entry::with_object(key, T::default()));
+            self.db_of_mut(hash)
+                .insert(hash, Entry::with_object(key, T::default()));
         }
-        Ok(WriteGuard::new(self, key, is_new))
+        Ok(WriteGuard::new(self, hash, key, is_new))
     }
 
     /// The value of a key that holds a `T`, to be changed, if there is such a key.
@@ -302,10 +305,11 @@ impl<'e> Keyspace<'e> {
         &mut self,
         key: &[u8],
     ) -> Result<Option<WriteGuard<'_, 'e, T>>> {
-        match self.live_kind(key) {
+        let hash = self.hash(key);
+        match self.live_kind(hash, key) {
             None => Ok(None),
             Some(kind) if kind != T::KIND => Err(Error::WrongType),
-            Some(_) => Ok(Some(WriteGuard::new(self, key, false))),
+            Some(_) => Ok(Some(WriteGuard::new(self, hash, key, false))),
         }
     }
 
@@ -315,8 +319,11 @@ impl<'e> Keyspace<'e> {
     ///
     /// [`Error::WrongType`] if it holds something else.
     pub(crate) fn write_string(&mut self, key: &[u8]) -> Result<StringGuard<'_, 'e>> {
-        match self.live_kind(key) {
-            None => self.insert(Entry::with_raw(key, Vec::new())),
+        let hash = self.hash(key);
+        match self.live_kind(hash, key) {
+            None => self
+                .db_of_mut(hash)
+                .insert(hash, Entry::with_raw(key, Vec::new())),
             Some(Kind::Inline | Kind::Int | Kind::Raw) => {}
             Some(_) => return Err(Error::WrongType),
         }
@@ -614,8 +621,8 @@ impl<'e> Keyspace<'e> {
     }
 
     /// What the key holds, after an expired value has been removed.
-    fn live_kind(&mut self, key: &[u8]) -> Option<Kind> {
-        let (hash, now_ms) = (self.hash(key), self.now_ms);
+    fn live_kind(&mut self, hash: u64, key: &[u8]) -> Option<Kind> {
+        let now_ms = self.now_ms;
         let db = self.db_of_mut(hash);
         let entry = db.table.find(hash, key)?;
         match entry.expires_at() {
@@ -625,11 +632,6 @@ impl<'e> Keyspace<'e> {
             }
             _ => Some(entry.kind()),
         }
-    }
-
-    fn insert(&mut self, entry: Entry) {
-        let hash = self.hash(entry.key());
-        self.db_of_mut(hash).insert(hash, entry);
     }
 
     fn db_of(&self, hash: u64) -> &Db {

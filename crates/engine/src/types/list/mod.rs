@@ -82,13 +82,13 @@ impl List {
         }
     }
 
-    /// Bytes held on the heap and in the list itself.
-    pub(crate) fn bytes(&self) -> usize {
+    /// Bytes held on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
         let table = match &self.nodes {
             Nodes::One(_) => 0,
             Nodes::Many(nodes) => nodes.capacity() * size_of::<Node>(),
         };
-        size_of::<List>() + table + self.nodes.iter().map(Node::heap_bytes).sum::<usize>()
+        table + self.nodes.iter().map(Node::heap_bytes).sum::<usize>()
     }
 
     // --- the ends ------------------------------------------------------------------------------
@@ -117,13 +117,6 @@ impl List {
             Side::Right => node.push_back(element, capacity),
         }
         self.len += 1;
-    }
-
-    /// Removes the element at an end. O(1).
-    pub(crate) fn pop(&mut self, side: Side, limits: Limits) -> Option<Vec<u8>> {
-        let element = self.peek(side)?.to_vec();
-        self.discard(side, 1, limits);
-        Some(element)
     }
 
     /// Removes `count` elements at an end, or all if there are not so many.

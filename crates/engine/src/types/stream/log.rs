@@ -112,11 +112,11 @@ impl Log {
         fields: impl ExactSizeIterator<Item = &'f [u8]> + Clone,
         limits: Limits,
     ) {
-        debug_assert!(id > self.last_id && fields.len() % 2 == 0);
+        debug_assert!(id > self.last_id && fields.len().is_multiple_of(2));
         let added: usize = fields.clone().map(<[u8]>::len).sum();
         match self.blocks.last_entry() {
             Some(mut last) if has_room(last.get(), added, limits) => {
-                last.get_mut().push(id, fields)
+                last.get_mut().push(id, fields);
             }
             last => {
                 if let Some(mut last) = last {

@@ -47,12 +47,12 @@ impl Stream {
         "stream"
     }
 
-    /// Bytes held on the heap and in the stream itself.
-    pub(crate) fn bytes(&self) -> usize {
+    /// Bytes held on the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
         let groups = self
             .groups
             .iter()
             .map(|(name, group)| name.len() + group.bytes());
-        size_of::<Stream>() + self.log.heap_bytes() + groups.sum::<usize>()
+        self.log.heap_bytes() + groups.sum::<usize>()
     }
 }

@@ -117,7 +117,7 @@ pub(super) fn xadd(call: &mut Call<'_, '_>) -> Result<()> {
     };
     let trimming = options.trimming(limits)?;
     let fields = call.args.rest();
-    let wanted = wanted.filter(|_| fields.len() > 0 && fields.len().is_multiple_of(2));
+    let wanted = wanted.filter(|_| fields.len() >= 2 && fields.len().is_multiple_of(2));
     let wanted = wanted.ok_or_else(|| Error::WrongArity(call.command.full_name()))?;
     if wanted == NewId::Given(Id::MIN) {
         return Err(Error::text(

@@ -91,7 +91,7 @@ fn only_in_group(reader: Reader, option: &str) -> Result<()> {
 /// The keys, and the ids that stand behind them all.
 fn keys_and_ids<'a>(args: &mut Args<'a>, reader: Reader) -> Result<Vec<(&'a [u8], &'a [u8])>> {
     let len = args.len();
-    if len % 2 != 0 {
+    if !len.is_multiple_of(2) {
         let (name, symbol) = match reader {
             Reader::Alone => ("xread", '$'),
             Reader::InGroup => ("xreadgroup", '>'),
