@@ -11,11 +11,13 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::panic, reason = "a test that can not go on fails")]
 
+mod doctest;
 mod every_store;
 mod server;
 mod test_store;
 pub mod transcript;
 
+pub use doctest::doctest;
 pub use server::{Server, ServerKind};
 pub use test_store::TestStore;
 

@@ -1,7 +1,7 @@
 //! Leaderboards: members ranked by score.
 //!
-//! ```no_run
-//! # async fn example(store: larder_store::Store) -> Result<(), larder_toolkit::leaderboard::Error> {
+//! ```
+//! # larder_testkit::doctest(async |store| {
 //! use larder_toolkit::leaderboard::{Best, Leaderboard};
 //!
 //! let buyers = Leaderboard::new(&store, "shop", "buyers", Best::Highest);
@@ -12,7 +12,7 @@
 //!
 //! let top = buyers.top(10).await?;
 //! assert_eq!(top[0].member, "ann");
-//! # Ok(()) }
+//! # Ok(()) });
 //! ```
 //!
 //! A board has up to four keys, in one hash slot:
@@ -37,6 +37,9 @@
 
 mod board;
 mod score;
+
+#[cfg(test)]
+mod tests;
 
 pub use board::{Entry, Error, Lasting, Leaderboard, Placed};
 pub use score::{Best, SCORE_MAX, Ties};

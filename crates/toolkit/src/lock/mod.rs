@@ -1,7 +1,7 @@
 //! Locks by name, held by one process at a time.
 //!
-//! ```no_run
-//! # async fn example(store: larder_store::Store) -> Result<(), larder_toolkit::lock::Error> {
+//! ```
+//! # larder_testkit::doctest(async |store| {
 //! use std::time::Duration;
 //! use larder_toolkit::lock::Locks;
 //!
@@ -12,7 +12,7 @@
 //! let sold = guard.run(async { "one less in stock" }).await;
 //! assert_eq!(sold, Ok("one less in stock"));
 //! assert!(guard.release().await?);
-//! # Ok(()) }
+//! # Ok(()) });
 //! ```
 //!
 //! A lock has three keys, in one hash slot:
@@ -47,6 +47,9 @@
 
 mod guard;
 mod releaser;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;

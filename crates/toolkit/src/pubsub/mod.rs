@@ -1,7 +1,7 @@
 //! Messages to whoever listens at the moment.
 //!
-//! ```no_run
-//! # async fn example(store: larder_store::Store) -> Result<(), larder_toolkit::pubsub::Error> {
+//! ```
+//! # larder_testkit::doctest(async |store| {
 //! use larder_toolkit::pubsub::{Event, PubSub};
 //!
 //! let events = PubSub::new(&store, "shop");
@@ -10,7 +10,7 @@
 //! assert_eq!(events.publish("orders", "a book").await?, 1);
 //! let Some(Event::Message { body, .. }) = orders.next().await else { panic!() };
 //! assert_eq!(body, "a book");
-//! # Ok(()) }
+//! # Ok(()) });
 //! ```
 //!
 //! A message reaches a subscription at most once, and in the order of publishing on one channel.
@@ -24,6 +24,9 @@
 
 mod channel;
 mod subscription;
+
+#[cfg(test)]
+mod tests;
 
 pub use channel::{Error, PubSub};
 pub use subscription::{Event, Subscription};

@@ -1,7 +1,7 @@
 //! Streams of values, and workers that handle each of them.
 //!
-//! ```no_run
-//! # async fn example(store: larder_store::Store) -> Result<(), Box<dyn std::error::Error>> {
+//! ```
+//! # larder_testkit::doctest(async |store| {
 //! use larder_toolkit::stream::{Failure, Job, Start, Stream, Trim};
 //!
 //! let orders = Stream::<String>::new(&store, "shop", "orders", Trim::Handled);
@@ -21,7 +21,7 @@
 //! }
 //! let metrics = worker.shutdown().await;
 //! assert_eq!(metrics.processed, 1);
-//! # Ok(()) }
+//! # Ok(()) });
 //! ```
 //!
 //! - [`Stream`] adds values and reads them by a [`Cursor`], which is the reader's own.
@@ -69,6 +69,9 @@ mod group;
 mod id;
 mod log;
 mod worker;
+
+#[cfg(test)]
+mod tests;
 
 pub use cursor::Cursor;
 pub use dead::DeadLetter;

@@ -196,7 +196,7 @@ where
         if now >= self.next_sweep {
             self.sweep().await;
         }
-        while now >= self.next_claim && now >= self.pause.until && self.free() > 0 {
+        while self.free() > 0 && Instant::now() >= self.next_claim.max(self.pause.until) {
             self.claim().await;
         }
         let now = Instant::now();

@@ -1,0 +1,169 @@
+//! Messages, on every kind of store.
+
+use std::num::NonZeroUsize;
+
+use larder_store::{Command, Keys};
+use larder_testkit::every_store;
+use serde::{Deserialize, Serialize};
+
+use super::*;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Order {
+    id: u32,
+    goods: Vec<String>,
+}
+
+fn order(id: u32) -> Order {
+    Order {
+        id,
+        goods: vec!["book".into()],
+    }
+}
+
+fn message<T>(channel: &str, pattern: Option<&str>, body: T) -> Option<Event<T>> {
+    Some(Event::Message {
+        channel: channel.into(),
+        pattern: pattern.map(Into::into),
+        body,
+    })
+}
+
+/// A server's channels are those of all its databases, and so of all tests that share it.
+fn namespace() -> String {
+    format!("shop-{:x}", rand::random::<u64>())
+}
+
+every_store! {
+    async fn a_message_reaches_those_who_listen_as_what_it_was(test: TestStore) {
+        let shop = namespace();
+        let events = PubSub::new(&test.store, &shop);
+        let mut orders = events.subscribe::<Order>("orders").await?;
+
+        assert_eq!(events.publish("orders", &order(1)).await?, 1);
+
+        assert_eq!(orders.next().await, message("orders", None, order(1)));
+    }
+
+    async fn messages_of_a_channel_come_in_order(test: TestStore) {
+        let shop = namespace();
+        let events = PubSub::new(&test.store, &shop);
+        let mut numbers = events.subscribe::<u32>("numbers").await?;
+
+        for number in 0..100 {
+            events.publish("numbers", &number).await?;
+        }
+        for number in 0..100 {
+            assert_eq!(numbers.next().await, message("numbers", None, number));
+        }
+    }
+
+    async fn nobody_hears_what_is_published_to_nobody(test: TestStore) {
+        let shop = namespace();
+        let events = PubSub::new(&test.store, &shop);
+        let _others = events.subscribe::<u32>("others").await?;
+
+        assert_eq!(events.publish("orders", &1).await?, 0);
+    }
+
+    /// The sketch kept channels and patterns in one table, so that one hid the other.
+    async fn a_channel_that_looks_like_a_pattern_is_none(test: TestStore) {
+        let shop = namespace();
+        let events = PubSub::new(&test.store, &shop);
+        let mut channel = events.subscribe::<u32>("a*").await?;
+        let mut pattern = events.subscribe_pattern::<u32>("a*").await?;
+
+        assert_eq!(events.publish("abc", &1).await?, 1);
+        assert_eq!(events.publish("a*", &2).await?, 2);
+
+        assert_eq!(channel.next().await, message("a*", None, 2));
+        assert_eq!(pattern.next().await, message("abc", Some("a*"), 1));
+        assert_eq!(pattern.next().await, message("a*", Some("a*"), 2));
+    }
+
+    async fn a_pattern_matches_no_channel_of_another_namespace(test: TestStore) {
+        let shop = namespace();
+        let mut all = PubSub::new(&test.store, &shop).subscribe_pattern::<u32>("*").await?;
+        let other = PubSub::new(&test.store, "blog");
+
+        assert_eq!(other.publish("orders", &1).await?, 0);
+        PubSub::new(&test.store, &shop).publish("orders", &2).await?;
+
+        assert_eq!(all.next().await, message("orders", Some("*"), 2));
+    }
+
+    async fn two_who_listen_to_one_channel_both_hear_until_each_leaves(test: TestStore) {
+        let shop = namespace();
+        let events = PubSub::new(&test.store, &shop);
+        let mut one = events.subscribe::<u32>("orders").await?;
+        let mut two = events.subscribe::<u32>("orders").await?;
+
+        events.publish("orders", &1).await?;
+        assert_eq!(one.next().await, message("orders", None, 1));
+        assert_eq!(two.next().await, message("orders", None, 1));
+
+        drop(one);
+        events.publish("orders", &2).await?;
+        assert_eq!(two.next().await, message("orders", None, 2));
+
+        drop(two);
+        while events.publish("orders", &3).await? > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn what_cannot_be_read_is_told_and_the_rest_arrives(test: TestStore) {
+        let shop = namespace();
+        let events = PubSub::new(&test.store, &shop);
+        let mut orders = events.subscribe::<Order>("orders").await?;
+
+        let channel = Keys::new(&shop, "pubsub").of("orders");
+        let foreign = Command::new("PUBLISH").arg(channel).arg("{\"id\":1}");
+        test.store.run::<()>(foreign).await?;
+        events.publish("orders", "not an order").await?;
+        events.publish("orders", &order(2)).await?;
+
+        for _ in 0..2 {
+            let event = orders.next().await;
+            assert!(matches!(event, Some(Event::Undecodable { .. })), "{event:?}");
+        }
+        assert_eq!(orders.next().await, message("orders", None, order(2)));
+    }
+
+    async fn a_channel_may_be_called_anything(test: TestStore) {
+        let shop = namespace();
+        let events = PubSub::new(&test.store, &format!("{{{shop}}}"));
+
+        for channel in ["", "a b", "{a}", "100%", "Zoë", "a:b"] {
+            let mut subscription = events.subscribe::<u32>(channel).await?;
+            assert_eq!(events.publish(channel, &1).await?, 1);
+            assert_eq!(subscription.next().await, message(channel, None, 1));
+        }
+    }
+
+    async fn whoever_reads_too_slowly_is_told_how_much_was_lost(test: TestStore) {
+        let shop = namespace();
+        let small = NonZeroUsize::new(4).expect("four");
+        let events = PubSub::new(&test.store, &shop);
+        let mut slow = events.clone().buffer(small).subscribe::<u32>("numbers").await?;
+        let mut quick = events.subscribe::<u32>("numbers").await?;
+
+        for number in 0..100 {
+            events.publish("numbers", &number).await?;
+            assert_eq!(quick.next().await, message("numbers", None, number));
+        }
+
+        // Whether the newest have come by now is not known; that none is missing untold is.
+        let mut expected = 0;
+        while expected < 100 {
+            match slow.next().await {
+                Some(Event::Lagged(lost)) => expected += lost,
+                Some(Event::Message { body, .. }) => {
+                    assert_eq!(u64::from(body), expected);
+                    expected += 1;
+                }
+                event => panic!("{event:?}"),
+            }
+        }
+    }
+}
