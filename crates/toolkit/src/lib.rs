@@ -1,8 +1,15 @@
 //! Caching, sessions, rate limits, messages, streams, locks and leaderboards on any store.
 
+#![forbid(unsafe_code)]
+
+pub mod cache;
 pub mod codec;
 pub mod leaderboard;
 pub mod lock;
 pub mod pubsub;
 pub mod session;
 pub mod stream;
+
+mod ttl;
+
+pub use ttl::{InvalidTtl, Ttl};

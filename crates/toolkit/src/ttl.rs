@@ -1,0 +1,181 @@
+//! How long something is kept.
+
+use std::time::Duration;
+
+/// How long something is kept: a time that is never zero, or [`Ttl::forever`], spelled out.
+///
+/// ```
+/// use std::time::Duration;
+/// use larder_toolkit::Ttl;
+///
+/// let from_settings = Ttl::new(Duration::from_millis(1500))?;
+/// let written_here = Ttl::minutes(5).jitter(10);
+///
+/// assert_eq!(written_here.max(), Some(Duration::from_secs(300)));
+/// assert!(Ttl::new(Duration::ZERO).is_err());
+/// # Ok::<(), larder_toolkit::InvalidTtl>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// `None` is forever.
+    time: Option<Duration>,
+    jitter_percent: u8,
+}
+
+/// Why a duration is no time to live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a time to live is above zero and at most {max:?}, not {time:?}", max = Ttl::MAX)]
+pub struct InvalidTtl {
+    /// What was wanted.
+    pub time: Duration,
+}
+
+impl Ttl {
+    /// The longest time to live that is not forever: a hundred years.
+    pub const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+    /// This time. Stores count whole milliseconds; a part of one counts as a whole one.
+    ///
+    /// # Errors
+    ///
+    /// If `time` is zero or longer than [`Ttl::MAX`].
+    pub const fn new(time: Duration) -> Result<Ttl, InvalidTtl> {
+        if time.is_zero() || time.as_nanos() > Ttl::MAX.as_nanos() {
+            return Err(InvalidTtl { time });
+        }
+        Ok(Ttl {
+            time: Some(time),
+            jitter_percent: 0,
+        })
+    }
+
+    /// This many seconds, for numbers that stand in the program.
+    ///
+    /// # Panics
+    ///
+    /// If [`Ttl::new`] would refuse it.
+    pub const fn seconds(seconds: u64) -> Ttl {
+        assert!(
+            0 < seconds && seconds <= Ttl::MAX.as_secs(),
+            "a time to live is above zero and at most a hundred years"
+        );
+        Ttl {
+            time: Some(Duration::from_secs(seconds)),
+            jitter_percent: 0,
+        }
+    }
+
+    /// This many minutes, for numbers that stand in the program.
+    ///
+    /// # Panics
+    ///
+    /// If [`Ttl::new`] would refuse it.
+    pub const fn minutes(minutes: u32) -> Ttl {
+        Ttl::seconds(minutes as u64 * 60)
+    }
+
+    /// This many hours, for numbers that stand in the program.
+    ///
+    /// # Panics
+    ///
+    /// If [`Ttl::new`] would refuse it.
+    pub const fn hours(hours: u32) -> Ttl {
+        Ttl::minutes(hours).times(60)
+    }
+
+    /// This many days, for numbers that stand in the program.
+    ///
+    /// # Panics
+    ///
+    /// If [`Ttl::new`] would refuse it.
+    pub const fn days(days: u32) -> Ttl {
+        Ttl::minutes(days).times(24 * 60)
+    }
+
+    /// No end: until it is deleted, or evicted from a store that is full.
+    pub const fn forever() -> Ttl {
+        Ttl {
+            time: None,
+            jitter_percent: 0,
+        }
+    }
+
+    /// The same time, of which each use takes off a random part, at most `percent` of it (and 99
+    /// where that is more): what was written together does not expire together.
+    #[must_use]
+    pub const fn jitter(mut self, percent: u8) -> Ttl {
+        self.jitter_percent = if percent > 99 { 99 } else { percent };
+        self
+    }
+
+    /// The longest that a use of this comes to, or `None` if that is forever.
+    pub const fn max(self) -> Option<Duration> {
+        self.time
+    }
+
+    /// The milliseconds of one use, jitter taken off, and at least one; `None` is forever.
+    pub(crate) fn draw_ms(self) -> Option<u64> {
+        let max_ms = to_ms(self.time?);
+        let spread_ms = max_ms / 100 * u64::from(self.jitter_percent)
+            + max_ms % 100 * u64::from(self.jitter_percent) / 100;
+        match spread_ms {
+            0 => Some(max_ms),
+            _ => Some((max_ms - rand::random_range(0..=spread_ms)).max(1)),
+        }
+    }
+
+    const fn times(self, factor: u64) -> Ttl {
+        match self.time {
+            Some(time) => Ttl::seconds(time.as_secs() * factor),
+            None => self,
+        }
+    }
+}
+
+impl TryFrom<Duration> for Ttl {
+    type Error = InvalidTtl;
+
+    fn try_from(time: Duration) -> Result<Ttl, InvalidTtl> {
+        Ttl::new(time)
+    }
+}
+
+/// Whole milliseconds, rounded up: a time to live must not become zero on its way.
+pub(crate) fn to_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_and_more_than_a_hundred_years_are_no_times_to_live() {
+        assert_eq!(
+            Ttl::new(Duration::ZERO),
+            Err(InvalidTtl {
+                time: Duration::ZERO
+            })
+        );
+        assert!(Ttl::new(Ttl::MAX).is_ok());
+        assert!(Ttl::new(Ttl::MAX + Duration::from_secs(1)).is_err());
+    }
+
+    #[test]
+    fn jitter_shortens_and_never_to_nothing() {
+        let ttl = Ttl::seconds(100).jitter(10);
+        let drawn: Vec<u64> = (0..500).filter_map(|_| ttl.draw_ms()).collect();
+        assert!(drawn.iter().all(|ms| (90_000..=100_000).contains(ms)));
+        assert!(drawn.iter().any(|ms| *ms != drawn[0]));
+
+        let shortest = Ttl::new(Duration::from_nanos(1)).expect("it is above zero");
+        assert_eq!(shortest.jitter(99).draw_ms(), Some(1));
+    }
+
+    #[test]
+    fn units_are_what_they_say() {
+        assert_eq!(Ttl::hours(2), Ttl::minutes(120));
+        assert_eq!(Ttl::days(7), Ttl::seconds(604_800));
+        assert_eq!(Ttl::forever().draw_ms(), None);
+    }
+}
