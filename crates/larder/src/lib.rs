@@ -25,7 +25,9 @@ pub use larder_store::{
     Backend, Channels, Command, Error, Event, FromValue, Key, Keys, Message, Refusal, Script,
     Store, Subscription, Value,
 };
-pub use larder_toolkit::{codec, leaderboard, lock, pubsub, session, stream};
+pub use larder_toolkit::{
+    InvalidTtl, Ttl, cache, codec, leaderboard, lock, pubsub, session, stream,
+};
 pub use open::{OpenError, open, open_env, open_with};
 
 pub use larder_http as http;
