@@ -195,12 +195,15 @@ fn intersection(sources: &[Weighted<'_>], aggregate: Aggregate, limits: &Limits)
         return result;
     };
     smallest.each(|member, score| {
-        let mut scores = others.iter().map(|(other, weight)| {
-            let score = other.score(member)?;
-            Some(weighted(score, *weight))
-        });
-        let all = scores.try_fold(weighted(score, *weight), |so_far, score| {
-            Some(aggregate.of(so_far, score?))
+        let first = weighted(score, *weight);
+        let all = others.iter().try_fold(first, |so_far, (other, weight)| {
+            let product = Score::new(other.score(member)?.get() * weight);
+            Some(match product {
+                Some(score) => aggregate.of(so_far, score),
+                // Here Redis adds what is not a number, and makes the sum 0.
+                None if aggregate == Aggregate::Sum => Score::default(),
+                None => so_far,
+            })
         });
         if let Some(score) = all {
             result.insert(member, score, limits);
