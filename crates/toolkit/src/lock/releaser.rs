@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::Lock;
+use super::request::Lock;
 
 /// How many locks may wait to be given back. What is more is left to expire.
 const QUEUE: usize = 1024;

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use larder_store::Command;
+use larder_store::{Command, Key, Keys, Store};
 use larder_testkit::every_store;
+use tokio::time::Instant;
 
+use super::request::Answer;
 use super::*;
 
 const TTL: Duration = Duration::from_secs(30);
