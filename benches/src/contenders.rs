@@ -75,13 +75,20 @@ pub(crate) fn store() -> Result<Store> {
 /// A store with this done to each key.
 fn store_after(command: impl Fn(&Key) -> Command) -> Result<Store> {
     let store = store()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-    runtime.block_on(async {
+    block_on(async {
         for key in keys::all() {
             store.call(command(key)).await?;
         }
         Ok(store)
     })
+}
+
+/// Does what has to be done before measuring.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 fn get() -> Result<Contender> {
@@ -153,7 +160,7 @@ fn filled_map() -> DashMap<Key, Vec<u8>> {
         .collect()
 }
 
-fn map_get() -> Result<Contender> {
+pub(crate) fn map_get() -> Result<Contender> {
     contender(filled_map(), async |map, keys| {
         for key in keys {
             let value = map.get(key).map(|value| value.clone());
@@ -181,7 +188,7 @@ fn filled_moka() -> Cache<Key, Vec<u8>> {
     cache
 }
 
-fn moka_get() -> Result<Contender> {
+pub(crate) fn moka_get() -> Result<Contender> {
     contender(filled_moka(), async |cache, keys| {
         for key in keys {
             ensure!(black_box(cache.get(key)).is_some(), "a key is missing");

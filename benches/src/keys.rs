@@ -50,6 +50,13 @@ fn key(at: usize) -> Key {
     key
 }
 
+/// Which of all keys this is.
+pub(crate) fn index(key: &Key) -> usize {
+    key[4..]
+        .iter()
+        .fold(0, |at, digit| at * 10 + usize::from(digit - b'0'))
+}
+
 /// The keys that one thread's operations take, drawn beforehand and laid out one behind the other,
 /// so that drawing and finding them costs nothing while it is measured.
 pub(crate) struct Keys(Vec<Key>);

@@ -7,6 +7,7 @@
 mod contenders;
 mod figures;
 mod keys;
+mod toolkit;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -38,7 +39,8 @@ fn main() -> Result<()> {
         let named = |part: &String| row.name.contains(part.as_str());
         options.rows.is_empty() || options.rows.iter().any(named)
     };
-    let rows = contenders::rows();
+    let mut rows = contenders::rows();
+    rows.extend(toolkit::rows());
     let rows: Vec<_> = rows.iter().filter(is_wanted).collect();
     if rows.is_empty() || options.rounds == 0 || options.operations == 0 {
         bail!("there is nothing to measure");

@@ -182,37 +182,38 @@ fn run_within(command: &mut Command, limit: Duration) -> Result<ExitStatus> {
     }
 }
 
-/// Shows the first difference of two files, if there is one.
+/// Shows where two transcripts part, if they do.
 fn expect_equal(real: &Path, ours: &Path) -> Result<()> {
-    let (real_text, ours_text) = (std::fs::read(real)?, std::fs::read(ours)?);
+    let read = |path| std::fs::read(path).map(|it| String::from_utf8_lossy(&it).into_owned());
+    let (real_text, ours_text) = (read(real)?, read(ours)?);
     if real_text == ours_text {
         return Ok(());
     }
-    let (real_text, ours_text) = (
-        String::from_utf8_lossy(&real_text),
-        String::from_utf8_lossy(&ours_text),
-    );
     let (real_lines, ours_lines): (Vec<_>, Vec<_>) =
         (real_text.lines().collect(), ours_text.lines().collect());
-    let is_equal = |at: &usize| real_lines.get(*at) == ours_lines.get(*at);
-    let first = (0..real_lines.len()).find(|at| !is_equal(at));
-    let first = first.unwrap_or(real_lines.len());
-    let shown = |lines: &[&str]| {
-        let from = first.saturating_sub(CONTEXT).min(lines.len());
-        let to = (first + CONTEXT).min(lines.len());
-        lines[from..to].join("\n  ")
-    };
+    let at = first_difference(&real_lines, &ours_lines);
+    let part = real_lines[..at].iter().rfind(|line| line.contains("=="));
     bail!(
-        "the transcripts differ from line {} on\n\n  {}\n\nreal:\n  {}\n\nours:\n  {}\n\nin full: diff {} {}",
-        first + 1,
-        real_lines[..first]
-            .iter()
-            .rev()
-            .find(|line| line.contains("=="))
-            .unwrap_or(&""),
-        shown(&real_lines),
-        shown(&ours_lines),
+        "the transcripts differ from line {} on, in {}\n\nreal:\n{}\n\nours:\n{}\n\nin full: diff {} {}",
+        at + 1,
+        part.unwrap_or(&"the first part"),
+        lines_around(&real_lines, at),
+        lines_around(&ours_lines, at),
         real.display(),
         ours.display()
     );
+}
+
+fn first_difference(real: &[&str], ours: &[&str]) -> usize {
+    let equal = real
+        .iter()
+        .zip(ours)
+        .take_while(|(real, ours)| real == ours);
+    equal.count()
+}
+
+fn lines_around(lines: &[&str], at: usize) -> String {
+    let from = at.saturating_sub(CONTEXT);
+    let to = (at + CONTEXT).min(lines.len());
+    format!("  {}", lines[from..to].join("\n  "))
 }
