@@ -4,15 +4,14 @@
 //! connection to itself while it waits. If its caller loses interest the connection is closed,
 //! which ends the wait on the server as well: no value is popped for nobody.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use larder_store::{Command, Error, Value};
+use larder_store::{Command, Error};
 use parking_lot::Mutex;
-use redis::AsyncConnectionConfig;
-use redis::aio::MultiplexedConnection;
+use redis::Pipeline;
 
 use crate::convert;
-use crate::link::Link;
+use crate::link::{Link, Live};
 
 /// How long a command waits by itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,76 +51,82 @@ pub(crate) fn wait_of(command: &Command) -> Option<Wait> {
     }
 }
 
+/// How long commands wait that are sent together.
+pub(crate) fn wait_of_all(commands: &[Command]) -> Option<Wait> {
+    commands
+        .iter()
+        .filter_map(wait_of)
+        .reduce(|one, other| match (one, other) {
+            (Wait::For(one), Wait::For(other)) => Wait::For(one.saturating_add(other)),
+            _ => Wait::Forever,
+        })
+}
+
+/// A connection that has been idle no longer than this is used without a look at it.
+const TRUSTED: Duration = Duration::from_secs(5);
+
 /// The connections on which commands wait.
 #[derive(Default)]
 pub(crate) struct Blocking {
-    idle: Mutex<Vec<MultiplexedConnection>>,
+    idle: Mutex<Vec<Idle>>,
+}
+
+struct Idle {
+    live: Live,
+    since: Instant,
 }
 
 impl Blocking {
-    /// Runs a command that waits.
-    pub(crate) async fn call(
+    /// Runs commands, of which at least one waits, on a connection that they have to themselves.
+    pub(crate) async fn run(
         &self,
         link: &Link,
-        command: &Command,
+        pipeline: &Pipeline,
         wait: Wait,
-    ) -> Result<Value, Error> {
-        let margin = link.config().response_timeout;
-        let cmd = convert::command(command);
-        let mut is_fresh = false;
-        let mut retry = 0;
+    ) -> Result<Vec<redis::Value>, Error> {
+        link.refuse_if_closed()?;
+        let mut live = match self.take(link).await {
+            Some(idle) => idle,
+            None => link.connect_patiently().await?,
+        };
+        live.connection.set_response_timeout(match wait {
+            Wait::Forever => Duration::from_secs(u64::from(u32::MAX)),
+            Wait::For(wait) => wait.saturating_add(link.config().response_timeout),
+        });
+        // If this future is dropped here the connection is dropped with it, and so closed.
+        let answers = live
+            .connection
+            .send_packed_commands(pipeline, 0, pipeline.len());
+        let answers = tokio::select! {
+            answers = answers => answers,
+            () = link.closed() => return Err(Error::unanswered("the store was closed")),
+        };
+        let answers = answers.map_err(|error| convert::sent_error(&error))?;
+        self.put_back(live, link);
+        Ok(answers)
+    }
+
+    /// An idle connection that is alive.
+    async fn take(&self, link: &Link) -> Option<Live> {
         loop {
-            link.refuse_if_closed()?;
-            let mut connection = match self.take().filter(|_| !is_fresh) {
-                Some(idle) => idle,
-                None => match connect(link).await {
-                    Ok(connection) => connection,
-                    Err(error) if retry >= link.config().retries => {
-                        return Err(convert::connect_error(&error));
-                    }
-                    Err(_) => {
-                        tokio::time::sleep(link.config().pause(retry)).await;
-                        retry += 1;
-                        continue;
-                    }
-                },
-            };
-            // An idle connection may have been cut without anybody noticing: a look at it is
-            // cheaper than a wait that nobody answers.
-            if !is_fresh && !is_alive(&mut connection, margin).await {
-                is_fresh = true;
+            let mut idle = self.idle.lock().pop()?;
+            if idle.live.is_lost() {
                 continue;
             }
-            connection.set_response_timeout(match wait {
-                Wait::Forever => Duration::from_secs(u64::from(u32::MAX)),
-                Wait::For(wait) => wait.saturating_add(margin),
-            });
-            // Dropped here, the connection is dropped with the future, and so closed.
-            let answer = connection.send_packed_command(&cmd).await;
-            return match answer {
-                Ok(answer) => {
-                    self.put_back(connection, link.config().idle_max);
-                    convert::result(answer)
-                }
-                Err(error) => {
-                    let error = convert::sent_error(&error);
-                    if matches!(error, Error::Refused(_)) {
-                        self.put_back(connection, link.config().idle_max);
-                    }
-                    Err(error)
-                }
-            };
+            // It may have been cut without anybody noticing: a look at it is cheaper than a wait
+            // that nobody answers.
+            let patience = link.config().response_timeout;
+            if idle.since.elapsed() < TRUSTED || is_alive(&mut idle.live, patience).await {
+                return Some(idle.live);
+            }
         }
     }
 
-    fn take(&self) -> Option<MultiplexedConnection> {
-        self.idle.lock().pop()
-    }
-
-    fn put_back(&self, connection: MultiplexedConnection, idle_max: usize) {
+    fn put_back(&self, live: Live, link: &Link) {
         let mut idle = self.idle.lock();
-        if idle.len() < idle_max {
-            idle.push(connection);
+        if idle.len() < link.config().idle_max && link.refuse_if_closed().is_ok() {
+            let since = Instant::now();
+            idle.push(Idle { live, since });
         }
     }
 
@@ -131,21 +136,10 @@ impl Blocking {
     }
 }
 
-async fn connect(link: &Link) -> redis::RedisResult<MultiplexedConnection> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(link.config().connect_timeout))
-        .set_response_timeout(Some(link.config().response_timeout));
-    link.client()
-        .get_multiplexed_async_connection_with_config(&config)
-        .await
-}
-
-async fn is_alive(connection: &mut MultiplexedConnection, patience: Duration) -> bool {
-    connection.set_response_timeout(patience);
-    connection
-        .send_packed_command(&redis::cmd("PING"))
-        .await
-        .is_ok()
+async fn is_alive(live: &mut Live, patience: Duration) -> bool {
+    live.connection.set_response_timeout(patience);
+    let ping = redis::cmd("PING");
+    live.connection.send_packed_command(&ping).await.is_ok()
 }
 
 #[cfg(test)]
@@ -169,5 +163,15 @@ mod tests {
         );
         assert_eq!(wait("XREAD COUNT 1 STREAMS a $"), None);
         assert_eq!(wait("GET a"), None);
+    }
+
+    #[test]
+    fn commands_that_are_sent_together_wait_one_after_the_other() {
+        let pop = |seconds: u32| Command::new("BLPOP").arg("a").arg(seconds);
+        let both = [pop(1), Command::new("GET").arg("a"), pop(2)];
+        let wanted = Some(Wait::For(Duration::from_secs(3)));
+        assert_eq!(wait_of_all(&both), wanted);
+        assert_eq!(wait_of_all(&[pop(1), pop(0)]), Some(Wait::Forever));
+        assert_eq!(wait_of_all(&both[1..2]), None);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{IntoConnectionInfo, ProtocolVersion};
 
 /// How patient a store is with its server.
@@ -22,6 +24,8 @@ pub struct Config {
     pub backoff_max: Duration,
     /// How many commands may be under way at once. Others wait for their turn.
     pub in_flight_max: usize,
+    /// How many callers may wait while there is no connection. Others are refused at once.
+    pub waiting_max: usize,
     /// How many idle connections for commands that wait are kept.
     pub idle_max: usize,
 }
@@ -35,6 +39,7 @@ impl Default for Config {
             backoff: Duration::from_millis(50),
             backoff_max: Duration::from_secs(2),
             in_flight_max: 10_000,
+            waiting_max: 10_000,
             idle_max: 16,
         }
     }
@@ -97,7 +102,16 @@ impl Topology {
             .redis_settings()
             .clone()
             .set_protocol(ProtocolVersion::RESP3);
-        Ok(Topology::Single(info.set_redis_settings(settings)))
+        // Requests leave at once, and a server that vanished without a word is noticed also where
+        // nobody waits for an answer: by a subscription.
+        let keepalive = TcpKeepalive::new()
+            .with_time(Duration::from_secs(15))
+            .with_interval(Duration::from_secs(5));
+        let tcp = TcpSettings::default()
+            .set_nodelay(true)
+            .set_keepalive(keepalive);
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+        Ok(Topology::Single(info))
     }
 }
 

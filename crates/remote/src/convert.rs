@@ -75,6 +75,11 @@ pub(crate) fn sent_error(error: &RedisError) -> Error {
     }
 }
 
+/// Whether a failure to connect may be over soon: a password does not become right by waiting.
+pub(crate) fn may_pass(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Io | ErrorKind::Server(_))
+}
+
 /// What a failed connection means to the caller of a command.
 pub(crate) fn connect_error(error: &RedisError) -> Error {
     match error.kind() {

@@ -1,22 +1,29 @@
 //! The connection that all callers share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use larder_store::Error;
+use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind};
-use tokio::sync::Mutex;
+use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::convert::connect_error;
+use crate::convert::{connect_error, may_pass};
 
 /// The connection that all callers share, made again when it is lost.
 pub(crate) struct Link {
     client: Client,
     config: Config,
     current: Mutex<Option<Live>>,
-    is_closed: AtomicBool,
+    /// Held by the caller who makes the connection again. It holds why the last try failed.
+    connecting: tokio::sync::Mutex<Option<Error>>,
+    /// How many tries have failed.
+    failures: AtomicU64,
+    /// How many callers wait for the connection.
+    waiting: AtomicUsize,
+    closed: watch::Sender<bool>,
 }
 
 /// A connection, and whether it is known to be lost.
@@ -32,7 +39,7 @@ impl Live {
         self.lost.store(true, Ordering::Release);
     }
 
-    fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
     }
 }
@@ -43,7 +50,10 @@ impl Link {
             client,
             config,
             current: Mutex::new(None),
-            is_closed: AtomicBool::new(false),
+            connecting: tokio::sync::Mutex::new(None),
+            failures: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+            closed: watch::Sender::new(false),
         }
     }
 
@@ -60,28 +70,62 @@ impl Link {
     /// # Errors
     ///
     /// [`Error::NotSent`] if no connection could be made in as many tries as the configuration
-    /// allows, or the store is closed.
+    /// allows, too many callers wait for one already, or the store is closed.
     pub(crate) async fn get(&self) -> Result<Live, Error> {
+        self.refuse_if_closed()?;
+        if let Some(live) = self.live() {
+            return Ok(live);
+        }
+        let failures = self.failures.load(Ordering::Acquire);
+        let _waiting = Waiting::enter(self)?;
         // Callers that find it lost wait here for the one who makes it again, so the server is
         // not stormed.
-        let mut current = self.current.lock().await;
-        if let Some(live) = current.as_ref().filter(|live| !live.is_lost()) {
-            return Ok(live.clone());
+        let mut failure = self.connecting.lock().await;
+        if let Some(live) = self.live() {
+            return Ok(live);
         }
+        // Whoever came while another was trying shares his failure: were each to try in turn, the
+        // last of many would learn very late that there is no server.
+        if let Some(error) = failure.as_ref()
+            && self.failures.load(Ordering::Acquire) > failures
+        {
+            return Err(error.clone());
+        }
+        match self.connect_patiently().await {
+            Ok(live) => {
+                *failure = None;
+                *self.current.lock() = Some(live.clone());
+                // Whoever closes the store after this look finds the connection there.
+                self.refuse_if_closed()
+                    .inspect_err(|_| *self.current.lock() = None)?;
+                Ok(live)
+            }
+            Err(error) => {
+                *failure = Some(error.clone());
+                self.failures.fetch_add(1, Ordering::AcqRel);
+                Err(error)
+            }
+        }
+    }
+
+    fn live(&self) -> Option<Live> {
+        let current = self.current.lock();
+        current.as_ref().filter(|live| !live.is_lost()).cloned()
+    }
+
+    /// A connection of its own, in as many tries as the configuration allows.
+    pub(crate) async fn connect_patiently(&self) -> Result<Live, Error> {
         let mut retry = 0;
         loop {
             self.refuse_if_closed()?;
             match self.connect().await {
-                Ok(live) => {
-                    *current = Some(live.clone());
-                    return Ok(live);
-                }
-                Err(error) if retry >= self.config.retries => return Err(connect_error(&error)),
-                Err(error) => {
+                Ok(live) => return Ok(live),
+                Err(error) if retry < self.config.retries && may_pass(&error) => {
                     tracing::debug!(%error, retry, "can't connect");
                     tokio::time::sleep(self.config.pause(retry)).await;
                     retry += 1;
                 }
+                Err(error) => return Err(connect_error(&error)),
             }
         }
     }
@@ -113,18 +157,44 @@ impl Link {
     }
 
     pub(crate) fn refuse_if_closed(&self) -> Result<(), Error> {
-        match self.is_closed.load(Ordering::Acquire) {
+        match *self.closed.borrow() {
             true => Err(Error::not_sent("the store is closed")),
             false => Ok(()),
         }
     }
 
-    pub(crate) async fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
-        *self.current.lock().await = None;
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+        *self.current.lock() = None;
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
+    /// Waits until the store is closed.
+    pub(crate) async fn closed(&self) {
+        // The sender lives as long as this does, so waiting does not fail.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+}
+
+/// One of the callers that wait for the connection.
+struct Waiting<'a> {
+    link: &'a Link,
+}
+
+impl Waiting<'_> {
+    fn enter(link: &Link) -> Result<Waiting<'_>, Error> {
+        let waiting = Waiting { link };
+        let others = link.waiting.fetch_add(1, Ordering::AcqRel);
+        match others < link.config.waiting_max {
+            true => Ok(waiting),
+            false => Err(Error::not_sent(format_args!(
+                "the server is away, and {others} callers wait for it already"
+            ))),
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.link.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }

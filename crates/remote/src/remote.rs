@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 
 use larder_store::{Answer, Backend, Channels, Command, Error, Subscription, Value};
-use redis::{Client, Pipeline};
+use redis::{Client, Cmd, Pipeline};
 
-use crate::blocking::{Blocking, wait_of};
+use crate::blocking::{Blocking, Wait, wait_of, wait_of_all};
 use crate::config::{Config, OpenError, Topology};
 use crate::convert;
 use crate::link::{Link, Live};
 use crate::subscription;
 
 /// Refusals after which nothing was executed, and which may be over soon.
-const PASSING: [&str; 4] = ["LOADING", "BUSY", "TRYAGAIN", "MASTERDOWN"];
+const PASSING: [&str; 5] = ["LOADING", "BUSY", "TRYAGAIN", "MASTERDOWN", "READONLY"];
 
 /// A Redis or Valkey server as a store.
 ///
@@ -42,49 +42,48 @@ impl Remote {
         })
     }
 
-    async fn call_shared(&self, command: &Command) -> Result<Value, Error> {
-        let cmd = convert::command(command);
+    /// Runs one command, again if it was certainly not executed and may be soon.
+    async fn call_patiently(&self, command: &Command) -> Result<Value, Error> {
+        let (cmd, wait) = (convert::command(command), wait_of(command));
         let mut retry = 0;
         loop {
-            let mut live = self.link.get().await?;
-            let error = match live.connection.send_packed_command(&cmd).await {
-                Ok(answer) => match convert::result(answer) {
-                    Ok(value) => return Ok(value),
-                    Err(error) => error,
-                },
-                Err(error) => self.failed(&live, &error),
+            let answer = match wait {
+                None => self.call_shared(&cmd).await,
+                Some(wait) => self.call_waiting(&cmd, wait).await,
             };
-            if retry >= self.link.config().retries || !self.may_send_again(&live, &error) {
-                return Err(error);
+            match answer {
+                Err(error) if retry < self.link.config().retries && is_passing(&error) => {
+                    tokio::time::sleep(self.link.config().pause(retry)).await;
+                    retry += 1;
+                }
+                answer => return answer,
             }
-            tokio::time::sleep(self.link.config().pause(retry)).await;
-            retry += 1;
         }
     }
 
-    /// What a failure means; a connection that is of no use any more is given up.
-    fn failed(&self, live: &Live, error: &redis::RedisError) -> Error {
-        if error.is_unrecoverable_error() || error.is_connection_dropped() {
-            live.lose();
-        }
-        convert::sent_error(error)
-    }
-
-    /// Whether a command was certainly not executed and may be soon.
-    fn may_send_again(&self, live: &Live, error: &Error) -> bool {
-        match error {
-            Error::NotSent { .. } => true,
+    async fn call_shared(&self, cmd: &Cmd) -> Result<Value, Error> {
+        let mut live = self.link.get().await?;
+        let answer = live.connection.send_packed_command(cmd).await;
+        let answer = answer.map_err(|error| failed(&live, &error))?;
+        convert::result(answer).inspect_err(|error| {
             // The server is a replica now: its address may lead to the new master.
-            Error::Refused(refusal) if refusal.code() == "READONLY" => {
+            if error.is_refusal("READONLY") {
                 live.lose();
-                true
             }
-            Error::Refused(refusal) => PASSING.contains(&refusal.code()),
-            _ => false,
+        })
+    }
+
+    async fn call_waiting(&self, cmd: &Cmd, wait: Wait) -> Result<Value, Error> {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.add_command(cmd.clone());
+        let mut answers = self.blocking.run(&self.link, &pipeline, wait).await?;
+        match answers.pop() {
+            Some(answer) => convert::result(answer),
+            None => Err(Error::unanswered("the server gave no answer")),
         }
     }
 
-    async fn call_all_shared(
+    async fn call_all_once(
         &self,
         commands: &[Command],
     ) -> Result<Vec<Result<Value, Error>>, Error> {
@@ -92,36 +91,47 @@ impl Remote {
         commands.iter().for_each(|command| {
             pipeline.add_command(convert::command(command));
         });
-        let mut live = self.link.get().await?;
-        match live
-            .connection
-            .send_packed_commands(&pipeline, 0, commands.len())
-            .await
-        {
-            Ok(answers) => Ok(answers.into_iter().map(convert::result).collect()),
-            Err(error) => Err(self.failed(&live, &error)),
-        }
+        let answers = match wait_of_all(commands) {
+            Some(wait) => self.blocking.run(&self.link, &pipeline, wait).await?,
+            None => {
+                let mut live = self.link.get().await?;
+                let answers = live
+                    .connection
+                    .send_packed_commands(&pipeline, 0, commands.len());
+                answers.await.map_err(|error| failed(&live, &error))?
+            }
+        };
+        Ok(answers.into_iter().map(convert::result).collect())
     }
+}
+
+/// What a failure means; a connection that is of no use any more is given up.
+fn failed(live: &Live, error: &redis::RedisError) -> Error {
+    // One that does not answer in time may be dead without a word: the next caller gets another.
+    if error.is_unrecoverable_error() || error.is_connection_dropped() || error.is_timeout() {
+        live.lose();
+    }
+    convert::sent_error(error)
+}
+
+/// Whether the server said that it did not execute the command, and may do so soon.
+fn is_passing(error: &Error) -> bool {
+    PASSING.iter().any(|code| error.is_refusal(code))
 }
 
 impl Backend for Remote {
     fn call(&self, command: Command) -> Answer<'_, Value> {
-        if let Some(error) = refuse_state(&command) {
-            return Answer::ready(Err(error));
-        }
-        match wait_of(&command) {
-            Some(wait) => {
-                Answer::later(async move { self.blocking.call(&self.link, &command, wait).await })
-            }
-            None => Answer::later(async move { self.call_shared(&command).await }),
+        match refuse_state(&command).or_else(|| refuse_lonely(&command)) {
+            Some(error) => Answer::ready(Err(error)),
+            None => Answer::later(async move { self.call_patiently(&command).await }),
         }
     }
 
     fn call_all(&self, commands: Vec<Command>) -> Answer<'_, Vec<Result<Value, Error>>> {
-        if let Some(error) = refuse_batch(&commands) {
-            return Answer::ready(Err(error));
+        match refuse_batch(&commands) {
+            Some(error) => Answer::ready(Err(error)),
+            None => Answer::later(async move { self.call_all_once(&commands).await }),
         }
-        Answer::later(async move { self.call_all_shared(&commands).await })
     }
 
     fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
@@ -129,11 +139,9 @@ impl Backend for Remote {
     }
 
     fn close(&self) -> Answer<'_, ()> {
-        Answer::later(async move {
-            self.link.close().await;
-            self.blocking.close();
-            Ok(())
-        })
+        self.link.close();
+        self.blocking.close();
+        Answer::ready(Ok(()))
     }
 }
 
@@ -144,7 +152,7 @@ impl fmt::Debug for Remote {
 }
 
 /// Commands that change the state of a connection, which is shared here.
-const STATEFUL: [&str; 14] = [
+const STATEFUL: [&str; 19] = [
     "WATCH",
     "UNWATCH",
     "MULTI",
@@ -154,6 +162,11 @@ const STATEFUL: [&str; 14] = [
     "SUBSCRIBE",
     "PSUBSCRIBE",
     "SSUBSCRIBE",
+    "UNSUBSCRIBE",
+    "PUNSUBSCRIBE",
+    "SUNSUBSCRIBE",
+    "SYNC",
+    "PSYNC",
     "MONITOR",
     "HELLO",
     "AUTH",
@@ -183,7 +196,18 @@ fn refuse_state(command: &Command) -> Option<Error> {
     )))
 }
 
-/// Refuses a batch that would leave the shared connection in another state, or that waits.
+/// Refuses a command that says nothing without those before it on its connection.
+fn refuse_lonely(command: &Command) -> Option<Error> {
+    let name = ["WAIT", "WAITAOF"]
+        .into_iter()
+        .find(|name| is_named(command, name))?;
+    Some(Error::not_sent(format_args!(
+        "{name} waits for what its own connection has written; send it behind the writes, in one \
+         batch with `call_all`"
+    )))
+}
+
+/// Refuses a batch that would leave its connection in another state.
 fn refuse_batch(commands: &[Command]) -> Option<Error> {
     let mut is_open = false;
     for command in commands {
@@ -193,11 +217,6 @@ fn refuse_batch(commands: &[Command]) -> Option<Error> {
             is_open = false;
         } else if let Some(error) = refuse_state(command) {
             return Some(error);
-        } else if !is_open && wait_of(command).is_some() {
-            let name = String::from_utf8_lossy(command.name()).to_ascii_uppercase();
-            return Some(Error::not_sent(format_args!(
-                "{name} would hold up everybody on the shared connection; send it with `call`"
-            )));
         }
     }
     is_open.then(|| Error::not_sent("the batch has a MULTI without an EXEC"))

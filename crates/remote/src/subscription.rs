@@ -12,7 +12,7 @@ use redis::aio::PubSub;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::convert::connect_error;
+use crate::convert::{connect_error, may_pass};
 use crate::link::Link;
 
 /// Listens to channels, and answers when the server has confirmed them.
@@ -27,7 +27,7 @@ pub(crate) async fn subscribe(link: Arc<Link>, channels: Channels) -> Result<Sub
     match confirmed.await {
         Ok(Ok(())) => Ok(Subscription::new(events)),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(Error::not_sent("the runtime is shutting down")),
+        Err(_) => Err(Error::not_sent("the store was closed")),
     }
 }
 
@@ -114,10 +114,23 @@ async fn listen(
     queue: Arc<Queue>,
     confirm: oneshot::Sender<Result<(), Error>>,
 ) {
+    tokio::select! {
+        () = listen_again_and_again(&link, &channels, &queue, confirm) => {}
+        () = link.closed() => {}
+    }
+    queue.close();
+}
+
+async fn listen_again_and_again(
+    link: &Link,
+    channels: &Channels,
+    queue: &Queue,
+    confirm: oneshot::Sender<Result<(), Error>>,
+) {
     let mut confirm = Some(confirm);
     let mut retry = 0;
-    while !link.is_closed() {
-        match connect(&link, &channels).await {
+    loop {
+        match connect(link, channels).await {
             Ok(connection) => {
                 retry = 0;
                 match confirm.take() {
@@ -125,22 +138,23 @@ async fn listen(
                     Some(confirm) => drop(confirm.send(Ok(()))),
                     None => queue.put(Event::Gap),
                 }
-                forward(connection, &link, &queue).await;
+                forward(connection, queue).await;
             }
-            Err(error) if confirm.is_some() && retry >= link.config().retries => {
+            Err(error)
+                if retry < link.config().retries && may_pass(&error) || confirm.is_none() =>
+            {
+                tracing::debug!(%error, retry, "can't subscribe");
+                tokio::time::sleep(link.config().pause(retry)).await;
+                retry = retry.saturating_add(1);
+            }
+            Err(error) => {
                 if let Some(confirm) = confirm.take() {
                     drop(confirm.send(Err(connect_error(&error))));
                 }
                 return;
             }
-            Err(error) => {
-                tracing::debug!(%error, retry, "can't subscribe");
-                tokio::time::sleep(link.config().pause(retry)).await;
-                retry += 1;
-            }
         }
     }
-    queue.close();
 }
 
 async fn connect(link: &Link, channels: &Channels) -> redis::RedisResult<PubSub> {
@@ -161,12 +175,9 @@ async fn connect(link: &Link, channels: &Channels) -> redis::RedisResult<PubSub>
 }
 
 /// Passes messages on until the connection ends.
-async fn forward(connection: PubSub, link: &Link, queue: &Queue) {
+async fn forward(connection: PubSub, queue: &Queue) {
     let mut messages = connection.into_on_message();
     while let Some(message) = messages.next().await {
-        if link.is_closed() {
-            return;
-        }
         let channel: Vec<u8> = message.get_channel().unwrap_or_default();
         let pattern: Option<Vec<u8>> = message.get_pattern().unwrap_or_default();
         queue.put(Event::Message(Message {

@@ -1,0 +1,311 @@
+//! What callers see when the server is away, slow, or not what they thought, and what they do not
+//! lose when they lose patience.
+
+use std::error::Error as StdError;
+use std::time::{Duration, Instant};
+
+use larder_remote::{Config, Remote};
+use larder_store::{Channels, Command, Error, Event, Store, Value};
+use larder_testkit::{Server, ServerKind};
+
+type Outcome = Result<(), Box<dyn StdError>>;
+
+fn words(line: &str) -> Command {
+    let mut words = line.split(' ');
+    Command::new(words.next().unwrap()).args(words)
+}
+
+fn open(url: &str, config: Config) -> Store {
+    Store::new(Remote::open(url, config).unwrap())
+}
+
+/// A server and a store on it, or nothing where this machine has no server.
+fn start(options: &[&str]) -> Option<(Server, Store)> {
+    let server = Server::start_with(ServerKind::Redis, options)?;
+    let store = open(&server.url(), Config::default());
+    Some((server, store))
+}
+
+/// Waits until `count` clients of the server wait for a key.
+async fn until_blocked(store: &Store, count: usize) -> Result<(), Error> {
+    let wanted = format!("blocked_clients:{count}\r");
+    while !store
+        .run::<String>(words("INFO clients"))
+        .await?
+        .contains(&wanted)
+    {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_back_is_used_again() -> Outcome {
+    let Some((mut server, store)) = start(&[]) else {
+        return Ok(());
+    };
+    store.run::<()>(words("SET a 1")).await?;
+    server.kill();
+    server.restart();
+    // The server keeps nothing, so this is certainly the new one.
+    assert_eq!(store.call(words("GET a")).await?, Value::Null);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_comes_back_in_time_is_waited_for() -> Outcome {
+    let Some((mut server, store)) = start(&[]) else {
+        return Ok(());
+    };
+    server.kill();
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.run::<i64>(words("INCR a")).await }
+    });
+    server.restart();
+    assert_eq!(waiting.await??, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_server_all_callers_learn_so_soon() -> Outcome {
+    let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let store = open(&format!("redis://{free}"), Config::default());
+    let start = Instant::now();
+    let call = || {
+        let store = store.clone();
+        tokio::spawn(async move { store.call(words("PING")).await })
+    };
+    let callers: Vec<_> = (0..100).map(|_| call()).collect();
+    for caller in callers {
+        let Err(Error::NotSent { reason }) = caller.await? else {
+            panic!("there is no server")
+        };
+        assert!(reason.contains("can't connect"), "{reason}");
+    }
+    assert!(start.elapsed() < Duration::from_secs(5));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_callers_wait_for_a_server_than_may() -> Outcome {
+    let mut config = Config::default();
+    config.waiting_max = 0;
+    let store = open("redis://127.0.0.1:1", config);
+    let Err(Error::NotSent { reason }) = store.call(words("PING")).await else {
+        panic!("nobody may wait")
+    };
+    assert!(reason.contains("callers wait"), "{reason}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_come_in_time_leaves_open_what_happened() -> Outcome {
+    let Some((server, _)) = start(&["--enable-debug-command", "local"]) else {
+        return Ok(());
+    };
+    let mut config = Config::default();
+    config.response_timeout = Duration::from_millis(100);
+    let store = open(&server.url(), config);
+    let answer = store.call(words("DEBUG SLEEP 0.3")).await;
+    assert!(
+        matches!(answer, Err(Error::Unanswered { .. })),
+        "{answer:?}"
+    );
+    // The next caller gets another connection, made as soon as the server listens again.
+    assert_eq!(store.run::<i64>(words("INCR a")).await?, 1);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pop_that_is_given_up_takes_nothing() -> Outcome {
+    let Some((_server, store)) = start(&[]) else {
+        return Ok(());
+    };
+    for _ in 0..3 {
+        let pop = tokio::spawn({
+            let store = store.clone();
+            async move { store.call(words("BLPOP queue 0")).await }
+        });
+        until_blocked(&store, 1).await?;
+        pop.abort();
+        until_blocked(&store, 0).await?;
+    }
+    store.run::<()>(words("RPUSH queue job")).await?;
+    let popped: Vec<String> = store.run(words("BLPOP queue 0")).await?;
+    assert_eq!(popped, ["queue", "job"]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_that_is_longer_than_answers_may_take_is_waited_out() -> Outcome {
+    let Some((server, _)) = start(&[]) else {
+        return Ok(());
+    };
+    let mut config = Config::default();
+    config.response_timeout = Duration::from_millis(200);
+    let store = open(&server.url(), config);
+    assert_eq!(store.call(words("BLPOP queue 0.4")).await?, Value::Null);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_that_waits_holds_up_nobody() -> Outcome {
+    let Some((_server, store)) = start(&[]) else {
+        return Ok(());
+    };
+    let batch = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let commands = ["SET a 1", "BLPOP queue 0", "GET a"].map(words);
+            store.call_all(commands.to_vec()).await
+        }
+    });
+    until_blocked(&store, 1).await?;
+    store.run::<()>(words("RPUSH queue job")).await?;
+    assert_eq!(batch.await??[2], Ok(Value::Bytes("1".into())));
+
+    let commands = ["SET a 2", "WAIT 0 100"].map(words).to_vec();
+    assert_eq!(store.call_all(commands).await?[1], Ok(Value::Int(0)));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscription_outlives_its_connection_and_tells_of_the_gap() -> Outcome {
+    let Some((mut server, store)) = start(&[]) else {
+        return Ok(());
+    };
+    let channels = Channels::default().channel("news");
+    let mut events = store.subscribe(channels).await?;
+    store.run::<()>(words("PUBLISH news one")).await?;
+    assert!(matches!(events.next().await, Some(Event::Message(_))));
+    server.kill();
+    server.restart();
+    assert_eq!(events.next().await, Some(Event::Gap));
+    assert_eq!(store.run::<i64>(words("PUBLISH news two")).await?, 1);
+    let Some(Event::Message(message)) = events.next().await else {
+        panic!("no message")
+    };
+    assert_eq!(&message.payload[..], b"two");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_who_is_slow_learns_how_much_was_lost() -> Outcome {
+    let Some((_server, store)) = start(&[]) else {
+        return Ok(());
+    };
+    let channels = Channels::default().channel("news").buffer(2);
+    let mut events = store.subscribe(channels).await?;
+    for number in 0..5 {
+        let publish = format!("PUBLISH news {number}");
+        store.run::<()>(words(&publish)).await?;
+    }
+    let (mut lost, mut read) = (0, 0);
+    while lost + read < 5 {
+        match events.next().await {
+            Some(Event::Lagged(count)) => lost += count,
+            Some(Event::Message(_)) => read += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_ends_waits_and_subscriptions() -> Outcome {
+    let Some((_server, store)) = start(&[]) else {
+        return Ok(());
+    };
+    let mut events = store.subscribe(Channels::default().pattern("*")).await?;
+    let pop = tokio::spawn({
+        let store = store.clone();
+        async move { store.call(words("BLPOP queue 0")).await }
+    });
+    until_blocked(&store, 1).await?;
+    store.close().await?;
+    assert!(matches!(pop.await?, Err(Error::Unanswered { .. })));
+    assert_eq!(events.next().await, None);
+    for line in ["PING", "BLPOP a 0"] {
+        let answer = store.call(words(line)).await;
+        assert!(matches!(answer, Err(Error::NotSent { .. })), "{answer:?}");
+    }
+    assert!(store.subscribe(Channels::default()).await.is_err());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_told_at_once() -> Outcome {
+    let Some((server, none)) = start(&["--requirepass", "secret"]) else {
+        return Ok(());
+    };
+    let port = server.port();
+    let wrong = format!("redis://:wrong@127.0.0.1:{port}");
+    for store in [none, open(&wrong, Config::default())] {
+        let start = Instant::now();
+        let Err(Error::NotSent { reason }) = store.call(words("PING")).await else {
+            panic!("the password is wrong")
+        };
+        assert!(reason.contains("turned the connection away"), "{reason}");
+        assert!(!reason.contains("wrong@"), "{reason}");
+        assert!(start.elapsed() < Duration::from_secs(1));
+        assert!(store.call(words("BLPOP a 1")).await.is_err());
+        let channels = Channels::default().channel("a");
+        assert!(store.subscribe(channels).await.is_err());
+    }
+    let right = format!("redis://:secret@127.0.0.1:{port}/3");
+    let right = open(&right, Config::default());
+    let clients: String = right.run(words("CLIENT LIST")).await?;
+    assert!(clients.contains(" db=3 "), "{clients}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unix_socket_is_as_good_as_a_port() -> Outcome {
+    let Some((server, _)) = start(&[]) else {
+        return Ok(());
+    };
+    let store = open(&format!("{}?db=2", server.unix_url()), Config::default());
+    assert_eq!(store.run::<i64>(words("INCR a")).await?, 1);
+    assert_eq!(store.call(words("BLPOP queue 0.01")).await?, Value::Null);
+    store.subscribe(Channels::default().channel("news")).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_to_a_server_that_has_none_is_an_error() -> Outcome {
+    let Some((server, _)) = start(&[]) else {
+        return Ok(());
+    };
+    let mut config = Config::default();
+    config.retries = 0;
+    let url = server.url().replace("redis://", "rediss://");
+    let answer = open(&url, config).call(words("PING")).await;
+    assert!(matches!(answer, Err(Error::NotSent { .. })), "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_that_would_change_the_shared_connection_are_refused() -> Outcome {
+    let Some((_server, store)) = start(&[]) else {
+        return Ok(());
+    };
+    for line in [
+        "MULTI",
+        "watch a",
+        "SELECT 1",
+        "UNSUBSCRIBE",
+        "CLIENT REPLY OFF",
+        "WAIT 0 1",
+    ] {
+        let answer = store.call(words(line)).await;
+        assert!(matches!(answer, Err(Error::NotSent { .. })), "{line}");
+    }
+    for batch in [&["MULTI", "SET a 1"][..], &["WATCH a", "GET a"], &["EXEC"]] {
+        let commands = batch.iter().map(|line| words(line)).collect();
+        let answers = store.call_all(commands).await;
+        assert!(matches!(answers, Err(Error::NotSent { .. })));
+    }
+    assert_eq!(store.run::<i64>(words("EXISTS a")).await?, 0);
+    Ok(())
+}
