@@ -26,7 +26,7 @@ pub use larder_store::{
     Store, Subscription, Value,
 };
 pub use larder_toolkit::{
-    InvalidTtl, Ttl, cache, codec, leaderboard, lock, pubsub, session, stream,
+    InvalidTtl, Ttl, cache, codec, leaderboard, lock, pubsub, rate_limit, session, stream,
 };
 pub use open::{OpenError, open, open_env, open_with};
 

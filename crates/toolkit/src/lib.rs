@@ -7,6 +7,7 @@ pub mod codec;
 pub mod leaderboard;
 pub mod lock;
 pub mod pubsub;
+pub mod rate_limit;
 pub mod session;
 pub mod stream;
 
