@@ -2,8 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod demo;
 mod serve;
+mod signal;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +22,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Open a small web shop that uses every service at once, with simulated visitors.
+    Demo(demo::Args),
     /// Serve the engine to Redis clients.
     Serve(serve::Args),
 }
@@ -28,8 +33,10 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
+        .with_ansi(std::io::stdout().is_terminal())
         .init();
     let result = match Cli::parse().command {
+        Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(args),
     };
     match result {

@@ -4,6 +4,7 @@
 //!   dropped. A machine that has none skips the tests that need one, and says which; with
 //!   `LARDER_TEST_REQUIRE=all` in the environment they fail instead.
 //! - [`every_store!`] writes a test once and runs it on every kind of store.
+//! - [`Browser`] is a real browser, for pages.
 //! - [`transcript`] reads and runs transcripts: requests and their answers, as text.
 //! - [`TestStore::pass`] lets time pass: it moves the clock of a memory store, and waits on a real
 //!   server.
@@ -11,12 +12,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::panic, reason = "a test that can not go on fails")]
 
+mod browser;
 mod doctest;
 mod every_store;
 mod server;
 mod test_store;
 pub mod transcript;
 
+pub use browser::Browser;
 pub use doctest::doctest;
 pub use server::{Server, ServerKind};
 pub use test_store::TestStore;

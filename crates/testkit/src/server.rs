@@ -168,10 +168,19 @@ fn spawn(program: &Path, port: u16, dir: &Path, options: &[String]) -> Child {
 
 /// The server's program. `None`, with a word on standard error, if there is none.
 fn find(kind: ServerKind) -> Option<PathBuf> {
-    let (variable, name) = match kind {
-        ServerKind::Redis => ("LARDER_REDIS_SERVER", "redis-server"),
-        ServerKind::Valkey => ("LARDER_VALKEY_SERVER", "valkey-server"),
-    };
+    match kind {
+        ServerKind::Redis => find_program("LARDER_REDIS_SERVER", "redis-server"),
+        ServerKind::Valkey => find_program("LARDER_VALKEY_SERVER", "valkey-server"),
+    }
+}
+
+/// The program that the variable names, or that is on the path. `None`, with a word on standard
+/// error, if there is none.
+///
+/// # Panics
+///
+/// If there is none and `LARDER_TEST_REQUIRE=all`.
+pub(crate) fn find_program(variable: &str, name: &str) -> Option<PathBuf> {
     if let Some(program) = std::env::var_os(variable) {
         return Some(program.into());
     }
@@ -206,7 +215,7 @@ fn free_port() -> u16 {
         .port()
 }
 
-fn temporary_dir() -> PathBuf {
+pub(crate) fn temporary_dir() -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let dir = std::env::temp_dir().join(format!("larder-test-{}-{count}", std::process::id()));

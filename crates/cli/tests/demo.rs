@@ -1,0 +1,165 @@
+//! `larder demo` as a person meets it: the command, its page in a real browser, and its messages.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Stdio};
+
+use larder_testkit::{Browser, Server, ServerKind};
+
+/// A running demo. It ends when this is dropped.
+struct Demo {
+    child: Child,
+    url: String,
+}
+
+impl Demo {
+    fn start(store: &str) -> Demo {
+        let mut child = larder(&["demo", "--http", "127.0.0.1:0", "--visitors", "10"])
+            .args(["--store", store])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = lines.find_map(|line| {
+            let line = line.unwrap();
+            let (_, rest) = line.split_once("the shop is open on ")?;
+            Some(rest.split_once(',')?.0.to_owned())
+        });
+        Demo {
+            child,
+            url: url.expect("the shop opens"),
+        }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn larder(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+/// What the page shows on both kinds of store, and what each click does.
+fn every_service_can_be_seen_and_clicked(store: &str) {
+    let demo = Demo::start(store);
+    let Some(mut page) = Browser::open(&demo.url) else {
+        return;
+    };
+    let number = |id: &str| format!("Number(document.getElementById('{id}').textContent)");
+    page.wait_until("document.body.dataset.ready === 'yes'");
+
+    // The crowd keeps every service busy.
+    page.wait_until(&format!(
+        "{} === 10 && {} > 0",
+        number("crowd-visitors"),
+        number("crowd-rate")
+    ));
+    page.wait_until(&format!("{} > 0", number("sessions-active")));
+    page.wait_until(&format!(
+        "parseFloat({}) > 10",
+        "document.getElementById('cache-ratio').textContent"
+    ));
+    page.wait_until(&format!("{} > 0", number("limit-allowed")));
+    page.wait_until(&format!("{} > 0", number("queue-processed")));
+    page.wait_until("document.querySelectorAll('#board tr').length > 0");
+    page.wait_until("document.querySelectorAll('#events li').length > 0");
+    assert_eq!(page.text_of("store-url"), store);
+
+    // The crowd goes home, so that only this page acts.
+    page.evaluate("$('crowd').value = 0, $('crowd').dispatchEvent(new Event('change'))");
+    page.wait_until(&format!("{} === 0", number("crowd-visitors")));
+
+    // A login, with two devices.
+    page.evaluate("ask('POST', '/api/login', { name: 'Grace' })");
+    page.evaluate("$('name').value = 'Grace', $('login').requestSubmit()");
+    page.wait_until(
+        "$('me-name').textContent === 'Grace' && $('me-sessions').textContent === '2 devices'",
+    );
+
+    // A page is made once, then cached, and made anew when its tag is void.
+    page.click("clear");
+    page.wait_until("$('cache-result').textContent.includes('is void')");
+    page.click("look");
+    page.wait_until("$('cache-result').textContent.includes('made')");
+    page.click("look");
+    page.wait_until("$('cache-result').textContent.includes('from the cache')");
+    page.click("reprice");
+    page.wait_until("$('cache-result').textContent.includes('New price')");
+    page.click("look");
+    page.wait_until("$('cache-result').textContent.includes('made')");
+
+    // Twenty calls at once are more than are let in.
+    page.click("storm");
+    page.wait_until("$('limit-result').textContent.includes('come back in')");
+    page.wait_until(&format!("{} > 0", number("limit-denied")));
+
+    // A lock that is held can be seen, and an order on it waits and is done in the end.
+    page.click("hold");
+    page.wait_until("$('locks').textContent.includes('Plum jam')");
+    page.click("buy");
+    page.wait_until("$('order-result').textContent.includes('is in the stream')");
+    page.wait_until("$('lock-result').textContent.includes('released')");
+    page.wait_until("$('events').textContent.includes('Grace bought Plum jam')");
+    page.click("around");
+    page.wait_until("$('board-result').textContent.includes('Grace')");
+
+    // Logged out everywhere: the other device too.
+    page.click("logout-all");
+    page.wait_until(
+        "!$('login').hidden && $('session-result').textContent.includes('all devices')",
+    );
+}
+
+#[test]
+fn every_service_can_be_seen_and_clicked_on_a_memory_store() {
+    every_service_can_be_seen_and_clicked("memory:");
+}
+
+#[test]
+fn every_service_can_be_seen_and_clicked_on_a_real_server() {
+    let Some(server) = Server::start(ServerKind::Redis) else {
+        return;
+    };
+    every_service_can_be_seen_and_clicked(&server.url());
+}
+
+#[test]
+fn what_is_wrong_is_said_in_one_line() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (arguments, wanted) in [
+        (
+            &["demo", "--store", "mysql://x"][..],
+            "is no URL of a store: use memory:",
+        ),
+        (
+            &["demo", "--store", "redis://127.0.0.1:1"],
+            "the store does not answer",
+        ),
+        (&["demo", "--http", &address], "can't listen on"),
+        (&["demo", "--visitors", "500"], "500 is not in 0..=200"),
+        (&["serve", "--listen", &address], "can't listen on"),
+        (&["serve", "--listen", "here"], "invalid socket address"),
+        (&["serve", "--nope"], "unexpected argument '--nope'"),
+    ] {
+        let mut child = larder(arguments)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        assert!(!child.wait().unwrap().success(), "{arguments:?}");
+        assert!(said.contains(wanted), "{arguments:?}: {said}");
+    }
+}
