@@ -1,1 +1,16 @@
 //! Tower middleware on a store: rate limits.
+//!
+//! [`RateLimitLayer`] asks a [`Limiter`](larder_toolkit::rate_limit::Limiter) before each request,
+//! and answers those that are denied.
+
+#![forbid(unsafe_code)]
+
+mod layer;
+
+mod address;
+mod answer;
+mod caller;
+
+pub use address::{InvalidNetwork, Network};
+pub use caller::{Caller, Head, Header, PeerAddress, PeerIp};
+pub use layer::{Costs, RateLimit, RateLimitLayer, WithoutCaller};

@@ -1,0 +1,222 @@
+//! The layer, on every kind of store.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::routing::get;
+use axum::{Extension, Router};
+use http::{HeaderName, Request, Response, StatusCode};
+use larder_http::{Head, Header, Network, PeerAddress, PeerIp, RateLimitLayer, WithoutCaller};
+use larder_testkit::{TestStore, every_store};
+use larder_toolkit::rate_limit::{Decision, Limit, Limiter, Quota, WithoutStore};
+use tower::ServiceExt;
+
+fn limiter(test: &TestStore) -> Limiter {
+    Limiter::new(
+        &test.store,
+        "api",
+        Limit::gcra(Quota::per_hour(2)).named("api"),
+    )
+}
+
+fn app(layer: RateLimitLayer) -> Router {
+    Router::new().route("/", get(async || "hello")).layer(layer)
+}
+
+fn from(peer: &str) -> Request<Body> {
+    let mut request = Request::new(Body::empty());
+    let peer = PeerAddress(peer.parse().expect("it is an address"));
+    request.extensions_mut().insert(peer);
+    request
+}
+
+fn forwarded(peer: &str, hops: &[&str]) -> Request<Body> {
+    let mut request = from(peer);
+    for hop in hops {
+        let value = hop.parse().expect("it is a value");
+        request.headers_mut().append("x-forwarded-for", value);
+    }
+    request
+}
+
+async fn send(app: &Router, request: Request<Body>) -> Response<Body> {
+    app.clone().oneshot(request).await.expect("it can't fail")
+}
+
+fn header<'a>(response: &'a Response<Body>, name: &str) -> Option<&'a str> {
+    response.headers().get(name)?.to_str().ok()
+}
+
+async fn problem(response: Response<Body>) -> serde_json::Value {
+    let body = to_bytes(response.into_body(), 10_000)
+        .await
+        .expect("it is short");
+    serde_json::from_slice(&body).expect("it is JSON")
+}
+
+every_store! {
+    async fn what_is_left_stands_in_the_headers(test: TestStore) {
+        let app = app(RateLimitLayer::new(limiter(&test), PeerIp::new()).legacy_headers(true));
+
+        let response = send(&app, from("1.2.3.4")).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(header(&response, "ratelimit-policy"), Some("\"api\";q=2;w=3600"));
+        assert_eq!(header(&response, "ratelimit"), Some("\"api\";r=1;t=1800"));
+        assert_eq!(header(&response, "x-ratelimit-limit"), Some("2"));
+        assert_eq!(header(&response, "x-ratelimit-remaining"), Some("1"));
+        assert_eq!(header(&response, "x-ratelimit-reset"), Some("1800"));
+        assert_eq!(header(&response, "retry-after"), None);
+    }
+
+    async fn a_denied_request_is_told_when_to_come_back(test: TestStore) {
+        let app = app(RateLimitLayer::new(limiter(&test), PeerIp::new()));
+        for _ in 0..2 {
+            assert_eq!(send(&app, from("1.2.3.4")).await.status(), StatusCode::OK);
+        }
+
+        let denied = send(&app, from("1.2.3.4")).await;
+        assert_eq!(denied.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(header(&denied, "retry-after"), Some("1800"));
+        assert_eq!(header(&denied, "ratelimit"), Some("\"api\";r=0;t=1800"));
+        assert_eq!(header(&denied, "x-ratelimit-limit"), None);
+        assert_eq!(header(&denied, "content-type"), Some("application/problem+json"));
+        let problem = problem(denied).await;
+        assert_eq!(problem["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+        assert_eq!(problem["violated-policies"], serde_json::json!(["api"]));
+
+        assert_eq!(send(&app, from("1.2.3.5")).await.status(), StatusCode::OK);
+    }
+
+    async fn all_policies_stand_in_the_headers(test: TestStore) {
+        let limiter = limiter(&test).and(Limit::fixed_window(Quota::per_day(100)).named("a \"day\""));
+        let app = app(RateLimitLayer::new(limiter, PeerIp::new()));
+
+        let response = send(&app, from("1.2.3.4")).await;
+        let policies = "\"api\";q=2;w=3600, \"a \\\"day\\\"\";q=100;w=86400";
+        assert_eq!(header(&response, "ratelimit-policy"), Some(policies));
+    }
+
+    async fn a_request_without_a_caller_is_refused_or_passes(test: TestStore) {
+        let layer = RateLimitLayer::new(limiter(&test), PeerIp::new());
+        let refused = send(&app(layer.clone()), Request::new(Body::empty())).await;
+        assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+
+        let app = app(layer.without_caller(WithoutCaller::Pass));
+        for _ in 0..5 {
+            assert_eq!(send(&app, Request::new(Body::empty())).await.status(), StatusCode::OK);
+        }
+    }
+
+    async fn a_stranger_cant_choose_an_address(test: TestStore) {
+        let app = app(RateLimitLayer::new(limiter(&test), PeerIp::new()));
+        let mut allowed = 0;
+        for number in 0..5 {
+            let hop = format!("10.0.0.{number}");
+            allowed += u32::from(send(&app, forwarded("1.2.3.4", &[&hop])).await.status() == StatusCode::OK);
+        }
+        assert_eq!(allowed, 2);
+    }
+
+    async fn behind_trusted_proxies_the_last_untrusted_hop_is_the_caller(test: TestStore) {
+        let proxies: [Network; 2] = ["10.0.0.0/8".parse()?, "fd00::/8".parse()?];
+        let app = app(RateLimitLayer::new(limiter(&test), PeerIp::new().behind(proxies)));
+        // The same caller each time, whatever stands before it, and however it is written.
+        for hops in [&["9.9.9.1, 1.2.3.4"][..], &["9.9.9.2", "1.2.3.4:443, 10.0.0.9"]] {
+            assert_eq!(send(&app, forwarded("10.0.0.1", hops)).await.status(), StatusCode::OK);
+        }
+        let denied = send(&app, forwarded("::ffff:10.0.0.1", &["::ffff:1.2.3.4, [fd00::1]"])).await;
+        assert_eq!(denied.status(), StatusCode::TOO_MANY_REQUESTS);
+        let other = send(&app, forwarded("10.0.0.1", &["1.2.3.4, 1.2.3.5"])).await;
+        assert_eq!(other.status(), StatusCode::OK);
+    }
+
+    async fn an_ipv6_network_is_one_caller(test: TestStore) {
+        let app = app(RateLimitLayer::new(limiter(&test), PeerIp::new()));
+        for peer in ["2001:db8:0:1::1", "2001:db8:0:1::2"] {
+            assert_eq!(send(&app, from(peer)).await.status(), StatusCode::OK);
+        }
+        let denied = send(&app, from("2001:db8:0:1:ffff::3")).await;
+        assert_eq!(denied.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(send(&app, from("2001:db8:0:2::1")).await.status(), StatusCode::OK);
+    }
+
+    async fn the_address_of_axums_connection_is_found(test: TestStore) {
+        let app = app(RateLimitLayer::new(limiter(&test), PeerIp::new()));
+        let mut request = Request::new(Body::empty());
+        let peer: std::net::SocketAddr = "1.2.3.4:5678".parse()?;
+        request.extensions_mut().insert(ConnectInfo(peer));
+        assert_eq!(send(&app, request).await.status(), StatusCode::OK);
+    }
+
+    async fn callers_can_be_told_apart_by_a_header_or_a_closure(test: TestStore) {
+        let header_name = HeaderName::from_static("x-api-key");
+        let by_key = app(RateLimitLayer::new(limiter(&test), Header::new(header_name)));
+        let with_key = |key: &str| {
+            let mut request = Request::new(Body::empty());
+            request.headers_mut().insert("x-api-key", key.parse().expect("it is a value"));
+            request
+        };
+        for (key, expected) in [("a", 200), ("a", 200), ("a", 429), ("b", 200)] {
+            assert_eq!(send(&by_key, with_key(key)).await.status(), expected);
+        }
+
+        let path = |head: &Head<'_>| Some(head.uri.path().to_owned());
+        let by_path = app(RateLimitLayer::new(limiter(&test), path));
+        assert_eq!(send(&by_path, Request::new(Body::empty())).await.status(), 200);
+    }
+
+    async fn a_request_can_cost_more_and_never_more_than_there_is(test: TestStore) {
+        let cost = |head: &Head<'_>| match head.headers.get("x-cost") {
+            Some(_) => NonZeroU32::new(3).expect("it is above zero"),
+            None => NonZeroU32::new(2).expect("it is above zero"),
+        };
+        let app = app(RateLimitLayer::new(limiter(&test), PeerIp::new()).costs(cost));
+        let mut request = from("1.2.3.4");
+        request.headers_mut().insert("x-cost", "3".parse()?);
+
+        let never = send(&app, request).await;
+        assert_eq!(never.status(), StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(header(&never, "retry-after"), None);
+        assert_eq!(send(&app, from("1.2.3.4")).await.status(), StatusCode::OK);
+        assert_eq!(send(&app, from("1.2.3.4")).await.status(), StatusCode::TOO_MANY_REQUESTS);
+    }
+
+    async fn a_denied_caller_comes_through_after_the_time_that_it_was_told(test: TestStore) {
+        let limiter = Limiter::new(&test.store, "api", Limit::gcra(Quota::per_second(1)));
+        let app = app(RateLimitLayer::new(limiter, PeerIp::new()));
+        assert_eq!(send(&app, from("1.2.3.4")).await.status(), StatusCode::OK);
+
+        let denied = send(&app, from("1.2.3.4")).await;
+        let seconds = header(&denied, "retry-after").expect("it is denied").parse()?;
+        test.pass(Duration::from_secs(seconds)).await;
+        assert_eq!(send(&app, from("1.2.3.4")).await.status(), StatusCode::OK);
+    }
+
+    async fn the_handler_sees_the_decision(test: TestStore) {
+        let layer = RateLimitLayer::new(limiter(&test), PeerIp::new());
+        let handler = get(async |Extension(decision): Extension<Decision>| format!("{decision:?}"));
+        let app = Router::new().route("/", handler).layer(layer);
+        assert_eq!(send(&app, from("1.2.3.4")).await.status(), StatusCode::OK);
+    }
+
+    async fn without_the_store_the_limiters_policy_decides(test: TestStore) {
+        let limiter = limiter(&test);
+        test.store.close().await?;
+
+        let open = limiter.clone().without_store(WithoutStore::Allow);
+        let response = send(&app(RateLimitLayer::new(open, PeerIp::new())), from("1.2.3.4")).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(header(&response, "ratelimit"), None);
+
+        for policy in [WithoutStore::Deny, WithoutStore::Fail] {
+            let closed = limiter.clone().without_store(policy);
+            let response = send(&app(RateLimitLayer::new(closed, PeerIp::new())), from("1.2.3.4")).await;
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+            let problem = problem(response).await;
+            let kind = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+            assert_eq!(problem["type"], kind);
+        }
+    }
+}
