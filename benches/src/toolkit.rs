@@ -1,10 +1,12 @@
 //! The toolkit's operations, on a store in the process.
 
 use std::hint::black_box;
+use std::num::NonZeroU32;
 
 use anyhow::{Context, Result, ensure};
 use larder_toolkit::Ttl;
 use larder_toolkit::cache::Cache;
+use larder_toolkit::rate_limit::{Limit, Limiter, Quota};
 use larder_toolkit::session::Sessions;
 
 use crate::contenders::{Contender, Row, block_on, contender, map_get, moka_get, row, store};
@@ -25,6 +27,7 @@ pub(crate) fn rows() -> Vec<Row> {
                 ("moka", moka_get),
             ],
         },
+        row("limiter check", limiter_check),
         row("session load", session_load),
     ]
 }
@@ -42,6 +45,17 @@ fn cache_hit() -> Result<Contender> {
         for key in keys {
             let value: Option<String> = cache.get(name(key)).await?;
             ensure!(black_box(value).is_some(), "an entry is missing");
+        }
+        Ok(())
+    })
+}
+
+fn limiter_check() -> Result<Contender> {
+    let quota = Quota::per_second(100_000);
+    let limiter = Limiter::new(&store()?, "bench", Limit::gcra(quota));
+    contender(limiter, async |limiter, keys| {
+        for key in keys {
+            black_box(limiter.take(name(key), NonZeroU32::MIN).await?);
         }
         Ok(())
     })

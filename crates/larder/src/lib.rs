@@ -31,3 +31,8 @@ pub use larder_toolkit::{
 pub use open::{OpenError, open, open_env, open_with};
 
 pub use larder_http as http;
+
+/// The examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
