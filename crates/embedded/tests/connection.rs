@@ -1,5 +1,11 @@
 //! Code that knows only the `redis` crate, unchanged on the engine and on a real server.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can not go on fails"
+)]
+
 use std::error::Error;
 
 use futures_util::StreamExt;

@@ -1,5 +1,11 @@
 //! What users of a store inside the process may rely on.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can not go on fails"
+)]
+
 use std::time::Duration;
 
 use larder_embedded::{Clock, Config, Embedded};

@@ -1,5 +1,11 @@
 //! What scripts may rely on.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can not go on fails"
+)]
+
 use larder_embedded::{Config, Embedded};
 use larder_store::{Command, Error, Store, Value};
 

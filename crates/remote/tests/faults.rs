@@ -1,6 +1,12 @@
 //! What callers see when the server is away, slow, or not what they thought, and what they do not
 //! lose when they lose patience.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can not go on fails"
+)]
+
 use std::error::Error as StdError;
 use std::time::{Duration, Instant};
 

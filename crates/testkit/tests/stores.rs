@@ -1,5 +1,11 @@
 //! What every kind of store does alike, seen through the seam.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can not go on fails"
+)]
+
 use std::time::Duration;
 
 use larder_store::{Channels, Command, Error, Event, Script, Value};
