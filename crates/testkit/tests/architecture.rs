@@ -88,17 +88,9 @@ fn nothing_below_the_server_names_a_socket_but_the_way_to_real_servers() {
 #[test]
 fn the_structures_know_no_key_space_reply_or_time() {
     for path in files("crates/engine/src/types", "rs") {
-        // What stands in the folder itself is shared by the commands of several types.
-        let is_shared = path
-            .parent()
-            .is_some_and(|folder| folder.ends_with("types"));
-        let is_command = path.ends_with("commands.rs")
-            || path.components().any(|part| part.as_os_str() == "commands");
-        if is_command
-            || is_shared
-            || is_test(&path)
-            || path.components().any(|part| part.as_os_str() == "string")
-        {
+        let is_structure = path.ends_with("mod.rs") && !path.ends_with("string/mod.rs");
+        let is_command = path.components().any(|part| part.as_os_str() == "commands");
+        if !is_structure || is_command {
             continue;
         }
         let text = product(&path);
