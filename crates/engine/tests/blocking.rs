@@ -248,7 +248,7 @@ fn a_wait_ends_when_its_time_has_passed() {
     assert_eq!(poll(&mut pop), None);
     engine.tick(later(2));
     assert_eq!(poll(&mut pop).as_deref(), Some("*-1"));
-    assert_eq!(poll(&mut moved).as_deref(), Some("$-1"));
+    assert_eq!(poll(&mut moved).as_deref(), Some("*-1"));
     assert_eq!(poll(&mut read).as_deref(), Some("*-1"));
     Connection::to(&engine).expect("RPUSH key x", ":1");
     Connection::to(&engine).expect("LLEN key", ":1");

@@ -5,7 +5,7 @@
 //!   `LARDER_TEST_REQUIRE=all` in the environment they fail instead.
 //! - [`every_store!`] writes a test once and runs it on every kind of store.
 //! - [`Browser`] is a real browser, for pages.
-//! - [`transcript`] reads and runs transcripts: requests and their answers, as text.
+//! - [`Transcript`] is a conversation with a server as text, run on the engine and on real servers.
 //! - [`TestStore::pass`] lets time pass: it moves the clock of a memory store, and waits on a real
 //!   server.
 
@@ -17,12 +17,13 @@ mod doctest;
 mod every_store;
 mod server;
 mod test_store;
-pub mod transcript;
+mod transcript;
 
 pub use browser::Browser;
 pub use doctest::doctest;
 pub use server::{Server, ServerKind};
 pub use test_store::TestStore;
+pub use transcript::{Target, Transcript};
 
 #[doc(hidden)]
 pub mod private {

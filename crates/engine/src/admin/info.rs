@@ -18,11 +18,8 @@ pub(crate) const COMMANDS: &[Command] = &[Command {
     since: "1.0.0",
 }];
 
-/// Writes the lines of a section.
-type Section = fn(&mut Call<'_, '_>, &mut Lines);
-
 /// The sections, by name and title.
-const SECTIONS: &[(&str, &str, Section)] = &[
+const SECTIONS: &[(&str, &str, fn(&mut Call<'_, '_>, &mut Lines))] = &[
     ("server", "Server", server),
     ("clients", "Clients", clients),
     ("memory", "Memory", memory),

@@ -35,8 +35,7 @@ pub(crate) struct Agenda {
 
 impl Agenda {
     /// How many records there are, live and stale.
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.records
     }
 
@@ -77,8 +76,7 @@ impl Agenda {
     }
 
     /// The time in milliseconds at which [`Agenda::take_due`] will have something, if it ever will.
-    #[cfg(test)]
-    fn next_due(&self) -> Option<u64> {
+    pub(crate) fn next_due(&self) -> Option<u64> {
         let (slot, _) = self.due.first_key_value()?;
         Some((slot << SLOT_BITS).saturating_add(1 << SLOT_BITS))
     }

@@ -19,7 +19,7 @@ use super::entry::Kind;
 use crate::engine::Engine;
 use crate::reply::{Reply, write_value};
 
-/// How a command says that nothing came.
+/// How a command says that there is nothing, where it may not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nothing {
     /// With the null of byte strings: `BLMOVE`.
@@ -47,7 +47,7 @@ pub(crate) struct Wait {
     pub(crate) kind: Option<Kind>,
     /// How long, in microseconds; `None` is for ever.
     pub(crate) timeout_us: Option<u64>,
-    /// What is answered when nothing came.
+    /// What is answered at once where nobody may wait, as in a transaction.
     pub(crate) nothing: Nothing,
     /// The request to run again, where it is not the one that was sent: `XREAD` with `$`.
     pub(crate) request: Option<Command>,
@@ -58,6 +58,8 @@ pub(crate) struct Wait {
 pub(crate) struct Waiter {
     /// Tells waiters apart, in the order in which they came.
     pub(crate) id: u64,
+    /// The connection that waits.
+    pub(crate) client: u64,
     pub(crate) db: usize,
     pub(crate) keys: Vec<Box<[u8]>>,
     kind: Option<Kind>,
@@ -65,7 +67,6 @@ pub(crate) struct Waiter {
     pub(crate) request: Command,
     /// When the wait ends, in Unix microseconds.
     pub(crate) deadline_us: Option<u64>,
-    pub(crate) nothing: Nothing,
     pub(crate) resp3: bool,
     state: Mutex<State>,
 }
@@ -86,6 +87,7 @@ impl Waiter {
     )]
     pub(crate) fn new(
         id: u64,
+        client: u64,
         db: usize,
         request: Command,
         wait: Wait,
@@ -94,6 +96,7 @@ impl Waiter {
     ) -> Waiter {
         Waiter {
             id,
+            client,
             db,
             keys: wait.keys,
             kind: wait.kind,
@@ -101,7 +104,6 @@ impl Waiter {
             deadline_us: wait
                 .timeout_us
                 .map(|timeout| now_us.saturating_add(timeout)),
-            nothing: wait.nothing,
             resp3,
             state: Mutex::new(State::Waiting(None)),
         }
@@ -211,7 +213,8 @@ impl Waiting {
     pub fn write(&self, value: &Value, reply: &mut dyn Reply) {
         match value {
             _ if self.is_silent => {}
-            Value::Null => self.waiter.nothing.write(reply),
+            // Also where the command itself would say so with the null of byte strings.
+            Value::Null => reply.null_array(),
             value => write_value(reply, value),
         }
     }

@@ -1,0 +1,257 @@
+//! The text of a transcript: cases, steps, words.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::value::{Expected, Order};
+
+/// Where something is wrong, as a line number from 1, and what.
+pub(super) type Complaint = (usize, String);
+
+/// A conversation that begins with nothing stored.
+#[derive(Debug, Default)]
+pub(super) struct Case {
+    pub(super) title: String,
+    /// The version of Redis from which on real servers answer so.
+    pub(super) since: Option<Vec<u32>>,
+    /// Whether Valkey answers otherwise, and is not asked.
+    pub(super) is_not_valkeys: bool,
+    pub(super) steps: Vec<Step>,
+}
+
+/// One step of a case.
+#[derive(Debug)]
+pub(super) struct Step {
+    /// The line that it stands on, from 1.
+    pub(super) line: usize,
+    pub(super) action: Action,
+}
+
+/// What a step does.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// `> COMMAND`: sends a command, and reads what comes.
+    Send(Vec<Vec<u8>>, Answers),
+    /// `<`: reads what has come without having been asked for.
+    Read(Answers),
+    /// `@client NAME`: goes on with another connection.
+    Client(String),
+    /// `@resp3`: speaks RESP3 on this connection from here on.
+    Resp3,
+    /// `@pass DURATION`: lets time pass.
+    Pass(Duration),
+}
+
+/// What is to come.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    pub(super) expected: Vec<Expected>,
+    pub(super) order: Order,
+    /// The lines on which they stand, from 0.
+    pub(super) place: Range<usize>,
+}
+
+/// Reads a transcript.
+///
+/// # Errors
+///
+/// The first line that is none of a transcript.
+pub(super) fn cases(text: &str) -> Result<Vec<Case>, Complaint> {
+    let mut lines = text.lines().enumerate().peekable();
+    let mut cases: Vec<Case> = Vec::new();
+    // What stands before the first case goes for all.
+    let mut preamble = Vec::new();
+    let mut since_all = None;
+    let mut order = Order::default();
+    while let Some((at, line)) = lines.next() {
+        let complain = |text: &str| (at + 1, format!("{text}: {line}"));
+        let step = |action| Step {
+            line: at + 1,
+            action,
+        };
+        if line.trim().is_empty() || is_comment(line) {
+            continue;
+        }
+        if let Some(title) = line.strip_prefix("== ") {
+            cases.push(Case {
+                title: title.to_owned(),
+                since: since_all.clone(),
+                is_not_valkeys: false,
+                steps: preamble
+                    .iter()
+                    .map(|&line| Step {
+                        line,
+                        action: Action::Resp3,
+                    })
+                    .collect(),
+            });
+            continue;
+        }
+        if let Some(version) = line.strip_prefix("since ") {
+            let version = parse_version(version).ok_or_else(|| complain("no version"))?;
+            match cases.last_mut() {
+                Some(case) => case.since = Some(version),
+                None => since_all = Some(version),
+            }
+            continue;
+        }
+        if let Some(directive) = line.strip_prefix('@') {
+            match (parse_directive(directive), cases.last_mut()) {
+                (Some(Directive::Order(next)), _) => order = next,
+                (Some(Directive::NotValkeys), Some(case)) => case.is_not_valkeys = true,
+                (Some(Directive::Action(Action::Resp3)), None) => preamble.push(at + 1),
+                (Some(Directive::Action(action)), Some(case)) => case.steps.push(step(action)),
+                (Some(_), None) => return Err(complain("this stands before the first case")),
+                (None, _) => return Err(complain("no such directive")),
+            }
+            continue;
+        }
+        let words = match (line.strip_prefix("> "), line) {
+            (Some(words), _) => Some(split(words).ok_or_else(|| complain("unbalanced quotes"))?),
+            (None, "<") => None,
+            _ => return Err(complain("an answer to nothing")),
+        };
+        let mut replies = Vec::new();
+        while let Some((_, line)) = lines.next_if(|(_, line)| is_answer(line)) {
+            replies.push(line);
+        }
+        let answers = Answers {
+            expected: Expected::read_all(&replies)
+                .map_err(|(offset, text)| (at + 2 + offset, text))?,
+            order: std::mem::take(&mut order),
+            place: at + 1..at + 1 + replies.len(),
+        };
+        let Some(case) = cases.last_mut() else {
+            return Err(complain("this stands before the first case"));
+        };
+        case.steps.push(step(match words {
+            Some(words) => Action::Send(words, answers),
+            None => Action::Read(answers),
+        }));
+    }
+    Ok(cases)
+}
+
+fn is_answer(line: &str) -> bool {
+    !(line.trim().is_empty()
+        || is_comment(line)
+        || line.starts_with(['@', '<'])
+        || line.starts_with("== ")
+        || line.starts_with("> ")
+        || line.starts_with("since "))
+}
+
+/// Whether the line is a comment: `#t` and `#f` are answers.
+fn is_comment(line: &str) -> bool {
+    line.starts_with('#') && !matches!(line, "#t" | "#f")
+}
+
+enum Directive {
+    NotValkeys,
+    Order(Order),
+    Action(Action),
+}
+
+fn parse_directive(text: &str) -> Option<Directive> {
+    let (name, value) = text.split_once(' ').unwrap_or((text, ""));
+    Some(match (name, value.trim()) {
+        ("not", "valkey") => Directive::NotValkeys,
+        ("unordered", "") => Directive::Order(Order::Any),
+        ("unordered", "pairs") => Directive::Order(Order::AnyOfPairs),
+        ("resp3", "") => Directive::Action(Action::Resp3),
+        ("client", name) if !name.is_empty() => Directive::Action(Action::Client(name.to_owned())),
+        ("pass", time) => Directive::Action(Action::Pass(parse_duration(time)?)),
+        _ => return None,
+    })
+}
+
+pub(super) fn parse_version(text: &str) -> Option<Vec<u32>> {
+    text.split('.').map(|part| part.parse().ok()).collect()
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    match text.strip_suffix("ms") {
+        Some(number) => number.parse().ok().map(Duration::from_millis),
+        None => text
+            .strip_suffix('s')?
+            .parse()
+            .ok()
+            .map(Duration::from_secs),
+    }
+}
+
+/// The words of a command, quoted as for `redis-cli`. `None` if a quote is not closed.
+pub(super) fn split(line: &str) -> Option<Vec<Vec<u8>>> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() {
+        let (word, after) = match rest.as_bytes()[0] {
+            b'"' => unquote(rest)?,
+            b'\'' => {
+                let (word, after) = rest[1..].split_once('\'')?;
+                (word.as_bytes().to_vec(), after)
+            }
+            _ => {
+                let end = rest.find(' ').unwrap_or(rest.len());
+                (rest.as_bytes()[..end].to_vec(), &rest[end..])
+            }
+        };
+        if !after.is_empty() && !after.starts_with(' ') {
+            return None;
+        }
+        words.push(word);
+        rest = after.trim_start();
+    }
+    Some(words)
+}
+
+/// The bytes between the double quotes that `text` begins with, and what comes behind them.
+pub(super) fn unquote(text: &str) -> Option<(Vec<u8>, &str)> {
+    let mut bytes = Vec::new();
+    let mut chars = text.strip_prefix('"')?.char_indices();
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '"' => return Some((bytes, &text[at + 2..])),
+            '\\' => match chars.next()?.1 {
+                'n' => bytes.push(b'\n'),
+                'r' => bytes.push(b'\r'),
+                't' => bytes.push(b'\t'),
+                'x' => {
+                    let (high, low) = (chars.next()?.1, chars.next()?.1);
+                    let byte = high.to_digit(16)? * 16 + low.to_digit(16)?;
+                    bytes.push(u8::try_from(byte).ok()?);
+                }
+                other => bytes.extend(other.to_string().as_bytes()),
+            },
+            other => bytes.extend(other.to_string().as_bytes()),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_as_for_redis_cli() {
+        let words = |line: &str| split(line);
+        let wanted: Vec<Vec<u8>> = vec![b"SET".into(), b"a b".into(), b"\x00\n\"".into()];
+        assert_eq!(words(r#"SET "a b" "\x00\n\"""#), Some(wanted));
+        assert_eq!(
+            words("SET 'a\"b' ''").unwrap()[1..],
+            [b"a\"b".to_vec(), b"".to_vec()]
+        );
+        assert_eq!(words("SET \"a"), None);
+        assert_eq!(words("SET \"a\"b"), None);
+    }
+
+    #[test]
+    fn mistakes_in_a_transcript_are_named_with_their_line() {
+        let complaint = |text: &str| cases(text).unwrap_err();
+        assert_eq!(complaint("== a\n> GET a\n*2\n  :1\n").0, 3);
+        assert_eq!(complaint("== a\n@nope\n").0, 2);
+        assert_eq!(complaint("> GET a\n").0, 1);
+        assert_eq!(complaint("== a\n:1\n").0, 2);
+    }
+}

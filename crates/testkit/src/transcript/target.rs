@@ -1,0 +1,326 @@
+//! What transcripts are run on.
+
+use std::future::Future;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use larder_embedded::{Clock, Config, Embedded};
+use larder_engine::{ClientInfo, Mail, Mailbox, Outcome, Overflow, RespReply, Session, Waiting};
+use larder_resp::{ArgumentBuffer, Frame, write_request};
+
+use super::parse::{Case, parse_version};
+use super::value::Came;
+use crate::server::{Server, ServerKind};
+
+/// Whoever is as patient as this waits for an answer that has to come.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// How much longer a server is waited for: its clock is not ours.
+const MARGIN: Duration = Duration::from_millis(5);
+
+/// Something that cases are run on, one after the other.
+pub(super) trait Open {
+    /// Begins a case: nothing is stored from here on.
+    fn begin(&mut self);
+
+    /// Whether what the case says is meant for this as well.
+    fn takes(&mut self, case: &Case) -> bool;
+
+    /// A new connection.
+    fn connect(&mut self) -> Box<dyn Connection>;
+
+    /// Lets time pass.
+    fn pass(&mut self, time: Duration);
+}
+
+/// A connection.
+pub(super) trait Connection {
+    /// Sends a command.
+    fn send(&mut self, words: &[Vec<u8>]);
+
+    /// What comes next, within `patience`.
+    fn receive(&mut self, patience: Duration) -> Came;
+}
+
+fn memory(clock: Clock) -> Embedded {
+    let config = Config {
+        clock,
+        ..Config::default()
+    };
+    Embedded::open(config).expect("the system gives a thread")
+}
+
+// --- the engine in this process ------------------------------------------------------------------
+
+/// The engine, called in this process.
+#[derive(Default)]
+pub(super) struct InProcess {
+    embedded: Option<Embedded>,
+}
+
+impl InProcess {
+    fn embedded(&mut self) -> &Embedded {
+        self.embedded
+            .get_or_insert_with(|| memory(Clock::Manual(Clock::manual())))
+    }
+}
+
+impl Open for InProcess {
+    fn begin(&mut self) {
+        self.embedded = None;
+    }
+
+    fn takes(&mut self, _: &Case) -> bool {
+        true
+    }
+
+    fn connect(&mut self) -> Box<dyn Connection> {
+        let embedded = self.embedded().clone();
+        let mailbox = Arc::new(Mailbox::new(Overflow::DropOldest(1024)));
+        let info = ClientInfo::default();
+        Box::new(Call {
+            session: Session::connected(embedded.engine(), info, Arc::clone(&mailbox)),
+            embedded,
+            mailbox,
+            waiting: None,
+            answers: Vec::new(),
+            is_closed: false,
+        })
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.embedded().pass(time);
+    }
+}
+
+struct Call {
+    embedded: Embedded,
+    session: Session,
+    mailbox: Arc<Mailbox>,
+    waiting: Option<Waiting>,
+    answers: Vec<u8>,
+    is_closed: bool,
+}
+
+impl Connection for Call {
+    fn send(&mut self, words: &[Vec<u8>]) {
+        let mut arguments = ArgumentBuffer::new();
+        words.iter().for_each(|word| arguments.push(word));
+        let mut reply = RespReply::new(&mut self.answers, self.session.is_resp3());
+        let outcome = self.embedded.engine().execute(
+            &mut self.session,
+            arguments.as_arguments(),
+            self.embedded.now(),
+            &mut reply,
+        );
+        match outcome {
+            Outcome::Done => {}
+            Outcome::Close => self.is_closed = true,
+            Outcome::Blocked(waiting) => self.waiting = Some(waiting),
+        }
+    }
+
+    fn receive(&mut self, patience: Duration) -> Came {
+        self.look_at_wait();
+        if let (Some(_), Some(end)) = (&self.waiting, self.embedded.engine().next_deadline())
+            && let Some(left_us) = end.unix_us().checked_sub(self.embedded.now().unix_us())
+            && patience >= ANSWER
+        {
+            // What is waited for comes with the time, which here passes at once.
+            self.embedded.pass(Duration::from_micros(left_us));
+            self.look_at_wait();
+        }
+        match Frame::read(&self.answers).expect("the engine answers in RESP") {
+            Some((frame, len)) => {
+                self.answers.drain(..len);
+                Came::Value(frame)
+            }
+            None if self.is_closed => Came::Closed,
+            None => self.take_mail().map_or(Came::Nothing, Came::Value),
+        }
+    }
+}
+
+impl Call {
+    fn look_at_wait(&mut self) {
+        let Some(waiting) = &mut self.waiting else {
+            return;
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        if let Poll::Ready(value) = Pin::new(&mut *waiting).poll(&mut context) {
+            let mut reply = RespReply::new(&mut self.answers, self.session.is_resp3());
+            waiting.write(&value, &mut reply);
+            self.waiting = None;
+        }
+    }
+
+    fn take_mail(&mut self) -> Option<Frame> {
+        let Mail::Message(message) = self.mailbox.take()? else {
+            return None;
+        };
+        let bulk = |bytes: &[u8]| Frame::Bulk(bytes.to_vec());
+        let mut items = match message.pattern {
+            None => vec![bulk(b"message")],
+            Some(pattern) => vec![bulk(b"pmessage"), bulk(&pattern)],
+        };
+        items.extend([bulk(&message.channel), bulk(&message.payload)]);
+        Some(match self.session.is_resp3() {
+            true => Frame::Push(items),
+            false => Frame::Array(items),
+        })
+    }
+}
+
+// --- sockets -------------------------------------------------------------------------------------
+
+/// The engine, through a socket.
+#[derive(Default)]
+pub(super) struct Sockets {
+    served: Option<(Embedded, larder_server::Server)>,
+}
+
+impl Sockets {
+    fn served(&mut self) -> &(Embedded, larder_server::Server) {
+        self.served.get_or_insert_with(|| {
+            let embedded = memory(Clock::System);
+            let config = larder_server::Config {
+                listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+                threads: Some(1),
+                ..larder_server::Config::default()
+            };
+            let server = larder_server::Server::start(config, &embedded);
+            (embedded, server.expect("127.0.0.1 has a free port"))
+        })
+    }
+}
+
+impl Open for Sockets {
+    fn begin(&mut self) {
+        self.served = None;
+    }
+
+    fn takes(&mut self, _: &Case) -> bool {
+        true
+    }
+
+    fn connect(&mut self) -> Box<dyn Connection> {
+        let address = self.served().1.addresses()[0];
+        Box::new(Socket::connect(address))
+    }
+
+    fn pass(&mut self, time: Duration) {
+        std::thread::sleep(time + MARGIN);
+    }
+}
+
+/// A real server.
+pub(super) struct Real {
+    server: Server,
+}
+
+impl Real {
+    /// A server of this kind, if this machine has one.
+    pub(super) fn start(kind: ServerKind) -> Option<Box<dyn Open>> {
+        let server = Server::start(kind)?;
+        Some(Box::new(Real { server }))
+    }
+
+    fn socket(&self) -> Socket {
+        Socket::connect(SocketAddr::from(([127, 0, 0, 1], self.server.port())))
+    }
+
+    fn ask(&self, words: &[&str]) -> Came {
+        let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let mut socket = self.socket();
+        socket.send(&words);
+        socket.receive(Duration::from_secs(10))
+    }
+}
+
+impl Open for Real {
+    fn begin(&mut self) {
+        self.ask(&["FLUSHALL"]);
+        self.ask(&["SCRIPT", "FLUSH"]);
+    }
+
+    fn takes(&mut self, case: &Case) -> bool {
+        let Came::Value(Frame::Bulk(info)) = self.ask(&["INFO", "server"]) else {
+            return false;
+        };
+        let info = String::from_utf8_lossy(&info);
+        let field = |name| info.lines().find_map(|line| line.strip_prefix(name));
+        let is_new_enough = case.since.as_ref().is_none_or(|since| {
+            field("redis_version:")
+                .and_then(|version| parse_version(version.trim()))
+                .is_some_and(|version| version >= *since)
+        });
+        is_new_enough && !(case.is_not_valkeys && field("valkey_version:").is_some())
+    }
+
+    fn connect(&mut self) -> Box<dyn Connection> {
+        Box::new(self.socket())
+    }
+
+    fn pass(&mut self, time: Duration) {
+        std::thread::sleep(time + MARGIN);
+    }
+}
+
+struct Socket {
+    stream: TcpStream,
+    input: Vec<u8>,
+}
+
+impl Socket {
+    fn connect(address: SocketAddr) -> Socket {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream
+            .set_nodelay(true)
+            .expect("a connected socket can be set");
+        Socket {
+            stream,
+            input: Vec::new(),
+        }
+    }
+}
+
+impl Connection for Socket {
+    fn send(&mut self, words: &[Vec<u8>]) {
+        let mut request = Vec::new();
+        write_request(&mut request, words);
+        // Whoever has closed the connection does not answer either, and that is seen.
+        let _ = self.stream.write_all(&request);
+    }
+
+    fn receive(&mut self, patience: Duration) -> Came {
+        let end = Instant::now() + patience;
+        let mut buffer = [0; 16 * 1024];
+        loop {
+            if let Some((frame, len)) = Frame::read(&self.input).expect("servers answer in RESP") {
+                self.input.drain(..len);
+                return Came::Value(frame);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let timeout = left.max(Duration::from_millis(1));
+            self.stream
+                .set_read_timeout(Some(timeout))
+                .expect("the timeout is not zero");
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Came::Closed,
+                Ok(len) => self.input.extend_from_slice(&buffer[..len]),
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    if left.is_zero() {
+                        return Came::Nothing;
+                    }
+                }
+                Err(_) => return Came::Closed,
+            }
+        }
+    }
+}
