@@ -89,6 +89,13 @@ every_store! {
         assert_eq!(send(&app, from("1.2.3.5")).await.status(), StatusCode::OK);
     }
 
+    /// Who comes back a moment too early is denied again.
+    async fn seconds_are_rounded_up(test: TestStore) {
+        let limiter = Limiter::new(&test.store, "api", Limit::gcra(Quota::per_minute(7)));
+        let response = send(&app(RateLimitLayer::new(limiter, PeerIp::new())), from("1.2.3.4")).await;
+        assert_eq!(header(&response, "ratelimit"), Some("\"gcra\";r=6;t=9"));
+    }
+
     async fn all_policies_stand_in_the_headers(test: TestStore) {
         let limiter = limiter(&test).and(Limit::fixed_window(Quota::per_day(100)).named("a \"day\""));
         let app = app(RateLimitLayer::new(limiter, PeerIp::new()));

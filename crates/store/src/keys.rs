@@ -11,6 +11,7 @@
 //! one node, and one script may use them together. Braces in what the caller gave are escaped, so
 //! nobody can step out of them.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The longest name that is kept as it is. A longer one is replaced by its digest, so that what a
@@ -51,7 +52,13 @@ impl Keys {
 
     /// The key of the thing that the caller calls `name`.
     pub fn of(&self, name: &str) -> Key {
-        let name = format!("{}:{}}}", self.prefix, shorten(name));
+        let short = shorten(name);
+        // Every cache hit comes along here: one allocation, of the right size.
+        let mut name = String::with_capacity(self.prefix.len() + short.len() + 2);
+        name.push_str(&self.prefix);
+        name.push(':');
+        name.push_str(&short);
+        name.push('}');
         Key {
             tag_len: name.len(),
             name: name.into(),
@@ -150,7 +157,7 @@ fn crc16(bytes: &[u8]) -> u16 {
 }
 
 /// A name short enough to be part of a key.
-fn shorten(name: &str) -> String {
+fn shorten(name: &str) -> Cow<'_, str> {
     use sha1::{Digest, Sha1};
 
     let escaped = escape(name);
@@ -163,14 +170,16 @@ fn shorten(name: &str) -> String {
         .filter(char::is_ascii_alphanumeric)
         .take(40)
         .collect();
-    format!("{head}%23{}", hex::encode(Sha1::digest(name)))
+    format!("{head}%23{}", hex::encode(Sha1::digest(name))).into()
 }
 
 /// Braces would end the hash tag; the percent sign is what escapes.
-fn escape(text: &str) -> String {
-    text.replace('%', "%25")
-        .replace('{', "%7B")
-        .replace('}', "%7D")
+fn escape(text: &str) -> Cow<'_, str> {
+    if !text.bytes().any(|byte| matches!(byte, b'%' | b'{' | b'}')) {
+        return text.into();
+    }
+    let percent = text.replace('%', "%25");
+    percent.replace('{', "%7B").replace('}', "%7D").into()
 }
 
 fn unescape(text: &str) -> String {

@@ -214,7 +214,7 @@ impl Cache {
     ) -> Result<(), Error> {
         let value = codec::encode(value)?;
         let tags = self.current_versions(keep).await?;
-        let packed = self.pack(value, tags, keep)?;
+        let packed = self.pack(&value, tags, keep)?;
         self.shared.flights.forget(name);
         let commands = self.set_commands(&self.keys.of(name), &packed);
         for answer in self.store.call_all(commands.into()).await? {
@@ -292,7 +292,7 @@ impl Cache {
             Err(error) => return values.iter().map(|_| Err(error.clone().into())).collect(),
         };
         let packed: Vec<Result<Packed, Error>> = { values.iter() }
-            .map(|(_, value)| self.pack(codec::encode(value)?, tags.clone(), keep))
+            .map(|(_, value)| self.pack(&codec::encode(value)?, tags.clone(), keep))
             .collect();
         let commands = { values.iter().zip(&packed) }
             .filter_map(|((name, _), packed)| Some((name.as_ref(), packed.as_ref().ok()?)))
@@ -404,13 +404,13 @@ impl Cache {
         let Some(bytes) = Option::<Bytes>::from_value(entry)? else {
             return Ok(Found::Missing { head: Bytes::new() });
         };
-        let parsed = Entry::from_bytes(bytes.clone())
-            .and_then(|entry| Some((codec::decode(&entry.value).ok()?, entry)));
+        let parsed = Entry::from_bytes(&bytes)
+            .and_then(|entry| Some((codec::decode(entry.value).ok()?, entry)));
         let Some((value, entry)) = parsed else {
             self.shared.counters.undecodable.one();
             return Ok(Found::Missing { head: head(&bytes) });
         };
-        if !self.are_current(&entry.tags).await? {
+        if !entry.tags.is_empty() && !self.are_current(&entry.tags).await? {
             return Ok(Found::Missing { head: head(&bytes) });
         }
         Ok(match self.is_stale(key, &entry, left_ms).await? {
@@ -440,7 +440,7 @@ impl Cache {
     async fn is_stale(
         &self,
         key: &Key,
-        entry: &Entry,
+        entry: &Entry<'_>,
         left_ms: Option<i64>,
     ) -> Result<bool, Error> {
         if entry.grace_ms == 0 {
@@ -472,7 +472,7 @@ impl Cache {
     }
 
     /// Makes an entry of an encoded value.
-    pub(super) fn pack(&self, value: Bytes, tags: Vec<Tag>, keep: &Keep) -> Result<Packed, Error> {
+    pub(super) fn pack(&self, value: &[u8], tags: Vec<Tag>, keep: &Keep) -> Result<Packed, Error> {
         if value.len() > self.max_len {
             return Err(Error::TooLarge {
                 len: value.len(),

@@ -27,15 +27,15 @@ pub(super) struct Tag {
     pub(super) version: u64,
 }
 
-/// An entry, taken apart.
+/// An entry, taken apart. The value stays where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct Entry<'a> {
     pub(super) grace_ms: u64,
     pub(super) tags: Vec<Tag>,
-    pub(super) value: Bytes,
+    pub(super) value: &'a [u8],
 }
 
-impl Entry {
+impl<'a> Entry<'a> {
     /// The entry as bytes, or `None` if it has too many tags or one with too long a name.
     pub(super) fn to_bytes(&self) -> Option<Bytes> {
         let mut bytes = Vec::with_capacity(self.value.len() + 18 + 32 * self.tags.len());
@@ -48,12 +48,12 @@ impl Entry {
             bytes.put_slice(tag.name.as_bytes());
             bytes.put_u64(tag.version);
         }
-        bytes.put_slice(&self.value);
+        bytes.put_slice(self.value);
         Some(bytes.into())
     }
 
     /// The entry in these bytes, if they are one of this version.
-    pub(super) fn from_bytes(mut bytes: Bytes) -> Option<Entry> {
+    pub(super) fn from_bytes(mut bytes: &'a [u8]) -> Option<Entry<'a>> {
         if bytes.try_get_u8().ok()? != VERSION {
             return None;
         }
@@ -69,12 +69,11 @@ impl Entry {
     }
 }
 
-fn take_tag(bytes: &mut Bytes) -> Option<Tag> {
+fn take_tag(bytes: &mut &[u8]) -> Option<Tag> {
     let len = usize::from(bytes.try_get_u16().ok()?);
-    if bytes.len() < len {
-        return None;
-    }
-    let name = String::from_utf8(bytes.split_to(len).into()).ok()?;
+    let (name, rest) = bytes.split_at_checked(len)?;
+    *bytes = rest;
+    let name = std::str::from_utf8(name).ok()?.to_owned();
     let version = bytes.try_get_u64().ok()?;
     Some(Tag { name, version })
 }
@@ -88,7 +87,7 @@ pub(super) fn head(bytes: &[u8]) -> Bytes {
 mod tests {
     use super::*;
 
-    fn entry() -> Entry {
+    fn entry() -> Entry<'static> {
         Entry {
             grace_ms: 5,
             tags: ["a", "category.7"]
@@ -97,26 +96,23 @@ mod tests {
                     version: u64::MAX,
                 })
                 .into(),
-            value: Bytes::from_static(b"value"),
+            value: b"value",
         }
     }
 
     #[test]
     fn an_entry_is_read_as_it_was_written() {
         let bytes = entry().to_bytes().expect("it has two tags");
-        assert_eq!(Entry::from_bytes(bytes), Some(entry()));
+        assert_eq!(Entry::from_bytes(&bytes), Some(entry()));
     }
 
     #[test]
     fn what_is_cut_short_or_of_another_version_is_no_entry() {
         let bytes = entry().to_bytes().expect("it has two tags");
         for len in 0..bytes.len() - b"value".len() {
-            assert_eq!(Entry::from_bytes(bytes.slice(..len)), None, "{len} bytes");
+            assert_eq!(Entry::from_bytes(&bytes[..len]), None, "{len} bytes");
         }
-        assert_eq!(
-            Entry::from_bytes(Bytes::from_static(b"{\"json\": 1}")),
-            None
-        );
+        assert_eq!(Entry::from_bytes(b"{\"json\": 1}"), None);
     }
 
     #[test]

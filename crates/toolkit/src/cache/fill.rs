@@ -329,7 +329,7 @@ impl Fill<'_> {
                 return Err(Error::from(error).into());
             }
         };
-        let outcome = match self.cache.pack(encoded.clone(), tags, self.keep) {
+        let outcome = match self.cache.pack(&encoded, tags, self.keep) {
             Err(Error::TooLarge { len, max }) => {
                 tracing::warn!(key = %self.key, len, max, "a value is too large to be cached");
                 self.cache.shared.counters.too_large.one();

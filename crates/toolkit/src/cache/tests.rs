@@ -98,6 +98,16 @@ every_store! {
         assert_eq!((stats.hits, stats.misses, stats.loads), (1, 1, 1));
     }
 
+    async fn a_load_leaves_nothing_behind_but_the_value(test: TestStore) {
+        let cache = Cache::new(&test.store, "shop", TTL);
+        let _: u32 = cache.get_or_set("a", async || Ok::<_, String>(1)).await?;
+        let failed = cache.get_or_set("b", async || Err::<u32, _>("the database is down")).await;
+        assert!(failed.is_err());
+
+        let keys: Vec<String> = test.store.run(Command::new("KEYS").arg("*")).await?;
+        assert_eq!(keys, ["{shop:cache:a}"]);
+    }
+
     async fn of_many_callers_one_loads(test: TestStore) {
         let cache = Cache::new(&test.store, "shop", TTL);
         let loads = Arc::new(AtomicU32::new(0));
