@@ -1,5 +1,11 @@
 //! `larder demo` as a person meets it: the command, its page in a real browser, and its messages.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can not go on fails"
+)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 

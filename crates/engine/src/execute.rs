@@ -240,15 +240,7 @@ impl Engine {
             .take()
             .unwrap_or_else(|| Request::from(arguments));
         let (id, db) = (self.fresh_id(), session.db);
-        let waiter = Waiter::new(
-            id,
-            session.id(),
-            db,
-            request,
-            wait,
-            now.unix_us(),
-            session.resp3,
-        );
+        let waiter = Waiter::new(id, db, request, wait, now.unix_us(), session.resp3);
         let waiter = Arc::new(waiter);
         if let Some(client) = session.client() {
             client.waits(&waiter);

@@ -77,7 +77,7 @@ fn get(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn set(call: &mut Call<'_, '_>) -> Result<()> {
-    if call.args.len() % 2 != 0 {
+    if !call.args.len().is_multiple_of(2) {
         return Err(Error::WrongArity(call.command.full_name()));
     }
     let mut words = call.args.rest();

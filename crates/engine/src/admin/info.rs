@@ -18,8 +18,11 @@ pub(crate) const COMMANDS: &[Command] = &[Command {
     since: "1.0.0",
 }];
 
+/// Writes the lines of a section.
+type Section = fn(&mut Call<'_, '_>, &mut Lines);
+
 /// The sections, by name and title.
-const SECTIONS: &[(&str, &str, fn(&mut Call<'_, '_>, &mut Lines))] = &[
+const SECTIONS: &[(&str, &str, Section)] = &[
     ("server", "Server", server),
     ("clients", "Clients", clients),
     ("memory", "Memory", memory),

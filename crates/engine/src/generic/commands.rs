@@ -374,7 +374,7 @@ fn copy_object<T: Object>(entry: &Entry, key: &[u8], copy: impl FnOnce(&T) -> T)
 
 fn keys(call: &mut Call<'_, '_>) -> Result<()> {
     let pattern = call.args.bytes()?;
-    let entries = call.keyspace.entries().map(|entry| entry.key());
+    let entries = call.keyspace.entries().map(Keyed::key);
     let found: Vec<&[u8]> = entries.filter(|key| glob::matches(pattern, key)).collect();
     call.reply.bulks(&found);
     Ok(())
@@ -464,7 +464,7 @@ fn scan(call: &mut Call<'_, '_>) -> Result<()> {
 fn randomkey(call: &mut Call<'_, '_>) -> Result<()> {
     let engine = call.engine;
     let entry = call.keyspace.sample(|| engine.random());
-    call.reply.bulk_or_null(entry.map(|entry| entry.key()));
+    call.reply.bulk_or_null(entry.map(Keyed::key));
     Ok(())
 }
 

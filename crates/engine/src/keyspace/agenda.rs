@@ -35,7 +35,8 @@ pub(crate) struct Agenda {
 
 impl Agenda {
     /// How many records there are, live and stale.
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.records
     }
 
@@ -76,7 +77,8 @@ impl Agenda {
     }
 
     /// The time in milliseconds at which [`Agenda::take_due`] will have something, if it ever will.
-    pub(crate) fn next_due(&self) -> Option<u64> {
+    #[cfg(test)]
+    fn next_due(&self) -> Option<u64> {
         let (slot, _) = self.due.first_key_value()?;
         Some((slot << SLOT_BITS).saturating_add(1 << SLOT_BITS))
     }

@@ -196,6 +196,7 @@ impl Entry {
 
     /// Sets the access clock to the low 24 bits of `clock`.
     #[inline]
+    #[cfg_attr(not(test), expect(dead_code, reason = "eviction will set it"))]
     pub(crate) fn set_clock(&self, clock: u32) {
         // Two readers may meet here, and one of their clocks is lost, which does no harm. The low
         // byte cannot change meanwhile: it changes only where the entry is not shared.
@@ -247,21 +248,6 @@ impl Entry {
         (self.kind() == T::KIND).then(|| unsafe { self.payload_mut() })
     }
 
-    /// Takes the collection out and drops the rest; drops all if it is of another type.
-    pub(crate) fn take_object<T: Object>(self) -> Option<T> {
-        if self.kind() != T::KIND {
-            return None;
-        }
-        let this = ManuallyDrop::new(self);
-        // SAFETY: the payload of a kind is the type with that `Object::KIND`. It is read once, and
-        // its place is freed without dropping it, as `this` is never dropped.
-        unsafe {
-            let value = ptr::from_ref(this.payload::<T>()).read();
-            this.free();
-            Some(value)
-        }
-    }
-
     /// Overwrites an inline string by one that takes the same allocation. Answers whether it could.
     pub(crate) fn overwrite_inline(&mut self, value: &[u8]) -> bool {
         let shape = self.shape();
@@ -284,13 +270,6 @@ impl Entry {
             }
         }
         fits
-    }
-
-    /// Makes the value a string of these bytes; key, expiry and clock stay.
-    pub(crate) fn set_string(&mut self, value: &[u8]) {
-        if !self.overwrite_inline(value) {
-            *self = Self::make_string(self.key(), value, self.expiry(), self.clock());
-        }
     }
 
     /// Makes the value a string and the expiry this one, in one step; key and clock stay, and so

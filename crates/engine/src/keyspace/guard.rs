@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use smallvec::SmallVec;
 
 use super::Keyspace;
-use super::entry::{Kind, Object};
+use super::entry::Object;
 
 /// A value of type `T` that is being changed.
 ///
@@ -17,28 +17,21 @@ pub(crate) struct WriteGuard<'a, 'e, T: Object> {
     keyspace: &'a mut Keyspace<'e>,
     key: SmallVec<[u8; 32]>,
     hash: u64,
-    is_new: bool,
     is_changed: bool,
     value: PhantomData<T>,
 }
 
 impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
     /// A guard on a key that holds a `T`.
-    pub(super) fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, key: &[u8], is_new: bool) -> Self {
+    pub(super) fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, key: &[u8]) -> Self {
         let key = SmallVec::from_slice(key);
         WriteGuard {
             keyspace,
             key,
             hash,
-            is_new,
             is_changed: false,
             value: PhantomData,
         }
-    }
-
-    /// Whether the key was made for this guard.
-    pub(crate) fn is_new(&self) -> bool {
-        self.is_new
     }
 
     /// Says that nothing was changed after all.
@@ -102,9 +95,7 @@ impl<'a, 'e> StringGuard<'a, 'e> {
     pub(super) fn new(keyspace: &'a mut Keyspace<'e>, key: &[u8]) -> Self {
         let hash = keyspace.hash(key);
         if let Some(entry) = keyspace.db_of_mut(hash).table.find_mut(hash, key) {
-            if entry.kind() != Kind::Raw {
-                entry.make_raw();
-            }
+            entry.make_raw();
         }
         StringGuard {
             keyspace,

@@ -28,7 +28,6 @@ use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
 use crate::error::{Error, Result};
-use crate::hash::Seed;
 use crate::types::Limits;
 use entry::{Entry, Kind, Object, Str};
 use table::Keyed;
@@ -61,8 +60,6 @@ pub(crate) struct Keyspace<'e> {
     db: usize,
     now_ms: u64,
     ready: Vec<Ready>,
-    /// How many times a key was changed.
-    changes: u64,
     counts_lookups: bool,
 }
 
@@ -110,7 +107,6 @@ impl Shards {
             db,
             now_ms,
             ready: Vec::new(),
-            changes: 0,
             counts_lookups: false,
         }
     }
@@ -193,11 +189,6 @@ impl<'e> Keyspace<'e> {
     /// Lets the shards go. Answers the keys on which somebody waits and that have changed.
     pub(crate) fn release(self) -> Vec<Ready> {
         self.ready
-    }
-
-    /// How many changes this call has made so far.
-    pub(crate) fn changes(&self) -> u64 {
-        self.changes
     }
 
     // --- what a key holds -------------------------------------------------------------------
@@ -293,7 +284,7 @@ impl<'e> Keyspace<'e> {
             self.db_of_mut(hash)
                 .insert(hash, Entry::with_object(key, T::default()));
         }
-        Ok(WriteGuard::new(self, hash, key, is_new))
+        Ok(WriteGuard::new(self, hash, key))
     }
 
     /// The value of a key that holds a `T`, to be changed, if there is such a key.
@@ -309,7 +300,7 @@ impl<'e> Keyspace<'e> {
         match self.live_kind(hash, key) {
             None => Ok(None),
             Some(kind) if kind != T::KIND => Err(Error::WrongType),
-            Some(_) => Ok(Some(WriteGuard::new(self, hash, key, false))),
+            Some(_) => Ok(Some(WriteGuard::new(self, hash, key))),
         }
     }
 
@@ -337,8 +328,8 @@ impl<'e> Keyspace<'e> {
             None => self.put_with(
                 key,
                 expiry,
-                |entry| entry.set_string(bytes),
-                || Entry::string(key, bytes),
+                |entry, at| entry.set_string_until(bytes, at),
+                |at| Entry::string_until(key, bytes, at),
             ),
         }
     }
@@ -348,8 +339,8 @@ impl<'e> Keyspace<'e> {
         self.put_with(
             key,
             expiry,
-            |entry| entry.set_int(number),
-            || Entry::int(key, number),
+            |entry, _| entry.set_int(number),
+            |_| Entry::int(key, number),
         );
     }
 
@@ -363,8 +354,8 @@ impl<'e> Keyspace<'e> {
         self.put_with(
             key,
             expiry,
-            |entry| entry.set_object(object.take()),
-            || Entry::with_object(key, object.take()),
+            |entry, _| entry.set_object(object.take()),
+            |_| Entry::with_object(key, object.take()),
         );
     }
 
@@ -373,28 +364,17 @@ impl<'e> Keyspace<'e> {
         &mut self,
         key: &[u8],
         expiry: Expiry,
-        set: impl FnOnce(&mut Entry),
-        make: impl FnOnce() -> Entry,
+        set: impl FnOnce(&mut Entry, Option<u64>),
+        make: impl FnOnce(Option<u64>) -> Entry,
     ) {
         let (hash, now_ms) = (self.hash(key), self.now_ms);
-        let db = self.db_of_mut(hash);
-        let mut was = None;
-        match db.table.find_mut(hash, key) {
-            None => db.insert(hash, make()),
-            Some(old) => {
-                was = old.expires_at();
-                set(old);
-            }
-        }
-        let at = match expiry {
+        let at = |was: Option<u64>| match expiry {
             // What has expired has no time left to keep.
             Expiry::Keep => was.filter(|&at| at > now_ms),
             Expiry::Clear => None,
             Expiry::At(at) => Some(at),
         };
-        if at != was {
-            db.set_expiry(hash, key, at);
-        }
+        self.db_of_mut(hash).put(hash, key, at, set, make);
         self.changed(hash, key);
     }
 
@@ -535,15 +515,12 @@ impl<'e> Keyspace<'e> {
         let (db, now_ms) = (self.db, self.now_ms);
         let mut ready = Vec::new();
         let mut cleared = Vec::new();
-        let mut changes = 0;
         for shard in self.held_shards_mut() {
             let fresh = Db::new(shard.dbs[db].table.seed());
             let old = std::mem::replace(&mut shard.dbs[db], fresh);
-            changes += old.table.len() as u64;
             shard.flushed(db, &old, now_ms, &mut ready);
             cleared.push(old);
         }
-        self.changes += changes;
         self.ready.append(&mut ready);
         cleared
     }
@@ -556,7 +533,6 @@ impl<'e> Keyspace<'e> {
             shard.dbs.swap(one, other);
             shard.swapped(one, other, now_ms, &mut ready);
         }
-        self.changes += 1;
         self.ready.append(&mut ready);
     }
 
@@ -587,7 +563,6 @@ impl<'e> Keyspace<'e> {
 
     /// Marks a key as changed.
     fn changed(&mut self, hash: u64, key: &[u8]) {
-        self.changes += 1;
         let db = self.db;
         let shard = self.shard_mut(hash);
         if shard.is_quiet() {
@@ -609,11 +584,6 @@ impl<'e> Keyspace<'e> {
 
     fn hash(&self, key: &[u8]) -> u64 {
         self.shards.seed().hash(key)
-    }
-
-    /// The seed of the hashes, for tables inside values.
-    pub(crate) fn seed(&self) -> Seed {
-        self.shards.seed()
     }
 
     fn is_expired(&self, entry: &Entry) -> bool {

@@ -48,15 +48,18 @@ pub(crate) struct Lookups {
     pub(crate) misses: u64,
 }
 
+/// A key in a database.
+type Place = (usize, Box<[u8]>);
+
 /// What one lock protects.
 pub(crate) struct Shard {
     /// Counted by readers, who share the shard.
     pub(super) lookups: Cell<Lookups>,
     pub(crate) dbs: [Db; DATABASES],
     /// Who watches a key: transactions that are void when it changes.
-    watched: HashMap<(usize, Box<[u8]>), Vec<Arc<Watch>>>,
+    watched: HashMap<Place, Vec<Arc<Watch>>>,
     /// Who waits for a key, longest first.
-    waiting: HashMap<(usize, Box<[u8]>), VecDeque<Arc<Waiter>>>,
+    waiting: HashMap<Place, VecDeque<Arc<Waiter>>>,
 }
 
 /// The keys of one database that fall into one shard.
@@ -268,6 +271,37 @@ impl Db {
         self.table.insert(hash, entry);
     }
 
+    /// Gives a key a value, by `set` in the entry that is there, else as the entry that `make`
+    /// gives. Both are told when the key expires from now on, which `at` says, told when it did;
+    /// they may leave that to this function.
+    pub(super) fn put(
+        &mut self,
+        hash: u64,
+        key: &[u8],
+        at: impl FnOnce(Option<u64>) -> Option<u64>,
+        set: impl FnOnce(&mut Entry, Option<u64>),
+        make: impl FnOnce(Option<u64>) -> Entry,
+    ) {
+        let Some(entry) = self.table.find_mut(hash, key) else {
+            let at = at(None);
+            let mut entry = make(at);
+            if entry.expires_at() != at {
+                entry.set_expiry(at);
+            }
+            return self.insert(hash, entry);
+        };
+        let (was, filed) = (entry.expires_at(), entry.filed());
+        let at = at(was);
+        set(entry, at);
+        if entry.expires_at() != at {
+            entry.set_expiry(at);
+        }
+        if let Some(at) = at {
+            entry.set_filed(self.agenda.file(hash, at, filed));
+        }
+        self.volatile = self.volatile + usize::from(at.is_some()) - usize::from(was.is_some());
+    }
+
     pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
         let entry = self.table.remove(hash, key)?;
         self.volatile -= usize::from(entry.expires_at().is_some());
@@ -318,26 +352,24 @@ impl Db {
 
     /// Files an entry anew whose record came up before the entry expires.
     fn file_again(&mut self, slot: u64, hash: u64) {
-        let is_it = |entry: &Entry| entry.expires_at().is_some() && entry.filed() == Some(slot);
-        let Some(mut entry) = self.table.remove_where(hash, is_it) else {
-            return;
-        };
-        let hash = self.table.seed().hash(entry.key());
-        if let Some(at) = entry.expires_at() {
+        let is_it = |entry: &Entry| entry.filed() == Some(slot);
+        if let Some(entry) = self.table.find_where(hash, is_it)
+            && let Some(at) = entry.expires_at()
+        {
             entry.set_filed(self.agenda.file(hash, at, None));
         }
-        self.table.insert(hash, entry);
     }
 
     fn rebuild_agenda(&mut self) {
         let seed = self.table.seed();
-        let mut agenda = Agenda::default();
+        let mut volatile = Vec::with_capacity(self.volatile);
         self.table.retain(|entry| {
             if let Some(at) = entry.expires_at() {
-                entry.set_filed(agenda.file(seed.hash(entry.key()), at, None));
+                entry.set_filed(Agenda::slot(at));
+                volatile.push((seed.hash(entry.key()), at));
             }
             true
         });
-        self.agenda = agenda;
+        self.agenda.rebuild(volatile);
     }
 }

@@ -58,8 +58,6 @@ pub(crate) struct Wait {
 pub(crate) struct Waiter {
     /// Tells waiters apart, in the order in which they came.
     pub(crate) id: u64,
-    /// The connection that waits.
-    pub(crate) client: u64,
     pub(crate) db: usize,
     pub(crate) keys: Vec<Box<[u8]>>,
     kind: Option<Kind>,
@@ -87,7 +85,6 @@ impl Waiter {
     )]
     pub(crate) fn new(
         id: u64,
-        client: u64,
         db: usize,
         request: Command,
         wait: Wait,
@@ -96,7 +93,6 @@ impl Waiter {
     ) -> Waiter {
         Waiter {
             id,
-            client,
             db,
             keys: wait.keys,
             kind: wait.kind,

@@ -162,7 +162,7 @@ fn hello(call: &mut Call<'_, '_>) -> Result<()> {
     while let Some(option) = call.args.peek() {
         if call.args.option("AUTH") && call.args.len() >= 2 {
             login = Some((call.args.bytes()?, call.args.bytes()?));
-        } else if call.args.option("SETNAME") && call.args.len() >= 1 {
+        } else if call.args.option("SETNAME") && !call.args.is_empty() {
             name = Some(super::client_commands::client_name(call.args.bytes()?)?);
         } else {
             let option = String::from_utf8_lossy(option).into_owned();

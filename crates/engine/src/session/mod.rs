@@ -129,10 +129,6 @@ impl Session {
         self.client().map_or(0, |client| client.id())
     }
 
-    pub(crate) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
-        self.mailbox.as_ref()
-    }
-
     /// The subscriptions of this connection, begun if there were none.
     pub(crate) fn subscriber(&mut self, engine: &Arc<Engine>) -> Option<&mut Subscriber> {
         let mailbox = self.mailbox.clone()?;

@@ -137,7 +137,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn run(mut entry: Entry, model: &mut Model, step: Step) -> Entry {
     match step {
         Step::SetString(value) => {
-            entry.set_string(&value);
+            set_string(&mut entry, &value);
             model.string(&value);
         }
         Step::SetStringUntil(value, at) => {
@@ -184,6 +184,11 @@ fn run(mut entry: Entry, model: &mut Model, step: Step) -> Entry {
         }
     }
     entry
+}
+
+/// Makes the value a string; the expiry stays.
+fn set_string(entry: &mut Entry, value: &[u8]) {
+    entry.set_string_until(value, entry.expires_at());
 }
 
 proptest! {
@@ -233,7 +238,6 @@ fn a_value_of_another_type_is_not_given_out() {
     assert!(string.object_mut::<types::set::Set>().is_none());
     assert!(string.int_mut().is_none());
     assert!(string.raw_mut().is_none());
-    assert!(string.take_object::<types::set::Set>().is_none());
 
     let mut set = Entry::with_object::<types::set::Set>(b"key", Default::default());
     assert!(set.make_raw().is_none());
@@ -242,7 +246,6 @@ fn a_value_of_another_type_is_not_given_out() {
         set.object_mut::<types::set::Set>()
             .is_some_and(|set| Object::is_empty(set))
     );
-    assert!(set.take_object::<types::set::Set>().is_some());
 }
 
 #[test]
@@ -282,13 +285,11 @@ fn nothing_is_leaked_or_freed_twice() {
     entry.set_expiry(None);
     entry.set_int(5);
     entry.set_raw(value());
-    entry.set_string(b"short");
+    set_string(&mut entry, b"short");
     entry.make_raw().expect("a string").extend(value());
     entry.set_object::<types::list::List>(Default::default());
     entry.set_string_until(&value(), Some(7));
-    assert!(entry.take_object::<types::list::List>().is_none());
-    let list = Entry::with_object::<types::list::List>(b"key", Default::default());
-    assert!(list.take_object::<types::list::List>().is_some());
+    drop(entry);
 
     assert_eq!(HELD.get(), held);
 }

@@ -171,39 +171,3 @@ fn a_score_is_never_minus_zero_or_not_a_number() {
     );
     assert!(score(f64::NEG_INFINITY) < score(-1.0) && score(1.0) < score(f64::INFINITY));
 }
-
-/// Prints what an insertion into a large sorted set takes. Run it in release, by its name.
-#[test]
-#[ignore = "a measurement"]
-fn a_million_members() {
-    const LEN: u64 = 1_000_000;
-    let mix = |number: u64| (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) % LEN;
-    let limits = Limits::new(Seed::new(1, 2));
-    let mut set = SortedSet::default();
-    let mut each = |name: &str, value: &dyn Fn(u64) -> f64| {
-        let begin = std::time::Instant::now();
-        for number in 0..LEN {
-            let member = format!("element:{:012}", mix(number));
-            set.insert(member.as_bytes(), score(value(number)), &limits);
-        }
-        let ns = begin.elapsed().as_nanos() as u64 / LEN;
-        println!(
-            "{name}: {ns} ns each, {} members, {} bytes each",
-            set.len(),
-            set.heap_bytes() / set.len()
-        );
-    };
-    each("random scores", &|number| mix(number ^ 0xabcdef) as f64);
-    each("moved", &|number| mix(number ^ 0x123456) as f64);
-    each("one score", &|_| 1.0);
-    each("ascending", &|number| number as f64);
-    let begin = std::time::Instant::now();
-    let ranks: usize = (0..LEN)
-        .filter_map(|number| set.rank(format!("element:{:012}", mix(number)).as_bytes()))
-        .map(|(rank, _)| rank)
-        .sum();
-    println!(
-        "rank: {} ns each ({ranks})",
-        begin.elapsed().as_nanos() as u64 / LEN
-    );
-}

@@ -491,7 +491,7 @@ fn mset(call: &mut Call<'_, '_>) -> Result<()> {
 fn msetnx(call: &mut Call<'_, '_>) -> Result<()> {
     let keys = call.args.whole().slice(1..);
     let any = keys.iter().step_by(2).any(|key| call.keyspace.exists(key));
-    if any && keys.len() % 2 == 0 {
+    if any && keys.len().is_multiple_of(2) {
         call.reply.int(0);
         return Ok(());
     }
@@ -501,7 +501,7 @@ fn msetnx(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn put_pairs(call: &mut Call<'_, '_>, name: &str) -> Result<()> {
-    if call.args.len() % 2 != 0 {
+    if !call.args.len().is_multiple_of(2) {
         return Err(Error::WrongArity(name.into()));
     }
     let mut words = call.args.rest();

@@ -8,6 +8,7 @@ use crate::args::Args;
 use crate::command::Call;
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
+use crate::keyspace::entry::Str;
 use crate::reply::Reply;
 
 /// What LCS answers.
@@ -79,7 +80,7 @@ pub(super) fn lcs(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn string(keyspace: &Keyspace<'_>, key: &[u8]) -> Result<Vec<u8>> {
     match keyspace.read_string(key) {
-        Ok(string) => Ok(string.map_or_else(Vec::new, |string| string.to_vec())),
+        Ok(string) => Ok(string.map_or_else(Vec::new, Str::to_vec)),
         Err(_) => Err(Error::text(
             "ERR The specified keys must contain string values",
         )),
