@@ -20,7 +20,7 @@ mod health;
 
 pub use health::{Health, Role, health};
 pub use larder_embedded::Embedded;
-pub use larder_remote::Config as RemoteConfig;
+pub use larder_remote::{Config as RemoteConfig, Tls};
 pub use larder_store::{
     Backend, Channels, Command, Error, Event, FromValue, Key, Keys, Message, Refusal, Script,
     Store, Subscription, Value,

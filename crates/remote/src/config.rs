@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
-use redis::{IntoConnectionInfo, ProtocolVersion};
+use redis::{
+    Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
+};
 
 /// How patient a store is with its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,69 @@ pub struct Config {
     pub waiting_max: usize,
     /// How many idle connections for commands that wait are kept.
     pub idle_max: usize,
+    /// The certificates of `rediss://`.
+    pub tls: Tls,
+}
+
+/// Who is trusted over TLS, and how the store shows who it is.
+#[derive(Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Tls {
+    /// The authority whose word on the server is taken, as a certificate in PEM; `None` is those
+    /// that the system trusts.
+    pub authority: Option<Vec<u8>>,
+    /// The certificate that the store shows, and its key, both in PEM; `None` is none.
+    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl std::fmt::Debug for Tls {
+    /// Says what there is, and shows no key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls")
+            .field("authority", &self.authority.is_some())
+            .field("identity", &self.identity.is_some())
+            .finish()
+    }
+}
+
+impl Tls {
+    /// Refuses what is no PEM: trusting nobody by mistake would show only at the first command.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let holds = |pem: &[u8], what: &str| String::from_utf8_lossy(pem).contains(what);
+        let certificate = "-----BEGIN CERTIFICATE-----";
+        if self
+            .authority
+            .as_ref()
+            .is_some_and(|pem| !holds(pem, certificate))
+        {
+            return Err(OpenError::NoPem {
+                what: "the authority's certificate",
+            });
+        }
+        match &self.identity {
+            Some((pem, _)) if !holds(pem, certificate) => Err(OpenError::NoPem {
+                what: "the store's certificate",
+            }),
+            Some((_, key)) if !holds(key, "PRIVATE KEY-----") => Err(OpenError::NoPem {
+                what: "the store's key",
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn certificates(&self) -> TlsCertificates {
+        let client_tls = self
+            .identity
+            .clone()
+            .map(|(client_cert, client_key)| ClientTlsConfig {
+                client_cert,
+                client_key,
+            });
+        TlsCertificates {
+            client_tls,
+            root_cert: self.authority.clone(),
+        }
+    }
 }
 
 impl Default for Config {
@@ -41,6 +106,7 @@ impl Default for Config {
             in_flight_max: 10_000,
             waiting_max: 10_000,
             idle_max: 16,
+            tls: Tls::default(),
         }
     }
 }
@@ -64,10 +130,28 @@ pub enum Topology {
     Single(redis::ConnectionInfo),
 }
 
+impl Topology {
+    /// A client of the server.
+    pub(crate) fn client(self, tls: &Tls) -> redis::RedisResult<Client> {
+        let Topology::Single(info) = self;
+        match info.addr() {
+            ConnectionAddr::TcpTls { .. } => Client::build_with_tls(info, tls.certificates()),
+            _ => Client::open(info),
+        }
+    }
+}
+
 /// Why a store could not be opened by this URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// What should be a certificate or a key is none.
+    #[error("{what} is no PEM: it begins with -----BEGIN ...-----")]
+    NoPem {
+        /// Which of them.
+        what: &'static str,
+    },
+
     /// The URL is not one of a server.
     #[error(
         "{url} is no URL of a server: {reason}; write redis://[user:password@]host[:port][/db], rediss://... for TLS, or redis+unix:///path[?db=n]"

@@ -22,5 +22,5 @@ mod convert;
 mod link;
 mod subscription;
 
-pub use config::{Config, OpenError, Topology};
+pub use config::{Config, OpenError, Tls, Topology};
 pub use remote::Remote;

@@ -28,14 +28,15 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// If the URL is not one of a server. Whether the server is there is not looked at.
+    /// If the URL is not one of a server, or a certificate is none. Whether the server is there is not looked at.
     pub fn open(url: &str, config: Config) -> Result<Remote, OpenError> {
-        let Topology::Single(info) = Topology::parse(url)?;
+        let topology = Topology::parse(url)?;
+        config.tls.check()?;
         let failed = |error: redis::RedisError| OpenError::Url {
             url: url.split('@').next_back().unwrap_or_default().to_owned(),
             reason: error.to_string(),
         };
-        let client = Client::open(info).map_err(failed)?;
+        let client = topology.client(&config.tls).map_err(failed)?;
         Ok(Remote {
             link: Arc::new(Link::new(client, config)),
             blocking: Blocking::default(),

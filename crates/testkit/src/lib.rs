@@ -21,7 +21,7 @@ mod transcript;
 
 pub use browser::Browser;
 pub use doctest::doctest;
-pub use server::{Server, ServerKind};
+pub use server::{Server, ServerKind, free_port, skip};
 pub use test_store::TestStore;
 pub use transcript::{Target, Transcript};
 

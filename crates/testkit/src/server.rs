@@ -199,7 +199,7 @@ pub(crate) fn find_program(variable: &str, name: &str) -> Option<PathBuf> {
 /// # Panics
 ///
 /// If `LARDER_TEST_REQUIRE=all`.
-pub(crate) fn skip(why: &str) {
+pub fn skip(why: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
     let all = std::env::var("LARDER_TEST_REQUIRE").is_ok_and(|require| require == "all");
@@ -207,7 +207,12 @@ pub(crate) fn skip(why: &str) {
     eprintln!("skipped: {test}: {why}");
 }
 
-fn free_port() -> u16 {
+/// A port of 127.0.0.1 on which nobody listens.
+///
+/// # Panics
+///
+/// If there is none.
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("127.0.0.1 has a free port");
     listener
         .local_addr()
