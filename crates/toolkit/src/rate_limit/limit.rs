@@ -219,6 +219,10 @@ impl Limit {
 }
 
 impl Kind {
+    pub(super) fn is_gcra(self) -> bool {
+        matches!(self, Kind::Gcra { .. })
+    }
+
     /// What `decide.lua` calls it.
     pub(super) fn name(self) -> &'static str {
         match self {

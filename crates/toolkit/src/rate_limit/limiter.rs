@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use larder_store::{Command, Key, Keys, Script, Store};
 
-use super::limit::Limit;
+use super::limit::{Kind, Limit};
 use super::{Decision, Quota};
 
+static GCRA: Script = Script::new(include_str!("gcra.lua"));
 static DECIDE: Script = Script::new(include_str!("decide.lua"));
 
 /// Why a limiter has no answer.
@@ -166,31 +167,28 @@ impl Limiter {
         name: &str,
         permits: NonZeroU32,
     ) -> Result<Decision, larder_store::Error> {
-        let mut call = DECIDE.on(&self.store);
-        for key in self.keys_of(name) {
-            call = call.key(key);
-        }
-        call = call.arg(action).arg(permits).arg(self.block.as_micros());
-        for limit in self.limits.iter() {
-            call = call.arg(limit.kind.name()).arg(limit.size());
-            call = call.arg(limit.microseconds());
-        }
-        let (is_allowed, left, wait_us, reset_us, limit): (bool, u32, u64, u64, usize) =
-            call.run().await?;
-        let reset_after = Duration::from_micros(reset_us);
-        Ok(match is_allowed {
-            true => Decision::Allowed {
-                left,
-                reset_after,
-                limit,
-            },
-            false => Decision::Denied {
-                left,
-                retry_after: Duration::from_micros(wait_us),
-                reset_after,
-                limit,
-            },
-        })
+        let answer: Answer = match &*self.limits {
+            [limit] if action == "take" && self.block.is_zero() && limit.kind.is_gcra() => {
+                let call = GCRA
+                    .on(&self.store)
+                    .key(self.state_key(name, 0, limit.kind));
+                let call = call.arg(permits).arg(limit.size());
+                call.arg(limit.microseconds()).run().await?
+            }
+            limits => {
+                let mut call = DECIDE.on(&self.store);
+                for key in self.keys_of(name) {
+                    call = call.key(key);
+                }
+                call = call.arg(action).arg(permits).arg(self.block.as_micros());
+                for limit in limits {
+                    call = call.arg(limit.kind.name()).arg(limit.size());
+                    call = call.arg(limit.microseconds());
+                }
+                call.run().await?
+            }
+        };
+        Ok(decision(answer))
     }
 
     fn decide_alone(&self, error: larder_store::Error) -> Result<Decision, Error> {
@@ -205,9 +203,33 @@ impl Limiter {
 
     /// The block, and the state of each limit.
     fn keys_of(&self, name: &str) -> Vec<Key> {
-        let key = self.keys.of(name);
         let states = { self.limits.iter().enumerate() }
-            .map(|(index, limit)| key.part(&format!("{}{index}", limit.kind.name())));
-        [key.part("block")].into_iter().chain(states).collect()
+            .map(|(index, limit)| self.state_key(name, index, limit.kind));
+        let block = self.keys.of(name).part("block");
+        [block].into_iter().chain(states).collect()
+    }
+
+    fn state_key(&self, name: &str, index: usize, kind: Kind) -> Key {
+        self.keys.of(name).part(&format!("{}{index}", kind.name()))
+    }
+}
+
+/// What the scripts return; `decide.lua` says what the numbers are.
+type Answer = (bool, u32, u64, u64, usize);
+
+fn decision((is_allowed, left, wait_us, reset_us, limit): Answer) -> Decision {
+    let reset_after = Duration::from_micros(reset_us);
+    match is_allowed {
+        true => Decision::Allowed {
+            left,
+            reset_after,
+            limit,
+        },
+        false => Decision::Denied {
+            left,
+            retry_after: Duration::from_micros(wait_us),
+            reset_after,
+            limit,
+        },
     }
 }

@@ -133,6 +133,23 @@ every_store! {
         }
     }
 
+    /// For one limit of GCRA the two are different scripts.
+    async fn a_take_does_what_a_peek_has_said(test: TestStore) {
+        let Some(embedded) = test.embedded() else { return Ok(()) };
+        let quota = Quota::per_minute(7);
+        let limits = every_kind(quota).into_iter().chain([Limit::gcra_with_burst(quota, permits(20))?]);
+        for limit in limits {
+            let namespace = format!("{}{}", limit.name(), limit.size());
+            let limiter = Limiter::new(&test.store, &namespace, limit.clone());
+            for _ in 0..300 {
+                let wanted = permits(rand::random_range(1..=4));
+                let said = limiter.peek("ann", wanted).await?;
+                assert_eq!(limiter.take("ann", wanted).await?, said, "{limit:?}, {wanted}");
+                embedded.pass(Duration::from_micros(rand::random_range(0..20_000_000)));
+            }
+        }
+    }
+
     async fn what_is_refunded_can_be_taken_again(test: TestStore) {
         for limit in every_kind(Quota::per_hour(2)) {
             let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
