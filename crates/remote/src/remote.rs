@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use larder_store::{Answer, Backend, Channels, Command, Error, Subscription, Value};
-use redis::{Client, Cmd, Pipeline};
+use redis::{Cmd, Pipeline};
 
 use crate::blocking::{Blocking, Wait, wait_of, wait_of_all};
 use crate::config::{Config, OpenError, Topology};
