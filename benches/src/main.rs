@@ -31,14 +31,14 @@ struct Options {
     /// The rows to measure, by a part of their name; all if none is given.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
+    /// The contenders to measure, by a part of their name; all if none is given.
+    #[arg(long, value_delimiter = ',')]
+    who: Vec<String>,
 }
 
 fn main() -> Result<()> {
     let options = Options::parse();
-    let is_wanted = |row: &&Row| {
-        let named = |part: &String| row.name.contains(part.as_str());
-        options.rows.is_empty() || options.rows.iter().any(named)
-    };
+    let is_wanted = |row: &&Row| is_among(row.name, &options.rows);
     let mut rows = contenders::rows();
     rows.extend(toolkit::rows());
     let rows: Vec<_> = rows.iter().filter(is_wanted).collect();
@@ -56,10 +56,16 @@ fn main() -> Result<()> {
     Ok(())
 }
 
+/// Whether a part of this name is among those that are wanted.
+fn is_among(name: &str, wanted: &[String]) -> bool {
+    wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+}
+
 fn run_row(row: &Row, options: &Options) -> Result<()> {
     let contenders = row
         .contenders
         .iter()
+        .filter(|(name, _)| is_among(name, &options.who))
         .map(|(name, build)| Ok((*name, build()?)))
         .collect::<Result<Vec<_>>>()?;
     for pick in [Pick::Uniform, Pick::Zipf] {

@@ -250,7 +250,12 @@ impl Command {
 
     /// The place of the first word after the name.
     pub(crate) fn first(&self) -> usize {
-        if self.name.contains(' ') { 2 } else { 1 }
+        // Faster than a search for a character, and this is asked for every request.
+        if self.name.bytes().any(|byte| byte == b' ') {
+            2
+        } else {
+            1
+        }
     }
 
     /// Calls `visit` with each key of a request of this command.

@@ -156,7 +156,12 @@ impl Engine {
 
     /// The shards that a request needs.
     #[inline]
-    fn needs(&self, session: &Session, command: &Command, arguments: Arguments<'_>) -> Needs {
+    fn needs<'k>(
+        &self,
+        session: &Session,
+        command: &Command,
+        arguments: Arguments<'k>,
+    ) -> Needs<'k> {
         if command.flags.has(Flags::WHOLE) {
             return Needs::Everything;
         }
@@ -168,7 +173,7 @@ impl Engine {
         }
         if command.keys == crate::command::Keys::First {
             return match arguments.get(command.first()) {
-                Some(key) => Needs::One(self.shards.seed().hash(key)),
+                Some(key) => self.shards.need_of(key),
                 None => Needs::Nothing,
             };
         }
@@ -178,7 +183,7 @@ impl Engine {
     }
 
     /// What the commands of a transaction need together, and the keys that it watches.
-    fn needs_of_queue(&self, session: &Session) -> Needs {
+    fn needs_of_queue(&self, session: &Session) -> Needs<'static> {
         let watched = session.watched_keys().map(|(_, key)| key);
         session.queued().fold(
             self.shards.needs_of(watched),
@@ -265,7 +270,7 @@ impl Engine {
 
     /// Who waits longest for a key and what it holds now, of those who came after another.
     fn next_waiter(&self, ready: &Ready, after: u64, now: Now) -> Option<Arc<Waiter>> {
-        let needs = Needs::One(self.shards.seed().hash(&ready.key));
+        let needs = self.shards.need_of(&ready.key);
         let mut keyspace = self.shards.lock(&needs, ready.db, now.unix_ms());
         let kind = keyspace.kind(&ready.key);
         let shard = keyspace.shard_of(&ready.key);

@@ -1,12 +1,13 @@
 //! All commands, by name.
 
-use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use larder_resp::Arguments;
+use smallvec::SmallVec;
 
 use crate::command::Command;
 use crate::error::{Error, Result};
+use crate::hash::short_word;
 use crate::{admin, generic, pubsub, scripting, session, types};
 
 /// The families of commands, each with its rows.
@@ -33,9 +34,6 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("server", admin::command_commands::COMMANDS),
 ];
 
-/// Longer than any name.
-const NAME_MAX: usize = 32;
-
 /// Every command with its family, in the order of the table.
 pub fn commands() -> impl Iterator<Item = (&'static str, &'static Command)> {
     FAMILIES
@@ -61,16 +59,17 @@ pub(crate) fn tops() -> &'static [Top] {
 
 /// The row that [`find`] gave and that stands at this address.
 pub(crate) fn at_address(address: usize) -> Option<&'static Command> {
-    let rows = Index::get().by_name.values();
-    rows.filter_map(|found| match found {
+    let rows = Index::get().by_name.iter().flatten();
+    rows.filter_map(|(_, found)| match found {
         Found::Command(command) | Found::Both(command) => Some(*command),
         Found::Container => None,
     })
     .find(|command| std::ptr::from_ref(*command).addr() == address)
 }
 
+/// Where names are looked up: a hash table of open addressing, for names in any case.
 struct Index {
-    by_name: HashMap<&'static [u8], Found, foldhash::fast::FixedState>,
+    by_name: Box<[Option<(&'static [u8], Found)>]>,
     tops: Vec<Top>,
 }
 
@@ -84,21 +83,27 @@ enum Found {
 }
 
 impl Index {
+    /// A few times as many places as there are names.
+    const PLACES: usize = 1 << 11;
+
     fn new() -> Index {
         let tops = collect_tops();
-        let mut by_name = HashMap::default();
+        let mut index = Index {
+            by_name: vec![None; Index::PLACES].into(),
+            tops: Vec::new(),
+        };
         for top in &tops {
             let found = match top.command {
                 None => Found::Container,
                 Some(command) if top.subcommands.is_empty() => Found::Command(command),
                 Some(command) => Found::Both(command),
             };
-            by_name.insert(top.name.as_bytes(), found);
+            index.insert(top.name, found);
             for command in &top.subcommands {
-                by_name.insert(command.name.as_bytes(), Found::Command(command));
+                index.insert(command.name, Found::Command(command));
             }
         }
-        Index { by_name, tops }
+        Index { tops, ..index }
     }
 
     fn get() -> &'static Index {
@@ -106,11 +111,40 @@ impl Index {
         INDEX.get_or_init(Index::new)
     }
 
-    /// What this name means, in any case. `name` is overwritten.
-    fn find(&self, name: &mut [u8]) -> Option<Found> {
-        name.make_ascii_uppercase();
-        self.by_name.get(&*name).copied()
+    fn insert(&mut self, name: &'static str, found: Found) {
+        let name = name.as_bytes();
+        let mut place = first_place(name);
+        while self.by_name[place].is_some() {
+            place = (place + 1) % Index::PLACES;
+        }
+        self.by_name[place] = Some((name, found));
     }
+
+    /// What this name means, in any case.
+    #[inline]
+    fn find(&self, name: &[u8]) -> Option<Found> {
+        let mut place = first_place(name);
+        while let Some((known, found)) = self.by_name[place] {
+            if known.eq_ignore_ascii_case(name) {
+                return Some(found);
+            }
+            place = (place + 1) % Index::PLACES;
+        }
+        None
+    }
+}
+
+/// Where the search for a name begins: a hash of its ends, in which the case of letters makes no
+/// difference.
+#[inline]
+fn first_place(name: &[u8]) -> usize {
+    let (first, last) = match (name.first_chunk(), name.last_chunk()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => (short_word(name), 0),
+    };
+    const SMALL: u64 = u64::from_le_bytes([b' '; 8]);
+    let ends = (first | SMALL) ^ (last | SMALL).rotate_left(29) ^ name.len() as u64;
+    (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize % Index::PLACES
 }
 
 fn collect_tops() -> Vec<Top> {
@@ -137,35 +171,23 @@ fn collect_tops() -> Vec<Top> {
 
 /// The row of a request.
 pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Command> {
-    let name = arguments.get(0).unwrap_or_default();
-    let mut place = [0; 2 * NAME_MAX];
-    let Some(head) = place
-        .get_mut(..name.len())
-        .filter(|head| head.len() <= NAME_MAX)
-    else {
-        return Err(unknown(arguments));
-    };
-    head.copy_from_slice(name);
-    match Index::get().find(head) {
+    match Index::get().find(arguments.get(0).unwrap_or_default()) {
         Some(Found::Command(command)) => Ok(command),
         Some(Found::Both(command)) if arguments.len() == 1 => Ok(command),
-        Some(Found::Both(_) | Found::Container) => find_subcommand(arguments, &mut place),
+        Some(Found::Both(_) | Found::Container) => find_subcommand(arguments),
         None => Err(unknown(arguments)),
     }
 }
 
-fn find_subcommand(arguments: Arguments<'_>, place: &mut [u8]) -> Result<&'static Command> {
+fn find_subcommand(arguments: Arguments<'_>) -> Result<&'static Command> {
     let container = arguments.get(0).unwrap_or_default();
     let Some(name) = arguments.get(1) else {
         return Err(Error::WrongArity(lower(container)));
     };
-    let len = container.len() + 1 + name.len();
-    let found = place.get_mut(..len).and_then(|full| {
-        full[container.len()] = b' ';
-        full[container.len() + 1..].copy_from_slice(name);
-        Index::get().find(full)
-    });
-    match found {
+    let mut full: SmallVec<[u8; 64]> = SmallVec::from_slice(container);
+    full.push(b' ');
+    full.extend_from_slice(name);
+    match Index::get().find(&full) {
         Some(Found::Command(command)) => Ok(command),
         _ => Err(Error::UnknownSubcommand {
             name: shown(name, 128),
@@ -209,8 +231,11 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), len, "a name stands twice");
-        assert!(names.iter().all(|name| name.len() <= NAME_MAX));
         assert!(names.iter().all(|name| *name == name.to_ascii_uppercase()));
+        for name in names {
+            let small = name.to_ascii_lowercase();
+            assert!(Index::get().find(small.as_bytes()).is_some(), "{name}");
+        }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Counters.
 
-use std::sync::atomic::AtomicU64;
+use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use parking_lot::Mutex;
 
@@ -11,7 +12,7 @@ use crate::engine::Now;
 #[derive(Debug)]
 pub(crate) struct Stats {
     started: Now,
-    commands: AtomicU64,
+    commands: Counter,
     expired_keys: AtomicU64,
     rate: Mutex<Rate>,
 }
@@ -33,7 +34,7 @@ impl Stats {
     pub(crate) fn new(now: Now) -> Stats {
         Stats {
             started: now,
-            commands: AtomicU64::new(0),
+            commands: Counter::default(),
             expired_keys: AtomicU64::new(0),
             rate: Mutex::new(Rate {
                 commands: 0,
@@ -49,12 +50,13 @@ impl Stats {
         now.unix_us().saturating_sub(self.started.unix_us()) / 1_000_000
     }
 
+    #[inline]
     pub(crate) fn command(&self) {
-        self.commands.fetch_add(1, Relaxed);
+        self.commands.count();
     }
 
     pub(crate) fn commands(&self) -> u64 {
-        self.commands.load(Relaxed)
+        self.commands.sum()
     }
 
     pub(crate) fn expired(&self, keys: usize) {
@@ -89,10 +91,54 @@ impl Stats {
 
     /// Begins all counters anew.
     pub(crate) fn reset(&self) {
-        self.commands.store(0, Relaxed);
+        self.commands.reset();
         self.expired_keys.store(0, Relaxed);
         let mut rate = self.rate.lock();
         rate.commands = 0;
         rate.per_second = [0; Rate::SAMPLES];
     }
+}
+
+/// A counter on which threads do not meet: each counts in one of some lanes.
+#[derive(Debug, Default)]
+pub(crate) struct Counter {
+    lanes: [Lane; Counter::LANES],
+}
+
+/// A number on cache lines of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Lane(AtomicU64);
+
+impl Counter {
+    const LANES: usize = 16;
+
+    #[inline]
+    pub(crate) fn count(&self) {
+        self.lanes[lane()].0.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn sum(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.0.load(Relaxed)).sum()
+    }
+
+    pub(crate) fn reset(&self) {
+        self.lanes.iter().for_each(|lane| lane.0.store(0, Relaxed));
+    }
+}
+
+/// The lane of this thread.
+#[inline]
+fn lane() -> usize {
+    static THREADS: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
+    }
+    let lane = LANE.get();
+    if lane < Counter::LANES {
+        return lane;
+    }
+    let lane = THREADS.fetch_add(1, Relaxed) % Counter::LANES;
+    LANE.set(lane);
+    lane
 }

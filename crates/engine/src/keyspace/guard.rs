@@ -1,4 +1,7 @@
 //! Guards on values that are being changed.
+//!
+//! A guard looks its key up once, when it is made. It borrows the keyspace, so the entry stays
+//! where it is for as long as the guard lives.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -6,7 +9,8 @@ use std::ops::{Deref, DerefMut};
 use smallvec::SmallVec;
 
 use super::Keyspace;
-use super::entry::Object;
+use super::entry::{Entry, Object};
+use super::table::{Found, Keyed};
 
 /// A value of type `T` that is being changed.
 ///
@@ -14,29 +18,61 @@ use super::entry::Object;
 /// if the value is empty. A command that borrowed it and then changed nothing says so with
 /// [`WriteGuard::unchanged`]; one that forgets to wakes somebody for nothing, and loses nothing.
 pub(crate) struct WriteGuard<'a, 'e, T: Object> {
-    keyspace: &'a mut Keyspace<'e>,
-    key: SmallVec<[u8; 32]>,
-    hash: u64,
-    is_changed: bool,
+    guarded: Guarded<'a, 'e>,
     value: PhantomData<T>,
 }
 
-impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
-    /// A guard on a key that holds a `T`.
-    pub(super) fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, key: &[u8]) -> Self {
-        let key = SmallVec::from_slice(key);
-        WriteGuard {
+/// An entry that is being changed.
+struct Guarded<'a, 'e> {
+    keyspace: &'a mut Keyspace<'e>,
+    hash: u64,
+    found: Found,
+    is_changed: bool,
+}
+
+impl<'a, 'e> Guarded<'a, 'e> {
+    fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, found: Found) -> Self {
+        Guarded {
             keyspace,
-            key,
             hash,
+            found,
             is_changed: false,
+        }
+    }
+
+    fn entry(&self) -> Option<&Entry> {
+        self.keyspace.db_of(self.hash).table.at(self.found)
+    }
+
+    fn entry_mut(&mut self) -> Option<&mut Entry> {
+        self.keyspace.db_of_mut(self.hash).table.at_mut(self.found)
+    }
+
+    /// Lets the entry go: marks its key if it was changed, and removes it if it is empty.
+    fn let_go(&mut self, is_empty: bool) {
+        if self.is_changed && self.keyspace.is_noticed(self.hash) {
+            let key = self.entry().map(Entry::key).unwrap_or_default();
+            let key: SmallVec<[u8; 64]> = SmallVec::from_slice(key);
+            self.keyspace.changed(self.hash, &key);
+        }
+        if is_empty {
+            self.keyspace.db_of_mut(self.hash).remove_at(self.found);
+        }
+    }
+}
+
+impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
+    /// A guard on an entry that holds a `T`.
+    pub(super) fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, found: Found) -> Self {
+        WriteGuard {
+            guarded: Guarded::new(keyspace, hash, found),
             value: PhantomData,
         }
     }
 
     /// Says that nothing was changed after all.
     pub(crate) fn unchanged(&mut self) {
-        self.is_changed = false;
+        self.guarded.is_changed = false;
     }
 }
 
@@ -44,65 +80,37 @@ impl<T: Object> Deref for WriteGuard<'_, '_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        let entry = self
-            .keyspace
-            .db_of(self.hash)
-            .table
-            .find(self.hash, &self.key);
-        entry
-            .and_then(|entry| entry.object())
-            .expect("a guarded key holds its type")
+        let object = self.guarded.entry().and_then(Entry::object);
+        object.expect("a guarded key holds its type")
     }
 }
 
 impl<T: Object> DerefMut for WriteGuard<'_, '_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.is_changed = true;
-        let entry = self
-            .keyspace
-            .db_of_mut(self.hash)
-            .table
-            .find_mut(self.hash, &self.key);
-        entry
-            .and_then(|entry| entry.object_mut())
-            .expect("a guarded key holds its type")
+        self.guarded.is_changed = true;
+        let object = self.guarded.entry_mut().and_then(Entry::object_mut);
+        object.expect("a guarded key holds its type")
     }
 }
 
 impl<T: Object> Drop for WriteGuard<'_, '_, T> {
     fn drop(&mut self) {
-        if self.is_empty() {
-            self.keyspace
-                .db_of_mut(self.hash)
-                .remove(self.hash, &self.key);
-        }
-        if self.is_changed {
-            self.keyspace.changed(self.hash, &self.key);
-        }
+        let is_empty = self.is_empty();
+        self.guarded.let_go(is_empty);
     }
 }
 
 /// The bytes of a string that is being changed. The same rules as for [`WriteGuard`].
-pub(crate) struct StringGuard<'a, 'e> {
-    keyspace: &'a mut Keyspace<'e>,
-    key: SmallVec<[u8; 32]>,
-    hash: u64,
-    is_changed: bool,
-}
+pub(crate) struct StringGuard<'a, 'e>(Guarded<'a, 'e>);
 
 impl<'a, 'e> StringGuard<'a, 'e> {
-    /// A guard on a key that holds a string.
-    pub(super) fn new(keyspace: &'a mut Keyspace<'e>, key: &[u8]) -> Self {
-        let hash = keyspace.hash(key);
-        if let Some(entry) = keyspace.db_of_mut(hash).table.find_mut(hash, key) {
+    /// A guard on an entry that holds a string.
+    pub(super) fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, found: Found) -> Self {
+        let mut guarded = Guarded::new(keyspace, hash, found);
+        if let Some(entry) = guarded.entry_mut() {
             entry.make_raw();
         }
-        StringGuard {
-            keyspace,
-            key: SmallVec::from_slice(key),
-            hash,
-            is_changed: false,
-        }
+        StringGuard(guarded)
     }
 }
 
@@ -110,40 +118,22 @@ impl Deref for StringGuard<'_, '_> {
     type Target = Vec<u8>;
 
     fn deref(&self) -> &Vec<u8> {
-        let entry = self
-            .keyspace
-            .db_of(self.hash)
-            .table
-            .find(self.hash, &self.key);
-        entry
-            .and_then(|entry| entry.raw())
-            .expect("a guarded string is raw")
+        let raw = self.0.entry().and_then(Entry::raw);
+        raw.expect("a guarded string is raw")
     }
 }
 
 impl DerefMut for StringGuard<'_, '_> {
     fn deref_mut(&mut self) -> &mut Vec<u8> {
-        self.is_changed = true;
-        let entry = self
-            .keyspace
-            .db_of_mut(self.hash)
-            .table
-            .find_mut(self.hash, &self.key);
-        entry
-            .and_then(|entry| entry.raw_mut())
-            .expect("a guarded string is raw")
+        self.0.is_changed = true;
+        let raw = self.0.entry_mut().and_then(Entry::raw_mut);
+        raw.expect("a guarded string is raw")
     }
 }
 
 impl Drop for StringGuard<'_, '_> {
     fn drop(&mut self) {
-        if self.is_empty() {
-            self.keyspace
-                .db_of_mut(self.hash)
-                .remove(self.hash, &self.key);
-        }
-        if self.is_changed {
-            self.keyspace.changed(self.hash, &self.key);
-        }
+        let is_empty = self.is_empty();
+        self.0.let_go(is_empty);
     }
 }

@@ -30,7 +30,7 @@ use smallvec::SmallVec;
 use crate::error::{Error, Result};
 use crate::types::Limits;
 use entry::{Entry, Kind, Object, Str};
-use table::Keyed;
+use table::{Found, Keyed};
 
 pub(crate) use guard::{StringGuard, WriteGuard};
 pub(crate) use shard::{DATABASES, Db, Lookups, Shard, Shards};
@@ -57,6 +57,8 @@ pub(crate) struct Ready {
 pub(crate) struct Keyspace<'e> {
     shards: &'e Shards,
     held: Held<'e>,
+    /// The key that chose the shard, if it was one: most often the only one that is asked for.
+    chosen: Option<Hashed<'e>>,
     db: usize,
     now_ms: u64,
     ready: Vec<Ready>,
@@ -71,13 +73,20 @@ enum Held<'e> {
     All(Vec<MutexGuard<'e, Shard>>),
 }
 
+/// A key with its hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hashed<'k> {
+    key: &'k [u8],
+    hash: u64,
+}
+
 /// Which shards a call needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Needs {
+pub(crate) enum Needs<'k> {
     /// None: it touches no key.
     Nothing,
-    /// The shard of this key hash.
-    One(u64),
+    /// The shard of this key.
+    One(Hashed<'k>),
     /// The shards with these indices, ascending, without repetition.
     Shards(SmallVec<[usize; 8]>),
     /// Every shard.
@@ -86,11 +95,13 @@ pub(crate) enum Needs {
 
 impl Shards {
     /// Takes the shards that a call needs, waiting for those who hold them.
-    pub(crate) fn lock(&self, needs: &Needs, db: usize, now_ms: u64) -> Keyspace<'_> {
+    pub(crate) fn lock<'e>(&'e self, needs: &Needs<'e>, db: usize, now_ms: u64) -> Keyspace<'e> {
+        let mut chosen = None;
         let held = match needs {
             Needs::Nothing => Held::None,
-            Needs::One(hash) => {
-                let index = self.index(*hash);
+            Needs::One(hashed) => {
+                chosen = Some(*hashed);
+                let index = self.index(hashed.hash);
                 Held::One(index, self.shard(index).lock())
             }
             Needs::Shards(indices) => Held::Many(
@@ -104,6 +115,7 @@ impl Shards {
         Keyspace {
             shards: self,
             held,
+            chosen,
             db,
             now_ms,
             ready: Vec::new(),
@@ -111,8 +123,14 @@ impl Shards {
         }
     }
 
+    /// The shard of this key, as a need.
+    pub(crate) fn need_of<'k>(&self, key: &'k [u8]) -> Needs<'k> {
+        let hash = self.seed().hash(key);
+        Needs::One(Hashed { key, hash })
+    }
+
     /// The shards of these keys, as a need.
-    pub(crate) fn needs_of<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Needs {
+    pub(crate) fn needs_of<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Needs<'static> {
         let mut indices: SmallVec<[usize; 8]> =
             keys.map(|key| self.index(self.seed().hash(key))).collect();
         indices.sort_unstable();
@@ -125,9 +143,9 @@ impl Shards {
     }
 }
 
-impl Needs {
+impl Needs<'_> {
     /// What both need.
-    pub(crate) fn and(self, other: Needs, shards: &Shards) -> Needs {
+    pub(crate) fn and(self, other: Needs<'_>, shards: &Shards) -> Needs<'static> {
         match (self.into_shards(shards), other.into_shards(shards)) {
             (Needs::Everything, _) | (_, Needs::Everything) => Needs::Everything,
             (Needs::Nothing, needs) | (needs, Needs::Nothing) => needs,
@@ -141,10 +159,12 @@ impl Needs {
         }
     }
 
-    fn into_shards(self, shards: &Shards) -> Needs {
+    fn into_shards(self, shards: &Shards) -> Needs<'static> {
         match self {
-            Needs::One(hash) => Needs::Shards(SmallVec::from_slice(&[shards.index(hash)])),
-            needs => needs,
+            Needs::Nothing => Needs::Nothing,
+            Needs::One(one) => Needs::Shards(SmallVec::from_slice(&[shards.index(one.hash)])),
+            Needs::Shards(indices) => Needs::Shards(indices),
+            Needs::Everything => Needs::Everything,
         }
     }
 }
@@ -275,16 +295,12 @@ impl<'e> Keyspace<'e> {
     /// [`Error::WrongType`] if it holds something else.
     pub(crate) fn write<T: Object>(&mut self, key: &[u8]) -> Result<WriteGuard<'_, 'e, T>> {
         let hash = self.hash(key);
-        let is_new = match self.live_kind(hash, key) {
-            None => true,
-            Some(kind) if kind != T::KIND => return Err(Error::WrongType),
-            Some(_) => false,
+        let found = match self.live(hash, key) {
+            None => self.add(hash, key, Entry::with_object(key, T::default())),
+            Some((_, kind)) if kind != T::KIND => return Err(Error::WrongType),
+            Some((found, _)) => found,
         };
-        if is_new {
-            self.db_of_mut(hash)
-                .insert(hash, Entry::with_object(key, T::default()));
-        }
-        Ok(WriteGuard::new(self, hash, key))
+        Ok(WriteGuard::new(self, hash, found))
     }
 
     /// The value of a key that holds a `T`, to be changed, if there is such a key.
@@ -297,10 +313,10 @@ impl<'e> Keyspace<'e> {
         key: &[u8],
     ) -> Result<Option<WriteGuard<'_, 'e, T>>> {
         let hash = self.hash(key);
-        match self.live_kind(hash, key) {
+        match self.live(hash, key) {
             None => Ok(None),
-            Some(kind) if kind != T::KIND => Err(Error::WrongType),
-            Some(_) => Ok(Some(WriteGuard::new(self, hash, key))),
+            Some((_, kind)) if kind != T::KIND => Err(Error::WrongType),
+            Some((found, _)) => Ok(Some(WriteGuard::new(self, hash, found))),
         }
     }
 
@@ -311,14 +327,20 @@ impl<'e> Keyspace<'e> {
     /// [`Error::WrongType`] if it holds something else.
     pub(crate) fn write_string(&mut self, key: &[u8]) -> Result<StringGuard<'_, 'e>> {
         let hash = self.hash(key);
-        match self.live_kind(hash, key) {
-            None => self
-                .db_of_mut(hash)
-                .insert(hash, Entry::with_raw(key, Vec::new())),
-            Some(Kind::Inline | Kind::Int | Kind::Raw) => {}
+        let found = match self.live(hash, key) {
+            None => self.add(hash, key, Entry::with_raw(key, Vec::new())),
+            Some((found, Kind::Inline | Kind::Int | Kind::Raw)) => found,
             Some(_) => return Err(Error::WrongType),
-        }
-        Ok(StringGuard::new(self, key))
+        };
+        Ok(StringGuard::new(self, hash, found))
+    }
+
+    /// Adds an entry whose key is not there yet, and says where it lies.
+    fn add(&mut self, hash: u64, key: &[u8], entry: Entry) -> Found {
+        let db = self.db_of_mut(hash);
+        db.insert(hash, entry);
+        let found = db.table.locate(hash, key);
+        found.expect("an entry is where it has just been put")
     }
 
     /// Gives a key this string, whatever it held.
@@ -561,6 +583,11 @@ impl<'e> Keyspace<'e> {
         self.shard_mut(self.hash(key))
     }
 
+    /// Whether anybody watches a key of this shard, or waits for one.
+    fn is_noticed(&self, hash: u64) -> bool {
+        !self.shard(hash).is_quiet()
+    }
+
     /// Marks a key as changed.
     fn changed(&mut self, hash: u64, key: &[u8]) {
         let db = self.db;
@@ -582,25 +609,30 @@ impl<'e> Keyspace<'e> {
 
     // --- finding things ----------------------------------------------------------------------
 
+    #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
-        self.shards.seed().hash(key)
+        match self.chosen {
+            Some(chosen) if std::ptr::eq(chosen.key, key) => chosen.hash,
+            _ => self.shards.seed().hash(key),
+        }
     }
 
     fn is_expired(&self, entry: &Entry) -> bool {
         entry.expires_at().is_some_and(|at| at <= self.now_ms)
     }
 
-    /// What the key holds, after an expired value has been removed.
-    fn live_kind(&mut self, hash: u64, key: &[u8]) -> Option<Kind> {
+    /// Where the key's entry lies and what it holds, after an expired one has been removed.
+    fn live(&mut self, hash: u64, key: &[u8]) -> Option<(Found, Kind)> {
         let now_ms = self.now_ms;
         let db = self.db_of_mut(hash);
-        let entry = db.table.find(hash, key)?;
+        let found = db.table.locate(hash, key)?;
+        let entry = db.table.at(found)?;
         match entry.expires_at() {
             Some(at) if at <= now_ms => {
-                db.remove(hash, key);
+                db.remove_at(found);
                 None
             }
-            _ => Some(entry.kind()),
+            _ => Some((found, entry.kind())),
         }
     }
 

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::Ready;
 use super::agenda::Agenda;
 use super::entry::Entry;
-use super::table::{Keyed, Table};
+use super::table::{Found, Keyed, Table};
 use super::waiting::Waiter;
 use super::watch::Watch;
 use crate::hash::Seed;
@@ -303,7 +303,12 @@ impl Db {
     }
 
     pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
-        let entry = self.table.remove(hash, key)?;
+        let found = self.table.locate(hash, key)?;
+        self.remove_at(found)
+    }
+
+    pub(super) fn remove_at(&mut self, found: Found) -> Option<Entry> {
+        let entry = self.table.remove_at(found)?;
         self.volatile -= usize::from(entry.expires_at().is_some());
         Some(entry)
     }

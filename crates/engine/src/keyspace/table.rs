@@ -87,6 +87,14 @@ struct Bucket<E> {
     slots: [Option<E>; SLOTS],
 }
 
+/// Where an entry lies in a table, until the table is changed.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    hash: u64,
+    segment: usize,
+    place: Place,
+}
+
 /// Where an entry lies: bucket and slot in its segment.
 #[derive(Clone, Copy)]
 struct Place {
@@ -149,6 +157,41 @@ impl<E: Keyed> Table<E> {
     #[inline]
     pub(crate) fn find_mut(&mut self, hash: u64, key: &[u8]) -> Option<&mut E> {
         self.find_tagged(hash, |entry| entry.key() == key)
+    }
+
+    /// Where the entry of this key lies: for whoever uses it more than once. A place is good until
+    /// an entry is added to the table or taken out.
+    #[inline]
+    pub(crate) fn locate(&self, hash: u64, key: &[u8]) -> Option<Found> {
+        let segment = self.index(hash)?;
+        let place = self.segments[segment].place(hash, |entry| entry.key() == key)?;
+        Some(Found {
+            hash,
+            segment,
+            place,
+        })
+    }
+
+    /// The entry at a place.
+    #[inline]
+    pub(crate) fn at(&self, found: Found) -> Option<&E> {
+        let bucket = &self.segments[found.segment].buckets[found.place.bucket];
+        bucket.slots[found.place.slot].as_ref()
+    }
+
+    /// The entry at a place, to be changed. Its key must stay the same.
+    #[inline]
+    pub(crate) fn at_mut(&mut self, found: Found) -> Option<&mut E> {
+        let bucket = &mut self.segments[found.segment].buckets[found.place.bucket];
+        bucket.slots[found.place.slot].as_mut()
+    }
+
+    /// Takes out the entry at a place.
+    pub(crate) fn remove_at(&mut self, found: Found) -> Option<E> {
+        let entry = self.segments[found.segment].take(found.hash, found.place)?;
+        self.len -= 1;
+        self.tidy(found.segment);
+        Some(entry)
     }
 
     /// The first entry with this hash for which `wanted` holds: for whoever does not know its key.
@@ -322,13 +365,13 @@ impl<E: Keyed> Table<E> {
     /// Takes out the entry for which `wanted` holds, among those with the tag of `hash`. It must
     /// hold for no entry with another hash.
     fn remove_tagged(&mut self, hash: u64, wanted: impl FnMut(&E) -> bool) -> Option<E> {
-        let index = self.index(hash)?;
-        let segment = &mut self.segments[index];
-        let place = segment.place(hash, wanted)?;
-        let entry = segment.take(hash, place)?;
-        self.len -= 1;
-        self.tidy(index);
-        Some(entry)
+        let segment = self.index(hash)?;
+        let place = self.segments[segment].place(hash, wanted)?;
+        self.remove_at(Found {
+            hash,
+            segment,
+            place,
+        })
     }
 
     #[inline]
