@@ -66,5 +66,6 @@ fn system() -> Now {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Now::from_unix_us(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
+    let whole_us = since_epoch.as_secs().saturating_mul(1_000_000);
+    Now::from_unix_us(whole_us.saturating_add(since_epoch.subsec_micros().into()))
 }

@@ -165,8 +165,8 @@ fn value(value: Value) -> RedisResult<redis::Value> {
         Value::Bool(yes) => redis::Value::Boolean(yes),
         // A value that is held by nobody else is not copied.
         Value::Bytes(bytes) => redis::Value::BulkString(bytes.into()),
-        Value::Status(text) if &*text == "OK" => redis::Value::Okay,
-        Value::Status(text) => redis::Value::SimpleString(text.into()),
+        Value::Status(text) if text == "OK" => redis::Value::Okay,
+        Value::Status(text) => redis::Value::SimpleString(text.into_owned()),
         Value::BigNumber(digits) => redis::Value::BigNumber(String::from(digits).into_bytes()),
         Value::Verbatim(text) => redis::Value::VerbatimString {
             format: VerbatimFormat::Text,

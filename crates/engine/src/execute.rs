@@ -118,13 +118,9 @@ impl Engine {
             return Outcome::Blocked(Waiting::new(Arc::clone(self), waiter));
         }
         let ready = keyspace.release();
-        session.settle();
+        session.settle(self);
         if !command.flags.touches_keys() {
             session.show();
-            session
-                .take_forgotten()
-                .iter()
-                .for_each(|waiter| self.forget(waiter));
         }
         if !ready.is_empty() {
             self.serve(ready, now);

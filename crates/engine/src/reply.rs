@@ -7,6 +7,8 @@
 //! A container is opened with its length and then filled by as many calls: `array(2)`, `int(1)`,
 //! `int(2)`. Every command answers exactly one value.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use larder_resp as resp;
 use larder_store::{Refusal, Value};
@@ -313,7 +315,11 @@ impl Open {
 
 impl Reply for ValueReply {
     fn status(&mut self, text: &str) {
-        self.value(Value::Status(text.into()));
+        self.value(Value::Status(Cow::Owned(text.to_owned())));
+    }
+
+    fn ok(&mut self) {
+        self.value(Value::ok());
     }
 
     fn error(&mut self, error: &Error) {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::RangeFrom;
 
-use smallvec::SmallVec;
+use arrayvec::ArrayVec;
 
 /// Where a word stands in a buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,16 +123,39 @@ impl From<RangeFrom<usize>> for Places {
 }
 
 /// A request that is put together word by word. A small one takes no allocation.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct ArgumentBuffer {
-    bytes: SmallVec<[u8; 128]>,
-    spans: SmallVec<[Span; 8]>,
+    words: Words,
+}
+
+#[derive(Clone)]
+enum Words {
+    Few {
+        bytes: ArrayVec<u8, 128>,
+        spans: ArrayVec<Span, 8>,
+    },
+    Many {
+        bytes: Vec<u8>,
+        spans: Vec<Span>,
+    },
+}
+
+impl Default for ArgumentBuffer {
+    fn default() -> ArgumentBuffer {
+        ArgumentBuffer::new()
+    }
 }
 
 impl ArgumentBuffer {
     /// A request without words.
+    #[inline]
     pub fn new() -> ArgumentBuffer {
-        ArgumentBuffer::default()
+        ArgumentBuffer {
+            words: Words::Few {
+                bytes: ArrayVec::new_const(),
+                spans: ArrayVec::new_const(),
+            },
+        }
     }
 
     /// Adds a word.
@@ -142,23 +165,55 @@ impl ArgumentBuffer {
     /// When the words together are longer than 4 GiB.
     #[inline]
     pub fn push(&mut self, word: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(word);
-        let span = Span::new(start, self.bytes.len());
-        self.spans
-            .push(span.expect("a request is shorter than 4 GiB"));
+        if let Words::Few { bytes, spans } = &mut self.words
+            && !spans.is_full()
+            && bytes.try_extend_from_slice(word).is_ok()
+        {
+            let end = bytes.len() as u32;
+            let start = end - word.len() as u32;
+            spans.push(Span { start, end });
+            return;
+        }
+        self.push_among_many(word);
+    }
+
+    #[inline(never)]
+    fn push_among_many(&mut self, word: &[u8]) {
+        if let Words::Few { bytes, spans } = &self.words {
+            self.words = Words::Many {
+                bytes: bytes.to_vec(),
+                spans: spans.to_vec(),
+            };
+        }
+        if let Words::Many { bytes, spans } = &mut self.words {
+            let start = bytes.len();
+            bytes.extend_from_slice(word);
+            let span = Span::new(start, bytes.len());
+            spans.push(span.expect("a request is shorter than 4 GiB"));
+        }
     }
 
     /// Takes all words out.
     pub fn clear(&mut self) {
-        self.bytes.clear();
-        self.spans.clear();
+        match &mut self.words {
+            Words::Few { bytes, spans } => {
+                bytes.clear();
+                spans.clear();
+            }
+            Words::Many { bytes, spans } => {
+                bytes.clear();
+                spans.clear();
+            }
+        }
     }
 
     /// The words.
     #[inline]
     pub fn as_arguments(&self) -> Arguments<'_> {
-        Arguments::new(&self.bytes, &self.spans)
+        match &self.words {
+            Words::Few { bytes, spans } => Arguments::new(bytes, spans),
+            Words::Many { bytes, spans } => Arguments::new(bytes, spans),
+        }
     }
 }
 

@@ -34,7 +34,8 @@ fn unexpected<T>(wanted: &'static str, value: Value) -> Result<T, Error> {
 fn text(value: &Value) -> Option<&str> {
     match value {
         Value::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::Status(text) | Value::BigNumber(text) | Value::Verbatim(text) => Some(text),
+        Value::Status(text) => Some(text),
+        Value::BigNumber(text) | Value::Verbatim(text) => Some(text),
         _ => None,
     }
 }
@@ -59,9 +60,8 @@ impl FromValue for Bytes {
     fn from_value(value: Value) -> Result<Bytes, Error> {
         match value {
             Value::Bytes(bytes) => Ok(bytes),
-            Value::Status(text) | Value::Verbatim(text) | Value::BigNumber(text) => {
-                Ok(Bytes::from(String::from(text)))
-            }
+            Value::Status(text) => Ok(Bytes::from(text.into_owned())),
+            Value::Verbatim(text) | Value::BigNumber(text) => Ok(Bytes::from(text.into_string())),
             Value::Int(number) => Ok(Bytes::from(number.to_string())),
             value => unexpected("a byte string", value),
         }

@@ -1,5 +1,6 @@
 //! What a store answers.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ pub enum Value {
     /// A byte string.
     Bytes(Bytes),
     /// A status, such as `OK` or `QUEUED`.
-    Status(Box<str>),
+    Status(Cow<'static, str>),
     /// An integer too large for [`Value::Int`], in decimal.
     BigNumber(Box<str>),
     /// A text for people, such as what `INFO` gives.
@@ -59,7 +60,7 @@ pub enum Kind {
 impl Value {
     /// The status `OK`.
     pub fn ok() -> Value {
-        Value::Status("OK".into())
+        Value::Status(Cow::Borrowed("OK"))
     }
 
     /// What this value is.

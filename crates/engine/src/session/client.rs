@@ -137,7 +137,7 @@ impl Client {
     /// Shows what the session is in the middle of.
     pub(super) fn show(&self, session: &Session) {
         let topics = |topic| {
-            let subscriber = session.subscriber.as_ref();
+            let subscriber = session.subscribed();
             subscriber.map_or(0, |subscriber| subscriber.names(topic).len())
         };
         let queued = session.transaction.as_ref();

@@ -33,15 +33,28 @@ pub struct Session {
     replies: Replies,
     transaction: Option<Box<Transaction>>,
     watching: Option<Box<Watching>>,
-    /// What is no longer watched, to be let go when the shards are: they may be held right now.
+    later: Option<Box<Later>>,
+    /// None for calls from inside the process.
+    connection: Option<Box<Connection>>,
+}
+
+/// What is to be done when the shards are let go.
+#[derive(Debug, Default)]
+struct Later {
+    /// What is no longer watched: its shards may be held right now.
     unwatched: Option<Box<Watching>>,
-    /// What was removed by the thousand, to be freed when the shards are let go.
+    /// What was removed by the thousand, to be freed.
     discarded: Vec<Db>,
-    /// Waits that this connection has ended, which leave their queues when the shards are let go.
+    /// Waits that this connection has ended, to leave their queues: these may be held right now.
     forgotten: Vec<Arc<Waiter>>,
-    subscriber: Option<Box<Subscriber>>,
-    client: Option<Registered>,
-    mailbox: Option<Arc<Mailbox>>,
+}
+
+/// What only a session with a connection has.
+#[derive(Debug)]
+struct Connection {
+    subscriber: Option<Subscriber>,
+    client: Registered,
+    mailbox: Arc<Mailbox>,
 }
 
 /// Whether answers are wanted: `CLIENT REPLY`.
@@ -66,12 +79,8 @@ impl Session {
             replies: Replies::On,
             transaction: None,
             watching: None,
-            unwatched: None,
-            discarded: Vec::new(),
-            forgotten: Vec::new(),
-            subscriber: None,
-            client: None,
-            mailbox: None,
+            later: None,
+            connection: None,
         }
     }
 
@@ -90,11 +99,15 @@ impl Session {
 
     /// A session for a connection. Messages that it subscribes to arrive in `mailbox`.
     pub fn connected(engine: &Arc<Engine>, info: ClientInfo, mailbox: Arc<Mailbox>) -> Session {
+        let connection = Connection {
+            subscriber: None,
+            client: engine.clients.add(engine, info),
+            mailbox,
+        };
         Session {
             resp3: false,
             authenticated: !engine.config.needs_password(),
-            client: Some(engine.clients.add(engine, info)),
-            mailbox: Some(mailbox),
+            connection: Some(Box::new(connection)),
             ..Session::local()
         }
     }
@@ -115,14 +128,13 @@ impl Session {
 
     /// Whether the connection has any subscription.
     pub fn is_subscribed(&self) -> bool {
-        self.subscriber
-            .as_ref()
-            .is_some_and(|subscriber| subscriber.count() > 0)
+        self.subscriptions() > 0
     }
 
     /// What others see of this connection; none for calls from inside the process.
     pub fn client(&self) -> Option<&Arc<Client>> {
-        self.client.as_ref().map(Registered::client)
+        let connection = self.connection.as_ref()?;
+        Some(connection.client.client())
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -131,18 +143,19 @@ impl Session {
 
     /// The subscriptions of this connection, begun if there were none.
     pub(crate) fn subscriber(&mut self, engine: &Arc<Engine>) -> Option<&mut Subscriber> {
-        let mailbox = self.mailbox.clone()?;
-        Some(
-            self.subscriber
-                .get_or_insert_with(|| Box::new(Subscriber::new(engine, mailbox))),
-        )
+        let connection = self.connection.as_mut()?;
+        let begin = || Subscriber::new(engine, Arc::clone(&connection.mailbox));
+        Some(connection.subscriber.get_or_insert_with(begin))
+    }
+
+    /// The subscriptions of this connection, if it has had any.
+    pub(crate) fn subscribed(&self) -> Option<&Subscriber> {
+        self.connection.as_ref()?.subscriber.as_ref()
     }
 
     /// How many channels and patterns the connection is subscribed to.
     pub fn subscriptions(&self) -> usize {
-        self.subscriber
-            .as_ref()
-            .map_or(0, |subscriber| subscriber.count())
+        self.subscribed().map_or(0, Subscriber::count)
     }
 
     /// Whether only the few commands of a subscriber are allowed now: a RESP2 connection can't
@@ -180,7 +193,9 @@ impl Session {
     pub(crate) fn reset(&mut self, needs_password: bool) {
         self.unwatch();
         self.transaction = None;
-        self.subscriber = None;
+        if let Some(connection) = &mut self.connection {
+            connection.subscriber = None;
+        }
         self.db = 0;
         self.resp3 = false;
         self.replies = Replies::On;
@@ -240,14 +255,22 @@ impl Session {
     /// Watches no key any more.
     pub(crate) fn unwatch(&mut self) {
         if let Some(watching) = self.watching.take() {
-            self.unwatched = Some(watching);
+            self.later().unwatched = Some(watching);
         }
     }
 
-    /// The shards have been let go.
-    pub(crate) fn settle(&mut self) {
-        self.unwatched = None;
-        self.discarded = Vec::new();
+    fn later(&mut self) -> &mut Later {
+        self.later.get_or_insert_default()
+    }
+
+    /// The shards have been let go: does what had to wait for it.
+    #[inline]
+    pub(crate) fn settle(&mut self, engine: &Engine) {
+        if let Some(later) = self.later.take() {
+            for waiter in &later.forgotten {
+                engine.forget(waiter);
+            }
+        }
     }
 
     /// Shows others what the connection is in the middle of. To be called where that may have
@@ -261,16 +284,12 @@ impl Session {
     /// Has these waits ended when the shards are let go: their queues are under locks that may be
     /// held right now.
     pub(crate) fn forget_later(&mut self, waiter: Arc<Waiter>) {
-        self.forgotten.push(waiter);
-    }
-
-    pub(crate) fn take_forgotten(&mut self) -> Vec<Arc<Waiter>> {
-        std::mem::take(&mut self.forgotten)
+        self.later().forgotten.push(waiter);
     }
 
     /// Has this freed when the shards are let go.
     pub(crate) fn discard_later(&mut self, dbs: Vec<Db>) {
-        self.discarded.extend(dbs);
+        self.later().discarded.extend(dbs);
     }
 
     pub(crate) fn watched_keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
