@@ -86,7 +86,7 @@ fn run(core: &Core, session: &mut Session, command: &Command) -> Step {
     let mut reply = ValueReply::new();
     match core
         .engine
-        .execute(session, command.arguments(), core.now(), &mut reply)
+        .execute(session, command.arguments(), core, &mut reply)
     {
         Outcome::Done | Outcome::Close => Step::Done(plain(reply.take().unwrap_or(Value::Null))),
         Outcome::Blocked(waiting) => Step::Later(waiting),

@@ -57,7 +57,7 @@ impl EmbeddedConnection {
         let outcome = self.embedded.engine().execute(
             &mut self.session,
             arguments.as_arguments(),
-            self.embedded.now(),
+            &self.embedded,
             &mut reply,
         );
         match outcome {

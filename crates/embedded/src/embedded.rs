@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use larder_engine::{Engine, Mailbox, Now};
+use larder_engine::{Engine, Mailbox, Now, TimeSource};
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
@@ -126,6 +126,19 @@ impl Embedded {
     }
 }
 
+impl TimeSource for Embedded {
+    fn now(&self) -> Now {
+        Embedded::now(self)
+    }
+}
+
+impl TimeSource for Core {
+    #[inline]
+    fn now(&self) -> Now {
+        self.clock.now()
+    }
+}
+
 impl fmt::Debug for Embedded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Embedded")
@@ -153,10 +166,6 @@ impl Drop for Home {
 }
 
 impl Core {
-    pub(crate) fn now(&self) -> Now {
-        self.clock.now()
-    }
-
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }

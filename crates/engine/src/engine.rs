@@ -44,6 +44,18 @@ impl Now {
     }
 }
 
+/// Where the time comes from. A [`Now`] is a clock that stands still.
+pub trait TimeSource {
+    /// The time.
+    fn now(&self) -> Now;
+}
+
+impl TimeSource for Now {
+    fn now(&self) -> Now {
+        *self
+    }
+}
+
 /// Everything a store holds. Commands run on their callers' threads.
 pub struct Engine {
     pub(crate) shards: Shards,

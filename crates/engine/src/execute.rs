@@ -11,7 +11,7 @@ use larder_store::{Command as Request, Value};
 
 use crate::args::Args;
 use crate::command::{Call, Command, Flags};
-use crate::engine::{Engine, Now};
+use crate::engine::{Engine, Now, TimeSource};
 use crate::error::{Error, Result};
 use crate::keyspace::waiting::{Wait, Waiter, Waiting};
 use crate::keyspace::{Keyspace, Needs, Ready};
@@ -35,21 +35,21 @@ impl Engine {
     /// Runs one request of `session`, and answers it through `reply`.
     ///
     /// `arguments` must have at least one word. The caller's thread does all the work; it waits for
-    /// nobody but those who hold the same keys.
+    /// nobody but those who hold the same keys. The time is that at which it has the keys.
     pub fn execute(
         self: &Arc<Engine>,
         session: &mut Session,
         arguments: Arguments<'_>,
-        now: Now,
+        clock: &dyn TimeSource,
         reply: &mut dyn Reply,
     ) -> Outcome {
         if session.replies() == Replies::On {
-            return self.answer(session, arguments, now, reply);
+            return self.answer(session, arguments, clock, reply);
         }
         // The answer may be wanted after all: that of CLIENT REPLY ON, and of RESET.
         let mut unwanted = ValueReply::for_protocol(session.resp3);
         session.begin_unanswered();
-        let outcome = self.answer(session, arguments, now, &mut unwanted);
+        let outcome = self.answer(session, arguments, clock, &mut unwanted);
         if session.replies() == Replies::On
             && let Some(value) = unwanted.take()
         {
@@ -76,7 +76,7 @@ impl Engine {
         self: &Arc<Engine>,
         session: &mut Session,
         arguments: Arguments<'_>,
-        now: Now,
+        clock: &dyn TimeSource,
         reply: &mut dyn Reply,
     ) -> Outcome {
         let command = match self.admit(session, arguments) {
@@ -93,10 +93,11 @@ impl Engine {
             return Outcome::Done;
         }
 
+        let needs = self.needs(session, command, arguments);
+        let mut keyspace = self.shards.lock(&needs, session.db, clock);
+        let now = keyspace.now();
         self.stats.command();
         session.note(command, now);
-        let needs = self.needs(session, command, arguments);
-        let mut keyspace = self.shards.lock(&needs, session.db, now.unix_ms());
         let run = || self.run(session, command, arguments, now, &mut keyspace, true, reply);
         // A defect in a command must not take the store down with it.
         let wait = match catch_unwind(AssertUnwindSafe(run)) {
@@ -267,7 +268,7 @@ impl Engine {
     /// Who waits longest for a key and what it holds now, of those who came after another.
     fn next_waiter(&self, ready: &Ready, after: u64, now: Now) -> Option<Arc<Waiter>> {
         let needs = self.shards.need_of(&ready.key);
-        let mut keyspace = self.shards.lock(&needs, ready.db, now.unix_ms());
+        let mut keyspace = self.shards.lock(&needs, ready.db, &now);
         let kind = keyspace.kind(&ready.key);
         let shard = keyspace.shard_of(&ready.key);
         let mut waiters = shard.waiters(ready.db, &ready.key);
@@ -289,7 +290,7 @@ impl Engine {
         };
         let mut reply = ValueReply::for_protocol(waiter.resp3);
         let needs = self.needs(&session, command, arguments);
-        let mut keyspace = self.shards.lock(&needs, waiter.db, now.unix_ms());
+        let mut keyspace = self.shards.lock(&needs, waiter.db, &now);
         let run = || {
             self.run(
                 &mut session,

@@ -27,7 +27,7 @@ mod session;
 
 pub use admin::Host;
 pub use command::{Arity, Command, Flags, Keys};
-pub use engine::{Alarm, Engine, Now};
+pub use engine::{Alarm, Engine, Now, TimeSource};
 pub use error::Error;
 pub use execute::Outcome;
 pub use keyspace::waiting::Waiting;

@@ -69,9 +69,12 @@ pub(crate) fn at_address(address: usize) -> Option<&'static Command> {
 
 /// Where names are looked up: a hash table of open addressing, for names in any case.
 struct Index {
-    by_name: Box<[Option<(&'static [u8], Found)>]>,
+    by_name: Box<[Option<Named>]>,
     tops: Vec<Top>,
 }
+
+/// A name and what it means.
+type Named = (&'static [u8], Found);
 
 #[derive(Clone, Copy)]
 enum Found {

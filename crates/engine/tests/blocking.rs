@@ -52,7 +52,7 @@ impl Connection {
         let arguments = words.as_arguments();
         match self
             .engine
-            .execute(&mut self.session, arguments, START, &mut reply)
+            .execute(&mut self.session, arguments, &START, &mut reply)
         {
             Outcome::Blocked(waiting) => Answer::Waits(waiting),
             Outcome::Done | Outcome::Close => Answer::Here(text(&out)),

@@ -46,7 +46,7 @@ impl Connection {
         let arguments = words.as_arguments();
         match self
             .engine
-            .execute(&mut self.session, arguments, NOW, &mut reply)
+            .execute(&mut self.session, arguments, &NOW, &mut reply)
         {
             Outcome::Done => {}
             Outcome::Blocked(_) => out.extend_from_slice(b"(waits)"),

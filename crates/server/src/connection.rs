@@ -169,8 +169,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             };
             let (start, subscriptions) = (self.output.len(), self.session.subscriptions());
             let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
-            let (engine, now) = (self.shared.embedded.engine(), self.shared.embedded.now());
-            let outcome = engine.execute(&mut self.session, arguments, now, &mut reply);
+            let embedded = &self.shared.embedded;
+            let engine = embedded.engine();
+            let outcome = engine.execute(&mut self.session, arguments, embedded, &mut reply);
             self.input.pop();
             if self.session.subscriptions() < subscriptions {
                 self.put_mail_before(start);

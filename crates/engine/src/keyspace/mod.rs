@@ -27,6 +27,7 @@ pub(crate) mod watch;
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
+use crate::engine::{Now, TimeSource};
 use crate::error::{Error, Result};
 use crate::types::Limits;
 use entry::{Entry, Kind, Object, Str};
@@ -60,7 +61,7 @@ pub(crate) struct Keyspace<'e> {
     /// The key that chose the shard, if it was one: most often the only one that is asked for.
     chosen: Option<Hashed<'e>>,
     db: usize,
-    now_ms: u64,
+    now: Now,
     ready: Vec<Ready>,
     counts_lookups: bool,
 }
@@ -94,15 +95,24 @@ pub(crate) enum Needs<'k> {
 }
 
 impl Shards {
-    /// Takes the shards that a call needs, waiting for those who hold them.
-    pub(crate) fn lock<'e>(&'e self, needs: &Needs<'e>, db: usize, now_ms: u64) -> Keyspace<'e> {
+    /// Takes the shards that a call needs, waiting for those who hold them. The call's time is that
+    /// at which it has them: so the times at which a key is used are in the order of its uses.
+    pub(crate) fn lock<'e>(
+        &'e self,
+        needs: &Needs<'e>,
+        db: usize,
+        clock: &dyn TimeSource,
+    ) -> Keyspace<'e> {
         let mut chosen = None;
         let held = match needs {
             Needs::Nothing => Held::None,
             Needs::One(hashed) => {
                 chosen = Some(*hashed);
                 let index = self.index(hashed.hash);
-                Held::One(index, self.shard(index).lock())
+                let shard = self.shard(index).lock();
+                // It comes while the clock is read and the command begins.
+                shard.dbs[db].table.prefetch(hashed.hash);
+                Held::One(index, shard)
             }
             Needs::Shards(indices) => Held::Many(
                 indices
@@ -117,7 +127,7 @@ impl Shards {
             held,
             chosen,
             db,
-            now_ms,
+            now: clock.now(),
             ready: Vec::new(),
             counts_lookups: false,
         }
@@ -170,9 +180,14 @@ impl Needs<'_> {
 }
 
 impl<'e> Keyspace<'e> {
-    /// The time of this call, in Unix milliseconds. It does not move while the call runs.
+    /// The time of this call. It does not move while the call runs.
+    pub(crate) fn now(&self) -> Now {
+        self.now
+    }
+
+    /// The time of this call, in Unix milliseconds.
     pub(crate) fn now_ms(&self) -> u64 {
-        self.now_ms
+        self.now.unix_ms()
     }
 
     /// The database that keys are looked up in.
@@ -389,7 +404,7 @@ impl<'e> Keyspace<'e> {
         set: impl FnOnce(&mut Entry, Option<u64>),
         make: impl FnOnce(Option<u64>) -> Entry,
     ) {
-        let (hash, now_ms) = (self.hash(key), self.now_ms);
+        let (hash, now_ms) = (self.hash(key), self.now_ms());
         let at = |was: Option<u64>| match expiry {
             // What has expired has no time left to keep.
             Expiry::Keep => was.filter(|&at| at > now_ms),
@@ -408,7 +423,7 @@ impl<'e> Keyspace<'e> {
             return false;
         }
         match at_ms {
-            Some(at) if at <= self.now_ms => {
+            Some(at) if at <= self.now_ms() => {
                 self.db_of_mut(hash).remove(hash, key);
             }
             at => self.db_of_mut(hash).set_expiry(hash, key, at),
@@ -534,7 +549,7 @@ impl<'e> Keyspace<'e> {
     /// Removes every key of the database. What was there is given back, so that it can be freed
     /// after the shards are let go.
     pub(crate) fn clear(&mut self) -> Vec<Db> {
-        let (db, now_ms) = (self.db, self.now_ms);
+        let (db, now_ms) = (self.db, self.now_ms());
         let mut ready = Vec::new();
         let mut cleared = Vec::new();
         for shard in self.held_shards_mut() {
@@ -549,7 +564,7 @@ impl<'e> Keyspace<'e> {
 
     /// Exchanges what two databases hold.
     pub(crate) fn swap(&mut self, one: usize, other: usize) {
-        let now_ms = self.now_ms;
+        let now_ms = self.now_ms();
         let mut ready = Vec::new();
         for shard in self.held_shards_mut() {
             shard.dbs.swap(one, other);
@@ -618,12 +633,12 @@ impl<'e> Keyspace<'e> {
     }
 
     fn is_expired(&self, entry: &Entry) -> bool {
-        entry.expires_at().is_some_and(|at| at <= self.now_ms)
+        entry.expires_at().is_some_and(|at| at <= self.now_ms())
     }
 
     /// Where the key's entry lies and what it holds, after an expired one has been removed.
     fn live(&mut self, hash: u64, key: &[u8]) -> Option<(Found, Kind)> {
-        let now_ms = self.now_ms;
+        let now_ms = self.now_ms();
         let db = self.db_of_mut(hash);
         let found = db.table.locate(hash, key)?;
         let entry = db.table.at(found)?;

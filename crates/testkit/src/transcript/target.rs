@@ -114,7 +114,7 @@ impl Connection for Call {
         let outcome = self.embedded.engine().execute(
             &mut self.session,
             arguments.as_arguments(),
-            self.embedded.now(),
+            &self.embedded,
             &mut reply,
         );
         match outcome {
