@@ -16,7 +16,7 @@ pub(crate) const VALUE: [u8; 64] = [b'x'; 64];
 pub(crate) type Key = [u8; 16];
 
 /// How keys are chosen.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Pick {
     /// Each key as often as any other.
     Uniform,

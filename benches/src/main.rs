@@ -28,6 +28,9 @@ struct Options {
     /// Numbers of threads.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 2])]
     threads: Vec<usize>,
+    /// How keys are chosen.
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Pick::Uniform, Pick::Zipf])]
+    picks: Vec<Pick>,
     /// The rows to measure, by a part of their name; all if none is given.
     #[arg(long, value_delimiter = ',')]
     rows: Vec<String>,
@@ -68,7 +71,7 @@ fn run_row(row: &Row, options: &Options) -> Result<()> {
         .filter(|(name, _)| is_among(name, &options.who))
         .map(|(name, build)| Ok((*name, build()?)))
         .collect::<Result<Vec<_>>>()?;
-    for pick in [Pick::Uniform, Pick::Zipf] {
+    for &pick in &options.picks {
         for &threads in &options.threads {
             let keys: Vec<Keys> = (0..threads)
                 .map(|_| Keys::picked(pick, options.operations))
