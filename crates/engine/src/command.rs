@@ -281,7 +281,7 @@ pub(crate) struct Call<'a, 'e> {
     /// The time of the call.
     pub(crate) now: Now,
     /// Set by a command that found nothing and wants to wait.
-    pub(crate) wait: Option<Wait>,
+    pub(crate) wait: Option<Box<Wait>>,
     /// Whether the caller can wait at all: not in a transaction or a script.
     pub(crate) may_wait: bool,
 }

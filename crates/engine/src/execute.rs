@@ -208,7 +208,7 @@ impl Engine {
         keyspace: &mut Keyspace<'e>,
         may_wait: bool,
         reply: &mut dyn Reply,
-    ) -> Result<Option<Wait>> {
+    ) -> Result<Option<Box<Wait>>> {
         let args = Args::new(arguments, command.first());
         keyspace.count_lookups(command.flags.has(Flags::READONLY));
         let mut call = Call {
@@ -232,7 +232,7 @@ impl Engine {
     fn enqueue(
         &self,
         session: &Session,
-        mut wait: Wait,
+        mut wait: Box<Wait>,
         arguments: Arguments<'_>,
         now: Now,
         keyspace: &mut Keyspace<'_>,
@@ -242,7 +242,7 @@ impl Engine {
             .take()
             .unwrap_or_else(|| Request::from(arguments));
         let (id, db) = (self.fresh_id(), session.db);
-        let waiter = Waiter::new(id, db, request, wait, now.unix_us(), session.resp3);
+        let waiter = Waiter::new(id, db, request, *wait, now.unix_us(), session.resp3);
         let waiter = Arc::new(waiter);
         if let Some(client) = session.client() {
             client.waits(&waiter);
@@ -327,7 +327,7 @@ impl Call<'_, '_> {
     /// Where the caller can't wait, it is answered with nothing at once.
     pub(crate) fn wait_for(&mut self, wait: Wait) {
         if self.may_wait {
-            self.wait = Some(wait);
+            self.wait = Some(Box::new(wait));
             return;
         }
         wait.nothing.write(self.reply);
