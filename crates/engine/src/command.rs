@@ -278,8 +278,6 @@ pub(crate) struct Call<'a, 'e> {
     pub(crate) keyspace: &'a mut Keyspace<'e>,
     /// Where the answer goes.
     pub(crate) reply: &'a mut dyn Reply,
-    /// The time of the call.
-    pub(crate) now: Now,
     /// Set by a command that found nothing and wants to wait.
     pub(crate) wait: Option<Box<Wait>>,
     /// Whether the caller can wait at all: not in a transaction or a script.
@@ -287,6 +285,11 @@ pub(crate) struct Call<'a, 'e> {
 }
 
 impl Call<'_, '_> {
+    /// The time of the call.
+    pub(crate) fn now(&self) -> Now {
+        self.keyspace.now()
+    }
+
     /// The whole request, name first.
     pub(crate) fn request(&self) -> Arguments<'_> {
         self.args.whole()

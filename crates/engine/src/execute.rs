@@ -95,10 +95,9 @@ impl Engine {
 
         let needs = self.needs(session, command, arguments);
         let mut keyspace = self.shards.lock(&needs, session.db, clock);
-        let now = keyspace.now();
         self.stats.command();
-        session.note(command, now);
-        let run = || self.run(session, command, arguments, now, &mut keyspace, true, reply);
+        session.note(command, &keyspace);
+        let run = || self.run(session, command, arguments, &mut keyspace, true, reply);
         // A defect in a command must not take the store down with it.
         let wait = match catch_unwind(AssertUnwindSafe(run)) {
             Ok(Ok(wait)) => wait,
@@ -113,7 +112,7 @@ impl Engine {
             }
         };
         if let Some(wait) = wait {
-            let waiter = self.enqueue(session, wait, arguments, now, &mut keyspace);
+            let waiter = self.enqueue(session, wait, arguments, &mut keyspace);
             drop(keyspace);
             self.note_deadline(&waiter);
             return Outcome::Blocked(Waiting::new(Arc::clone(self), waiter));
@@ -124,7 +123,7 @@ impl Engine {
             session.show();
         }
         if !ready.is_empty() {
-            self.serve(ready, now);
+            self.serve(ready, clock.now());
         }
         if session.is_closing() {
             Outcome::Close
@@ -204,7 +203,6 @@ impl Engine {
         session: &mut Session,
         command: &'static Command,
         arguments: Arguments<'_>,
-        now: Now,
         keyspace: &mut Keyspace<'e>,
         may_wait: bool,
         reply: &mut dyn Reply,
@@ -218,7 +216,6 @@ impl Engine {
             args,
             keyspace,
             reply,
-            now,
             wait: None,
             may_wait,
         };
@@ -234,7 +231,6 @@ impl Engine {
         session: &Session,
         mut wait: Box<Wait>,
         arguments: Arguments<'_>,
-        now: Now,
         keyspace: &mut Keyspace<'_>,
     ) -> Arc<Waiter> {
         let request = wait
@@ -242,7 +238,14 @@ impl Engine {
             .take()
             .unwrap_or_else(|| Request::from(arguments));
         let (id, db) = (self.fresh_id(), session.db);
-        let waiter = Waiter::new(id, db, request, *wait, now.unix_us(), session.resp3);
+        let waiter = Waiter::new(
+            id,
+            db,
+            request,
+            *wait,
+            keyspace.now().unix_us(),
+            session.resp3,
+        );
         let waiter = Arc::new(waiter);
         if let Some(client) = session.client() {
             client.waits(&waiter);
@@ -296,7 +299,6 @@ impl Engine {
                 &mut session,
                 command,
                 arguments,
-                now,
                 &mut keyspace,
                 true,
                 &mut reply,

@@ -29,7 +29,7 @@ pub(crate) const COMMANDS: &[Command] = &[
 ];
 
 fn time(call: &mut Call<'_, '_>) -> Result<()> {
-    let us = call.now.unix_us();
+    let us = call.now().unix_us();
     call.reply.array(2);
     for number in [us / 1_000_000, us % 1_000_000] {
         let mut digits = itoa::Buffer::new();

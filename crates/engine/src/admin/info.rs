@@ -78,7 +78,7 @@ fn info(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn server(call: &mut Call<'_, '_>, lines: &mut Lines) {
     let host = call.engine.config.host();
-    let uptime_s = call.engine.stats.uptime_s(call.now);
+    let uptime_s = call.engine.stats.uptime_s(call.now());
     lines.add("redis_version", super::REDIS_VERSION);
     lines.add("larder_version", env!("CARGO_PKG_VERSION"));
     lines.add("redis_mode", "standalone");
@@ -89,7 +89,7 @@ fn server(call: &mut Call<'_, '_>, lines: &mut Lines) {
     lines.add("arch_bits", usize::BITS);
     lines.add("process_id", std::process::id());
     lines.add("tcp_port", host.tcp_port);
-    lines.add("server_time_usec", call.now.unix_us());
+    lines.add("server_time_usec", call.now().unix_us());
     lines.add("uptime_in_seconds", uptime_s);
     lines.add("uptime_in_days", uptime_s / 86_400);
 }

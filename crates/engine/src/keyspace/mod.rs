@@ -24,6 +24,8 @@ pub(crate) mod table;
 pub(crate) mod waiting;
 pub(crate) mod watch;
 
+use std::cell::Cell;
+
 use parking_lot::MutexGuard;
 use smallvec::SmallVec;
 
@@ -61,7 +63,8 @@ pub(crate) struct Keyspace<'e> {
     /// The key that chose the shard, if it was one: most often the only one that is asked for.
     chosen: Option<Hashed<'e>>,
     db: usize,
-    now: Now,
+    clock: &'e dyn TimeSource,
+    now: Cell<Option<Now>>,
     ready: Vec<Ready>,
     counts_lookups: bool,
 }
@@ -95,13 +98,12 @@ pub(crate) enum Needs<'k> {
 }
 
 impl Shards {
-    /// Takes the shards that a call needs, waiting for those who hold them. The call's time is that
-    /// at which it has them: so the times at which a key is used are in the order of its uses.
+    /// Takes the shards that a call needs, waiting for those who hold them.
     pub(crate) fn lock<'e>(
         &'e self,
         needs: &Needs<'e>,
         db: usize,
-        clock: &dyn TimeSource,
+        clock: &'e dyn TimeSource,
     ) -> Keyspace<'e> {
         let mut chosen = None;
         let held = match needs {
@@ -110,7 +112,7 @@ impl Shards {
                 chosen = Some(*hashed);
                 let index = self.index(hashed.hash);
                 let shard = self.shard(index).lock();
-                // It comes while the clock is read and the command begins.
+                // It comes while the command begins.
                 shard.dbs[db].table.prefetch(hashed.hash);
                 Held::One(index, shard)
             }
@@ -127,7 +129,8 @@ impl Shards {
             held,
             chosen,
             db,
-            now: clock.now(),
+            clock,
+            now: Cell::new(None),
             ready: Vec::new(),
             counts_lookups: false,
         }
@@ -180,14 +183,19 @@ impl Needs<'_> {
 }
 
 impl<'e> Keyspace<'e> {
-    /// The time of this call. It does not move while the call runs.
+    /// The time of this call: that at which it is first asked for, when the call has its keys. So
+    /// the times at which a key is used are in the order of its uses.
     pub(crate) fn now(&self) -> Now {
-        self.now
+        self.now.get().unwrap_or_else(|| {
+            let now = self.clock.now();
+            self.now.set(Some(now));
+            now
+        })
     }
 
     /// The time of this call, in Unix milliseconds.
     pub(crate) fn now_ms(&self) -> u64 {
-        self.now.unix_ms()
+        self.now().unix_ms()
     }
 
     /// The database that keys are looked up in.
@@ -387,7 +395,7 @@ impl<'e> Keyspace<'e> {
             self.remove(key);
             return;
         }
-        let object = std::cell::Cell::new(object);
+        let object = Cell::new(object);
         self.put_with(
             key,
             expiry,
@@ -404,7 +412,11 @@ impl<'e> Keyspace<'e> {
         set: impl FnOnce(&mut Entry, Option<u64>),
         make: impl FnOnce(Option<u64>) -> Entry,
     ) {
-        let (hash, now_ms) = (self.hash(key), self.now_ms());
+        let hash = self.hash(key);
+        let now_ms = match expiry {
+            Expiry::Keep => self.now_ms(),
+            _ => 0,
+        };
         let at = |was: Option<u64>| match expiry {
             // What has expired has no time left to keep.
             Expiry::Keep => was.filter(|&at| at > now_ms),
@@ -638,17 +650,14 @@ impl<'e> Keyspace<'e> {
 
     /// Where the key's entry lies and what it holds, after an expired one has been removed.
     fn live(&mut self, hash: u64, key: &[u8]) -> Option<(Found, Kind)> {
-        let now_ms = self.now_ms();
-        let db = self.db_of_mut(hash);
-        let found = db.table.locate(hash, key)?;
-        let entry = db.table.at(found)?;
-        match entry.expires_at() {
-            Some(at) if at <= now_ms => {
-                db.remove_at(found);
-                None
-            }
-            _ => Some((found, entry.kind())),
+        let table = &self.db_of(hash).table;
+        let found = table.locate(hash, key)?;
+        let entry = table.at(found)?;
+        if !self.is_expired(entry) {
+            return Some((found, entry.kind()));
         }
+        self.db_of_mut(hash).remove_at(found);
+        None
     }
 
     fn db_of(&self, hash: u64) -> &Db {

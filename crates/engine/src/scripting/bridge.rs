@@ -13,7 +13,7 @@ use std::sync::Arc;
 use larder_resp::Arguments;
 
 use crate::command::Flags;
-use crate::engine::{Engine, Now};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
 use crate::reply::Reply;
@@ -25,7 +25,6 @@ pub(super) struct Running<'a, 'e> {
     pub(super) engine: &'e Arc<Engine>,
     pub(super) session: &'a mut Session,
     pub(super) keyspace: &'a mut Keyspace<'e>,
-    pub(super) now: Now,
     pub(super) is_readonly: bool,
 }
 
@@ -51,12 +50,10 @@ impl Running<'_, '_> {
         if !holds_keys {
             return Err(Error::UndeclaredKey);
         }
-        let (engine, now) = (self.engine, self.now);
-        engine.run(
+        self.engine.run(
             self.session,
             command,
             arguments,
-            now,
             self.keyspace,
             false,
             reply,

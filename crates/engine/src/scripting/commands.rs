@@ -138,7 +138,6 @@ fn run(call: &mut Call<'_, '_>, script: &Arc<Script>, is_readonly: bool) -> Resu
         engine: call.engine,
         session: &mut session,
         keyspace: call.keyspace,
-        now: call.now,
         is_readonly: is_readonly || script.is_readonly,
     };
     let db = running.keyspace.db();

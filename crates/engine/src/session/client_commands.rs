@@ -226,7 +226,7 @@ fn list(call: &mut Call<'_, '_>) -> Result<()> {
     } else {
         return Err(Error::Syntax);
     };
-    let lines = clients.iter().map(|client| client.line(call.now) + "\n");
+    let lines = clients.iter().map(|client| client.line(call.now()) + "\n");
     let lines: String = lines.collect();
     call.reply.verbatim(&lines);
     Ok(())
@@ -236,7 +236,7 @@ fn info(call: &mut Call<'_, '_>) -> Result<()> {
     let line = call
         .session
         .client()
-        .map_or_else(String::new, |client| client.line(call.now) + "\n");
+        .map_or_else(String::new, |client| client.line(call.now()) + "\n");
     call.reply.verbatim(&line);
     Ok(())
 }
@@ -347,7 +347,7 @@ fn kill(call: &mut Call<'_, '_>) -> Result<()> {
     let own_id = call.session.id();
     let mut clients = call.engine.clients.all();
     clients.retain(|client| {
-        victims.has(client, call.now) && !(victims.spares_caller && client.id() == own_id)
+        victims.has(client, call.now()) && !(victims.spares_caller && client.id() == own_id)
     });
     for client in &clients {
         close(call, client);

@@ -11,9 +11,9 @@ use larder_resp::Arguments;
 use larder_store::Command as Request;
 
 use crate::command::Command;
-use crate::engine::{Engine, Now};
-use crate::keyspace::Db;
+use crate::engine::Engine;
 use crate::keyspace::waiting::Waiter;
+use crate::keyspace::{Db, Keyspace};
 use crate::pubsub::{Mailbox, Subscriber};
 
 use client::Registered;
@@ -183,9 +183,9 @@ impl Session {
     }
 
     /// Notes a request for `CLIENT LIST`.
-    pub(crate) fn note(&self, command: &'static Command, now: Now) {
+    pub(crate) fn note(&self, command: &'static Command, keyspace: &Keyspace<'_>) {
         if let Some(client) = self.client() {
-            client.note(command, self.db, now);
+            client.note(command, self.db, keyspace.now());
         }
     }
 

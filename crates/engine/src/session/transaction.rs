@@ -138,15 +138,13 @@ fn exec(call: &mut Call<'_, '_>) -> Result<()> {
 
     call.reply.array(transaction.queue.len());
     for (command, request) in &transaction.queue {
-        let (engine, now) = (call.engine, call.now);
         let arguments = request.arguments();
         let db = call.session.db;
         call.keyspace.select(db);
-        let run = engine.run(
+        let run = call.engine.run(
             call.session,
             command,
             arguments,
-            now,
             call.keyspace,
             false,
             call.reply,
