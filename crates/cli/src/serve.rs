@@ -4,14 +4,23 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use larder_embedded::{Config as EmbeddedConfig, Embedded};
 use larder_server::{Config, Server};
+
+/// Files that the process has open beside its connections: Redis's `CONFIG_MIN_RESERVED_FDS`.
+const FILES_RESERVED: u64 = 32;
 
 /// What `larder serve` is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Address to listen on; may be given several times. Port 0 takes a free port.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6379")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:6379",
+        value_parser = crate::address
+    )]
     listen: Vec<SocketAddr>,
 
     /// Path of a Unix socket to listen on as well.
@@ -22,6 +31,8 @@ pub(crate) struct Args {
     #[arg(
         long,
         value_name = "PASSWORD",
+        // An empty one would leave the server open, most likely by mistake.
+        value_parser = NonEmptyStringValueParser::new(),
         env = "LARDER_REQUIREPASS",
         hide_env_values = true
     )]
@@ -32,8 +43,13 @@ pub(crate) struct Args {
     threads: Option<u16>,
 
     /// Connections that there may be at once.
-    #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
-    maxclients: usize,
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    maxclients: u32,
 
     /// Seconds after which an idle connection is closed; 0 is never.
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
@@ -50,7 +66,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         listen: args.listen,
         unixsocket: args.unixsocket.clone(),
         threads: args.threads.map(usize::from),
-        maxclients: args.maxclients,
+        maxclients: clients_allowed(args.maxclients),
         timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout)),
         ..Config::default()
     };
@@ -70,4 +86,24 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     server.shutdown();
     embedded.close();
     Ok(())
+}
+
+/// Raises the limit on open files so that there can be so many connections. Answers how many there
+/// can be: where the system refuses, fewer.
+fn clients_allowed(maxclients: u32) -> usize {
+    let wanted = u64::from(maxclients) + FILES_RESERVED;
+    let files = match rlimit::increase_nofile_limit(wanted) {
+        Ok(files) => files,
+        // Accepting pauses when there are no more, so this is no reason not to start.
+        Err(error) => {
+            tracing::warn!(%error, "the limit on open files can't be raised");
+            return maxclients as usize;
+        }
+    };
+    if files >= wanted {
+        return maxclients as usize;
+    }
+    let clients = files.saturating_sub(FILES_RESERVED).max(1);
+    tracing::warn!("maxclients is {clients}: the system allows {files} open files");
+    clients as usize
 }

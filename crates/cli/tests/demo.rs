@@ -150,7 +150,9 @@ fn what_is_wrong_is_said_in_one_line() {
         (&["demo", "--http", &address], "can't listen on"),
         (&["demo", "--visitors", "500"], "500 is not in 0..=200"),
         (&["serve", "--listen", &address], "can't listen on"),
-        (&["serve", "--listen", "here"], "invalid socket address"),
+        (&["serve", "--listen", "here"], "an IP address and a port"),
+        (&["serve", "--requirepass", ""], "a value is required"),
+        (&["serve", "--maxclients", "0"], "0 is not in 1.."),
         (&["serve", "--nope"], "unexpected argument '--nope'"),
     ] {
         let mut child = larder(arguments)

@@ -32,7 +32,12 @@ pub(crate) struct Args {
     store: String,
 
     /// Address of the page.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8080",
+        value_parser = crate::address
+    )]
     http: SocketAddr,
 
     /// Simulated visitors, 0 to 200; the page can change them.

@@ -1,0 +1,106 @@
+//! `larder serve` as an operator meets it: limits of the system, and how it ends.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can not go on fails"
+)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// A running server. It ends when this is dropped.
+struct Serve {
+    child: Child,
+    address: String,
+}
+
+impl Serve {
+    /// Starts it from a shell that first does what `before` says.
+    fn start(before: &str, arguments: &str) -> Serve {
+        let larder = env!("CARGO_BIN_EXE_larder");
+        let line = format!("{before}; exec '{larder}' serve --listen 127.0.0.1:0 {arguments}");
+        let mut child = Command::new("sh")
+            .args(["-c", &line])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines.find_map(|line| {
+            let line = line.unwrap();
+            Some(line.split_once("listening on ")?.1.to_owned())
+        });
+        Serve {
+            child,
+            address: address.expect("the server listens"),
+        }
+    }
+
+    fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.address).unwrap()
+    }
+
+    /// Sends a signal, and waits for the end.
+    fn end(mut self, signal: &str) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status();
+        assert!(sent.unwrap().success());
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Serve {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn ask(client: &mut TcpStream, request: &str, answer: &str) {
+    client.write_all(request.as_bytes()).unwrap();
+    let mut got = vec![0; answer.len()];
+    client.read_exact(&mut got).unwrap();
+    assert_eq!(String::from_utf8_lossy(&got), answer);
+}
+
+/// The soft limit on open files is often 1024, far below `maxclients`; the server raises it.
+#[test]
+fn more_clients_are_served_than_the_soft_limit_on_open_files_allows() {
+    let server = Serve::start("ulimit -Sn 64", "--maxclients 150");
+    let mut clients: Vec<TcpStream> = (0..150).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        ask(client, "PING\r\n", "+PONG\r\n");
+    }
+}
+
+/// Where the hard limit is lower, CONFIG says how many clients there can be.
+#[test]
+fn maxclients_is_what_the_system_allows() {
+    let server = Serve::start("ulimit -n 100", "--maxclients 150");
+    let answer = "*2\r\n$10\r\nmaxclients\r\n$2\r\n68\r\n";
+    ask(&mut server.connect(), "CONFIG GET maxclients\r\n", answer);
+}
+
+#[test]
+fn a_signal_ends_it_at_once_though_clients_wait_and_listen_and_send() {
+    for signal in ["-TERM", "-INT"] {
+        let server = Serve::start(":", "");
+        let (mut waiting, mut listening) = (server.connect(), server.connect());
+        waiting.write_all(b"BLPOP jobs 0\r\n").unwrap();
+        ask(
+            &mut listening,
+            "SUBSCRIBE a\r\n",
+            "*3\r\n$9\r\nsubscribe\r\n",
+        );
+        let mut sending = server.connect();
+        let load = std::thread::spawn(move || {
+            let mut answers = sending.try_clone().unwrap();
+            std::thread::spawn(move || std::io::copy(&mut answers, &mut std::io::sink()));
+            while sending.write_all(b"INCR load\r\n").is_ok() {}
+        });
+        assert_eq!(server.end(signal).code(), Some(0), "{signal}");
+        load.join().unwrap();
+    }
+}
