@@ -17,6 +17,7 @@ mod table;
 
 mod hash;
 mod keyspace;
+mod lanes;
 mod types;
 
 mod admin;

@@ -1,18 +1,18 @@
 //! Counters.
 
-use std::cell::Cell;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use parking_lot::Mutex;
 
 use crate::engine::Now;
+use crate::lanes::Lanes;
 
 /// What has happened since the start, or since CONFIG RESETSTAT.
 #[derive(Debug)]
 pub(crate) struct Stats {
     started: Now,
-    commands: Counter,
+    commands: Lanes<AtomicU64>,
     expired_keys: AtomicU64,
     rate: Mutex<Rate>,
 }
@@ -34,7 +34,7 @@ impl Stats {
     pub(crate) fn new(now: Now) -> Stats {
         Stats {
             started: now,
-            commands: Counter::default(),
+            commands: Lanes::default(),
             expired_keys: AtomicU64::new(0),
             rate: Mutex::new(Rate {
                 commands: 0,
@@ -52,11 +52,11 @@ impl Stats {
 
     #[inline]
     pub(crate) fn command(&self) {
-        self.commands.count();
+        self.commands.own().fetch_add(1, Relaxed);
     }
 
     pub(crate) fn commands(&self) -> u64 {
-        self.commands.sum()
+        self.commands.iter().map(|lane| lane.load(Relaxed)).sum()
     }
 
     pub(crate) fn expired(&self, keys: usize) {
@@ -91,54 +91,10 @@ impl Stats {
 
     /// Begins all counters anew.
     pub(crate) fn reset(&self) {
-        self.commands.reset();
+        self.commands.iter().for_each(|lane| lane.store(0, Relaxed));
         self.expired_keys.store(0, Relaxed);
         let mut rate = self.rate.lock();
         rate.commands = 0;
         rate.per_second = [0; Rate::SAMPLES];
     }
-}
-
-/// A counter on which threads do not meet: each counts in one of some lanes.
-#[derive(Debug, Default)]
-pub(crate) struct Counter {
-    lanes: [Lane; Counter::LANES],
-}
-
-/// A number on cache lines of its own.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Lane(AtomicU64);
-
-impl Counter {
-    const LANES: usize = 16;
-
-    #[inline]
-    pub(crate) fn count(&self) {
-        self.lanes[lane()].0.fetch_add(1, Relaxed);
-    }
-
-    pub(crate) fn sum(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.0.load(Relaxed)).sum()
-    }
-
-    pub(crate) fn reset(&self) {
-        self.lanes.iter().for_each(|lane| lane.0.store(0, Relaxed));
-    }
-}
-
-/// The lane of this thread.
-#[inline]
-fn lane() -> usize {
-    static THREADS: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static LANE: Cell<usize> = const { Cell::new(usize::MAX) };
-    }
-    let lane = LANE.get();
-    if lane < Counter::LANES {
-        return lane;
-    }
-    let lane = THREADS.fetch_add(1, Relaxed) % Counter::LANES;
-    LANE.set(lane);
-    lane
 }

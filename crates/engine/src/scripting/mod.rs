@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A script runs on its caller's thread, in a machine that it has to itself, on the shards that
-//! its caller holds: those of its declared keys if its first line is [`BOUNDED`], else all of
-//! them, since it may touch any key.
+//! its caller holds: those of its declared keys if it touches no others, as its first line says
+//! ([`BOUNDED`]) or its text shows (scope); else all of them.
 
 mod bridge;
 mod cjson;
@@ -15,6 +15,7 @@ pub(crate) mod commands;
 mod convert;
 mod library;
 mod reply;
+mod scope;
 mod vm;
 
 use std::collections::HashMap;
@@ -27,14 +28,15 @@ use sha1::{Digest as _, Sha1};
 
 use crate::command::Command;
 use crate::error::{Error, Result};
+use crate::lanes::Lanes;
 use vm::Vm;
 
 /// The first line of a script that touches no key but those that it declares. It runs beside
 /// scripts and commands on other keys, and is refused when it touches another key.
 pub(crate) const BOUNDED: &[u8] = b"-- larder: touches only its KEYS\n";
 
-/// How many idle virtual machines are kept.
-const IDLE_MAX: usize = 16;
+/// How many idle virtual machines are kept for a thread.
+const IDLE_MAX: usize = 2;
 
 /// The SHA-1 of a script's text.
 pub(crate) type Digest = [u8; 20];
@@ -54,10 +56,18 @@ pub(crate) struct Script {
 /// The scripts that are known, and the machines that run them.
 #[derive(Debug, Default)]
 pub(crate) struct Scripts {
-    known: RwLock<HashMap<Digest, Arc<Script>>>,
-    idle: Mutex<Vec<Vm>>,
+    known: RwLock<Known>,
+    /// Those of each thread: what a machine touches is in the cache of the core that had it last.
+    idle: Lanes<Mutex<Vec<Vm>>>,
     /// Machines that are older than the last flush forget what they compiled.
     generation: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_digest: HashMap<Digest, Arc<Script>>,
+    /// Those that came as texts, so that a text is digested once.
+    by_text: HashMap<Box<[u8]>, Arc<Script>>,
 }
 
 impl Scripts {
@@ -67,14 +77,17 @@ impl Scripts {
         if command.name.starts_with("EVALSHA") {
             return self.find(script).is_some_and(|script| script.is_bounded);
         }
-        script.starts_with(BOUNDED)
+        match self.known.read().by_text.get(script) {
+            Some(script) => script.is_bounded,
+            None => Script::is_bounded(script),
+        }
     }
 
     /// The script with this digest, in hexadecimal of either case.
     pub(crate) fn find(&self, digest: &[u8]) -> Option<Arc<Script>> {
         let mut bytes = Digest::default();
         hex::decode_to_slice(digest, &mut bytes).ok()?;
-        self.known.read().get(&bytes).cloned()
+        self.known.read().by_digest.get(&bytes).cloned()
     }
 
     /// The script with this text, which is known from here on.
@@ -83,33 +96,34 @@ impl Scripts {
     ///
     /// If its shebang is not one, or it does not compile. Nothing is known then.
     pub(crate) fn load(&self, text: &[u8]) -> Result<Arc<Script>> {
-        let digest = Digest::from(Sha1::digest(text));
-        if let Some(script) = self.known.read().get(&digest) {
+        if let Some(script) = self.known.read().by_text.get(text) {
             return Ok(Arc::clone(script));
         }
-        let script = Arc::new(Script::parse(digest, text)?);
+        let script = Arc::new(Script::parse(text)?);
         let mut vm = self.take()?;
         vm.compile(&script)?;
         self.give_back(vm);
-        self.known.write().insert(digest, Arc::clone(&script));
+        let mut known = self.known.write();
+        known.by_digest.insert(script.digest, Arc::clone(&script));
+        known.by_text.insert(text.into(), Arc::clone(&script));
         Ok(script)
     }
 
     /// Forgets all scripts.
     pub(crate) fn flush(&self) {
-        self.known.write().clear();
+        *self.known.write() = Known::default();
         self.generation.fetch_add(1, Ordering::Relaxed);
-        self.idle.lock().clear();
+        self.idle.iter().for_each(|idle| idle.lock().clear());
     }
 
     /// How many scripts are known.
     pub(crate) fn len(&self) -> usize {
-        self.known.read().len()
+        self.known.read().by_digest.len()
     }
 
     /// A machine that nobody else uses.
     fn take(&self) -> Result<Vm> {
-        let idle = self.idle.lock().pop();
+        let idle = self.idle.own().lock().pop();
         match idle {
             Some(vm) => Ok(vm),
             None => Vm::new(self.generation.load(Ordering::Relaxed)),
@@ -119,7 +133,7 @@ impl Scripts {
     /// Keeps a machine for the next script, unless there are enough, or it is of an older
     /// generation.
     fn give_back(&self, vm: Vm) {
-        let mut idle = self.idle.lock();
+        let mut idle = self.idle.own().lock();
         if idle.len() < IDLE_MAX && vm.generation() == self.generation.load(Ordering::Relaxed) {
             idle.push(vm);
         }
@@ -127,14 +141,19 @@ impl Scripts {
 }
 
 impl Script {
-    fn parse(digest: Digest, text: &[u8]) -> Result<Script> {
+    fn parse(text: &[u8]) -> Result<Script> {
         let (body, is_readonly) = shebang(text)?;
         Ok(Script {
-            digest,
+            digest: Digest::from(Sha1::digest(text)),
             body: body.into(),
-            is_bounded: text.starts_with(BOUNDED),
+            is_bounded: Script::is_bounded(text),
             is_readonly,
         })
+    }
+
+    /// Whether a script touches only the keys that it declares, as far as that is known.
+    fn is_bounded(text: &[u8]) -> bool {
+        text.starts_with(BOUNDED) || scope::touches_only_its_keys(text)
     }
 
     /// The digest in hexadecimal.
