@@ -7,6 +7,7 @@ use larder_resp::Arguments;
 
 use crate::error::{Error, Result};
 use crate::float::parse_float;
+use crate::keyspace::DATABASES;
 
 /// A cursor over the words of a request.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +62,23 @@ impl<'a> Args<'a> {
     /// The next word, as an integer.
     pub(crate) fn int(&mut self) -> Result<i64> {
         parse_int(self.bytes()?).ok_or(Error::NotAnInteger)
+    }
+
+    /// The next word, as the number of a database.
+    pub(crate) fn db(&mut self) -> Result<usize> {
+        let number = self.int()?;
+        if i32::try_from(number).is_err() {
+            return Err(Error::text(
+                "ERR value is out of range, value must between -2147483648 and 2147483647",
+            ));
+        }
+        db(number)
+    }
+
+    /// The next word, as the number of a database; `refusal` if it is no small integer.
+    pub(crate) fn db_or(&mut self, refusal: &'static str) -> Result<usize> {
+        let number = parse_int(self.bytes()?).filter(|number| i32::try_from(*number).is_ok());
+        db(number.ok_or(Error::text(refusal))?)
     }
 
     /// The next word, as an integer that is not negative.
@@ -144,6 +162,13 @@ impl<'a> Args<'a> {
             Err(Error::Syntax)
         }
     }
+}
+
+fn db(number: i64) -> Result<usize> {
+    let number = usize::try_from(number).ok();
+    number
+        .filter(|number| *number < DATABASES)
+        .ok_or(Error::DbOutOfRange)
 }
 
 /// An integer as Redis reads it: decimal, in 64 bits, no sign but a minus, no leading zeros or

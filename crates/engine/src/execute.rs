@@ -82,8 +82,7 @@ impl Engine {
         let command = match self.admit(session, arguments) {
             Ok(command) => command,
             Err(error) => {
-                session.refused();
-                reply.error(&error);
+                reply.error(&self.refuse(session, arguments, error));
                 return Outcome::Done;
             }
         };
@@ -135,11 +134,11 @@ impl Engine {
     /// Finds the row of a request, and refuses what may not run now.
     fn admit(&self, session: &Session, arguments: Arguments<'_>) -> Result<&'static Command> {
         let command = table::find(arguments)?;
-        if !session.is_authenticated() && !command.flags.has(Flags::NO_AUTH) {
-            return Err(Error::NotAuthenticated);
-        }
         if !command.arity.allows(arguments.len()) {
             return Err(Error::WrongArity(command.full_name()));
+        }
+        if !session.is_authenticated() && !command.flags.has(Flags::NO_AUTH) {
+            return Err(Error::NotAuthenticated);
         }
         if session.is_subscriber_only() && !command.flags.has(Flags::SUBSCRIBED) {
             return Err(Error::Subscribed(command.full_name()));
@@ -148,6 +147,22 @@ impl Engine {
             return Err(Error::NotInTransaction);
         }
         Ok(command)
+    }
+
+    /// Notes that a request was refused before it ran. Answers what is to be said: one that was to end
+    /// a transaction has ended it.
+    fn refuse(&self, session: &mut Session, arguments: Arguments<'_>, error: Error) -> Error {
+        let name = arguments.get(0).unwrap_or_default();
+        if !name.eq_ignore_ascii_case(b"EXEC") {
+            session.refused();
+            return error;
+        }
+        session.abandon_transaction(self);
+        let reason = error.to_string();
+        let reason = reason.strip_prefix("ERR ").unwrap_or(&reason);
+        Error::text(format!(
+            "EXECABORT Transaction discarded because of: {reason}"
+        ))
     }
 
     /// The shards that a request needs.

@@ -114,12 +114,26 @@ pub fn write_value(reply: &mut dyn Reply, value: &Value) {
 pub struct RespReply<'a> {
     out: &'a mut Vec<u8>,
     resp3: bool,
+    len_max: usize,
 }
 
 impl<'a> RespReply<'a> {
     /// A sink that appends to `out`, in RESP3 or in RESP2.
     pub fn new(out: &'a mut Vec<u8>, resp3: bool) -> RespReply<'a> {
-        RespReply { out, resp3 }
+        RespReply {
+            out,
+            resp3,
+            len_max: usize::MAX,
+        }
+    }
+
+    /// The same sink, but byte strings are left out when `out` is longer than this already: what is
+    /// in it then is no answer any more, and its owner has to see that. A short request can ask for
+    /// more than there is memory, such as the same long value a million times.
+    #[must_use]
+    pub fn up_to(mut self, len_max: usize) -> RespReply<'a> {
+        self.len_max = len_max;
+        self
     }
 }
 
@@ -137,7 +151,9 @@ impl Reply for RespReply<'_> {
     }
 
     fn bulk(&mut self, bytes: &[u8]) {
-        resp::bulk(self.out, bytes);
+        if self.out.len() <= self.len_max {
+            resp::bulk(self.out, bytes);
+        }
     }
 
     fn null(&mut self) {
@@ -382,6 +398,15 @@ impl Reply for ValueReply {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_grows_beyond_its_bound_by_one_byte_string_at_most() {
+        let mut out = Vec::new();
+        let mut reply = RespReply::new(&mut out, false).up_to(10);
+        reply.array(3);
+        (0..3).for_each(|_| reply.bulk(b"0123456789"));
+        assert_eq!(out, b"*3\r\n$10\r\n0123456789\r\n");
+    }
 
     #[test]
     fn a_value_is_built_from_nested_containers() {

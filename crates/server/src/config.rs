@@ -31,7 +31,8 @@ pub struct Config {
     /// How many bytes of requests may be held for one connection. One that sends more is closed.
     pub client_query_buffer_limit: usize,
     /// How many bytes of answers may be held for one connection, if there is a limit. No request
-    /// runs while answers to earlier ones are not taken, so this bounds a single answer.
+    /// runs while answers to earlier ones are not taken, so this bounds a single answer. A client
+    /// that asks for more is closed.
     pub output_limit: Option<usize>,
     /// How many bytes of messages may wait for one subscriber. One that is slower is closed.
     pub pubsub_output_limit: usize,
@@ -52,7 +53,7 @@ impl Default for Config {
             proto_max_bulk_len: 512 * 1024 * 1024,
             multibulk_max: i32::MAX as usize,
             client_query_buffer_limit: 1024 * 1024 * 1024,
-            output_limit: None,
+            output_limit: Some(1024 * 1024 * 1024),
             pubsub_output_limit: 32 * 1024 * 1024,
             shutdown_timeout: Duration::from_secs(10),
         }

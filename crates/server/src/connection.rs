@@ -168,7 +168,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Next::Wait;
             };
             let (start, subscriptions) = (self.output.len(), self.session.subscriptions());
-            let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
+            let output_max = self.shared.config.output_limit.unwrap_or(usize::MAX);
+            let reply = RespReply::new(&mut self.output, self.session.is_resp3());
+            let mut reply = reply.up_to(output_max);
             let embedded = &self.shared.embedded;
             let engine = embedded.engine();
             let outcome = engine.execute(&mut self.session, arguments, embedded, &mut reply);

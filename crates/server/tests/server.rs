@@ -125,6 +125,11 @@ fn a_stranger_may_authenticate_and_hardly_anything_else() {
     let mut client = server.connect();
     let stranger = error("NOAUTH Authentication required.");
     assert_eq!(client.ask("GET key"), stranger);
+    let arity = error("ERR wrong number of arguments for 'get' command");
+    assert_eq!(client.ask("GET"), arity);
+    let aborted =
+        error("EXECABORT Transaction discarded because of: NOAUTH Authentication required.");
+    assert_eq!(client.ask("EXEC"), aborted);
     assert!(
         matches!(client.ask("AUTH wrong"), Frame::Error(text) if text.starts_with("WRONGPASS"))
     );
@@ -255,6 +260,24 @@ fn an_answer_that_is_longer_than_the_limit_closes_the_connection() {
     }
     client.request("LRANGE list 0 -1");
     assert_eq!(client.rest(), "");
+}
+
+/// A member of a few bytes is asked for so often that no memory would hold the answer; and a long
+/// one a hundred thousand times, which is not even a large number.
+#[test]
+fn an_answer_of_repeated_members_is_bounded() {
+    let config = Config {
+        output_limit: Some(10_000_000),
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let mut client = server.connect();
+    client.ask(&format!("SADD set {}", "x".repeat(60_000)));
+    let refusal = error("ERR value is out of range");
+    assert_eq!(client.ask("SRANDMEMBER set -4611686018427387904"), refusal);
+    client.request("SRANDMEMBER set -100000");
+    assert_eq!(client.rest(), "");
+    assert_eq!(server.connect().ask("SCARD set"), Frame::Integer(1));
 }
 
 #[test]

@@ -267,16 +267,8 @@ fn move_to(call: &mut Call<'_, '_>, old: &[u8], new: &[u8]) {
     }
 }
 
-/// The database that a word names.
-fn database(index: i64) -> Result<usize> {
-    usize::try_from(index)
-        .ok()
-        .filter(|&index| index < DATABASES)
-        .ok_or(Error::DbOutOfRange)
-}
-
 fn move_key(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, target) = (call.args.key()?, database(call.args.int()?)?);
+    let (key, target) = (call.args.key()?, call.args.db()?);
     let source = call.keyspace.db();
     if source == target {
         return Err(Error::SameObject);
@@ -307,7 +299,7 @@ fn copy(call: &mut Call<'_, '_>) -> Result<()> {
     while !call.args.is_empty() {
         match () {
             () if call.args.option("REPLACE") => replaces = true,
-            () if call.args.option("DB") => target = database(call.args.int()?)?,
+            () if call.args.option("DB") => target = call.args.db()?,
             () => return Err(Error::Syntax),
         }
     }
@@ -504,15 +496,8 @@ fn flush_option(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn swapdb(call: &mut Call<'_, '_>) -> Result<()> {
-    let first = call
-        .args
-        .int()
-        .map_err(|_| Error::text("ERR invalid first DB index"))?;
-    let second = call
-        .args
-        .int()
-        .map_err(|_| Error::text("ERR invalid second DB index"))?;
-    let (first, second) = (database(first)?, database(second)?);
+    let first = call.args.db_or("ERR invalid first DB index")?;
+    let second = call.args.db_or("ERR invalid second DB index")?;
     call.keyspace.swap(first, second);
     call.reply.ok();
     Ok(())

@@ -2,7 +2,6 @@
 
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
-use crate::keyspace::DATABASES;
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -117,11 +116,7 @@ fn echo(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn select(call: &mut Call<'_, '_>) -> Result<()> {
-    let index = call.args.int()?;
-    let index = usize::try_from(index)
-        .ok()
-        .filter(|&index| index < DATABASES);
-    let index = index.ok_or(Error::DbOutOfRange)?;
+    let index = call.args.db()?;
     call.session.db = index;
     call.keyspace.select(index);
     call.reply.ok();

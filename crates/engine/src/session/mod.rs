@@ -246,6 +246,14 @@ impl Session {
         }
     }
 
+    /// Ends a transaction without running it. No shard may be held.
+    pub(crate) fn abandon_transaction(&mut self, engine: &Engine) {
+        self.transaction = None;
+        self.unwatch();
+        self.settle(engine);
+        self.show();
+    }
+
     pub(crate) fn queued(&self) -> impl Iterator<Item = &(&'static Command, Request)> {
         self.transaction
             .iter()

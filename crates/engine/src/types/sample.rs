@@ -10,6 +10,10 @@ use crate::args::Args;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 
+/// The most elements that may be asked for with repetition. Redis has no such bound, and runs out of
+/// memory: nothing else limits an answer that is longer than what is stored.
+const REPEATED_MAX: usize = 1 << 24;
+
 /// Random numbers for one call.
 pub(super) fn randoms(engine: &Engine) -> impl FnMut() -> u64 + use<> {
     let mut random = SmallRng::seed_from_u64(engine.random());
@@ -32,7 +36,8 @@ impl Wanted {
     ///
     /// # Errors
     ///
-    /// If it is no integer of 64 bits that can be negated.
+    /// If it is no integer of 64 bits that can be negated, or asks for more than [`REPEATED_MAX`]
+    /// with repetition.
     pub(super) fn read(args: &mut Args<'_>) -> Result<Wanted> {
         if args.is_empty() {
             return Ok(Wanted::One);
@@ -43,10 +48,13 @@ impl Wanted {
                          9223372036854775807";
             return Err(Error::text(range));
         }
-        Ok(match usize::try_from(count) {
-            Ok(count) => Wanted::Distinct(count),
-            Err(_) => Wanted::Repeated(count.unsigned_abs() as usize),
-        })
+        if let Ok(count) = usize::try_from(count) {
+            return Ok(Wanted::Distinct(count));
+        }
+        match count.unsigned_abs() as usize {
+            count @ ..=REPEATED_MAX => Ok(Wanted::Repeated(count)),
+            _ => Err(Error::OutOfRange),
+        }
     }
 
     /// Reads a count and, behind it, the word that asks for the value of each element.

@@ -172,6 +172,9 @@ impl<'a> Query<'a> {
                  BYLEX",
             ));
         }
+        if by == By::Rank {
+            limit = (0, -1);
+        }
         if with_scores && by == By::Lex {
             return Err(Error::text(
                 "ERR syntax error, WITHSCORES not supported in combination with BYLEX",
