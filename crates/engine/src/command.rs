@@ -103,6 +103,9 @@ impl Keys {
         first: usize,
         mut visit: impl FnMut(&'a [u8]),
     ) {
+        if self == Keys::First {
+            return arguments.get(first).into_iter().for_each(visit);
+        }
         let len = arguments.len();
         let counted = |at: usize| -> std::ops::Range<usize> {
             let count = arguments.get(at).and_then(parse_int).unwrap_or(0);
@@ -118,8 +121,7 @@ impl Keys {
                 .for_each(&mut visit);
         };
         match self {
-            Keys::None => {}
-            Keys::First => visit_all(&mut (first..first + 1)),
+            Keys::None | Keys::First => {}
             Keys::FirstTwo => visit_all(&mut (first..first + 2)),
             Keys::All => visit_all(&mut (first..len)),
             Keys::EveryOther => visit_all(&mut (first..len).step_by(2)),

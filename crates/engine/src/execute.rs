@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use larder_resp::Arguments;
 use larder_store::{Command as Request, Value};
+use smallvec::SmallVec;
 
 use crate::args::Args;
-use crate::command::{Call, Command, Flags};
+use crate::command::{Call, Command, Flags, Keys};
 use crate::engine::{Engine, Now, TimeSource};
 use crate::error::{Error, Result};
 use crate::keyspace::waiting::{Wait, Waiter, Waiting};
@@ -182,15 +183,18 @@ impl Engine {
         if command.name == "EXEC" {
             return self.needs_of_queue(session);
         }
-        if command.keys == crate::command::Keys::First {
+        if command.keys == Keys::First {
             return match arguments.get(command.first()) {
                 Some(key) => self.shards.need_of(key),
                 None => Needs::Nothing,
             };
         }
-        let mut keys: smallvec::SmallVec<[&[u8]; 8]> = smallvec::SmallVec::new();
+        let mut keys: SmallVec<[&[u8]; 8]> = SmallVec::new();
         command.each_key(arguments, |key| keys.push(key));
-        self.shards.needs_of(keys.into_iter())
+        match keys[..] {
+            [key] => self.shards.need_of(key),
+            _ => self.shards.needs_of(keys.into_iter()),
+        }
     }
 
     /// What the commands of a transaction need together, and the keys that it watches.

@@ -639,7 +639,7 @@ impl<'e> Keyspace<'e> {
     #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         match self.chosen {
-            Some(chosen) if std::ptr::eq(chosen.key, key) => chosen.hash,
+            Some(chosen) if std::ptr::eq(chosen.key, key) || chosen.key == key => chosen.hash,
             _ => self.shards.seed().hash(key),
         }
     }

@@ -18,6 +18,7 @@ mod reply;
 mod scope;
 mod vm;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,8 +39,11 @@ pub(crate) const BOUNDED: &[u8] = b"-- larder: touches only its KEYS\n";
 /// How many idle virtual machines are kept for a thread.
 const IDLE_MAX: usize = 2;
 
-/// The SHA-1 of a script's text.
-pub(crate) type Digest = [u8; 20];
+/// The SHA-1 of a script's text, in hexadecimal.
+pub(crate) type Digest = [u8; 40];
+
+/// A table of scripts, under a hash that is made for speed: no cursor shows its order.
+type Table<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// A script that is known.
 #[derive(Debug)]
@@ -65,9 +69,9 @@ pub(crate) struct Scripts {
 
 #[derive(Debug, Default)]
 struct Known {
-    by_digest: HashMap<Digest, Arc<Script>>,
+    by_digest: Table<Digest, Arc<Script>>,
     /// Those that came as texts, so that a text is digested once.
-    by_text: HashMap<Box<[u8]>, Arc<Script>>,
+    by_text: Table<Box<[u8]>, Arc<Script>>,
 }
 
 impl Scripts {
@@ -85,9 +89,9 @@ impl Scripts {
 
     /// The script with this digest, in hexadecimal of either case.
     pub(crate) fn find(&self, digest: &[u8]) -> Option<Arc<Script>> {
-        let mut bytes = Digest::default();
-        hex::decode_to_slice(digest, &mut bytes).ok()?;
-        self.known.read().by_digest.get(&bytes).cloned()
+        let mut digest = Digest::try_from(digest).ok()?;
+        digest.make_ascii_lowercase();
+        self.known.read().by_digest.get(&digest).cloned()
     }
 
     /// The script with this text, which is known from here on.
@@ -143,8 +147,10 @@ impl Scripts {
 impl Script {
     fn parse(text: &[u8]) -> Result<Script> {
         let (body, is_readonly) = shebang(text)?;
+        let mut digest = [0; 40];
+        hex::encode_to_slice(Sha1::digest(text), &mut digest).map_err(|_| Error::Internal)?;
         Ok(Script {
-            digest: Digest::from(Sha1::digest(text)),
+            digest,
             body: body.into(),
             is_bounded: Script::is_bounded(text),
             is_readonly,
@@ -156,9 +162,9 @@ impl Script {
         text.starts_with(BOUNDED) || scope::touches_only_its_keys(text)
     }
 
-    /// The digest in hexadecimal.
-    pub(crate) fn name(&self) -> String {
-        hex::encode(self.digest)
+    /// The digest as a text.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.digest)
     }
 }
 

@@ -1,6 +1,5 @@
 //! A Lua machine with the sandbox in it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
@@ -24,7 +23,7 @@ pub(super) struct Vm {
     /// `run(script, KEYS, ARGV)` of the sandbox.
     run: Function,
     globals: Table,
-    compiled: HashMap<Digest, Function>,
+    compiled: super::Table<Digest, Function>,
     generation: u64,
 }
 
@@ -53,7 +52,7 @@ impl Vm {
             bridge,
             run,
             globals,
-            compiled: HashMap::new(),
+            compiled: super::Table::default(),
             generation,
         })
     }
