@@ -102,7 +102,7 @@ impl Engine {
 
     /// Lets the effects of time happen: expired keys leave memory, and waits that have lasted long
     /// enough end. To be called ten times a second, and at [`Engine::next_deadline`].
-    pub fn tick(&self, now: Now) {
+    pub fn tick(self: &Arc<Engine>, now: Now) {
         self.end_waits(now);
         self.stats.tick(now);
         for shard in self.shards.iter() {
@@ -114,9 +114,10 @@ impl Engine {
     }
 
     /// Removes some expired keys under one lock. Answers whether there are more.
-    fn expire_some(&self, shard: &Mutex<Shard>, db: usize, now: Now) -> bool {
-        let (removed, more) = shard.lock().dbs[db].expire(now.unix_ms(), EXPIRE_STEP);
+    fn expire_some(self: &Arc<Engine>, shard: &Mutex<Shard>, db: usize, now: Now) -> bool {
+        let (removed, more, ready) = shard.lock().expire(db, now.unix_ms(), EXPIRE_STEP);
         self.stats.expired(removed);
+        self.serve(ready, now);
         more
     }
 

@@ -276,7 +276,7 @@ impl Engine {
     }
 
     /// Serves those who wait for keys that have changed. What they do may make others ready.
-    fn serve(self: &Arc<Engine>, ready: Vec<Ready>, now: Now) {
+    pub(crate) fn serve(self: &Arc<Engine>, ready: Vec<Ready>, now: Now) {
         let mut ready = std::collections::VecDeque::from(ready);
         while let Some(next) = ready.pop_front() {
             let mut served = 0;

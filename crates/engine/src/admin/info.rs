@@ -132,7 +132,10 @@ fn stats(call: &mut Call<'_, '_>, lines: &mut Lines) {
     lines.add("total_connections_received", engine.clients.seen());
     lines.add("total_commands_processed", engine.stats.commands());
     lines.add("instantaneous_ops_per_sec", engine.stats.commands_per_s());
-    lines.add("expired_keys", engine.stats.expired_keys());
+    lines.add(
+        "expired_keys",
+        engine.stats.expired_keys() + lookups.expired,
+    );
     lines.add("evicted_keys", 0);
     lines.add("keyspace_hits", lookups.hits);
     lines.add("keyspace_misses", lookups.misses);

@@ -28,6 +28,8 @@ struct Guarded<'a, 'e> {
     hash: u64,
     found: Found,
     is_changed: bool,
+    /// Whether transactions that watch the key are to know.
+    is_watched: bool,
 }
 
 impl<'a, 'e> Guarded<'a, 'e> {
@@ -37,6 +39,7 @@ impl<'a, 'e> Guarded<'a, 'e> {
             hash,
             found,
             is_changed: false,
+            is_watched: true,
         }
     }
 
@@ -53,7 +56,10 @@ impl<'a, 'e> Guarded<'a, 'e> {
         if self.is_changed && self.keyspace.is_noticed(self.hash) {
             let key = self.entry().map(Entry::key).unwrap_or_default();
             let key: SmallVec<[u8; 64]> = SmallVec::from_slice(key);
-            self.keyspace.changed(self.hash, &key);
+            match self.is_watched {
+                true => self.keyspace.changed(self.hash, &key),
+                false => self.keyspace.wake(self.hash, &key),
+            }
         }
         if is_empty {
             self.keyspace.db_of_mut(self.hash).remove_at(self.found);
@@ -73,6 +79,12 @@ impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
     /// Says that nothing was changed after all.
     pub(crate) fn unchanged(&mut self) {
         self.guarded.is_changed = false;
+    }
+
+    /// Says that what is changed is nothing that WATCH looks at: the groups of a stream, which are
+    /// not its content. Those who wait for the key hear of it all the same.
+    pub(crate) fn unwatched(&mut self) {
+        self.guarded.is_watched = false;
     }
 }
 

@@ -423,7 +423,15 @@ impl<'e> Keyspace<'e> {
             Expiry::Clear => None,
             Expiry::At(at) => Some(at),
         };
+        let old_expiry = Cell::new(None);
+        let at = |was: Option<u64>| {
+            old_expiry.set(was);
+            at(was)
+        };
         self.db_of_mut(hash).put(hash, key, at, set, make);
+        if old_expiry.get().is_some_and(|at| at <= self.now_ms()) {
+            self.count_expired(hash);
+        }
         self.changed(hash, key);
     }
 
@@ -454,6 +462,7 @@ impl<'e> Keyspace<'e> {
         let hash = self.hash(key);
         let entry = self.db_of_mut(hash).remove(hash, key)?;
         if self.is_expired(&entry) {
+            self.has_expired(hash, key);
             return None;
         }
         self.changed(hash, key);
@@ -493,6 +502,7 @@ impl<'e> Keyspace<'e> {
             .fold(Lookups::default(), |sum, shard| Lookups {
                 hits: sum.hits + shard.lookups.get().hits,
                 misses: sum.misses + shard.lookups.get().misses,
+                expired: sum.expired + shard.lookups.get().expired,
             })
     }
 
@@ -618,11 +628,17 @@ impl<'e> Keyspace<'e> {
     /// Marks a key as changed.
     fn changed(&mut self, hash: u64, key: &[u8]) {
         let db = self.db;
-        let shard = self.shard_mut(hash);
-        if shard.is_quiet() {
-            return;
+        let shard = self.shard(hash);
+        if !shard.is_quiet() {
+            shard.touch_watchers(db, key);
+            self.wake(hash, key);
         }
-        shard.touch_watchers(db, key);
+    }
+
+    /// Has those served who wait for a key.
+    fn wake(&mut self, hash: u64, key: &[u8]) {
+        let db = self.db;
+        let shard = self.shard(hash);
         if shard.has_waiters(db, key) {
             let ready = Ready {
                 db,
@@ -657,7 +673,21 @@ impl<'e> Keyspace<'e> {
             return Some((found, entry.kind()));
         }
         self.db_of_mut(hash).remove_at(found);
+        self.has_expired(hash, key);
         None
+    }
+
+    /// A key was removed because it has expired. WATCH sees that by itself.
+    fn has_expired(&mut self, hash: u64, key: &[u8]) {
+        self.count_expired(hash);
+        self.wake(hash, key);
+    }
+
+    fn count_expired(&self, hash: u64) {
+        let lookups = &self.shard(hash).lookups;
+        let mut counted = lookups.get();
+        counted.expired += 1;
+        lookups.set(counted);
     }
 
     fn db_of(&self, hash: u64) -> &Db {

@@ -46,6 +46,8 @@ struct Padded(Mutex<Shard>);
 pub(crate) struct Lookups {
     pub(crate) hits: u64,
     pub(crate) misses: u64,
+    /// How often a key that was to be changed had expired, and was removed for that.
+    pub(crate) expired: u64,
 }
 
 /// A key in a database.
@@ -170,7 +172,7 @@ impl Shard {
         }
     }
 
-    pub(super) fn touch_watchers(&mut self, db: usize, key: &[u8]) {
+    pub(super) fn touch_watchers(&self, db: usize, key: &[u8]) {
         if self.watched.is_empty() {
             return;
         }
@@ -232,6 +234,23 @@ impl Shard {
         }
         self.waiters_of(one, ready);
         self.waiters_of(other, ready);
+    }
+
+    /// Removes up to `limit` keys of a database that have expired. Answers how many it removed,
+    /// whether there is more to do, and which keys that are gone somebody waits for.
+    pub(crate) fn expire(
+        &mut self,
+        db: usize,
+        now_ms: u64,
+        limit: usize,
+    ) -> (usize, bool, Vec<Ready>) {
+        let (removed, more) = self.dbs[db].expire(now_ms, limit);
+        let mut ready = Vec::new();
+        if removed > 0 && !self.waiting.is_empty() {
+            self.waiters_of(db, &mut ready);
+            ready.retain(|ready| !self.dbs[db].has(&ready.key, now_ms));
+        }
+        (removed, more, ready)
     }
 
     fn waiters_of(&self, db: usize, ready: &mut Vec<Ready>) {

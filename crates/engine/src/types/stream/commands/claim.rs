@@ -145,6 +145,7 @@ pub(super) fn xclaim(call: &mut Call<'_, '_>) -> Result<()> {
     let options = Options::read(&mut call.args, now_ms)?;
 
     let mut guard = call.keyspace.write::<Stream>(key)?;
+    guard.unwatched();
     let Stream { log, groups } = &mut *guard;
     let Some(group) = groups.get_mut(name) else {
         return Err(Error::Internal);
@@ -214,6 +215,7 @@ pub(super) fn xautoclaim(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     let mut guard = call.keyspace.write::<Stream>(key)?;
+    guard.unwatched();
     let Stream { log, groups } = &mut *guard;
     let Some(group) = groups.get_mut(name) else {
         return Err(Error::Internal);

@@ -279,6 +279,7 @@ pub(super) fn xsetid(call: &mut Call<'_, '_>) -> Result<()> {
         .write_existing::<Stream>(key)?
         .ok_or(Error::NoSuchKey)?;
     check_new_last_id(&stream.log, last_id, entries_added)?;
+    stream.unwatched();
     stream
         .log
         .set_counters(last_id, entries_added, max_removed_id);

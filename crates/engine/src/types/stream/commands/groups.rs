@@ -68,7 +68,11 @@ pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
     if stream.is_some_and(|stream| stream.groups.contains_key(name)) {
         return Err(Error::text("BUSYGROUP Consumer Group name already exists"));
     }
+    let is_new = stream.is_none();
     let mut stream = call.keyspace.write::<Stream>(key)?;
+    if !is_new {
+        stream.unwatched();
+    }
     stream
         .groups
         .insert(name.into(), Group::new(position, options.entries_read));
@@ -82,10 +86,11 @@ fn write_group<'a, 'e>(
     key: &[u8],
     name: &[u8],
 ) -> Result<WriteGuard<'a, 'e, Stream>> {
-    let stream = call
+    let mut stream = call
         .keyspace
         .write_existing::<Stream>(key)?
         .ok_or(Error::text(NO_KEY))?;
+    stream.unwatched();
     if !stream.groups.contains_key(name) {
         return Err(no_group(key, name));
     }
@@ -113,6 +118,7 @@ pub(super) fn destroy(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, name) = (call.args.key()?, call.args.bytes()?);
     let stream = call.keyspace.write_existing::<Stream>(key)?;
     let mut stream = stream.ok_or(Error::text(NO_KEY))?;
+    stream.unwatched();
     let is_destroyed = stream.groups.contains_key(name);
     if is_destroyed {
         stream.groups.remove(name);

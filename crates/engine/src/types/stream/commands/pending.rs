@@ -16,6 +16,7 @@ pub(super) fn xack(call: &mut Call<'_, '_>) -> Result<()> {
     let ids = ids.map(parse_id).collect::<Result<Vec<Id>>>()?;
 
     let mut stream = call.keyspace.write::<Stream>(key)?;
+    stream.unwatched();
     let Some(group) = stream.groups.get_mut(name) else {
         return Err(Error::Internal);
     };

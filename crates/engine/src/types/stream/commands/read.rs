@@ -266,6 +266,7 @@ fn serve(
         return Ok(None);
     };
     let mut guard = keyspace.write::<Stream>(key)?;
+    guard.unwatched();
     let Stream { log, groups } = &mut *guard;
     let Some(group) = groups.get_mut(group) else {
         return Ok(None);
