@@ -154,6 +154,15 @@ impl<'a> Args<'a> {
         Ok(words.iter())
     }
 
+    /// The refusal of a subcommand's words.
+    pub(crate) fn subcommand_syntax(&self) -> Error {
+        let word = |at| String::from_utf8_lossy(self.words.get(at).unwrap_or_default());
+        Error::SubcommandSyntax {
+            name: word(1).into_owned(),
+            container: word(0).to_ascii_uppercase(),
+        }
+    }
+
     /// Refuses words that nobody has read.
     pub(crate) fn end(&self) -> Result<()> {
         if self.is_empty() {

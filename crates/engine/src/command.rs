@@ -200,6 +200,8 @@ impl Flags {
     pub const WHOLE: Flags = Flags(1 << 12);
     /// It runs a script.
     pub const SCRIPT: Flags = Flags(1 << 13);
+    /// It changes no key, and has an effect outside the connection all the same.
+    pub const MAY_REPLICATE: Flags = Flags(1 << 14);
 
     /// These flags and those.
     #[must_use]
@@ -230,6 +232,7 @@ impl Flags {
             (Flags::FAST, "fast"),
             (Flags::NO_AUTH, "no_auth"),
             (Flags::NO_MULTI, "no_multi"),
+            (Flags::MAY_REPLICATE, "may_replicate"),
         ];
         names
             .into_iter()

@@ -50,6 +50,10 @@ pub enum Error {
     UnknownCommand { name: String, beginning: String },
     #[error("ERR unknown subcommand '{name}'. Try {container} HELP.")]
     UnknownSubcommand { name: String, container: String },
+    #[error(
+        "ERR unknown subcommand or wrong number of arguments for '{name}'. Try {container} HELP."
+    )]
+    SubcommandSyntax { name: String, container: String },
     #[error("ERR wrong number of arguments for '{0}' command")]
     WrongArity(String),
     #[error("ERR timeout is not a float or out of range")]

@@ -214,8 +214,9 @@ fn unknown(arguments: Arguments<'_>) -> Error {
     }
 }
 
-/// A word as it stands in an error, cut to `len_max` bytes.
+/// A word as it stands in an error, cut to `len_max` bytes. As in C, it ends at a zero byte.
 fn shown(word: &[u8], len_max: usize) -> String {
+    let word = word.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(&word[..word.len().min(len_max)]).into_owned()
 }
 

@@ -413,10 +413,28 @@ impl<'a> ScanOptions<'a> {
     }
 }
 
-/// Reads a cursor.
+/// Reads a cursor, as C's `strtoul` does: a sign may stand before it, and nothing is 0.
 pub(crate) fn cursor(word: &[u8]) -> Result<u64> {
-    let text = std::str::from_utf8(word).map_err(|_| Error::InvalidCursor)?;
-    text.parse().map_err(|_| Error::InvalidCursor)
+    let word = word.split(|byte| *byte == 0).next().unwrap_or_default();
+    if word.is_empty() {
+        return Ok(0);
+    }
+    let (digits, is_negative) = match word {
+        [b'-', digits @ ..] => (digits, true),
+        [b'+', digits @ ..] => (digits, false),
+        digits => (digits, false),
+    };
+    let number = match digits {
+        [b'0'..=b'9', ..] => std::str::from_utf8(digits)
+            .ok()
+            .and_then(|text| text.parse().ok()),
+        _ => None,
+    };
+    let number: u64 = number.ok_or(Error::InvalidCursor)?;
+    Ok(match is_negative {
+        true => number.wrapping_neg(),
+        false => number,
+    })
 }
 
 fn scan(call: &mut Call<'_, '_>) -> Result<()> {
@@ -498,7 +516,9 @@ fn flush_option(call: &mut Call<'_, '_>) -> Result<()> {
 fn swapdb(call: &mut Call<'_, '_>) -> Result<()> {
     let first = call.args.db_or("ERR invalid first DB index")?;
     let second = call.args.db_or("ERR invalid second DB index")?;
-    call.keyspace.swap(first, second);
+    if first != second {
+        call.keyspace.swap(first, second);
+    }
     call.reply.ok();
     Ok(())
 }

@@ -230,8 +230,9 @@ fn pexpireat(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn set(call: &mut Call<'_, '_>, name: &'static str, unit_ms: i64, base_ms: u64) -> Result<()> {
-    let (key, number) = (call.args.key()?, call.args.int()?);
+    let (key, number) = (call.args.key()?, call.args.int());
     let condition = Condition::read(&mut call.args)?;
+    let number = number?;
     let at_ms = number
         .checked_mul(unit_ms)
         .and_then(|offset_ms| offset_ms.checked_add_unsigned(base_ms))

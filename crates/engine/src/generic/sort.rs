@@ -272,6 +272,14 @@ fn store(call: &mut Call<'_, '_>, destination: &[u8], elements: &[Element], get:
 
 const NO_DOUBLE: &str = "ERR One or more scores can't be converted into double";
 
+/// The number that an element is sorted by. Here alone spaces may stand before it, and nothing is 0.
+fn weight(text: &[u8]) -> Option<f64> {
+    match text.trim_ascii_start() {
+        [] => Some(0.0),
+        number => parse_float(number),
+    }
+}
+
 /// An element, and by what it is sorted.
 struct Element {
     bytes: Vec<u8>,
@@ -292,10 +300,10 @@ impl Element {
     /// Weighs the element, or what the pattern finds for it; nothing weighs 0.
     fn weigh(&mut self, by: Option<Pattern<'_>>, keyspace: &Keyspace<'_>) -> Result<()> {
         let weight = match by {
-            None => parse_float(&self.bytes),
+            None => weight(&self.bytes),
             Some(by) => match by.find(keyspace, &self.bytes) {
                 None => Some(0.0),
-                Some(found) => parse_float(&found),
+                Some(found) => weight(&found),
             },
         };
         self.weight = weight.ok_or(Error::text(NO_DOUBLE))?;

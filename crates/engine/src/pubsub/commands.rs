@@ -59,7 +59,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: publish,
         arity: Arity::Exactly(3),
         keys: Keys::None,
-        flags: Flags::PUBSUB.and(Flags::FAST),
+        flags: Flags::PUBSUB.and(Flags::FAST).and(Flags::MAY_REPLICATE),
         syntax: "channel message",
         summary: "Gives a message to all who listen to a channel, and answers how many they are.",
         complexity: "O(n+m), n the number of listeners, m the number of patterns.",
@@ -169,7 +169,7 @@ fn publish(call: &mut Call<'_, '_>) -> Result<()> {
 fn channels(call: &mut Call<'_, '_>) -> Result<()> {
     let pattern = call.args.next();
     if !call.args.is_empty() {
-        return Err(Error::WrongArity("pubsub|channels".into()));
+        return Err(call.args.subcommand_syntax());
     }
     let mut channels = call.engine.pubsub.channels();
     channels.retain(|channel| pattern.is_none_or(|pattern| glob::matches(pattern, channel)));

@@ -41,7 +41,8 @@ impl Running<'_, '_> {
         if command.flags.has(Flags::NO_SCRIPT) {
             return Err(Error::NotFromScript);
         }
-        if self.is_readonly && command.flags.has(Flags::WRITE) {
+        let is_write = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
+        if self.is_readonly && is_write {
             let text = "ERR Write commands are not allowed from read-only scripts.";
             return Err(Error::text(text));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bridge::Running;
-use super::{Script, convert};
+use super::{Script, Scripts, convert};
 use crate::admin::help;
 use crate::args::parse_int;
 use crate::command::{Arity, Call, Command, Flags, Keys};
@@ -94,34 +94,40 @@ pub(crate) const COMMANDS: &[Command] = &[
     help::row("SCRIPT HELP", "5.0.0"),
 ];
 
+/// How long a script's digest is, in hexadecimal digits.
+const DIGEST_LEN: usize = 40;
+
 fn eval(call: &mut Call<'_, '_>) -> Result<()> {
-    let text = call.args.bytes()?;
-    let script = call.engine.scripts.load(text)?;
-    run(call, &script, false)
+    run(call, false, Scripts::load)
 }
 
 fn eval_ro(call: &mut Call<'_, '_>) -> Result<()> {
-    let text = call.args.bytes()?;
-    let script = call.engine.scripts.load(text)?;
-    run(call, &script, true)
+    run(call, true, Scripts::load)
 }
 
 fn evalsha(call: &mut Call<'_, '_>) -> Result<()> {
-    let script = known(call)?;
-    run(call, &script, false)
+    run(call, false, known)
 }
 
 fn evalsha_ro(call: &mut Call<'_, '_>) -> Result<()> {
-    let script = known(call)?;
-    run(call, &script, true)
+    run(call, true, known)
 }
 
-fn known(call: &mut Call<'_, '_>) -> Result<Arc<Script>> {
-    let digest = call.args.bytes()?;
-    call.engine.scripts.find(digest).ok_or(Error::NoScript)
+fn known(scripts: &Scripts, digest: &[u8]) -> Result<Arc<Script>> {
+    scripts.find(digest).ok_or(Error::NoScript)
 }
 
-fn run(call: &mut Call<'_, '_>, script: &Arc<Script>, is_readonly: bool) -> Result<()> {
+/// Runs the script that `find` finds by the first word. The words behind it are looked at first.
+fn run(
+    call: &mut Call<'_, '_>,
+    is_readonly: bool,
+    find: impl FnOnce(&Scripts, &[u8]) -> Result<Arc<Script>>,
+) -> Result<()> {
+    let word = call.args.bytes()?;
+    let names_no_script = call.command.name.starts_with("EVALSHA") && word.len() != DIGEST_LEN;
+    if names_no_script {
+        return Err(Error::NoScript);
+    }
     let count = parse_int(call.args.bytes()?).ok_or(Error::NotAnInteger)?;
     if count < 0 {
         return Err(Error::text("ERR Number of keys can't be negative"));
@@ -130,6 +136,7 @@ fn run(call: &mut Call<'_, '_>, script: &Arc<Script>, is_readonly: bool) -> Resu
     let keys = call.args.take(count as usize).map_err(|_| too_many())?;
     let arguments = call.args.rest();
 
+    let script = &find(&call.engine.scripts, word)?;
     let mut vm = call.engine.scripts.take()?;
     let mut session = Session::local();
     session.db = call.session.db;
@@ -143,7 +150,7 @@ fn run(call: &mut Call<'_, '_>, script: &Arc<Script>, is_readonly: bool) -> Resu
     let db = running.keyspace.db();
     let result = vm.run(script, keys, arguments, &mut running);
     call.keyspace.select(db);
-    let written = result.map(|value| convert::write(call.reply, &value));
+    let written = result.map(|value| convert::write(call.reply, &value, session.resp3));
     call.engine.scripts.give_back(vm);
     written
 }

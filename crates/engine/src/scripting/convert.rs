@@ -8,27 +8,28 @@ use crate::reply::Reply;
 /// Tables in tables, deeper than which no answer goes.
 const DEPTH_MAX: usize = 500;
 
-/// Answers what a script returned, by the rules of Redis.
-pub(super) fn write(reply: &mut dyn Reply, value: &Value) {
-    write_at(reply, value, 0);
+/// Answers what a script returned, by the rules of Redis. Only a script that has asked for RESP3
+/// returns booleans: else `true` is 1, and `false` is nothing.
+pub(super) fn write(reply: &mut dyn Reply, value: &Value, resp3: bool) {
+    write_at(reply, value, resp3, 0);
 }
 
-fn write_at(reply: &mut dyn Reply, value: &Value, depth: usize) {
+fn write_at(reply: &mut dyn Reply, value: &Value, resp3: bool, depth: usize) {
     match value {
         Value::String(text) => reply.bulk(&text.as_bytes()),
         Value::Integer(number) => reply.int(*number),
         Value::Number(number) => reply.int(*number as i64),
-        // As in RESP2, where there are no booleans.
+        Value::Boolean(yes) if resp3 => reply.bool(*yes),
         Value::Boolean(true) => reply.int(1),
         Value::Table(_) if depth >= DEPTH_MAX => {
             reply.error(&Error::text("ERR reached lua stack limit"));
         }
-        Value::Table(table) => write_table(reply, table, depth),
+        Value::Table(table) => write_table(reply, table, resp3, depth),
         _ => reply.null(),
     }
 }
 
-fn write_table(reply: &mut dyn Reply, table: &Table, depth: usize) {
+fn write_table(reply: &mut dyn Reply, table: &Table, resp3: bool, depth: usize) {
     if let Some(text) = text_field(table, "err") {
         return reply.refusal(&text);
     }
@@ -45,8 +46,8 @@ fn write_table(reply: &mut dyn Reply, table: &Table, depth: usize) {
         let pairs: Vec<_> = map.pairs::<Value, Value>().filter_map(Result::ok).collect();
         reply.map(pairs.len());
         for (name, value) in &pairs {
-            write_at(reply, name, depth + 1);
-            write_at(reply, value, depth + 1);
+            write_at(reply, name, resp3, depth + 1);
+            write_at(reply, value, resp3, depth + 1);
         }
         return;
     }
@@ -55,7 +56,7 @@ fn write_table(reply: &mut dyn Reply, table: &Table, depth: usize) {
         reply.set(members.len());
         members
             .iter()
-            .for_each(|(member, _)| write_at(reply, member, depth + 1));
+            .for_each(|(member, _)| write_at(reply, member, resp3, depth + 1));
         return;
     }
     if let Some(digits) = text_field(table, "big_number") {
@@ -66,17 +67,17 @@ fn write_table(reply: &mut dyn Reply, table: &Table, depth: usize) {
     {
         return reply.verbatim(&text);
     }
-    write_array(reply, table, depth);
+    write_array(reply, table, resp3, depth);
 }
 
 /// The values from place 1 on, up to the first that is nothing.
-fn write_array(reply: &mut dyn Reply, table: &Table, depth: usize) {
+fn write_array(reply: &mut dyn Reply, table: &Table, resp3: bool, depth: usize) {
     let values = (1..).map(|place: i64| table.raw_get::<Value>(place).unwrap_or(Value::Nil));
     let values: Vec<_> = values.take_while(|value| !value.is_nil()).collect();
     reply.array(values.len());
     values
         .iter()
-        .for_each(|value| write_at(reply, value, depth + 1));
+        .for_each(|value| write_at(reply, value, resp3, depth + 1));
 }
 
 fn field(table: &Table, name: &str) -> mlua::Result<Value> {

@@ -17,11 +17,16 @@ local function plain(err)
     return err
 end
 
+-- What `pcall` gives. Of an error that is a table, its text.
 local function caught(ok, err, ...)
     if ok then
         return ok, err, ...
     end
-    return ok, plain(err)
+    err = plain(err)
+    if type(err) == "table" and type(err.err) == "string" then
+        return ok, err.err
+    end
+    return ok, err
 end
 
 local redis = {

@@ -378,7 +378,10 @@ fn close(call: &mut Call<'_, '_>, client: &Arc<Client>) {
 }
 
 fn unblock(call: &mut Call<'_, '_>) -> Result<()> {
-    let id = call.args.int()?;
+    if call.args.len() > 2 {
+        return Err(call.args.subcommand_syntax());
+    }
+    let id = call.args.int();
     let answer = match () {
         () if call.args.is_empty() || call.args.option("TIMEOUT") => Value::Null,
         () if call.args.option("ERROR") => Value::Error(Refusal::new(
@@ -390,7 +393,7 @@ fn unblock(call: &mut Call<'_, '_>) -> Result<()> {
             ));
         }
     };
-    call.args.end()?;
+    let id = id?;
 
     let waiter = u64::try_from(id)
         .ok()

@@ -196,6 +196,9 @@ impl Session {
         if let Some(connection) = &mut self.connection {
             connection.subscriber = None;
         }
+        if let Some(client) = self.client() {
+            client.names().name = Default::default();
+        }
         self.db = 0;
         self.resp3 = false;
         self.replies = Replies::On;

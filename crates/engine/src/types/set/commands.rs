@@ -332,9 +332,9 @@ fn spop(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
     let count = match call.args.is_empty() {
         true => None,
+        false if call.args.len() > 1 => return Err(Error::Syntax),
         false => Some(call.args.natural()?),
     };
-    call.args.end()?;
 
     let mut random = sample::randoms(call.engine);
     let Some(mut set) = call.keyspace.write_existing::<Set>(key)? else {
@@ -378,8 +378,10 @@ fn take(set: &mut Set, count: usize, random: impl FnMut() -> u64) -> Vec<Vec<u8>
 
 fn srandmember(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
+    if call.args.len() > 1 {
+        return Err(Error::Syntax);
+    }
     let wanted = Wanted::read(&mut call.args)?;
-    call.args.end()?;
 
     let mut random = sample::randoms(call.engine);
     let set = call.keyspace.read::<Set>(key)?;

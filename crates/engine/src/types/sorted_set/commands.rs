@@ -745,9 +745,7 @@ fn zscan(call: &mut Call<'_, '_>) -> Result<()> {
                     *visited += 1;
                     if options.allows(member) {
                         found.push(member.to_vec());
-                        let mut text = Vec::new();
-                        write_double(&mut text, score.get());
-                        found.push(text);
+                        found.push(scanned_score(set, score));
                     }
                 })
             });
@@ -755,4 +753,17 @@ fn zscan(call: &mut Call<'_, '_>) -> Result<()> {
     }
     cursor::answer(call.reply, at, &found);
     Ok(())
+}
+
+/// A score as ZSCAN shows it. A listpack holds whole numbers as integers, and shows these with all
+/// their digits.
+fn scanned_score(set: &SortedSet, score: Score) -> Vec<u8> {
+    const WHOLE_MAX: f64 = (i64::MAX / 2) as f64;
+    let (number, mut text) = (score.get(), Vec::new());
+    let is_integer = number.trunc() == number && number.abs() < WHOLE_MAX;
+    match is_integer && set.encoding() == "listpack" {
+        true => text.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes()),
+        false => write_double(&mut text, number),
+    }
+    text
 }

@@ -162,8 +162,9 @@ fn wait(call: &mut Call<'_, '_>, keys: &[&[u8]], timeout_us: Option<u64>) {
 }
 
 pub(super) fn bzmpop(call: &mut Call<'_, '_>) -> Result<()> {
-    let timeout_us = call.args.timeout_s()?;
+    let timeout_us = call.args.timeout_s();
     let request = Request::read(&mut call.args)?;
+    let timeout_us = timeout_us?;
     if !request.run(call.keyspace, call.reply)? {
         wait(call, &request.keys, timeout_us);
     }

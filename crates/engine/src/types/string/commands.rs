@@ -327,31 +327,40 @@ struct SetOptions<'a> {
 }
 
 impl<'a> SetOptions<'a> {
+    /// An option may be given twice, and then the last one counts.
     fn read(args: &mut Args<'a>, now_ms: u64) -> Result<SetOptions<'a>> {
-        let (mut condition, mut expiry, mut answers_old) = (None, None, false);
-        while !args.is_empty() {
-            if condition.is_none() && args.option("NX") {
+        let (mut condition, mut keeps, mut answers_old) = (None, false, false);
+        let mut until: Option<(&[u8], Result<ExpireOption>)> = None;
+        while let Some(word) = args.peek() {
+            let is_same_unit = |(unit, _): &(&[u8], _)| word.eq_ignore_ascii_case(unit);
+            if matches!(condition, None | Some(Condition::IfMissing)) && args.option("NX") {
                 condition = Some(Condition::IfMissing);
-            } else if condition.is_none() && args.option("XX") {
+            } else if matches!(condition, None | Some(Condition::IfPresent)) && args.option("XX") {
                 condition = Some(Condition::IfPresent);
             } else if condition.is_none() && args.option("IFEQ") {
                 condition = Some(Condition::IfEqual(args.bytes()?));
             } else if args.option("GET") {
                 answers_old = true;
-            } else if expiry.is_none() && args.option("KEEPTTL") {
-                expiry = Some(Expiry::Keep);
-            } else if expiry.is_none()
-                && let Some(option) = expire_option(args, "set", now_ms)?
+            } else if until.is_none() && args.option("KEEPTTL") {
+                keeps = true;
+            } else if !keeps
+                && until.as_ref().is_none_or(is_same_unit)
+                && let Some(option) = expire_option(args, "set", now_ms).transpose()
             {
-                expiry = Some(Expiry::from(option));
+                until = Some((word, option));
             } else {
                 return Err(Error::Syntax);
             }
         }
-        let condition = condition.unwrap_or(Condition::Always);
+        // A time is refused when all options have been read.
+        let expiry = match until {
+            Some((_, option)) => Expiry::from(option?),
+            None if keeps => Expiry::Keep,
+            None => Expiry::Clear,
+        };
         Ok(SetOptions {
-            condition,
-            expiry: expiry.unwrap_or(Expiry::Clear),
+            condition: condition.unwrap_or(Condition::Always),
+            expiry,
             answers_old,
         })
     }
@@ -449,16 +458,28 @@ fn delifeq(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn getex(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
-    let (mut persist, mut until) = (false, None);
-    if !call.args.is_empty() {
-        persist = call.args.option("PERSIST");
-        if !persist {
-            let option = expire_option(&mut call.args, "getex", call.keyspace.now_ms())?;
-            until = Some(option.ok_or(Error::Syntax)?.at_ms);
+    let (mut persist, mut until) = (false, Ok(None));
+    let unit = call.args.peek();
+    while let Some(word) = call.args.peek() {
+        // An option may be given twice, and then the last one counts.
+        if !unit.is_some_and(|unit| word.eq_ignore_ascii_case(unit)) {
+            return Err(Error::Syntax);
+        }
+        if call.args.option("PERSIST") {
+            persist = true;
+            continue;
+        }
+        until = expire_option(&mut call.args, "getex", call.keyspace.now_ms());
+        if matches!(until, Ok(None) | Err(Error::Syntax)) {
+            return Err(Error::Syntax);
         }
     }
-    call.args.end()?;
 
+    // A time that is wrong is refused only where there is something to expire.
+    let until = match call.keyspace.read_string(key)? {
+        Some(_) => until?.map(|option| option.at_ms),
+        None => None,
+    };
     answer_string(call.keyspace, key, call.reply)?;
     let is_volatile = matches!(call.keyspace.expiry(key), Some(Some(_)));
     if until.is_some() || (persist && is_volatile) {

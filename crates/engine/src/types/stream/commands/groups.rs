@@ -32,20 +32,11 @@ impl Options {
                     })?),
                 };
             } else {
-                return Err(wrong_options(args));
+                return Err(args.subcommand_syntax());
             }
         }
         Ok(options)
     }
-}
-
-/// The error for options that a subcommand does not have.
-fn wrong_options(args: &Args<'_>) -> Error {
-    let name = args.whole().get(1).unwrap_or_default();
-    let name = String::from_utf8_lossy(name);
-    Error::text(format!(
-        "ERR unknown subcommand or wrong number of arguments for '{name}'. Try XGROUP HELP."
-    ))
 }
 
 /// A position in a stream: an id, or `$` for its end.
@@ -58,11 +49,15 @@ fn position(word: &[u8], log: Option<&Log>) -> Result<Id> {
 
 pub(super) fn create(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, name, word) = (call.args.key()?, call.args.bytes()?, call.args.bytes()?);
+    let has_too_many = call.args.len() > 3;
     let options = Options::read(&mut call.args, "CREATE")?;
 
     let stream = call.keyspace.read::<Stream>(key)?;
     if stream.is_none() && !options.make_stream {
         return Err(Error::text(NO_KEY));
+    }
+    if has_too_many {
+        return Err(call.args.subcommand_syntax());
     }
     let position = position(word, stream.map(|stream| &stream.log))?;
     if stream.is_some_and(|stream| stream.groups.contains_key(name)) {

@@ -12,11 +12,8 @@ const COUNT_DEFAULT: usize = 10;
 
 /// `None` is the short form; else how many of each the long form is to give.
 fn read_count(args: &mut Args<'_>) -> Result<Option<usize>> {
-    let wrong = || {
-        Error::text(
-            "ERR unknown subcommand or wrong number of arguments for 'STREAM'. Try XINFO HELP.",
-        )
-    };
+    let refusal = args.subcommand_syntax();
+    let wrong = || refusal.clone();
     if args.is_empty() {
         return Ok(None);
     }
