@@ -117,7 +117,8 @@ impl Reader<'_> {
         };
         let frame = match kind {
             b'+' => Frame::Status(utf8(text)?),
-            b'-' => Frame::Error(utf8(text)?),
+            // A refusal repeats what was asked for, which may be any bytes.
+            b'-' => Frame::Error(String::from_utf8_lossy(text).into_owned()),
             b':' => Frame::Integer(parse(text)?),
             b',' => Frame::Double(parse(text)?),
             b'(' => Frame::BigNumber(utf8(text)?),

@@ -6,6 +6,7 @@
 //! - [`every_store!`] writes a test once and runs it on every kind of store.
 //! - [`Browser`] is a real browser, for pages.
 //! - [`Transcript`] is a conversation with a server as text, run on the engine and on real servers.
+//! - [`Differential`] runs random programs on the engine and on a real server.
 //! - [`TestStore::pass`] lets time pass: it moves the clock of a memory store, and waits on a real
 //!   server.
 
@@ -13,6 +14,7 @@
 #![allow(clippy::panic, reason = "a test that can not go on fails")]
 
 mod browser;
+mod differential;
 mod doctest;
 mod every_store;
 mod server;
@@ -20,6 +22,7 @@ mod test_store;
 mod transcript;
 
 pub use browser::Browser;
+pub use differential::Differential;
 pub use doctest::doctest;
 pub use server::{Server, ServerKind, free_port, skip};
 pub use test_store::TestStore;

@@ -14,8 +14,8 @@
 mod run;
 
 mod parse;
-mod target;
-mod value;
+pub(crate) mod target;
+pub(crate) mod value;
 
 use std::path::{Path, PathBuf};
 

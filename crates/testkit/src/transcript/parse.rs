@@ -10,7 +10,7 @@ pub(super) type Complaint = (usize, String);
 
 /// A conversation that begins with nothing stored.
 #[derive(Debug, Default)]
-pub(super) struct Case {
+pub(crate) struct Case {
     pub(super) title: String,
     /// The version of Redis from which on real servers answer so.
     pub(super) since: Option<Vec<u32>>,

@@ -23,7 +23,7 @@ const ANSWER: Duration = Duration::from_secs(1);
 const MARGIN: Duration = Duration::from_millis(5);
 
 /// Something that cases are run on, one after the other.
-pub(super) trait Open {
+pub(crate) trait Open {
     /// Begins a case: nothing is stored from here on.
     fn begin(&mut self);
 
@@ -38,12 +38,37 @@ pub(super) trait Open {
 }
 
 /// A connection.
-pub(super) trait Connection {
+pub(crate) trait Connection {
     /// Sends a command.
     fn send(&mut self, words: &[Vec<u8>]);
 
+    /// What comes next, within `patience`, as it came.
+    fn receive_bytes(&mut self, patience: Duration) -> Arrived;
+
     /// What comes next, within `patience`.
-    fn receive(&mut self, patience: Duration) -> Came;
+    fn receive(&mut self, patience: Duration) -> Came {
+        match self.receive_bytes(patience) {
+            Arrived::Nothing => Came::Nothing,
+            Arrived::Closed => Came::Closed,
+            Arrived::Bytes(bytes) => {
+                let (frame, _) = read(&bytes).expect("a whole value has come");
+                Came::Value(frame)
+            }
+        }
+    }
+}
+
+/// What came on a connection, as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Arrived {
+    Nothing,
+    Closed,
+    /// One value.
+    Bytes(Vec<u8>),
+}
+
+fn read(bytes: &[u8]) -> Option<(Frame, usize)> {
+    Frame::read(bytes).expect("servers answer in RESP")
 }
 
 fn memory(clock: Clock) -> Embedded {
@@ -58,7 +83,7 @@ fn memory(clock: Clock) -> Embedded {
 
 /// The engine, called in this process.
 #[derive(Default)]
-pub(super) struct InProcess {
+pub(crate) struct InProcess {
     embedded: Option<Embedded>,
 }
 
@@ -124,7 +149,7 @@ impl Connection for Call {
         }
     }
 
-    fn receive(&mut self, patience: Duration) -> Came {
+    fn receive_bytes(&mut self, patience: Duration) -> Arrived {
         self.look_at_wait();
         if let (Some(_), Some(end)) = (&self.waiting, self.embedded.engine().next_deadline())
             && let Some(left_us) = end.unix_us().checked_sub(self.embedded.now().unix_us())
@@ -134,13 +159,10 @@ impl Connection for Call {
             self.embedded.pass(Duration::from_micros(left_us));
             self.look_at_wait();
         }
-        match Frame::read(&self.answers).expect("the engine answers in RESP") {
-            Some((frame, len)) => {
-                self.answers.drain(..len);
-                Came::Value(frame)
-            }
-            None if self.is_closed => Came::Closed,
-            None => self.take_mail().map_or(Came::Nothing, Came::Value),
+        match read(&self.answers) {
+            Some((_, len)) => Arrived::Bytes(self.answers.drain(..len).collect()),
+            None if self.is_closed => Arrived::Closed,
+            None => self.take_mail().map_or(Arrived::Nothing, Arrived::Bytes),
         }
     }
 }
@@ -158,7 +180,7 @@ impl Call {
         }
     }
 
-    fn take_mail(&mut self) -> Option<Frame> {
+    fn take_mail(&mut self) -> Option<Vec<u8>> {
         let Mail::Message(message) = self.mailbox.take()? else {
             return None;
         };
@@ -168,10 +190,13 @@ impl Call {
             Some(pattern) => vec![bulk(b"pmessage"), bulk(&pattern)],
         };
         items.extend([bulk(&message.channel), bulk(&message.payload)]);
-        Some(match self.session.is_resp3() {
+        let message = match self.session.is_resp3() {
             true => Frame::Push(items),
             false => Frame::Array(items),
-        })
+        };
+        let mut bytes = Vec::new();
+        message.write(&mut bytes);
+        Some(bytes)
     }
 }
 
@@ -179,7 +204,7 @@ impl Call {
 
 /// The engine, through a socket.
 #[derive(Default)]
-pub(super) struct Sockets {
+pub(crate) struct Sockets {
     served: Option<(Embedded, larder_server::Server)>,
 }
 
@@ -218,13 +243,13 @@ impl Open for Sockets {
 }
 
 /// A real server.
-pub(super) struct Real {
+pub(crate) struct Real {
     server: Server,
 }
 
 impl Real {
     /// A server of this kind, if this machine has one.
-    pub(super) fn start(kind: ServerKind) -> Option<Box<dyn Open>> {
+    pub(crate) fn start(kind: ServerKind) -> Option<Box<dyn Open>> {
         let server = Server::start(kind)?;
         Some(Box::new(Real { server }))
     }
@@ -296,13 +321,12 @@ impl Connection for Socket {
         let _ = self.stream.write_all(&request);
     }
 
-    fn receive(&mut self, patience: Duration) -> Came {
+    fn receive_bytes(&mut self, patience: Duration) -> Arrived {
         let end = Instant::now() + patience;
         let mut buffer = [0; 16 * 1024];
         loop {
-            if let Some((frame, len)) = Frame::read(&self.input).expect("servers answer in RESP") {
-                self.input.drain(..len);
-                return Came::Value(frame);
+            if let Some((_, len)) = read(&self.input) {
+                return Arrived::Bytes(self.input.drain(..len).collect());
             }
             let left = end.saturating_duration_since(Instant::now());
             let timeout = left.max(Duration::from_millis(1));
@@ -310,16 +334,16 @@ impl Connection for Socket {
                 .set_read_timeout(Some(timeout))
                 .expect("the timeout is not zero");
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Came::Closed,
+                Ok(0) => return Arrived::Closed,
                 Ok(len) => self.input.extend_from_slice(&buffer[..len]),
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
                     if left.is_zero() {
-                        return Came::Nothing;
+                        return Arrived::Nothing;
                     }
                 }
-                Err(_) => return Came::Closed,
+                Err(_) => return Arrived::Closed,
             }
         }
     }

@@ -84,7 +84,7 @@ impl Expected {
 
 /// What came on a connection.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Came {
+pub(crate) enum Came {
     Nothing,
     Closed,
     Value(Frame),
@@ -230,7 +230,8 @@ fn write_leaf(frame: &Frame) -> String {
     }
 }
 
-fn quote(bytes: &[u8]) -> String {
+/// Bytes as a word in quotes.
+pub(crate) fn quote(bytes: &[u8]) -> String {
     let mut out = String::from("\"");
     for &byte in bytes {
         match byte {

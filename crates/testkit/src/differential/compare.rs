@@ -1,0 +1,291 @@
+//! When two answers are the same, and which differences are meant.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use larder_resp::Frame;
+
+use super::Words;
+
+/// What may be different between two answers to the same request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Freedom {
+    /// The items of containers stand in any order.
+    order: bool,
+    /// Times are about the same.
+    time: bool,
+    /// The values themselves: only their kinds and numbers count.
+    values: bool,
+    /// Everything.
+    all: bool,
+    /// A script has made the answer.
+    script: bool,
+}
+
+/// Answers in no order. A set, a hash and the keys have none; SORT has none where it does not sort,
+/// or where elements weigh the same.
+const ANY_ORDER: &[&str] = &[
+    "SMEMBERS", "SINTER", "SUNION", "SDIFF", "HGETALL", "HKEYS", "HVALS", "KEYS", "SCAN", "SSCAN",
+    "HSCAN", "ZSCAN", "SORT", "SORT_RO",
+];
+
+/// Answers with times: what is left of a life, how long an entry has been pending, ids that the
+/// clock makes.
+const TIMES: &[&str] = &[
+    "TTL",
+    "PTTL",
+    "EXPIRETIME",
+    "PEXPIRETIME",
+    "XPENDING",
+    "XINFO",
+    "XADD",
+];
+
+/// Answers that are chosen at random, that count what is over and not yet gone, or that describe a server in its own words.
+const ANY_VALUES: &[&str] = &[
+    "SPOP",
+    "SRANDMEMBER",
+    "HRANDFIELD",
+    "ZRANDMEMBER",
+    "RANDOMKEY",
+    "TIME",
+    "HELP",
+    "INFO",
+    "MEMORY",
+    "OBJECT",
+    "DBSIZE",
+];
+
+/// Answers about the server and the connection, and texts of help.
+const ANYTHING: &[&str] = &["HELLO", "HELP"];
+
+/// What Larder says otherwise than Redis 7.0, and why: as Larder says it, and as Redis does.
+const MEANT: &[(&str, &str)] = &[
+    // Redis 7.0 makes a negative number of one that is too large. Later versions say this.
+    ("ERR timeout is out of range", "ERR timeout is negative"),
+    // A short list is a listpack since Redis 7.2.
+    ("listpack", "quicklist"),
+    // Later versions name the command as it was sent.
+    (
+        "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.",
+        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+    ),
+    (
+        "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.",
+        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+    ),
+];
+
+/// What XINFO says of consumers since Redis 7.2.
+const NEWER_FIELDS: &[&str] = &["active-time", "inactive"];
+
+impl Freedom {
+    /// What may be different in the answer to these requests, of which one may hold another.
+    pub(super) fn of<'a>(requests: impl IntoIterator<Item = &'a Words>) -> Freedom {
+        let mut freedom = Freedom::default();
+        for words in requests {
+            let has = |names: &[&str]| {
+                let is_named = |word: &Vec<u8>| {
+                    names
+                        .iter()
+                        .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+                };
+                words.iter().any(is_named)
+            };
+            freedom.order |= has(ANY_ORDER);
+            freedom.time |= has(TIMES);
+            freedom.values |= has(ANY_VALUES);
+            // Which of two lives of the same length ends later depends on when they began.
+            freedom.values |= has(&["GT", "LT"]) && has(&["EXPIRE", "PEXPIRE"]);
+            freedom.script |= has(&["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO"]);
+            freedom.all |= has(ANYTHING) || has(&["CLIENT"]) && has(&["LIST", "ID"]);
+        }
+        freedom
+    }
+
+    /// What may be different in the answer to a request about what is stored.
+    pub(super) fn of_state(request: &Words) -> Freedom {
+        Freedom {
+            values: false,
+            ..Freedom::of([request])
+        }
+    }
+
+    /// Whether two answers, as they came over the wire, are the same.
+    pub(super) fn allows(self, ours: &[u8], theirs: &[u8]) -> bool {
+        if ours == theirs || self.all {
+            return true;
+        }
+        let theirs = &with_short_doubles(theirs)[..];
+        let (ours_bytes, theirs_bytes) = (ours, theirs);
+        let frame = |bytes| Frame::read(bytes).ok().flatten();
+        let (Some((ours, _)), Some((theirs, _))) = (frame(ours), frame(theirs)) else {
+            return false;
+        };
+        // What is the same as a value may be written differently in the protocol, which is wrong.
+        let is_free = self.order || self.time || self.values;
+        let is_meant = ours_bytes == theirs_bytes || is_free || ours != theirs;
+        is_meant && self.is_same(&ours, &theirs)
+    }
+
+    fn is_same(self, ours: &Frame, theirs: &Frame) -> bool {
+        if self.form(ours) == self.form(theirs) || refuses_before_it_looks(ours, theirs) {
+            return true;
+        }
+        // The answers of a transaction.
+        let (Frame::Array(ours), Frame::Array(theirs)) = (ours, theirs) else {
+            return false;
+        };
+        let mut both = ours.iter().zip(theirs);
+        ours.len() == theirs.len() && both.all(|(ours, theirs)| self.is_same(ours, theirs))
+    }
+
+    /// The answer without what may be different.
+    fn form(self, frame: &Frame) -> String {
+        let all = |items: &[Frame]| {
+            let mut items = items.to_vec();
+            without_newer_fields(&mut items);
+            let mut forms: Vec<String> = items.iter().map(|item| self.form(item)).collect();
+            if self.order {
+                forms.sort();
+            }
+            forms.join(" ")
+        };
+        match frame {
+            Frame::Array(items) => format!("*[{}]", all(items)),
+            Frame::Set(items) => format!("~[{}]", all(items)),
+            Frame::Push(items) => format!(">[{}]", all(items)),
+            Frame::Map(pairs) => {
+                let pair = |(name, value)| Frame::Array(vec![name, value]);
+                let is_newer = |(name, _): &&(Frame, Frame)| is_newer_field(name);
+                let pairs = pairs.iter().filter(|pair| !is_newer(pair)).cloned();
+                let pairs: Vec<Frame> = pairs.map(pair).collect();
+                format!("%[{}]", all(&pairs))
+            }
+            Frame::Bulk(_) if self.values => "bulk".into(),
+            Frame::Integer(_) if self.values => "integer".into(),
+            Frame::Double(_) if self.values => "double".into(),
+            Frame::Status(_) if self.values => "status".into(),
+            Frame::Verbatim(..) if self.values => "verbatim".into(),
+            Frame::Integer(number) if self.time => format!("about {}", about(*number)),
+            Frame::Bulk(bytes) if self.time && number(bytes).is_some() => {
+                format!("about {:?}", number(bytes).map(about))
+            }
+            Frame::Bulk(bytes) if is_time_id(bytes) => "an id of now".into(),
+            // A number without a fraction that Lua can't hold exactly ends at another end.
+            Frame::Integer(i64::MIN) if self.script => format!("{:?}", Frame::Integer(i64::MAX)),
+            // A score is never minus zero.
+            Frame::Bulk(bytes) if bytes == b"-0" => "\"0\"".into(),
+            Frame::Double(number) => format!("{:?}", Frame::Double(number + 0.0)),
+            Frame::Bulk(bytes) if is_long_double(bytes) => {
+                format!("{:?}", String::from_utf8_lossy(&shortest(bytes)))
+            }
+            Frame::Bulk(bytes) => format!("{:?}", String::from_utf8_lossy(meant(bytes))),
+            Frame::Error(text) => format!("-{}", String::from_utf8_lossy(meant(text.as_bytes()))),
+            leaf => format!("{leaf:?}"),
+        }
+    }
+}
+
+/// A time to the next 1000 seconds: a distance in seconds, in milliseconds, or a time of day.
+fn about(number: i64) -> i128 {
+    let number = i128::from(number);
+    let near = |distance: i128, unit: i128| (distance + unit / 2).div_euclid(unit);
+    let now = i128::from(unix_ms());
+    let year_ms: i128 = 366 * 24 * 3600 * 1000;
+    match number {
+        _ if (number - now).abs() < year_ms => near(number - now, 1_000_000),
+        _ if (number - now / 1000).abs() < year_ms / 1000 => near(number - now / 1000, 1000),
+        0..100_000 => near(number, 1000),
+        _ => near(number, 1_000_000),
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<i64> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+/// Whether the bytes are an id that XADD has made of the time.
+fn is_time_id(bytes: &[u8]) -> bool {
+    let Some((ms, _)) = std::str::from_utf8(bytes)
+        .ok()
+        .and_then(|text| text.split_once('-'))
+    else {
+        return false;
+    };
+    ms.parse::<u64>()
+        .is_ok_and(|ms| ms.abs_diff(unix_ms()) < 24 * 3600 * 1000)
+}
+
+/// Whether the engine has refused an argument where Redis looked at the key first: Larder reads all
+/// arguments before it touches the keyspace.
+fn refuses_before_it_looks(ours: &Frame, theirs: &Frame) -> bool {
+    let Frame::Error(ours) = ours else {
+        return false;
+    };
+    let is_about_key = match theirs {
+        Frame::Error(theirs) => theirs.starts_with("WRONGTYPE"),
+        // A walk over nothing.
+        Frame::Array(parts) => parts[..] == [Frame::Bulk(b"0".to_vec()), Frame::Array(Vec::new())],
+        _ => false,
+    };
+    ours.starts_with("ERR ") && is_about_key
+}
+
+/// Whether the bytes are a number of 17 digits. Redis 7.0 writes all digits of a score, later
+/// versions as many as are needed.
+fn is_long_double(bytes: &[u8]) -> bool {
+    let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
+    let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
+    let digits = digits.skip_while(|digit| *digit == b'0').count();
+    digits == 17 && std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<f64>().is_ok())
+}
+
+/// A number with as many digits as are needed.
+fn shortest(bytes: &[u8]) -> Vec<u8> {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let mut out = Vec::new();
+    larder_resp::write_double(&mut out, text.parse().unwrap_or_default());
+    out
+}
+
+/// An answer in which no double has more digits than are needed.
+fn with_short_doubles(bytes: &[u8]) -> Vec<u8> {
+    let line = |line: &[u8]| match line {
+        [b',', number @ ..] if is_long_double(number) => [b",", &shortest(number)[..]].concat(),
+        b",-0" => b",0".to_vec(),
+        line => line.to_vec(),
+    };
+    let lines: Vec<Vec<u8>> = bytes
+        .split(|byte| *byte == b'\n')
+        .map(|full| match full.strip_suffix(b"\r") {
+            Some(text) => [&line(text)[..], b"\r"].concat(),
+            None => full.to_vec(),
+        })
+        .collect();
+    lines.join(&b'\n')
+}
+
+/// The word of Redis 7.0 for a word of ours.
+fn meant(word: &[u8]) -> &[u8] {
+    let pair = MEANT.iter().find(|(ours, _)| ours.as_bytes() == word);
+    pair.map_or(word, |(_, theirs)| theirs.as_bytes())
+}
+
+fn is_newer_field(name: &Frame) -> bool {
+    let is_named = |newer: &&str| matches!(name, Frame::Bulk(name) if name == newer.as_bytes());
+    NEWER_FIELDS.iter().any(is_named)
+}
+
+fn without_newer_fields(items: &mut Vec<Frame>) {
+    if let Some(at) = items.iter().position(is_newer_field) {
+        items.drain(at..(at + 2).min(items.len()));
+    }
+}
+
+/// The time, in milliseconds since 1970.
+pub(super) fn unix_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,353 @@
+//! Running a program on both sides, and making it shorter.
+
+use std::time::Duration;
+
+use larder_resp::Frame;
+
+use super::compare::Freedom;
+use super::{Step, Words, values};
+use crate::server::ServerKind;
+use crate::transcript::target::{Arrived, Connection, InProcess, Open, Real};
+
+/// How long a real server may take for an answer that the engine gave at once.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The engine and a real server.
+pub(super) struct Sides {
+    ours: InProcess,
+    theirs: Box<dyn Open>,
+}
+
+/// Where the sides are not the same.
+#[derive(Clone, Debug)]
+pub(super) struct Difference {
+    /// What kind of difference it is, as far as that can be seen.
+    pub(super) class: String,
+    /// The request, and both answers.
+    text: String,
+}
+
+impl Sides {
+    /// Both sides, if this machine has a real server.
+    pub(super) fn start() -> Option<Sides> {
+        Some(Sides {
+            ours: InProcess::default(),
+            theirs: Real::start(ServerKind::Redis)?,
+        })
+    }
+
+    /// Runs a program from an empty store on. Answers the first difference.
+    pub(super) fn run(&mut self, program: &[Step]) -> Option<Difference> {
+        self.ours.begin();
+        self.theirs.begin();
+        let mut clients = [self.connect(), self.connect()];
+        for step in program {
+            if clients[step.client].is_waiting {
+                continue;
+            }
+            let difference = clients[step.client].step(&step.words);
+            // A request of one may end the wait of the other.
+            let other = &mut clients[1 - step.client];
+            let difference = difference.or_else(|| other.end_wait());
+            if difference.is_some() {
+                return difference;
+            }
+        }
+        let mut control = self.connect();
+        let ended = clients
+            .iter_mut()
+            .find_map(|client| client.unblock(&mut control));
+        let all = program.iter().map(|step| values::shown(&step.words));
+        let all = all.collect::<String>().to_ascii_uppercase();
+        let has = |name| all.contains(name);
+        control.sorts = has("SORT");
+        control.makes_texts = has("INCRBYFLOAT") || has("COPY");
+        ended.or_else(|| control.state())
+    }
+
+    fn connect(&mut self) -> Client {
+        let mut client = Client {
+            ours: self.ours.connect(),
+            theirs: self.theirs.connect(),
+            ids: Default::default(),
+            queue: Vec::new(),
+            is_waiting: false,
+            sorts: false,
+            makes_texts: false,
+        };
+        client.ids = client.ask(&[b"CLIENT", b"ID"]);
+        client
+    }
+
+    /// The shortest program with the same kind of difference that leaving out steps leads to, as a
+    /// text with the difference itself.
+    pub(super) fn shrink(&mut self, mut program: Vec<Step>, mut found: Difference) -> String {
+        let mut len = program.len();
+        while len > 0 {
+            let mut start = program.len();
+            while start > 0 {
+                start = start.saturating_sub(len);
+                let end = (start + len).min(program.len());
+                let mut shorter = program.clone();
+                shorter.drain(start..end);
+                if let Some(same) = self
+                    .run(&shorter)
+                    .filter(|other| other.class == found.class)
+                {
+                    (program, found) = (shorter, same);
+                }
+            }
+            len /= 2;
+        }
+        let line = |step: &Step| {
+            let client = if step.client == 0 {
+                ""
+            } else {
+                "(other client) "
+            };
+            let line: String = values::shown(&step.words).chars().take(300).collect();
+            format!("  > {client}{line}\n")
+        };
+        program.iter().map(line).collect::<String>() + &found.text
+    }
+}
+
+/// A connection to each side.
+struct Client {
+    ours: Box<dyn Connection>,
+    theirs: Box<dyn Connection>,
+    /// The number of the connection on each side.
+    ids: [String; 2],
+    /// What was sent since MULTI: EXEC answers for all of it.
+    queue: Vec<Words>,
+    is_waiting: bool,
+    /// Whether SORT has been used, which makes a skiplist of a sorted set in Redis.
+    sorts: bool,
+    /// Whether INCRBYFLOAT has been used, which leaves a text in Redis even where it is an integer,
+    /// or COPY, which copies how much memory a string takes as well.
+    makes_texts: bool,
+}
+
+impl Client {
+    /// Sends a request to both sides.
+    fn step(&mut self, words: &Words) -> Option<Difference> {
+        self.ours.send(words);
+        self.theirs.send(words);
+        self.queue.push(words.clone());
+        match self.ours.receive_bytes(Duration::ZERO) {
+            Arrived::Nothing => {
+                self.is_waiting = true;
+                None
+            }
+            ours => self.answer(&ours),
+        }
+    }
+
+    /// Compares an answer of the engine to the next one of the server.
+    fn answer(&mut self, ours: &Arrived) -> Option<Difference> {
+        let words = self.queue.last().cloned().unwrap_or_default();
+        let is = |name: &str| words[0].eq_ignore_ascii_case(name.as_bytes());
+        let freedom = match is("EXEC") {
+            true => Freedom::of(&self.queue),
+            false => Freedom::of([&words]),
+        };
+        if is("EXEC") || is("DISCARD") || is("RESET") {
+            self.queue.clear();
+        }
+        self.compare(&words, freedom, ours)
+    }
+
+    fn compare(&mut self, words: &Words, freedom: Freedom, ours: &Arrived) -> Option<Difference> {
+        let theirs = self.theirs.receive_bytes(PATIENCE);
+        let is_same = match (ours, &theirs) {
+            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => freedom.allows(ours, theirs),
+            (ours, theirs) => ours == theirs,
+        };
+        (!is_same).then(|| difference(words, ours, &theirs))
+    }
+
+    fn end_wait(&mut self) -> Option<Difference> {
+        if !self.is_waiting {
+            return None;
+        }
+        match self.ours.receive_bytes(Duration::ZERO) {
+            Arrived::Nothing => None,
+            ours => {
+                self.is_waiting = false;
+                self.answer(&ours)
+            }
+        }
+    }
+
+    /// Ends a wait that nothing has ended, if the connection waits on both sides.
+    fn unblock(&mut self, control: &mut Client) -> Option<Difference> {
+        if !self.is_waiting {
+            return None;
+        }
+        let [ours, theirs] = self.ids.clone().map(|id| {
+            ["CLIENT", "UNBLOCK", &id]
+                .map(|word| word.as_bytes().to_vec())
+                .to_vec()
+        });
+        control.ours.send(&ours);
+        control.theirs.send(&theirs);
+        control.queue.push(ours);
+        let answer = control.ours.receive_bytes(Duration::ZERO);
+        control.answer(&answer).or_else(|| self.end_wait())
+    }
+
+    /// Asks both sides for a number or a status.
+    fn ask(&mut self, words: &[&[u8]]) -> [String; 2] {
+        let words: Words = words.iter().map(|word| word.to_vec()).collect();
+        self.ours.send(&words);
+        self.theirs.send(&words);
+        [&mut self.ours, &mut self.theirs].map(|side| match frame(side.as_mut()) {
+            Some(Frame::Integer(number)) => number.to_string(),
+            Some(Frame::Status(text)) => text,
+            _ => String::new(),
+        })
+    }
+
+    /// Reads all that is stored on both sides.
+    fn state(&mut self) -> Option<Difference> {
+        (0..2).find_map(|db: usize| {
+            self.look(&[b"SELECT", db.to_string().as_bytes()])
+                .or_else(|| self.keys().iter().find_map(|key| self.value(key)))
+        })
+    }
+
+    /// Asks both sides for something about what is stored that has to be the same.
+    fn look(&mut self, words: &[&[u8]]) -> Option<Difference> {
+        let words: Words = words.iter().map(|word| word.to_vec()).collect();
+        self.ours.send(&words);
+        self.theirs.send(&words);
+        let ours = self.ours.receive_bytes(Duration::ZERO);
+        let difference = self.compare(&words, Freedom::of_state(&words), &ours)?;
+        Some(Difference {
+            class: format!("state {}", difference.class),
+            ..difference
+        })
+    }
+
+    /// The keys of the server, by a full walk of small steps on each side.
+    fn keys(&mut self) -> Vec<Vec<u8>> {
+        let [mut ours, theirs] = [walk(self.ours.as_mut()), walk(self.theirs.as_mut())];
+        ours.extend(theirs);
+        ours.sort();
+        ours.dedup();
+        ours
+    }
+
+    /// Reads all about a key.
+    fn value(&mut self, key: &[u8]) -> Option<Difference> {
+        let [kind, _] = self.ask(&[b"TYPE", key]);
+        let difference = self
+            .look(&[b"TYPE", key])
+            .or_else(|| self.look(&[b"PTTL", key]))
+            .or_else(|| match kind.as_str() {
+                // Small sets are listpacks since Redis 7.2.
+                "set" => None,
+                "zset" if self.sorts => None,
+                "string" if self.makes_texts => None,
+                _ => self.look(&[b"OBJECT", b"ENCODING", key]),
+            });
+        difference.or_else(|| match kind.as_str() {
+            "string" => self.look(&[b"GET", key]),
+            "list" => self.look(&[b"LRANGE", key, b"0", b"-1"]),
+            "hash" => self
+                .look(&[b"HGETALL", key])
+                .or_else(|| self.look(&[b"HSCAN", key, b"0", b"COUNT", b"5000"])),
+            "set" => self
+                .look(&[b"SMEMBERS", key])
+                .or_else(|| self.look(&[b"SSCAN", key, b"0", b"COUNT", b"5000"])),
+            "zset" if self.sorts => self.look(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]),
+            "zset" => self
+                .look(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"])
+                .or_else(|| self.look(&[b"ZSCAN", key, b"0", b"COUNT", b"5000"])),
+            "stream" => self.look(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]),
+            _ => None,
+        })
+    }
+}
+
+/// What comes next.
+fn frame(side: &mut dyn Connection) -> Option<Frame> {
+    match side.receive_bytes(PATIENCE) {
+        Arrived::Bytes(bytes) => Frame::read(&bytes).ok().flatten().map(|(frame, _)| frame),
+        Arrived::Nothing | Arrived::Closed => None,
+    }
+}
+
+/// All keys that a walk in small steps comes past.
+fn walk(side: &mut dyn Connection) -> Vec<Vec<u8>> {
+    let (mut keys, mut cursor) = (Vec::new(), b"0".to_vec());
+    loop {
+        side.send(&[b"SCAN".to_vec(), cursor, b"COUNT".to_vec(), b"3".to_vec()]);
+        let Some(Frame::Array(mut parts)) = frame(side) else {
+            return keys;
+        };
+        let (Some(Frame::Array(some)), Some(Frame::Bulk(next))) = (parts.pop(), parts.pop()) else {
+            return keys;
+        };
+        keys.extend(some.into_iter().filter_map(|key| match key {
+            Frame::Bulk(key) => Some(key),
+            _ => None,
+        }));
+        if next == b"0" {
+            return keys;
+        }
+        cursor = next;
+    }
+}
+
+fn difference(request: &Words, ours: &Arrived, theirs: &Arrived) -> Difference {
+    let name = String::from_utf8_lossy(&request[0]).to_uppercase();
+    let nested = match name.starts_with("EVAL") {
+        true => request
+            .get(1)
+            .map(|script| String::from_utf8_lossy(script).into_owned()),
+        false => None,
+    };
+    let request = values::shown(request);
+    Difference {
+        class: format!(
+            "{name} {} {} {}",
+            nested.unwrap_or_default(),
+            kind(ours),
+            kind(theirs)
+        ),
+        text: format!(
+            "  at {request}\n  ours   {}\n  theirs {}\n",
+            text(ours),
+            text(theirs)
+        ),
+    }
+}
+
+/// What kind of answer it is: the first words of a refusal, the sign of any other.
+fn kind(arrived: &Arrived) -> String {
+    let bytes = match arrived {
+        Arrived::Bytes(bytes) => bytes,
+        other => return format!("{other:?}"),
+    };
+    let len = match bytes.first() {
+        Some(b'-') => 16,
+        _ => 1,
+    };
+    String::from_utf8_lossy(bytes.get(..len).unwrap_or(bytes)).into_owned()
+}
+
+fn text(arrived: &Arrived) -> String {
+    match arrived {
+        Arrived::Bytes(bytes) => {
+            let text: String = bytes
+                .escape_ascii()
+                .to_string()
+                .chars()
+                .take(1500)
+                .collect();
+            text.replace("\\r\\n", " ")
+        }
+        other => format!("{other:?}"),
+    }
+}

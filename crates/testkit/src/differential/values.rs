@@ -1,0 +1,367 @@
+//! Values for the arguments of requests: a few that meet each other often, and the odd ones.
+//!
+//! Time decides nothing: a life is either over at once or long, so that no key is gone on one side
+//! alone because that side was slower.
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+
+use super::Words;
+use crate::transcript::value::quote;
+
+/// Where in a request a value stands.
+pub(super) struct Place<'a> {
+    /// The command's name.
+    pub(super) command: &'a str,
+    /// The command's family.
+    pub(super) family: &'a str,
+    /// The value's name in the syntax.
+    pub(super) name: &'a str,
+    /// The literal word before it, if there is one.
+    pub(super) token: Option<&'a str>,
+}
+
+/// The start of the keys that hold values of a family's type.
+const TYPES: &[(&str, &str)] = &[
+    ("string", "s"),
+    ("list", "l"),
+    ("hash", "h"),
+    ("set", "e"),
+    ("sorted-set", "z"),
+    ("stream", "x"),
+];
+
+/// What is easily read wrong. None of these is a short time.
+const ODD: &[&str] = &[
+    "",
+    " 1",
+    "1 ",
+    "+1",
+    "-0",
+    "01",
+    "0",
+    "-1",
+    "0x10",
+    "3.0",
+    "abc",
+    "nan",
+    "-nan",
+    "inf",
+    "-inf",
+    "+inf",
+    "infinity",
+    "1e308",
+    "-1e308",
+    ".5",
+    "5.",
+    "1e3",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "-9223372036854775809",
+    "18446744073709551615",
+    "18446744073709551616",
+    "99999999999999999999999",
+    "a\r\nb",
+];
+
+const TEXTS: &[&str] = &[
+    "a", "b", "c", "1", "2", "3", "10", "-5", "3.5", "foo bar", "ab", "abc",
+];
+
+const SCORES: &[&str] = &[
+    "0",
+    "1",
+    "1",
+    "2",
+    "3",
+    "-1",
+    "1.5",
+    "0.1",
+    "0.2",
+    "1e3",
+    "-2.5",
+    "3.0",
+    "inf",
+    "-inf",
+    "1e308",
+    "17",
+    "100000000000000000",
+    "1e17",
+    "1e21",
+    "123456789.123456789",
+    "5e-324",
+    "-0",
+    "0.30000000000000004",
+    "4503599627370497.5",
+];
+
+const RANGE_SCORES: &[&str] = &[
+    "-inf", "+inf", "(1", "1", "2", "(2", "3", "(3", "0", "-1", "(-inf", "(inf", "1.5", "(", "inf",
+];
+
+const RANGE_BYTES: &[&str] = &[
+    "-", "+", "[a", "(a", "[b", "(b", "[c", "(ab", "[", "(", "[10", "(3", "a",
+];
+
+const PATTERNS: &[&str] = &[
+    "*", "a*", "*b", "?", "[a-c]", "[^a]*", "s?", "\\*", "[", "*[1-3]", "", "1*", "h\\1", "[c-a]",
+];
+
+const INTS: &[&str] = &[
+    "0", "1", "2", "3", "5", "10", "-1", "-2", "-3", "-10", "100",
+];
+
+const COUNTS: &[&str] = &["1", "2", "3", "10", "0", "100", "-1", "-2"];
+
+/// Seconds that are over, or that are not over during the longest run. Multiples of 1000 are in
+/// the middle of what counts as the same time.
+const SECONDS: &[&str] = &[
+    "1000",
+    "5000",
+    "20000",
+    "20000",
+    "0",
+    "-1",
+    "9223372036854775807",
+    "9223372036854775",
+    "-9223372036854775808",
+];
+
+const MILLISECONDS: &[&str] = &[
+    "1000000",
+    "5000000",
+    "20000000",
+    "0",
+    "-1",
+    "9223372036854775807",
+    "-9223372036854775808",
+];
+
+/// One of `choices`, as bytes.
+pub(super) fn one_of(random: &mut StdRng, choices: &[&str]) -> Vec<u8> {
+    let chosen = choices.choose(random).copied().unwrap_or_default();
+    chosen.as_bytes().to_vec()
+}
+
+/// A word that is easily read wrong.
+pub(super) fn odd(random: &mut StdRng) -> Vec<u8> {
+    one_of(random, ODD)
+}
+
+/// A key, mostly one that holds the type of the family.
+pub(super) fn key(random: &mut StdRng, family: &str) -> Vec<u8> {
+    let own = TYPES.iter().find(|(name, _)| *name == family);
+    let other = TYPES.choose(random);
+    let start = match own {
+        Some((_, start)) if random.random_bool(0.9) => start,
+        _ => other.map_or("n", |(_, start)| start),
+    };
+    format!("{start}{}", random.random_range(1..=3)).into_bytes()
+}
+
+/// A value for a place, mostly one that fits.
+pub(super) fn value(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
+    match place.name {
+        "key" | "key1" | "key2" | "newkey" | "source" | "src" | "destination" | "dst" => {
+            key(random, place.family)
+        }
+        "value" | "element" | "member" | "field" | "pivot" | "arg" | "message"
+        | "comparison-value" => text(random),
+        "score" | "weight" => one_of(random, SCORES),
+        "increment" | "decrement" => {
+            match place.family == "sorted-set" || place.command.ends_with("FLOAT") {
+                true => one_of(random, SCORES),
+                false => integer(random),
+            }
+        }
+        "pattern" if place.token == Some("BY") => one_of(
+            random,
+            &["s*", "h*->a", "nosort", "h*->1", "*", "n*", "s*->a", "h*->"],
+        ),
+        "pattern" if place.token == Some("GET") => {
+            one_of(random, &["#", "s*", "h*->a", "h*->1", "*", "n"])
+        }
+        "pattern" => one_of(random, PATTERNS),
+        "seconds" => one_of(random, SECONDS),
+        "milliseconds" | "ms" | "min-idle-time" => one_of(random, MILLISECONDS),
+        "timeout" => one_of(
+            random,
+            &["100", "0", "1000.5", "-1", "1e308", "0x64", "nan"],
+        ),
+        "unix-time-seconds" => unix_time(random, 1),
+        "unix-time-milliseconds" => unix_time(random, 1000),
+        "min" | "max" if place.command.ends_with("LEX") || place.command == "ZLEXCOUNT" => {
+            one_of(random, RANGE_BYTES)
+        }
+        "min" | "max" if place.command != "ZRANGESTORE" => one_of(random, RANGE_SCORES),
+        "start" | "end" if place.family == "stream" => one_of(
+            random,
+            &[
+                "-",
+                "+",
+                "2",
+                "(2",
+                "3-1",
+                "(3-1",
+                "5-*",
+                "(-",
+                "(+",
+                "0-0",
+                "(18446744073709551615-18446744073709551615",
+                "(",
+            ],
+        ),
+        "group" => one_of(random, &["g1", "g1", "g2"]),
+        "consumer" => one_of(random, &["c1", "c1", "c2"]),
+        "id" | "lastid" | "last-id" | "max-deleted-id" => id(random, place),
+        "threshold" => one_of(random, &["0", "1", "2", "3", "5-0", "3-1", "-1", "100"]),
+        "count" if place.command.ends_with("SCAN") => one_of(random, &["1000", "5000", "0", "-1"]),
+        "count" | "limit" | "num-matches" | "len" | "rank" | "min-match-len" => {
+            one_of(random, COUNTS)
+        }
+        "cursor" => one_of(
+            random,
+            &["0", "0", "0", "0", "0", "0", "abc", "18446744073709551616"],
+        ),
+        "type" => one_of(
+            random,
+            &[
+                "string", "list", "hash", "set", "zset", "stream", "nonsense", "STRING",
+            ],
+        ),
+        "db" | "destination-db" | "index1" | "index2" => {
+            one_of(random, &["0", "0", "1", "1", "16", "-1"])
+        }
+        "index" if place.command == "SELECT" => one_of(random, &["0", "0", "0", "1", "16", "-1"]),
+        "offset" if place.command == "SETRANGE" => one_of(
+            random,
+            &[
+                "0",
+                "1",
+                "2",
+                "5",
+                "20",
+                "-1",
+                "536870912",
+                "9223372036854775807",
+            ],
+        ),
+        "index" | "start" | "stop" | "end" | "offset" | "min" | "max" => one_of(random, INTS),
+        "entries-read" | "entries-added" => {
+            one_of(random, &["0", "1", "5", "10", "-1", "-2", "100"])
+        }
+        "protover" => one_of(random, &["2", "3", "4", "1"]),
+        "sha1" => one_of(
+            random,
+            &[
+                "e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
+                "ffff",
+                "E0E1F9FABFC9D4800C877A703B823AC0578FF8DB",
+            ],
+        ),
+        "channel" => one_of(random, &["c1", "c2"]),
+        "client-id" => one_of(random, &["9999999", "0", "-1"]),
+        "command" => one_of(
+            random,
+            &[
+                "GET",
+                "MSET",
+                "ZUNIONSTORE",
+                "XREAD",
+                "EVAL",
+                "SORT",
+                "FOO",
+                "PING",
+            ],
+        ),
+        _ => text(random),
+    }
+}
+
+fn text(random: &mut StdRng) -> Vec<u8> {
+    match random.random_range(0..100) {
+        0..80 => one_of(random, TEXTS),
+        80..84 => vec![b'x'; 70],
+        84..86 => vec![b'y'; 45],
+        86..88 => vec![b'z'; 44],
+        88..90 => b"\x00\xff\x80".to_vec(),
+        90..93 => format!("m{}", random.random_range(0..200)).into_bytes(),
+        _ => odd(random),
+    }
+}
+
+fn integer(random: &mut StdRng) -> Vec<u8> {
+    match random.random_bool(0.8) {
+        true => one_of(random, INTS),
+        false => one_of(
+            random,
+            &[
+                "9223372036854775807",
+                "-9223372036854775808",
+                "4611686018427387904",
+                "-9223372036854775807",
+            ],
+        ),
+    }
+}
+
+/// A time that is over, or that is far from now. Times are not part of a seed: the same seed asks
+/// for the same distances from the day it is run on.
+fn unix_time(random: &mut StdRng, unit: i64) -> Vec<u8> {
+    let now = i64::try_from(super::compare::unix_ms() / 1000).unwrap_or(i64::MAX);
+    let seconds = *[now + 5000, now + 20_000, now + 1_000_000, 1, now - 5000]
+        .choose(random)
+        .unwrap_or(&1);
+    match random.random_bool(0.85) {
+        true => (seconds * unit).to_string().into_bytes(),
+        false => one_of(random, &["0", "-1", "9223372036854775807"]),
+    }
+}
+
+fn id(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
+    match place.command {
+        "XREADGROUP" if random.random_bool(0.7) => b">".to_vec(),
+        // Redis goes on from the first id behind the last one there can be.
+        "XREADGROUP" => one_of(random, &["0", "1-0", "2-1", "3", "5-0", "$", "20"]),
+        "XADD" if random.random_bool(0.15) => {
+            format!("{}-*", random.random_range(1..20)).into_bytes()
+        }
+        "XADD" => format!(
+            "{}-{}",
+            random.random_range(1..20),
+            random.random_range(0..3)
+        )
+        .into_bytes(),
+        _ => one_of(
+            random,
+            &[
+                "0",
+                "1-0",
+                "2-1",
+                "3",
+                "5-0",
+                "5-1",
+                "8-2",
+                "0-0",
+                "$",
+                ">",
+                "-",
+                "18446744073709551615-18446744073709551615",
+                "10-1",
+                "20",
+            ],
+        ),
+    }
+}
+
+/// A request as a line for people, in the notation of transcripts.
+pub(super) fn shown(words: &Words) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"'\\".contains(byte);
+    let word = |word: &Vec<u8>| match !word.is_empty() && word.iter().all(is_plain) {
+        true => String::from_utf8_lossy(word).into_owned(),
+        false => quote(word),
+    };
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
+}
