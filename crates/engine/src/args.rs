@@ -75,10 +75,16 @@ impl<'a> Args<'a> {
         db(number)
     }
 
-    /// The next word, as the number of a database; `refusal` if it is no small integer.
-    pub(crate) fn db_or(&mut self, refusal: &'static str) -> Result<usize> {
-        let number = parse_int(self.bytes()?).filter(|number| i32::try_from(*number).is_ok());
-        db(number.ok_or(Error::text(refusal))?)
+    /// The next two words, as the numbers of databases. What is no small integer is refused with the
+    /// refusal of its place, before it is asked whether there are such databases.
+    pub(crate) fn dbs_or(&mut self, refusals: [&'static str; 2]) -> Result<[usize; 2]> {
+        let mut number = |refusal| {
+            let number = parse_int(self.bytes()?).filter(|number| i32::try_from(*number).is_ok());
+            number.ok_or(Error::text(refusal))
+        };
+        let [first, second] = refusals;
+        let (first, second) = (number(first)?, number(second)?);
+        Ok([db(first)?, db(second)?])
     }
 
     /// The next word, as an integer that is not negative.

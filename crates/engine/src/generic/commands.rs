@@ -514,8 +514,8 @@ fn flush_option(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn swapdb(call: &mut Call<'_, '_>) -> Result<()> {
-    let first = call.args.db_or("ERR invalid first DB index")?;
-    let second = call.args.db_or("ERR invalid second DB index")?;
+    let refusals = ["ERR invalid first DB index", "ERR invalid second DB index"];
+    let [first, second] = call.args.dbs_or(refusals)?;
     if first != second {
         call.keyspace.swap(first, second);
     }
