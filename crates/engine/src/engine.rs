@@ -86,8 +86,10 @@ impl Engine {
     /// ids.
     pub fn new(seed: [u8; 32], now: Now) -> Arc<Engine> {
         let mut random = SmallRng::from_seed(seed);
+        let shards = Shards::new(Seed::new(random.next_u64(), random.next_u64()));
+        shards.set_clock(now);
         Arc::new(Engine {
-            shards: Shards::new(Seed::new(random.next_u64(), random.next_u64())),
+            shards,
             pubsub: PubSub::default(),
             scripts: Scripts::default(),
             clients: Clients::default(),
@@ -103,6 +105,7 @@ impl Engine {
     /// Lets the effects of time happen: expired keys leave memory, and waits that have lasted long
     /// enough end. To be called ten times a second, and at [`Engine::next_deadline`].
     pub fn tick(self: &Arc<Engine>, now: Now) {
+        self.shards.set_clock(now);
         self.end_waits(now);
         self.stats.tick(now);
         for shard in self.shards.iter() {

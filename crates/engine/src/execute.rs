@@ -228,6 +228,7 @@ impl Engine {
     ) -> Result<Option<Box<Wait>>> {
         let args = Args::new(arguments, command.first());
         keyspace.count_lookups(command.flags.has(Flags::READONLY));
+        keyspace.set_touching(!session.leaves_no_trace());
         let mut call = Call {
             engine: self,
             session,

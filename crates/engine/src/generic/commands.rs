@@ -52,7 +52,7 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
     Command {
         name: "TOUCH",
-        run: exists,
+        run: touch,
         arity: Arity::AtLeast(2),
         keys: Keys::All,
         flags: READ,
@@ -225,6 +225,13 @@ fn exists(call: &mut Call<'_, '_>) -> Result<()> {
         .rest()
         .filter(|key| call.keyspace.exists(key))
         .count();
+    call.reply.int(count as i64);
+    Ok(())
+}
+
+fn touch(call: &mut Call<'_, '_>) -> Result<()> {
+    let keys = call.args.rest();
+    let count = keys.filter(|key| call.keyspace.touch_key(key)).count();
     call.reply.int(count as i64);
     Ok(())
 }

@@ -47,6 +47,17 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "4.0.0",
     },
+    Command {
+        name: "OBJECT IDLETIME",
+        run: idletime,
+        arity: Arity::Exactly(3),
+        keys: Keys::First,
+        flags: Flags::READONLY,
+        syntax: "key",
+        summary: "Says for how many seconds a key has been neither read nor written.",
+        complexity: "O(1)",
+        since: "2.2.3",
+    },
     help::row("OBJECT HELP", "6.2.0"),
 ];
 
@@ -71,6 +82,15 @@ fn encoding(call: &mut Call<'_, '_>) -> Result<()> {
 fn refcount(call: &mut Call<'_, '_>) -> Result<()> {
     if entry(call)?.is_some() {
         call.reply.int(1);
+    }
+    Ok(())
+}
+
+fn idletime(call: &mut Call<'_, '_>) -> Result<()> {
+    let key = call.args.key()?;
+    match call.keyspace.idle_s(key) {
+        Some(idle_s) => call.reply.int(i64::from(idle_s)),
+        None => call.reply.null(),
     }
     Ok(())
 }

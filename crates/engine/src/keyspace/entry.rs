@@ -9,8 +9,8 @@
 //! ```
 //!
 //! - `meta` holds the kind and two flags in its low byte, and in the other three the access clock,
-//!   by which eviction judges how recently or how often the entry was used. It is atomic, for
-//!   readers who share the entry set the clock.
+//!   the second in which the entry was used last. It is atomic, for readers who share the entry set
+//!   the clock.
 //! - The expiry is the time in milliseconds and the slot in which the agenda has filed the entry.
 //! - The payload is what the kind says: nothing for `Inline`, whose bytes are the value behind the
 //!   key; an `i64`; a `Vec<u8>`; or one of the objects of [`crate::types`], by value.
@@ -112,6 +112,8 @@ const EXPIRES: u32 = 1 << 3;
 /// The flag of an entry whose key's length takes eight bytes of its own.
 const LONG_KEY: u32 = 1 << 4;
 const CLOCK_SHIFT: u32 = 8;
+/// The bits that an access clock has.
+pub(crate) const CLOCK_MASK: u32 = u32::MAX >> CLOCK_SHIFT;
 /// No slot: it would lie beyond every time.
 const UNFILED: u64 = u64::MAX;
 const ALIGN: usize = 8;
@@ -188,7 +190,7 @@ impl Entry {
         }
     }
 
-    /// The access clock: 24 bits that mean what the eviction policy wants them to mean.
+    /// The access clock: the low 24 bits of the second in which the entry was used last.
     #[inline]
     pub(crate) fn clock(&self) -> u32 {
         self.meta() >> CLOCK_SHIFT
@@ -196,12 +198,25 @@ impl Entry {
 
     /// Sets the access clock to the low 24 bits of `clock`.
     #[inline]
-    #[cfg_attr(not(test), expect(dead_code, reason = "eviction will set it"))]
     pub(crate) fn set_clock(&self, clock: u32) {
         // Two readers may meet here, and one of their clocks is lost, which does no harm. The low
         // byte cannot change meanwhile: it changes only where the entry is not shared.
         let meta = (self.meta() & ((1 << CLOCK_SHIFT) - 1)) | (clock << CLOCK_SHIFT);
         self.header().meta.store(meta, Ordering::Relaxed);
+    }
+
+    /// Notes that the entry is used now. It writes only where the clock has moved, so that reading
+    /// a key again and again writes no memory.
+    #[inline]
+    pub(crate) fn touch(&self, clock: u32) {
+        if self.clock() != clock {
+            self.set_clock(clock);
+        }
+    }
+
+    /// How long the entry has not been used, in seconds, modulo 2^24: 194 days.
+    pub(crate) fn idle_s(&self, clock: u32) -> u32 {
+        clock.wrapping_sub(self.clock()) & CLOCK_MASK
     }
 
     /// The value, if it is a string.

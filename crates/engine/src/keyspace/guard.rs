@@ -34,6 +34,9 @@ struct Guarded<'a, 'e> {
 
 impl<'a, 'e> Guarded<'a, 'e> {
     fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, found: Found) -> Self {
+        if let Some(entry) = keyspace.db_of(hash).table.at(found) {
+            keyspace.touch(entry);
+        }
         Guarded {
             keyspace,
             hash,

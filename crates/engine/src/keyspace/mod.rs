@@ -67,6 +67,8 @@ pub(crate) struct Keyspace<'e> {
     now: Cell<Option<Now>>,
     ready: Vec<Ready>,
     counts_lookups: bool,
+    /// Whether what is looked up counts as used: not for a client that wants to leave no trace.
+    touches: bool,
 }
 
 /// Locks on shards, in the order of their indices.
@@ -133,6 +135,7 @@ impl Shards {
             now: Cell::new(None),
             ready: Vec::new(),
             counts_lookups: false,
+            touches: true,
         }
     }
 
@@ -297,7 +300,38 @@ impl<'e> Keyspace<'e> {
             }
             shard.lookups.set(lookups);
         }
+        if let Some(entry) = entry {
+            self.touch(entry);
+        }
         entry
+    }
+
+    /// Notes that an entry is used.
+    #[inline]
+    fn touch(&self, entry: &Entry) {
+        if self.touches {
+            entry.touch(self.shards.clock());
+        }
+    }
+
+    /// Notes that a key is used. Answers whether there is such a key.
+    pub(crate) fn touch_key(&mut self, key: &[u8]) -> bool {
+        let entry = self.entry(key);
+        if let Some(entry) = entry {
+            entry.touch(self.shards.clock());
+        }
+        entry.is_some()
+    }
+
+    /// How long a key has not been used, in seconds, if there is such a key.
+    pub(crate) fn idle_s(&self, key: &[u8]) -> Option<u32> {
+        let entry = self.entry(key)?;
+        Some(entry.idle_s(self.shards.clock()))
+    }
+
+    /// Has what is looked up count as used from here on, or not.
+    pub(crate) fn set_touching(&mut self, touches: bool) {
+        self.touches = touches;
     }
 
     /// Has reads count as lookups from here on, or not: those of commands that change a key do
@@ -428,6 +462,16 @@ impl<'e> Keyspace<'e> {
             old_expiry.set(was);
             at(was)
         };
+        let clock = self.shards.clock();
+        let set = |entry: &mut Entry, at| {
+            set(entry, at);
+            entry.touch(clock);
+        };
+        let make = |at| {
+            let entry = make(at);
+            entry.touch(clock);
+            entry
+        };
         self.db_of_mut(hash).put(hash, key, at, set, make);
         if old_expiry.get().is_some_and(|at| at <= self.now_ms()) {
             self.count_expired(hash);
@@ -473,6 +517,7 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn put_entry(&mut self, entry: Entry) {
         let key: SmallVec<[u8; 64]> = SmallVec::from_slice(entry.key());
         let hash = self.hash(&key);
+        entry.touch(self.shards.clock());
         let db = self.db_of_mut(hash);
         db.remove(hash, &key);
         db.insert(hash, entry);

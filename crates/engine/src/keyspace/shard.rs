@@ -3,16 +3,18 @@
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
 use super::Ready;
 use super::agenda::Agenda;
-use super::entry::Entry;
+use super::entry::{CLOCK_MASK, Entry};
 use super::table::{Found, Keyed, Table};
 use super::waiting::Waiter;
 use super::watch::Watch;
+use crate::engine::Now;
 use crate::hash::Seed;
 use crate::types::{Limits, SharedLimits};
 
@@ -35,6 +37,8 @@ pub(crate) struct Shards {
     shards: Box<[Padded]>,
     seed: Seed,
     limits: SharedLimits,
+    /// The second that it is, as the access clocks of entries have it.
+    clock: AtomicU32,
 }
 
 /// A shard on cache lines of its own, so that two threads on two shards do not slow each other.
@@ -82,11 +86,24 @@ impl Shards {
             shards,
             seed,
             limits: SharedLimits::new(&Limits::new(seed)),
+            clock: AtomicU32::new(0),
         }
     }
 
     pub(crate) fn seed(&self) -> Seed {
         self.seed
+    }
+
+    /// The second that it is, as the access clocks of entries have it: as of the last tick, so that
+    /// a read need not ask for the time.
+    #[inline]
+    pub(crate) fn clock(&self) -> u32 {
+        self.clock.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_clock(&self, now: Now) {
+        let clock = (now.unix_ms() / 1000) as u32 & CLOCK_MASK;
+        self.clock.store(clock, Ordering::Relaxed);
     }
 
     pub(crate) fn limits(&self) -> Limits {

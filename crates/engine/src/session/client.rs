@@ -161,6 +161,10 @@ impl Client {
         self.is_untouching.store(is_untouching, Relaxed);
     }
 
+    pub(super) fn is_untouching(&self) -> bool {
+        self.is_untouching.load(Relaxed)
+    }
+
     /// Notes that the connection waits.
     pub(crate) fn waits(&self, waiter: &Arc<Waiter>) {
         *self.waiter.lock() = Arc::downgrade(waiter);

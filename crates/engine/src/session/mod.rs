@@ -173,6 +173,11 @@ impl Session {
         self.authenticated = authenticated;
     }
 
+    /// Whether the connection's reads do not count as uses of keys: CLIENT NO-TOUCH.
+    pub(crate) fn leaves_no_trace(&self) -> bool {
+        self.client().is_some_and(|client| client.is_untouching())
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         self.closing
     }
