@@ -26,7 +26,7 @@ mod pubsub;
 mod scripting;
 mod session;
 
-pub use admin::Host;
+pub use admin::{CpuTime, Host};
 pub use command::{Arity, Command, Flags, Keys};
 pub use engine::{Alarm, Engine, Now, TimeSource};
 pub use error::Error;

@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use larder_embedded::Embedded;
-use larder_engine::Host;
+use larder_engine::{CpuTime, Host};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -131,6 +132,7 @@ impl Server {
             bind: bind.join(" "),
             unixsocket: path.map_or_else(String::new, |path| path.display().to_string()),
             resident_bytes: Some(resident_bytes),
+            cpu_time: Some(cpu_time),
         });
     }
 }
@@ -143,6 +145,20 @@ fn resident_bytes() -> Option<u64> {
         .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// How long the process has kept processors busy, where the system says so in Linux's way.
+fn cpu_time() -> Option<CpuTime> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // Behind the name, which may hold anything: the 14th and the 15th field, in hundredths.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut times = fields.split_whitespace().skip(11);
+    let mut next = || -> Option<Duration> {
+        let hundredths: u64 = times.next()?.parse().ok()?;
+        Some(Duration::from_millis(hundredths * 10))
+    };
+    let (user, system) = (next()?, next()?);
+    Some(CpuTime { system, user })
 }
 
 impl Drop for Server {

@@ -467,3 +467,17 @@ fn a_client_that_takes_no_answers_does_not_keep_the_server_from_ending() {
     std::thread::sleep(Duration::from_millis(100));
     server.server.shutdown();
 }
+
+#[test]
+fn info_says_how_much_of_the_machine_the_process_takes() {
+    let server = TestServer::start();
+    let Frame::Bulk(info) = server.connect().ask("INFO") else {
+        panic!("INFO is a text");
+    };
+    let info = String::from_utf8_lossy(&info);
+    for name in ["used_memory_rss", "used_cpu_sys", "used_cpu_user"] {
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.strip_prefix(':')?.parse::<f64>().ok());
+        assert!(number.is_some_and(|number| number >= 0.0), "{name}: {info}");
+    }
+}

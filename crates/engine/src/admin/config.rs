@@ -31,6 +31,17 @@ pub struct Host {
     pub unixsocket: String,
     /// How many bytes of memory the process holds.
     pub resident_bytes: Option<fn() -> Option<u64>>,
+    /// How long the process has kept processors busy.
+    pub cpu_time: Option<fn() -> Option<CpuTime>>,
+}
+
+/// How long a process has kept processors busy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CpuTime {
+    /// In the system, on its behalf.
+    pub system: Duration,
+    /// In its own code.
+    pub user: Duration,
 }
 
 impl Default for Config {

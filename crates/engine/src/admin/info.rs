@@ -1,6 +1,7 @@
 //! INFO: what can be said of the server, in sections.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::Result;
@@ -29,6 +30,7 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("persistence", "Persistence", persistence),
     ("stats", "Stats", stats),
     ("replication", "Replication", replication),
+    ("cpu", "CPU", cpu),
     ("keyspace", "Keyspace", keyspace),
 ];
 
@@ -146,6 +148,14 @@ fn stats(call: &mut Call<'_, '_>, lines: &mut Lines) {
 fn replication(_: &mut Call<'_, '_>, lines: &mut Lines) {
     lines.add("role", "master");
     lines.add("connected_slaves", 0);
+}
+
+fn cpu(call: &mut Call<'_, '_>, lines: &mut Lines) {
+    if let Some(time) = call.engine.config.host().cpu_time.and_then(|ask| ask()) {
+        let text = |time: Duration| format!("{:.6}", time.as_secs_f64());
+        lines.add("used_cpu_sys", text(time.system));
+        lines.add("used_cpu_user", text(time.user));
+    }
 }
 
 fn keyspace(call: &mut Call<'_, '_>, lines: &mut Lines) {

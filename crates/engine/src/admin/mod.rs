@@ -11,7 +11,7 @@ mod parameters;
 pub(crate) mod stats;
 mod syntax;
 
-pub use config::Host;
+pub use config::{CpuTime, Host};
 
 /// The version of Redis whose behaviour the engine has.
 pub(crate) const REDIS_VERSION: &str = "7.2.0";
