@@ -223,6 +223,10 @@ fn refuses_before_it_looks(ours: &Frame, theirs: &Frame) -> bool {
         return false;
     };
     let is_about_key = match theirs {
+        // Since Redis 7.2 a reader whose stream has gone is told of the group.
+        Frame::Error(theirs) if ours.starts_with("NOGROUP") => {
+            return theirs == "UNBLOCKED the stream key no longer exists";
+        }
         Frame::Error(theirs) => theirs.starts_with("WRONGTYPE"),
         // A walk over nothing.
         Frame::Array(parts) => parts[..] == [Frame::Bulk(b"0".to_vec()), Frame::Array(Vec::new())],
@@ -231,13 +235,14 @@ fn refuses_before_it_looks(ours: &Frame, theirs: &Frame) -> bool {
     ours.starts_with("ERR ") && is_about_key
 }
 
-/// Whether the bytes are a number of 17 digits. Redis 7.0 writes all digits of a score, later
+/// Whether the bytes are a number of 16 or 17 digits. Redis 7.0 writes all digits of a score, later
 /// versions as many as are needed.
 fn is_long_double(bytes: &[u8]) -> bool {
     let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
     let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
     let digits = digits.skip_while(|digit| *digit == b'0').count();
-    digits == 17 && std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<f64>().is_ok())
+    (16..=17).contains(&digits)
+        && std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<f64>().is_ok())
 }
 
 /// A number with as many digits as are needed.

@@ -323,9 +323,7 @@ impl Writer<'_> {
 
     fn transaction(&mut self) {
         if self.random.random_bool(0.3) {
-            // To change groups is no change of the stream in Redis.
-            let family = self.theme.filter(|family| *family != "stream");
-            let key = values::key(&mut self.random, family.unwrap_or("string"));
+            let key = values::key(&mut self.random, self.theme.unwrap_or("string"));
             self.push(vec![b"WATCH".to_vec(), key]);
             if self.random.random_bool(0.5) {
                 self.client = 1 - self.client;
