@@ -451,3 +451,90 @@ fn what_threads_push_threads_that_wait_get_once() {
     assert_eq!(taken.len(), 4 * EACH);
     Connection::to(&engine).expect("EXISTS left right", ":0");
 }
+
+/// What is moved by transactions, by scripts and by waits, between accounts and between lists, is
+/// there as a whole whenever anybody looks.
+#[test]
+fn nothing_is_lost_or_seen_twice_while_threads_move_it() {
+    const ACCOUNTS: usize = 5;
+    const STEPS: usize = 400;
+    let engine = engine();
+    let mut first = Connection::to(&engine);
+    for account in 0..ACCOUNTS {
+        first.expect(&format!("SET account:{account} 1000"), "+OK");
+    }
+    first.expect("RPUSH list:0 a b c d e f g h", ":8");
+
+    let movers = (0..4usize).map(|mover| {
+        let mut mover_connection = Connection::to(&engine);
+        thread::spawn(move || {
+            for step in 0..STEPS {
+                let (from, to) = ((mover + step) % ACCOUNTS, (mover * 3 + step * 2) % ACCOUNTS);
+                move_one(&mut mover_connection, step % 4, from, to);
+            }
+        })
+    });
+    let movers: Vec<_> = movers.collect();
+    let mut observer = Connection::to(&engine);
+    let mut is_over = false;
+    while !is_over {
+        is_over = movers.iter().all(thread::JoinHandle::is_finished);
+        look_at_all(&mut observer, ACCOUNTS);
+    }
+    for mover in movers {
+        mover.join().expect("moved all");
+    }
+    look_at_all(&mut observer, ACCOUNTS);
+}
+
+/// Moves 1 from an account to another, or an element from a list to another.
+fn move_one(connection: &mut Connection, way: usize, from: usize, to: usize) {
+    let script = "redis.call('DECR',KEYS[1])\tredis.call('INCR',KEYS[2])";
+    match way {
+        0 => {
+            connection.expect("MULTI", "+OK");
+            connection.expect(&format!("DECR account:{from}"), "+QUEUED");
+            connection.expect(&format!("INCR account:{to}"), "+QUEUED");
+            connection.call("EXEC");
+        }
+        1 => {
+            connection.expect(
+                &format!("EVAL {script} 2 account:{from} account:{to}"),
+                "$-1",
+            );
+        }
+        2 => {
+            // Whoever watched in vain has moved nothing.
+            connection.expect(&format!("WATCH account:{from} account:{to}"), "+OK");
+            connection.expect("MULTI", "+OK");
+            connection.expect(&format!("DECRBY account:{from} 2"), "+QUEUED");
+            connection.expect(&format!("INCRBY account:{to} 2"), "+QUEUED");
+            connection.call("EXEC");
+        }
+        _ => {
+            let (from, to) = (from % 2, to % 2);
+            let request = format!("BLMOVE list:{from} list:{to} LEFT RIGHT 0");
+            if let Answer::Waits(waiting) = connection.call(&request) {
+                // Both lists are here, so one of the others brings what is waited for: or nobody
+                // does any more, and then the wait is given up.
+                drop(waiting);
+            }
+        }
+    }
+}
+
+fn look_at_all(observer: &mut Connection, accounts: usize) {
+    let names: Vec<String> = (0..accounts)
+        .map(|account| format!("account:{account}"))
+        .collect();
+    let Answer::Here(answer) = observer.call(&format!("MGET {}", names.join(" "))) else {
+        panic!("MGET waits");
+    };
+    let numbers = answer.split(' ').skip(2).step_by(2);
+    let sum: i64 = numbers
+        .map(|number| number.parse::<i64>().expect("a number"))
+        .sum();
+    assert_eq!(sum, 1000 * accounts as i64, "{answer}");
+    let script = "return\tredis.call('LLEN','list:0')+redis.call('LLEN','list:1')";
+    observer.expect(&format!("EVAL {script} 0"), ":8");
+}
