@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    dead_code,
     unreachable_pub,
     reason = "what fails here fails a test"
 )]
@@ -16,7 +17,7 @@ use larder_resp::{Frame, write_request};
 use larder_server::{Config, Server};
 
 /// How long a client waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server with a store of its own.
 pub struct TestServer {
