@@ -136,7 +136,7 @@ fn stop(call: &mut Call<'_, '_>, topic: Topic, kind: &str) -> Result<()> {
         .subscriber(call.engine)
         .ok_or(Error::NoMailbox)?;
     if names.is_empty() {
-        names = subscriber.names(topic).to_vec();
+        names = subscriber.names(topic).iter().cloned().collect();
     }
     if names.is_empty() {
         confirm(call, kind, None);

@@ -10,7 +10,7 @@ pub(crate) mod commands;
 pub(crate) mod glob;
 mod mailbox;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -129,8 +129,8 @@ impl Listeners {
 pub struct Subscriber {
     engine: Arc<Engine>,
     mailbox: Arc<Mailbox>,
-    channels: Vec<Bytes>,
-    patterns: Vec<Bytes>,
+    channels: BTreeSet<Bytes>,
+    patterns: BTreeSet<Bytes>,
 }
 
 impl Subscriber {
@@ -140,8 +140,8 @@ impl Subscriber {
         Subscriber {
             engine,
             mailbox,
-            channels: Vec::new(),
-            patterns: Vec::new(),
+            channels: BTreeSet::new(),
+            patterns: BTreeSet::new(),
         }
     }
 
@@ -156,27 +156,27 @@ impl Subscriber {
     }
 
     pub(crate) fn add(&mut self, topic: Topic, name: &[u8]) {
-        if self.names(topic).iter().any(|known| known == name) {
+        if self.names(topic).contains(name) {
             return;
         }
         let name = Bytes::copy_from_slice(name);
         self.engine.pubsub.add(topic, &name, &self.mailbox);
-        self.names_mut(topic).push(name);
+        self.names_mut(topic).insert(name);
     }
 
     pub(crate) fn remove(&mut self, topic: Topic, name: &[u8]) {
         self.engine.pubsub.remove(topic, name, &self.mailbox);
-        self.names_mut(topic).retain(|known| known != name);
+        self.names_mut(topic).remove(name);
     }
 
-    pub(crate) fn names(&self, topic: Topic) -> &[Bytes] {
+    pub(crate) fn names(&self, topic: Topic) -> &BTreeSet<Bytes> {
         match topic {
             Topic::Channel => &self.channels,
             Topic::Pattern => &self.patterns,
         }
     }
 
-    fn names_mut(&mut self, topic: Topic) -> &mut Vec<Bytes> {
+    fn names_mut(&mut self, topic: Topic) -> &mut BTreeSet<Bytes> {
         match topic {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
