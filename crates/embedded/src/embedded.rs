@@ -110,8 +110,8 @@ impl Embedded {
         }
     }
 
-    /// Closes the store for all who share it: waits and subscriptions end, the background thread
-    /// ends, and calls are refused from here on. Closing twice is harmless.
+    /// Closes the store for all who share it: waits, subscriptions and scripts end, the background
+    /// thread ends, and calls are refused from here on. Closing twice is harmless.
     pub fn close(&self) {
         self.home.close();
     }
@@ -151,6 +151,8 @@ impl Home {
     fn close(&self) {
         self.core.is_closed.store(true, Ordering::Release);
         self.core.listeners.close();
+        // Scripts hold the keys that the background thread may be waiting for.
+        self.core.engine.stop_scripts();
         self.core.wake_at(Now::from_unix_us(0));
         if let Some(ticker) = self.ticker.lock().take() {
             // A panic in the thread was reported where it happened.

@@ -104,6 +104,18 @@ pub enum Error {
     NotFromScript,
     #[error("NOSCRIPT No matching script. Please use EVAL.")]
     NoScript,
+    #[error(
+        "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
+    )]
+    Busy,
+    #[error("NOTBUSY No scripts in execution right now.")]
+    NoScriptRuns,
+    #[error(
+        "UNKILLABLE Sorry the script already executed write commands against the dataset. You can \
+         either wait the script termination or kill the server in a hard way using the SHUTDOWN \
+         NOSAVE command."
+    )]
+    ScriptUnkillable,
     /// A script that said that it touches only its declared keys touched another.
     #[error("ERR Script attempted to access a non local key in a cluster node")]
     UndeclaredKey,

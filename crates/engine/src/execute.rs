@@ -94,7 +94,13 @@ impl Engine {
         }
 
         let needs = self.needs(session, command, arguments);
-        let mut keyspace = self.shards.lock(&needs, session.db, clock);
+        let is_busy = || self.is_busy(clock.now());
+        let held = self.shards.lock_unless(&needs, session.db, clock, &is_busy);
+        let Some(mut keyspace) = held else {
+            session.refused();
+            reply.error(&Error::Busy);
+            return Outcome::Done;
+        };
         self.stats.command();
         session.note(command, &keyspace);
         let run = || self.run(session, command, arguments, &mut keyspace, true, reply);

@@ -7,8 +7,8 @@
 //!
 //! ```text
 //! Server ── worker (a thread each) ── Connection ── Input: bytes, and the requests found in them
-//!   │       the first accepts, and            └─── Session, in the engine
-//!   │       hands over in turn
+//!   │                                       └─── Session, in the engine
+//!   ├────── front (a thread): accepts, and hands over in turn
 //!   └────── Connections: who is connected, and how to end it
 //! ```
 

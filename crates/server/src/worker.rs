@@ -19,6 +19,9 @@ use crate::listener::prepare;
 /// How long accepting pauses when the system has no more of something, mostly descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often scripts that run are ended when the server does not wait for them any longer.
+const STOP_PAUSE: Duration = Duration::from_millis(50);
+
 /// How often idle connections are looked for.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
@@ -36,6 +39,10 @@ pub(crate) struct Workers {
     ending: CancellationToken,
     /// The threads' runtimes, which take connections in turn.
     runtimes: Vec<Handle>,
+    /// That of the thread which accepts connections. While a script runs that is too long for
+    /// others to wait for, it serves those that come, so that they can end it: each of the other
+    /// threads may be the one that runs it.
+    front: Handle,
     next: AtomicUsize,
     /// What brings connections in.
     acceptors: TaskTracker,
@@ -50,7 +57,8 @@ pub(crate) fn start(
     ending: CancellationToken,
 ) -> io::Result<Vec<JoinHandle<()>>> {
     let new_runtime = |_| Builder::new_current_thread().enable_all().build();
-    let runtimes: Vec<Runtime> = (0..threads).map(new_runtime).collect::<io::Result<_>>()?;
+    let mut runtimes: Vec<Runtime> = (0..threads).map(new_runtime).collect::<io::Result<_>>()?;
+    let front = new_runtime(threads)?;
     let workers = Arc::new(Workers {
         shared,
         ending,
@@ -58,17 +66,19 @@ pub(crate) fn start(
             .iter()
             .map(|runtime| runtime.handle().clone())
             .collect(),
+        front: front.handle().clone(),
         next: AtomicUsize::new(0),
         acceptors: TaskTracker::new(),
         connections: TaskTracker::new(),
     });
     for listener in listeners {
         let task = Arc::clone(&workers).accept_until_ending(listener);
-        workers.acceptors.spawn_on(task, &workers.runtimes[0]);
+        workers.acceptors.spawn_on(task, &workers.front);
     }
     let task = Arc::clone(&workers).end_idle_connections();
-    workers.acceptors.spawn_on(task, &workers.runtimes[0]);
+    workers.acceptors.spawn_on(task, &workers.front);
     workers.acceptors.close();
+    runtimes.push(front);
 
     let mut threads = Vec::new();
     for (index, runtime) in runtimes.into_iter().enumerate() {
@@ -93,7 +103,18 @@ impl Workers {
         let (ended, timeout) = (self.connections.wait(), self.shared.config.shutdown_timeout);
         if tokio::time::timeout(timeout, ended).await.is_err() {
             self.shared.connections.end(Order::Stop);
-            self.connections.wait().await;
+            // A thread whose script does not end can't do this, so all of them do.
+            let ended = self.connections.wait();
+            let stop = async {
+                loop {
+                    self.shared.engine().stop_scripts();
+                    tokio::time::sleep(STOP_PAUSE).await;
+                }
+            };
+            tokio::select! {
+                () = ended => {}
+                () = stop => {}
+            }
         }
     }
 
@@ -136,15 +157,21 @@ impl Workers {
         }
     }
 
-    /// Gives a connection to the thread whose turn it is.
+    /// Gives a connection to the thread whose turn it is, or keeps it.
     fn hand_over(&self, connection: impl Future<Output = io::Result<()>> + Send + 'static) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.runtimes.len();
+        let is_busy = self.shared.engine().is_busy(self.shared.embedded.now());
+        let runtime = if is_busy {
+            &self.front
+        } else {
+            &self.runtimes[turn]
+        };
         let task = async {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection was lost");
             }
         };
-        self.connections.spawn_on(task, &self.runtimes[turn]);
+        self.connections.spawn_on(task, runtime);
     }
 
     // --- connections that go -------------------------------------------------------------------

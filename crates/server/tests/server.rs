@@ -481,3 +481,49 @@ fn info_says_how_much_of_the_machine_the_process_takes() {
         assert!(number.is_some_and(|number| number >= 0.0), "{name}: {info}");
     }
 }
+
+// --- scripts that run for too long --------------------------------------------------------------
+
+/// The only thread that serves connections runs the script.
+#[test]
+fn a_new_client_can_kill_the_script_of_a_thread_that_hangs() {
+    let config = Config {
+        threads: Some(1),
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let mut hanging = server.connect();
+    hanging.request("CONFIG SET busy-reply-threshold 50");
+    assert_eq!(hanging.answer(), status("OK"));
+    let mut request = Vec::new();
+    write_request(&mut request, &["EVAL", "while true do end", "0"]);
+    hanging.send(&request);
+    until(|| server.store.engine().is_busy(server.store.now()));
+
+    let mut killer = server.connect();
+    killer.request("SCRIPT KILL");
+    assert_eq!(killer.answer(), status("OK"));
+    let killed = "ERR Script killed by user with SCRIPT KILL... script: \
+                  694a5fe1ddb97a4c6a1bf299d9537c7d3d0f84e7, on @user_script:1.";
+    assert_eq!(hanging.answer(), error(killed));
+    hanging.request("PING");
+    assert_eq!(hanging.answer(), status("PONG"));
+}
+
+#[test]
+fn a_server_ends_though_a_script_does_not() {
+    let config = Config {
+        shutdown_timeout: Duration::from_millis(50),
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let mut hanging = server.connect();
+    hanging.request("CONFIG SET busy-reply-threshold 50");
+    assert_eq!(hanging.answer(), status("OK"));
+    let script = "redis.call('SET', 'a', 1) while true do end";
+    let mut request = Vec::new();
+    write_request(&mut request, &["EVAL", script, "0"]);
+    hanging.send(&request);
+    until(|| server.store.engine().is_busy(server.store.now()));
+    server.server.shutdown();
+}

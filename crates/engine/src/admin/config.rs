@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(super) clients_max: AtomicU64,
     pub(super) idle_timeout_s: AtomicU64,
     pub(super) bulk_len_max: AtomicU64,
+    pub(super) script_busy_ms: AtomicU64,
+    pub(super) script_memory_max: AtomicU64,
     host: RwLock<Host>,
 }
 
@@ -51,6 +53,8 @@ impl Default for Config {
             clients_max: AtomicU64::new(10_000),
             idle_timeout_s: AtomicU64::new(0),
             bulk_len_max: AtomicU64::new(512 << 20),
+            script_busy_ms: AtomicU64::new(5000),
+            script_memory_max: AtomicU64::new(256 << 20),
             host: RwLock::default(),
         }
     }
@@ -81,6 +85,17 @@ impl Config {
     /// The longest string.
     pub(crate) fn bulk_len_max(&self) -> u64 {
         self.bulk_len_max.load(Relaxed)
+    }
+
+    /// After how many milliseconds a script is one that keeps others waiting for too long, or 0
+    /// for never.
+    pub(crate) fn script_busy_ms(&self) -> u64 {
+        self.script_busy_ms.load(Relaxed)
+    }
+
+    /// How many bytes the values of one script may take.
+    pub(crate) fn script_memory_max(&self) -> usize {
+        usize::try_from(self.script_memory_max.load(Relaxed)).unwrap_or(usize::MAX)
     }
 
     pub(super) fn host(&self) -> Host {

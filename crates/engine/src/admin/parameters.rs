@@ -86,6 +86,26 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         ),
     ),
     aliased(
+        "busy-reply-threshold",
+        "lua-time-limit",
+        Place::Setting(
+            |config| &config.script_busy_ms,
+            Unit::Count,
+            0,
+            i64::MAX as u64,
+        ),
+    ),
+    // Of Larder alone: Redis lets scripts take all memory that there is.
+    row(
+        "lua-memory-limit",
+        Place::Setting(
+            |config| &config.script_memory_max,
+            Unit::Memory,
+            1 << 20,
+            u32::MAX as u64,
+        ),
+    ),
+    aliased(
         "hash-max-listpack-entries",
         "hash-max-ziplist-entries",
         Place::Limit(|limits| &mut limits.hash_max_listpack_entries, Unit::Count),

@@ -25,8 +25,9 @@ pub(crate) mod waiting;
 pub(crate) mod watch;
 
 use std::cell::Cell;
+use std::time::Duration;
 
-use parking_lot::MutexGuard;
+use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use crate::engine::{Now, TimeSource};
@@ -34,6 +35,9 @@ use crate::error::{Error, Result};
 use crate::types::Limits;
 use entry::{Entry, Kind, Object, Str};
 use table::{Found, Keyed};
+
+/// How often a caller who waits for a shard looks whether that is any use.
+const LOOK_AROUND: Duration = Duration::from_millis(20);
 
 pub(crate) use guard::{StringGuard, WriteGuard};
 pub(crate) use shard::{DATABASES, Db, Lookups, Shard, Shards};
@@ -107,13 +111,29 @@ impl Shards {
         db: usize,
         clock: &'e dyn TimeSource,
     ) -> Keyspace<'e> {
+        loop {
+            if let Some(keyspace) = self.lock_unless(needs, db, clock, &|| false) {
+                return keyspace;
+            }
+        }
+    }
+
+    /// Takes the shards that a call needs. `None` if others hold them and `gives_up` says, when it
+    /// is asked now and then, that waiting is no use.
+    pub(crate) fn lock_unless<'e>(
+        &'e self,
+        needs: &Needs<'e>,
+        db: usize,
+        clock: &'e dyn TimeSource,
+        gives_up: &dyn Fn() -> bool,
+    ) -> Option<Keyspace<'e>> {
         let mut chosen = None;
         let held = match needs {
             Needs::Nothing => Held::None,
             Needs::One(hashed) => {
                 chosen = Some(*hashed);
                 let index = self.index(hashed.hash);
-                let shard = self.shard(index).lock();
+                let shard = hold(self.shard(index), gives_up)?;
                 // It comes while the command begins.
                 shard.dbs[db].table.prefetch(hashed.hash);
                 Held::One(index, shard)
@@ -121,12 +141,15 @@ impl Shards {
             Needs::Shards(indices) => Held::Many(
                 indices
                     .iter()
-                    .map(|&index| (index, self.shard(index).lock()))
-                    .collect(),
+                    .map(|&index| Some((index, hold(self.shard(index), gives_up)?)))
+                    .collect::<Option<_>>()?,
             ),
-            Needs::Everything => Held::All(self.iter().map(|shard| shard.lock()).collect()),
+            Needs::Everything => {
+                let shards = self.iter().map(|shard| hold(shard, gives_up));
+                Held::All(shards.collect::<Option<_>>()?)
+            }
         };
-        Keyspace {
+        Some(Keyspace {
             shards: self,
             held,
             chosen,
@@ -136,7 +159,7 @@ impl Shards {
             ready: Vec::new(),
             counts_lookups: false,
             touches: true,
-        }
+        })
     }
 
     /// The shard of this key, as a need.
@@ -155,6 +178,19 @@ impl Shards {
             Needs::Nothing
         } else {
             Needs::Shards(indices)
+        }
+    }
+}
+
+/// Waits for a shard, until `gives_up` says that it is no use.
+#[inline]
+fn hold<'e>(shard: &'e Mutex<Shard>, gives_up: &dyn Fn() -> bool) -> Option<MutexGuard<'e, Shard>> {
+    loop {
+        if let Some(held) = shard.try_lock_for(LOOK_AROUND) {
+            return Some(held);
+        }
+        if gives_up() {
+            return None;
         }
     }
 }

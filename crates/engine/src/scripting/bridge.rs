@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use larder_resp::Arguments;
 
+use super::watchdog::{Ended, Watchdog};
 use crate::command::Flags;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -26,6 +27,7 @@ pub(super) struct Running<'a, 'e> {
     pub(super) session: &'a mut Session,
     pub(super) keyspace: &'a mut Keyspace<'e>,
     pub(super) is_readonly: bool,
+    pub(super) watchdog: Arc<Watchdog>,
 }
 
 impl Running<'_, '_> {
@@ -50,6 +52,10 @@ impl Running<'_, '_> {
         command.each_key(arguments, |key| holds_keys &= self.keyspace.holds(key));
         if !holds_keys {
             return Err(Error::UndeclaredKey);
+        }
+        // What was killed in the name of having changed nothing must change nothing.
+        if command.flags.has(Flags::WRITE) && !self.watchdog.may_write() {
+            return Err(Error::text(Ended::Killed.reason()));
         }
         self.engine.run(
             self.session,

@@ -1,7 +1,10 @@
 //! `cjson`: JSON for scripts.
 
-use mlua::{Lua, LuaString, Table, Value};
+use std::sync::Arc;
 
+use mlua::{Function, Lua, LuaString, Table, Value};
+
+use super::bridge::Bridge;
 use super::library::format_g;
 
 /// Tables in tables, deeper than which nothing is encoded.
@@ -13,12 +16,15 @@ const SPARSE_SAFE: i64 = 10;
 const SPARSE_RATIO: i64 = 2;
 
 /// The table `cjson`.
-pub(super) fn library(lua: &Lua) -> mlua::Result<Table> {
+pub(super) fn library(lua: &Lua, bridge: &Arc<Bridge>) -> mlua::Result<Table> {
     let cjson = lua.create_table()?;
-    cjson.set(
-        "encode",
-        lua.create_function(|lua, value| encode(lua, &value))?,
-    )?;
+    let bridge = Arc::clone(bridge);
+    let next: Function = lua.globals().get("next")?;
+    let encode = move |lua: &Lua, value: Value| {
+        let len_max = bridge.cross(|running| running.engine.config.script_memory_max());
+        encode(lua, &value, &next, len_max.unwrap_or_default())
+    };
+    cjson.set("encode", lua.create_function(encode)?)?;
     cjson.set(
         "decode",
         lua.create_function(|lua, text| decode(lua, &text))?,
@@ -33,13 +39,99 @@ fn refuse<T>(text: impl std::fmt::Display) -> mlua::Result<T> {
     Err(mlua::Error::runtime(text))
 }
 
-fn encode(lua: &Lua, value: &Value) -> mlua::Result<LuaString> {
+/// A table that is being encoded. They lie on a stack of their own: as calls in calls, a thousand of
+/// them would be too much for a small thread.
+enum Open {
+    Array {
+        table: Table,
+        place: i64,
+        len: i64,
+    },
+    Object {
+        table: Table,
+        name: Value,
+        is_first: bool,
+    },
+}
+
+fn encode(lua: &Lua, value: &Value, next: &Function, len_max: usize) -> mlua::Result<LuaString> {
     let mut out = Vec::new();
-    write(&mut out, value, 0)?;
+    let mut open: Vec<Open> = Vec::new();
+    write(&mut out, value, &mut open)?;
+    while let Some(innermost) = open.last_mut() {
+        // One string in many places would be many strings here.
+        if out.len() > len_max {
+            return Err(mlua::Error::MemoryError("not enough memory".to_owned()));
+        }
+        let Some(value) = innermost.next(&mut out, next)? else {
+            open.pop();
+            continue;
+        };
+        write(&mut out, &value, &mut open)?;
+    }
     lua.create_string(out)
 }
 
-fn write(out: &mut Vec<u8>, value: &Value, depth: usize) -> mlua::Result<()> {
+impl Open {
+    fn table(table: &Table) -> mlua::Result<Open> {
+        match array_len(table)? {
+            Some(len) => Ok(Open::Array {
+                table: table.clone(),
+                place: 0,
+                len,
+            }),
+            None => Ok(Open::Object {
+                table: table.clone(),
+                name: Value::Nil,
+                is_first: true,
+            }),
+        }
+    }
+
+    fn bracket(&self) -> u8 {
+        match self {
+            Open::Array { .. } => b'[',
+            Open::Object { .. } => b'{',
+        }
+    }
+
+    /// The next value, which `next` of Lua finds in an object, after what stands before it has been written; at the end the other bracket.
+    fn next(&mut self, out: &mut Vec<u8>, next: &Function) -> mlua::Result<Option<Value>> {
+        match self {
+            Open::Array { place, len, .. } if place == len => {
+                out.push(b']');
+                Ok(None)
+            }
+            Open::Array { table, place, .. } => {
+                if *place > 0 {
+                    out.push(b',');
+                }
+                *place += 1;
+                table.raw_get(*place).map(Some)
+            }
+            Open::Object {
+                table,
+                name,
+                is_first,
+            } => {
+                let value;
+                (*name, value) = next.call::<(Value, Value)>((&*table, &*name))?;
+                if name.is_nil() {
+                    out.push(b'}');
+                    return Ok(None);
+                }
+                if !std::mem::take(is_first) {
+                    out.push(b',');
+                }
+                write_name(out, name)?;
+                Ok(Some(value))
+            }
+        }
+    }
+}
+
+/// Writes a value, or the beginning of a table, which is open from here on.
+fn write(out: &mut Vec<u8>, value: &Value, open: &mut Vec<Open>) -> mlua::Result<()> {
     match value {
         Value::Nil => out.extend_from_slice(b"null"),
         null if null.is_null() => out.extend_from_slice(b"null"),
@@ -47,13 +139,15 @@ fn write(out: &mut Vec<u8>, value: &Value, depth: usize) -> mlua::Result<()> {
         Value::Integer(number) => write_number(out, *number as f64)?,
         Value::Number(number) => write_number(out, *number)?,
         Value::String(text) => write_text(out, &text.as_bytes()),
-        Value::Table(_) if depth >= DEPTH_MAX => {
-            return refuse(format!("Cannot serialise, excessive depth ({})", depth + 1));
+        Value::Table(_) if open.len() >= DEPTH_MAX => {
+            let depth = open.len() + 1;
+            return refuse(format!("Cannot serialise, excessive depth ({depth})"));
         }
-        Value::Table(table) => match array_len(table)? {
-            Some(len) => write_array(out, table, len, depth)?,
-            None => write_object(out, table, depth)?,
-        },
+        Value::Table(table) => {
+            let table = Open::table(table)?;
+            out.push(table.bracket());
+            open.push(table);
+        }
         other => {
             return refuse(format!(
                 "Cannot serialise {}: type not supported",
@@ -85,38 +179,16 @@ fn array_len(table: &Table) -> mlua::Result<Option<i64>> {
     Ok((count > 0).then_some(last))
 }
 
-fn write_array(out: &mut Vec<u8>, table: &Table, len: i64, depth: usize) -> mlua::Result<()> {
-    out.push(b'[');
-    for place in 1..=len {
-        if place > 1 {
-            out.push(b',');
+fn write_name(out: &mut Vec<u8>, name: &Value) -> mlua::Result<()> {
+    match name {
+        Value::String(name) => write_text(out, &name.as_bytes()),
+        Value::Integer(name) => out.extend_from_slice(format!("\"{name}\"").as_bytes()),
+        Value::Number(name) => {
+            out.extend_from_slice(format!("\"{}\"", format_g(*name, 14)).as_bytes());
         }
-        write(out, &table.raw_get::<Value>(place)?, depth + 1)?;
+        _ => return refuse("Cannot serialise table: table key must be a number or string"),
     }
-    out.push(b']');
-    Ok(())
-}
-
-fn write_object(out: &mut Vec<u8>, table: &Table, depth: usize) -> mlua::Result<()> {
-    out.push(b'{');
-    let mut is_first = true;
-    for pair in table.pairs::<Value, Value>() {
-        let (name, value) = pair?;
-        if !std::mem::take(&mut is_first) {
-            out.push(b',');
-        }
-        match name {
-            Value::String(name) => write_text(out, &name.as_bytes()),
-            Value::Integer(name) => out.extend_from_slice(format!("\"{name}\"").as_bytes()),
-            Value::Number(name) => {
-                out.extend_from_slice(format!("\"{}\"", format_g(name, 14)).as_bytes());
-            }
-            _ => return refuse("Cannot serialise table: table key must be a number or string"),
-        }
-        out.push(b':');
-        write(out, &value, depth + 1)?;
-    }
-    out.push(b'}');
+    out.push(b':');
     Ok(())
 }
 

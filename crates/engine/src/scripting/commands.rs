@@ -91,6 +91,17 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of scripts.",
         since: "2.6.0",
     },
+    Command {
+        name: "SCRIPT KILL",
+        run: kill,
+        arity: Arity::Exactly(2),
+        keys: Keys::None,
+        flags: Flags::NO_SCRIPT,
+        syntax: "",
+        summary: "Ends a script that runs for longer than busy-reply-threshold and wrote nothing.",
+        complexity: "O(1)",
+        since: "2.6.0",
+    },
     help::row("SCRIPT HELP", "5.0.0"),
 ];
 
@@ -138,6 +149,7 @@ fn run(
 
     let script = &find(&call.engine.scripts, word)?;
     let mut vm = call.engine.scripts.take()?;
+    vm.limit_memory(call.engine.config.script_memory_max());
     let mut session = Session::local();
     session.db = call.session.db;
     session.resp3 = false;
@@ -146,13 +158,24 @@ fn run(
         session: &mut session,
         keyspace: call.keyspace,
         is_readonly: is_readonly || script.is_readonly,
+        watchdog: vm.watchdog(),
     };
     let db = running.keyspace.db();
     let result = vm.run(script, keys, arguments, &mut running);
     call.keyspace.select(db);
-    let written = result.map(|value| convert::write(call.reply, &value, session.resp3));
+    let len_max = call.engine.config.script_memory_max();
+    let written =
+        result.and_then(|value| convert::write(call.reply, &value, session.resp3, len_max));
     call.engine.scripts.give_back(vm);
     written
+}
+
+fn kill(call: &mut Call<'_, '_>) -> Result<()> {
+    let threshold_ms = call.engine.config.script_busy_ms();
+    let watchdogs = &call.engine.scripts.watchdogs;
+    watchdogs.kill(call.keyspace.now(), threshold_ms)?;
+    call.reply.ok();
+    Ok(())
 }
 
 fn load(call: &mut Call<'_, '_>) -> Result<()> {

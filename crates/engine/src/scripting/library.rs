@@ -28,7 +28,7 @@ pub(super) fn native(lua: &Lua, bridge: &Arc<Bridge>) -> mlua::Result<Table> {
     native.set("sha1hex", lua.create_function(sha1hex)?)?;
     native.set("log", lua.create_function(log)?)?;
     native.set("place", lua.create_function(|lua, ()| Ok(place(lua)))?)?;
-    native.set("cjson", cjson::library(lua)?)?;
+    native.set("cjson", cjson::library(lua, bridge)?)?;
     native.set("version", REDIS_VERSION)?;
     native.set("version_number", version_number())?;
     Ok(native)
@@ -152,8 +152,8 @@ fn log(_: &Lua, (level, text): (i64, mlua::LuaString)) -> mlua::Result<()> {
 }
 
 /// The source and line of the script at which an error was raised, as far as that is known.
-fn place(lua: &Lua) -> (Option<String>, Option<usize>) {
-    for level in 1.. {
+pub(super) fn place(lua: &Lua) -> (Option<String>, Option<usize>) {
+    for level in 0.. {
         let place = lua.inspect_stack(level, |frame| {
             let source = frame.source();
             let is_script = source.what != "C" && source.source.as_deref() != Some(SANDBOX_NAME);

@@ -17,6 +17,7 @@ mod library;
 mod reply;
 mod scope;
 mod vm;
+mod watchdog;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -28,9 +29,11 @@ use parking_lot::{Mutex, RwLock};
 use sha1::{Digest as _, Sha1};
 
 use crate::command::Command;
+use crate::engine::{Engine, Now};
 use crate::error::{Error, Result};
 use crate::lanes::Lanes;
 use vm::Vm;
+use watchdog::Watchdogs;
 
 /// The first line of a script that touches no key but those that it declares. It runs beside
 /// scripts and commands on other keys, and is refused when it touches another key.
@@ -65,6 +68,7 @@ pub(crate) struct Scripts {
     idle: Lanes<Mutex<Vec<Vm>>>,
     /// Machines that are older than the last flush forget what they compiled.
     generation: AtomicU64,
+    watchdogs: Watchdogs,
 }
 
 #[derive(Debug, Default)]
@@ -130,17 +134,37 @@ impl Scripts {
         let idle = self.idle.own().lock().pop();
         match idle {
             Some(vm) => Ok(vm),
-            None => Vm::new(self.generation.load(Ordering::Relaxed)),
+            None => Vm::new(
+                self.generation.load(Ordering::Relaxed),
+                self.watchdogs.add(),
+            ),
         }
     }
 
     /// Keeps a machine for the next script, unless there are enough, or it is of an older
-    /// generation.
+    /// generation, or its script was too much for it.
     fn give_back(&self, vm: Vm) {
         let mut idle = self.idle.own().lock();
-        if idle.len() < IDLE_MAX && vm.generation() == self.generation.load(Ordering::Relaxed) {
+        let generation = self.generation.load(Ordering::Relaxed);
+        if idle.len() < IDLE_MAX && vm.generation() == generation && vm.is_reusable() {
             idle.push(vm);
         }
+    }
+}
+
+/// Scripts that run for too long: `busy-reply-threshold`.
+impl Engine {
+    /// Whether a script has been running for so long that callers who need its keys are refused,
+    /// as `BUSY`. SCRIPT KILL is answered all the same, by a thread that does not run the script.
+    pub fn is_busy(&self, now: Now) -> bool {
+        let threshold_ms = self.config.script_busy_ms();
+        self.scripts.watchdogs.any_overdue(now, threshold_ms)
+    }
+
+    /// Ends the scripts that run now, even those that have written, because the store ends. Their
+    /// callers are answered with an error, soon after this returns.
+    pub fn stop_scripts(&self) {
+        self.scripts.watchdogs.stop();
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value};
+use mlua::debug::HookTriggers;
+use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
 use super::bridge::{Bridge, Running};
+use super::watchdog::{INSTRUCTIONS, Watchdog};
 use super::{Digest, Script, library};
 use crate::error::{Error, Result};
 
@@ -16,6 +18,9 @@ const SCRIPT_NAME: &str = "@user_script";
 /// The name of the sandbox, which is left out when an error says where it came from.
 pub(super) const SANDBOX_NAME: &str = "@sandbox";
 
+/// A machine that holds more bytes than this after a script is not used for another one.
+const REUSABLE_MAX: usize = 8 << 20;
+
 /// A machine that runs one script at a time.
 pub(super) struct Vm {
     lua: Lua,
@@ -25,6 +30,11 @@ pub(super) struct Vm {
     globals: Table,
     compiled: super::Table<Digest, Function>,
     generation: u64,
+    watchdog: Arc<Watchdog>,
+    /// How many bytes it may hold.
+    memory_max: usize,
+    /// Its script had to be ended.
+    is_spent: bool,
 }
 
 impl std::fmt::Debug for Vm {
@@ -37,16 +47,17 @@ impl std::fmt::Debug for Vm {
 
 impl Vm {
     /// A machine with the sandbox and no script.
-    pub(super) fn new(generation: u64) -> Result<Vm> {
-        Vm::build(generation).map_err(|error| failed(&error))
+    pub(super) fn new(generation: u64, watchdog: Arc<Watchdog>) -> Result<Vm> {
+        Vm::build(generation, watchdog).map_err(|error| failed(&error))
     }
 
-    fn build(generation: u64) -> mlua::Result<Vm> {
+    fn build(generation: u64, watchdog: Arc<Watchdog>) -> mlua::Result<Vm> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
         let bridge = Arc::new(Bridge::default());
         let native = library::native(&lua, &bridge)?;
         let (run, globals) = lua.load(SANDBOX).set_name(SANDBOX_NAME).call(native)?;
+        watch(&lua, INSTRUCTIONS, Arc::clone(&watchdog))?;
         Ok(Vm {
             lua,
             bridge,
@@ -54,12 +65,33 @@ impl Vm {
             globals,
             compiled: super::Table::default(),
             generation,
+            watchdog,
+            memory_max: 0,
+            is_spent: false,
         })
     }
 
     /// The generation of scripts that it belongs to.
     pub(super) fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// What watches over its script.
+    pub(super) fn watchdog(&self) -> Arc<Watchdog> {
+        Arc::clone(&self.watchdog)
+    }
+
+    /// Whether it can run another script.
+    pub(super) fn is_reusable(&self) -> bool {
+        let held_max = REUSABLE_MAX.min(self.memory_max / 2);
+        !self.is_spent && self.lua.used_memory() <= held_max
+    }
+
+    /// Lets it hold this many bytes.
+    pub(super) fn limit_memory(&mut self, memory_max: usize) {
+        if self.memory_max != memory_max && self.lua.set_memory_limit(memory_max).is_ok() {
+            self.memory_max = memory_max;
+        }
     }
 
     /// Compiles a script, unless that is done already.
@@ -93,8 +125,14 @@ impl Vm {
             (Ok(keys), Ok(arguments)) => (keys, arguments),
             (Err(error), _) | (_, Err(error)) => return Err(failed(&error)),
         };
+        self.watchdog.begin(running.keyspace.now());
         let call = || self.run.call::<(bool, Value)>((function, keys, arguments));
-        match self.bridge.open(running, call) {
+        let result = self.bridge.open(running, call);
+        if let Some((ended, line)) = self.watchdog.end() {
+            self.is_spent = true;
+            return Err(ended.error(script, line));
+        }
+        match result {
             Ok((true, value)) => Ok(value),
             Ok((false, error)) => Err(raised(script, &error)),
             Err(error) => Err(failed(&error)),
@@ -110,10 +148,33 @@ impl Vm {
     }
 }
 
+/// Has the script that a machine runs look at its watchdog now and then. One that is to end gets an
+/// error at each instruction from then on, so that it can't catch them all.
+fn watch(lua: &Lua, instructions: u32, watchdog: Arc<Watchdog>) -> mlua::Result<()> {
+    let triggers = HookTriggers::new().every_nth_instruction(instructions);
+    lua.set_global_hook(triggers, move |lua, _| {
+        let Some(ended) = watchdog.ended() else {
+            return Ok(VmState::Continue);
+        };
+        if instructions > 1 {
+            let (_, line) = library::place(lua);
+            watchdog.ends_at(line.unwrap_or(0));
+            watch(lua, 1, Arc::clone(&watchdog))?;
+        }
+        Err(mlua::Error::runtime(ended.reason()))
+    })
+}
+
 /// The error of a script that raised one: what it says, and where it came from.
 fn raised(script: &Script, error: &Value) -> Error {
-    let Value::Table(error) = error else {
-        return Error::text(format!("ERR execution failure script: {}", script.name()));
+    let error = match error {
+        Value::Table(error) => error,
+        // Where there is no memory left, nothing can be explained.
+        Value::String(text) => {
+            let text = text.to_string_lossy();
+            return Error::text(format!("ERR {text} script: {}", script.name()));
+        }
+        _ => return Error::text(format!("ERR execution failure script: {}", script.name())),
     };
     let field = |name: &str| error.raw_get::<Option<String>>(name).ok().flatten();
     let text = field("err").unwrap_or_else(|| "ERR unknown error".into());

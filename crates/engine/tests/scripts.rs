@@ -1,0 +1,235 @@
+//! Scripts that run for too long or take too much, and what becomes of them and of others.
+
+#![allow(clippy::panic, reason = "a test that can not go on fails")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+
+use larder_engine::{Engine, Now, RespReply, Session, TimeSource};
+use larder_resp::ArgumentBuffer;
+
+const START: u64 = 1_700_000_000_000_000;
+
+const BUSY: &str =
+    "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n";
+
+/// A clock that is six seconds later each time that it is read.
+struct Hasty(AtomicU64);
+
+impl TimeSource for Hasty {
+    fn now(&self) -> Now {
+        Now::from_unix_us(START + self.0.fetch_add(6_000_000, Ordering::Relaxed))
+    }
+}
+
+fn engine() -> Arc<Engine> {
+    Engine::new([7; 32], Now::from_unix_us(START))
+}
+
+fn call(engine: &Arc<Engine>, clock: &dyn TimeSource, words: &[&str]) -> String {
+    let mut request = ArgumentBuffer::new();
+    words.iter().for_each(|word| request.push(word.as_bytes()));
+    let mut out = Vec::new();
+    let mut reply = RespReply::new(&mut out, false);
+    let _ = engine.execute(
+        &mut Session::local(),
+        request.as_arguments(),
+        clock,
+        &mut reply,
+    );
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Runs a script on a thread of its own, from the time at which the test's clock starts.
+fn start(engine: &Arc<Engine>, script: &'static str) -> JoinHandle<String> {
+    let engine = Arc::clone(engine);
+    let clock = Now::from_unix_us(START);
+    thread::spawn(move || call(&engine, &clock, &["EVAL", script, "0"]))
+}
+
+/// Runs a script and kills it as soon as it runs. Answers what it answered.
+fn killed(script: &'static str) -> String {
+    let engine = engine();
+    let running = start(&engine, script);
+    let clock = Hasty(AtomicU64::new(6_000_000));
+    while call(&engine, &clock, &["SCRIPT", "KILL"]) != "+OK\r\n" {
+        thread::yield_now();
+    }
+    running.join().unwrap_or_default()
+}
+
+#[test]
+fn a_script_that_runs_for_ever_is_killed_by_another_caller() {
+    assert_eq!(
+        killed("while true do end"),
+        "-ERR Script killed by user with SCRIPT KILL... script: \
+         694a5fe1ddb97a4c6a1bf299d9537c7d3d0f84e7, on @user_script:1.\r\n"
+    );
+}
+
+#[test]
+fn a_script_can_not_catch_its_end() {
+    for script in [
+        "while true do pcall(function() while true do end end) end",
+        "while true do xpcall(function() while true do end end, function(e) return e end) end",
+        "while true do pcall(coroutine.wrap(function() while true do end end)) end",
+        "while true do local c = coroutine.create(function() while true do end end) \
+         coroutine.resume(c) end",
+        "local function f() while true do pcall(f) end end f()",
+        "while true do redis.pcall('GET', 'a') end",
+    ] {
+        let answer = killed(script);
+        let end = "-ERR Script killed by user with SCRIPT KILL... script: ";
+        assert!(answer.starts_with(end), "{script}: {answer}");
+    }
+}
+
+#[test]
+fn callers_who_need_the_keys_of_a_long_script_are_refused_and_others_are_not() {
+    let engine = engine();
+    let running = start(&engine, "redis.call('GET', 'a' .. 1) while true do end");
+    let clock = Hasty(AtomicU64::new(6_000_000));
+    while call(&engine, &clock, &["GET", "a"]) != BUSY {
+        thread::yield_now();
+    }
+    let script = ["EVAL", "return redis.call('GET', KEYS[1])", "1", "a"];
+    assert_eq!(call(&engine, &clock, &script), BUSY);
+    assert_eq!(call(&engine, &clock, &["PING"]), "+PONG\r\n");
+    assert_eq!(call(&engine, &clock, &["SCRIPT", "KILL"]), "+OK\r\n");
+    assert!(
+        running
+            .join()
+            .unwrap_or_default()
+            .starts_with("-ERR Script killed")
+    );
+    assert_eq!(call(&engine, &clock, &["GET", "a"]), "$-1\r\n");
+    let answer = call(&engine, &clock, &["SCRIPT", "KILL"]);
+    assert_eq!(answer, "-NOTBUSY No scripts in execution right now.\r\n");
+}
+
+#[test]
+fn a_script_that_has_written_is_not_killed_but_ends_with_the_store() {
+    let engine = engine();
+    let script = "redis.call('SET', 'a', 1) while true do end";
+    let mut running = start(&engine, script);
+    let clock = Hasty(AtomicU64::new(6_000_000));
+    loop {
+        let answer = call(&engine, &clock, &["SCRIPT", "KILL"]);
+        if answer.starts_with("-UNKILLABLE Sorry the script already executed write commands") {
+            break;
+        }
+        if answer == "+OK\r\n" {
+            // It was killed before it wrote.
+            let answer = running.join().unwrap_or_default();
+            assert!(answer.starts_with("-ERR Script killed by user"), "{answer}");
+            running = start(&engine, script);
+        }
+        thread::yield_now();
+    }
+    engine.stop_scripts();
+    let answer = running.join().unwrap_or_default();
+    let end = "-ERR Script ended because the store is closing script: ";
+    assert!(answer.starts_with(end), "{answer}");
+    // What it had written stays, as after an error.
+    assert_eq!(call(&engine, &clock, &["GET", "a"]), "$1\r\n1\r\n");
+}
+
+#[test]
+fn a_script_that_takes_too_much_memory_is_refused_and_others_go_on() {
+    let engine = engine();
+    let clock = Now::from_unix_us(START);
+    assert_eq!(
+        call(
+            &engine,
+            &clock,
+            &["CONFIG", "SET", "lua-memory-limit", "4mb"]
+        ),
+        "+OK\r\n"
+    );
+    for script in [
+        "return #string.rep('x', 1e10)",
+        "local t = {} while true do t[#t + 1] = {1, 2, 3} end",
+        "local s = 'x' while true do s = s .. s end",
+        "local s = string.rep('x', 1000000) local t = {} for i = 1, 100000 do t[i] = s end \
+         return table.concat(t)",
+        "local s = string.rep('x', 1000000) local t = {} for i = 1, 10000 do t[i] = s end \
+         return cjson.encode(t)",
+        "local s = string.rep('x', 1000000) local t = {} for i = 1, 10000 do t[i] = s end return t",
+        "local t = {1, 2} for i = 1, 40 do t = {t, t} end return t",
+        "local t = {1, 2} for i = 1, 40 do t = {t, t} end return cjson.encode(t)",
+        "return {pcall(string.rep, 'x', 1e10)}[2]",
+    ] {
+        let answer = call(&engine, &clock, &["EVAL", script, "0"]);
+        assert!(answer.starts_with("-ERR "), "{script}: {answer}");
+        assert_eq!(call(&engine, &clock, &["EVAL", "return 1", "0"]), ":1\r\n");
+    }
+}
+
+#[test]
+fn a_script_that_recurses_or_nests_without_end_is_refused() {
+    let engine = engine();
+    let clock = Now::from_unix_us(START);
+    for script in [
+        "local function f() return 1 + f() end return f()",
+        "local function f() return pcall(f) end return f()",
+        "local function f() return xpcall(f, f) end return f()",
+        "local function f(e) error(e) end return xpcall(f, f)",
+        "return unpack({}, 1, 1e8)",
+        "local t = {} t[1] = t return t",
+        "local t = {} t[1] = t return cjson.encode(t)",
+        "return cjson.decode(string.rep('[', 100000))",
+        "return string.rep('a', 100000):find(string.rep('(', 1000))",
+        "return string.format('%' .. string.rep('9', 100) .. 'd', 1)",
+        "error(setmetatable({}, {__tostring = function() error('again') end}))",
+        "error(nil)",
+        "error({})",
+        "error({err = {}})",
+        "error(function() end)",
+        "error(cjson.null)",
+        "error(coroutine.create(function() end))",
+        "coroutine.yield(1)",
+        "return redis.call(unpack({}, 1, 7000))",
+        "local t = {'SET'} for i = 1, 100000 do t[i] = 'x' end return redis.call(unpack(t))",
+        "return loadstring('\\27Lua')()",
+        "return select('#', string.byte(string.rep('x', 1e7), 1, -1))",
+        "return setmetatable({}, {__index = function(t, k) return t[k] end}).x",
+        "local s = setmetatable({}, {__gc = error}) s = nil collectgarbage() return nope",
+        "return redis.error_reply(nil).x.y",
+        "table.sort({3, 1, 2, 5, 4}, function() return true end) error('x')",
+        "return string.dump(function() end)",
+        "local t = {} for i = 1, 30000 do t['k' .. i] = 'v' .. i end return #cjson.encode(t)",
+        "local t = {} for i = 1, 30000 do t[i] = {'v' .. i} end return t",
+        "local t = {} for i = 1, 30000 do t['k' .. i] = 'v' .. i end return {map = t}",
+        "local t = {} for i = 1, 30000 do t['k' .. i] = true end return {set = t}",
+        "local t = {'MGET'} for i = 2, 7990 do t[i] = 'k' .. i end return #redis.call(unpack(t))",
+        "local t = {} for i = 1, 1000 do t = {t} end return redis.call('SET', 'a', cjson.encode(t))",
+    ] {
+        let answer = call(&engine, &clock, &["EVAL", script, "0"]);
+        assert!(!answer.contains("internal error"), "{script}: {answer}");
+        assert_eq!(call(&engine, &clock, &["EVAL", "return 1", "0"]), ":1\r\n");
+    }
+}
+
+#[test]
+fn a_long_answer_is_whole() {
+    let engine = engine();
+    let clock = Now::from_unix_us(START);
+    for (script, beginning) in [
+        (
+            "local t = {} for i = 1, 30000 do t[i] = 'v' .. i end return t",
+            "*30000\r\n",
+        ),
+        (
+            "local t = {} for i = 1, 30000 do t['k' .. i] = 'v' end return {map = t}",
+            "*60000\r\n",
+        ),
+        (
+            "local t = {} for i = 1, 30000 do t['k' .. i] = true end return {set = t}",
+            "*30000\r\n",
+        ),
+    ] {
+        let answer = call(&engine, &clock, &["EVAL", script, "0"]);
+        assert!(answer.starts_with(beginning), "{script}");
+    }
+}
