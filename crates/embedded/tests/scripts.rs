@@ -96,7 +96,7 @@ async fn errors_say_what_and_where() {
 }
 
 #[tokio::test]
-async fn pcall_gives_the_error_as_a_table() {
+async fn the_pcall_of_redis_gives_an_error_as_a_table_and_that_of_lua_as_a_text() {
     let store = open();
     let script = "local r = redis.pcall('nope') return r.err";
     let got = eval(&store, script, &[], &[]).await;
@@ -106,12 +106,13 @@ async fn pcall_gives_the_error_as_a_table() {
             "ERR Unknown Redis command called from script".into()
         ))
     );
-    let script = "local ok, e = pcall(redis.call, 'nope') return {tostring(ok), e.err}";
+    let script = "local ok, e = pcall(redis.call, 'nope') return {tostring(ok), e}";
     let got: (String, String) = store
         .run(Command::new("EVAL").arg(script).arg(0))
         .await
         .unwrap();
     assert_eq!(got.0, "false");
+    assert_eq!(got.1, "ERR Unknown Redis command called from script");
 }
 
 #[tokio::test]
