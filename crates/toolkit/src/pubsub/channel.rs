@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Subscription;
+use super::subscription::Heard;
 use crate::codec::{self, EncodeError};
 
 /// Why a message was not published, or a subscription not made.
@@ -81,7 +82,8 @@ impl PubSub {
         T: DeserializeOwned,
     {
         let channels = Channels::default().channel(self.keys.of(channel).to_string());
-        self.listen(channels).await
+        self.listen(channels, Heard::Channel(channel.to_owned()))
+            .await
     }
 
     /// Listens to the channels whose names match a glob pattern (`*`, `?`, `[a-z]`, and `\` before
@@ -95,15 +97,16 @@ impl PubSub {
         T: DeserializeOwned,
     {
         let channels = Channels::default().pattern(self.keys.matching(pattern));
-        self.listen(channels).await
+        self.listen(channels, Heard::Pattern(pattern.to_owned()))
+            .await
     }
 
-    async fn listen<T>(&self, channels: Channels) -> Result<Subscription<T>, Error>
+    async fn listen<T>(&self, channels: Channels, heard: Heard) -> Result<Subscription<T>, Error>
     where
         T: DeserializeOwned,
     {
         let channels = channels.buffer(self.buffer.get());
         let events = self.store.subscribe(channels).await?;
-        Ok(Subscription::new(events, self.keys.clone()))
+        Ok(Subscription::new(events, self.keys.clone(), heard))
     }
 }

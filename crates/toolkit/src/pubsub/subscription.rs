@@ -44,14 +44,28 @@ pub enum Event<T> {
 pub struct Subscription<T> {
     events: larder_store::Subscription,
     keys: Keys,
+    heard: Heard,
     bodies: PhantomData<fn() -> T>,
 }
 
+/// What a subscription listens to, as its caller calls it: the store's names can't always be read
+/// back, as those of patterns have escapes in them and long ones are shortened.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Channel(String),
+    Pattern(String),
+}
+
 impl<T: DeserializeOwned> Subscription<T> {
-    pub(super) fn new(events: larder_store::Subscription, keys: Keys) -> Subscription<T> {
+    pub(super) fn new(
+        events: larder_store::Subscription,
+        keys: Keys,
+        heard: Heard,
+    ) -> Subscription<T> {
         Subscription {
             events,
             keys,
+            heard,
             bodies: PhantomData,
         }
     }
@@ -79,11 +93,14 @@ impl<T: DeserializeOwned> Subscription<T> {
     }
 
     fn message(&self, message: larder_store::Message) -> Event<T> {
-        let channel = self.name(&message.channel);
+        let (channel, pattern) = match &self.heard {
+            Heard::Channel(channel) => (channel.clone(), None),
+            Heard::Pattern(pattern) => (self.name(&message.channel), Some(pattern.clone())),
+        };
         match codec::decode(&message.payload) {
             Ok(body) => Event::Message {
                 channel,
-                pattern: message.pattern.map(|pattern| self.name(&pattern)),
+                pattern,
                 body,
             },
             Err(error) => Event::Undecodable {
@@ -94,7 +111,7 @@ impl<T: DeserializeOwned> Subscription<T> {
         }
     }
 
-    /// What the caller calls the channel, or the pattern, that has this name in the store.
+    /// What the caller calls the channel that has this name in the store.
     fn name(&self, stored: &[u8]) -> String {
         let stored = String::from_utf8_lossy(stored);
         self.keys
@@ -120,6 +137,8 @@ impl<T: DeserializeOwned> Stream for Subscription<T> {
 
 impl<T> fmt::Debug for Subscription<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").finish_non_exhaustive()
+        f.debug_struct("Subscription")
+            .field("heard", &self.heard)
+            .finish_non_exhaustive()
     }
 }

@@ -81,6 +81,20 @@ every_store! {
         assert_eq!(pattern.next().await, message("a*", Some("a*"), 2));
     }
 
+    /// The names in the store were told, where they could not be read back.
+    async fn channels_and_patterns_are_told_as_they_were_asked_for(test: TestStore) {
+        let events = PubSub::new(&test.store, &format!("{}*[s]", namespace()));
+        let long = "é".repeat(2000);
+        let mut channel = events.subscribe::<u32>(&long).await?;
+        let mut pattern = events.subscribe_pattern::<u32>("o*").await?;
+
+        events.publish(&long, &1_u32).await?;
+        events.publish("oz", &2_u32).await?;
+
+        assert_eq!(channel.next().await, message(&long, None, 1));
+        assert_eq!(pattern.next().await, message("oz", Some("o*"), 2));
+    }
+
     async fn a_pattern_matches_no_channel_of_another_namespace(test: TestStore) {
         let shop = namespace();
         let mut all = PubSub::new(&test.store, &shop).subscribe_pattern::<u32>("*").await?;
