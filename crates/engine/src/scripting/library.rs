@@ -6,10 +6,10 @@ use larder_resp::ArgumentBuffer;
 use mlua::{Lua, MultiValue, Table, Value};
 use sha1::{Digest as _, Sha1};
 
-use super::bridge::Bridge;
+use super::bridge::{Bridge, Running};
 use super::cjson;
 use super::reply::LuaReply;
-use super::vm::SANDBOX_NAME;
+use super::vm::{SANDBOX_NAME, with_memory_limit};
 use crate::admin::REDIS_VERSION;
 
 /// The functions that `sandbox.lua` is given.
@@ -74,12 +74,13 @@ fn call(lua: &Lua, bridge: &Bridge, words: &MultiValue) -> Result<Value, Refused
             }
         }
     }
-    let answer = bridge.cross(|running| {
+    let run = |running: &mut Running<'_, '_>| {
         let mut reply = LuaReply::new(lua, running.session.resp3);
         running
             .call(request.as_arguments(), &mut reply)
             .map(|()| reply.finish())
-    });
+    };
+    let answer = with_memory_limit(lua, 0, || bridge.cross(run)).map_err(Refused::Machine)?;
     match answer {
         Some(Ok(value)) => value.map_err(Refused::Machine),
         Some(Err(error)) => Err(Refused::Command(error.to_string())),

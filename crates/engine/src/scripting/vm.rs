@@ -87,11 +87,9 @@ impl Vm {
         !self.is_spent && self.lua.used_memory() <= held_max
     }
 
-    /// Lets it hold this many bytes.
+    /// Lets its scripts hold this many bytes.
     pub(super) fn limit_memory(&mut self, memory_max: usize) {
-        if self.memory_max != memory_max && self.lua.set_memory_limit(memory_max).is_ok() {
-            self.memory_max = memory_max;
-        }
+        self.memory_max = memory_max;
     }
 
     /// Compiles a script, unless that is done already.
@@ -126,7 +124,11 @@ impl Vm {
             (Err(error), _) | (_, Err(error)) => return Err(failed(&error)),
         };
         self.watchdog.begin(running.keyspace.now());
-        let call = || self.run.call::<(bool, Value)>((function, keys, arguments));
+        let call = || {
+            with_memory_limit(&self.lua, self.memory_max, || {
+                self.run.call::<(bool, Value)>((function, keys, arguments))
+            })?
+        };
         let result = self.bridge.open(running, call);
         if let Some((ended, line)) = self.watchdog.end() {
             self.is_spent = true;
@@ -146,6 +148,21 @@ impl Vm {
         }
         Ok(list)
     }
+}
+
+/// Does something while a machine may hold so many bytes, 0 for any number.
+///
+/// Under a limit, each value that Rust gives the machine costs a protected call of C, as it may find
+/// no room. So there is one only while Lua runs: what Rust gives it is in memory already, once.
+pub(super) fn with_memory_limit<T>(
+    lua: &Lua,
+    memory_max: usize,
+    work: impl FnOnce() -> T,
+) -> mlua::Result<T> {
+    let before = lua.set_memory_limit(memory_max)?;
+    let done = work();
+    lua.set_memory_limit(before)?;
+    Ok(done)
 }
 
 /// Has the script that a machine runs look at its watchdog now and then. One that is to end gets an
