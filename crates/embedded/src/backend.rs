@@ -14,7 +14,7 @@ impl Backend for Embedded {
         let mut session = Session::local();
         match run(self.core(), &mut session, &command) {
             Step::Done(result) => Answer::ready(result),
-            Step::Later(waiting) => Answer::later(async move { plain(waiting.await) }),
+            later => Answer::later(later.result()),
         }
     }
 
@@ -24,24 +24,23 @@ impl Backend for Embedded {
         let mut session = Session::local();
         let mut results = Vec::with_capacity(commands.len());
         let mut commands = commands.into_iter();
-        while let Some(command) = commands.next() {
+        let later = loop {
+            let Some(command) = commands.next() else {
+                return Answer::ready(Ok(results));
+            };
             match run(self.core(), &mut session, &command) {
                 Step::Done(result) => results.push(result),
-                Step::Later(waiting) => {
-                    return Answer::later(async move {
-                        results.push(plain(waiting.await));
-                        for command in commands {
-                            results.push(match run(self.core(), &mut session, &command) {
-                                Step::Done(result) => result,
-                                Step::Later(waiting) => plain(waiting.await),
-                            });
-                        }
-                        Ok(results)
-                    });
-                }
+                later => break later,
             }
-        }
-        Answer::ready(Ok(results))
+        };
+        Answer::later(async move {
+            results.push(later.result().await);
+            for command in commands {
+                let step = run(self.core(), &mut session, &command);
+                results.push(step.result().await);
+            }
+            Ok(results)
+        })
     }
 
     fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
@@ -76,6 +75,15 @@ impl Backend for Embedded {
 enum Step {
     Done(Result<Value, Error>),
     Later(larder_engine::Waiting),
+}
+
+impl Step {
+    async fn result(self) -> Result<Value, Error> {
+        match self {
+            Step::Done(result) => result,
+            Step::Later(waiting) => plain(waiting.await),
+        }
+    }
 }
 
 #[inline]
