@@ -6,11 +6,14 @@
 
 #![allow(unsafe_code)]
 
+use std::any::Any;
 use std::cell::Cell;
+use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
 use larder_resp::Arguments;
+use mlua::Lua;
 
 use super::watchdog::{Ended, Watchdog};
 use crate::command::Flags;
@@ -22,12 +25,18 @@ use crate::session::Session;
 use crate::table;
 
 /// What a script works on while it runs.
-pub(super) struct Running<'a, 'e> {
+pub(super) struct Work<'a, 'e> {
     pub(super) engine: &'e Arc<Engine>,
     pub(super) session: &'a mut Session,
     pub(super) keyspace: &'a mut Keyspace<'e>,
     pub(super) is_readonly: bool,
-    pub(super) watchdog: Arc<Watchdog>,
+}
+
+/// A script that runs in a machine.
+pub(super) struct Running<'a, 'e> {
+    pub(super) work: Work<'a, 'e>,
+    pub(super) lua: &'a Lua,
+    pub(super) watchdog: &'a Watchdog,
 }
 
 impl Running<'_, '_> {
@@ -44,12 +53,13 @@ impl Running<'_, '_> {
             return Err(Error::NotFromScript);
         }
         let is_write = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
-        if self.is_readonly && is_write {
+        if self.work.is_readonly && is_write {
             let text = "ERR Write commands are not allowed from read-only scripts.";
             return Err(Error::text(text));
         }
-        let mut holds_keys = !command.flags.has(Flags::WHOLE) || self.keyspace.holds_everything();
-        command.each_key(arguments, |key| holds_keys &= self.keyspace.holds(key));
+        let mut holds_keys =
+            !command.flags.has(Flags::WHOLE) || self.work.keyspace.holds_everything();
+        command.each_key(arguments, |key| holds_keys &= self.work.keyspace.holds(key));
         if !holds_keys {
             return Err(Error::UndeclaredKey);
         }
@@ -57,14 +67,13 @@ impl Running<'_, '_> {
         if command.flags.has(Flags::WRITE) && !self.watchdog.may_write() {
             return Err(Error::text(Ended::Killed.reason()));
         }
-        self.engine.run(
-            self.session,
-            command,
-            arguments,
-            self.keyspace,
-            false,
-            reply,
-        )?;
+        let Work {
+            engine,
+            session,
+            keyspace,
+            ..
+        } = &mut self.work;
+        engine.run(session, command, arguments, keyspace, false, reply)?;
         Ok(())
     }
 }
@@ -73,6 +82,8 @@ impl Running<'_, '_> {
 #[derive(Default)]
 pub(super) struct Bridge {
     running: Cell<Option<NonNull<Running<'static, 'static>>>>,
+    /// With what a command of the script panicked.
+    panic: Cell<Option<Box<dyn Any + Send>>>,
 }
 
 // SAFETY: a bridge belongs to one machine, and a machine to one thread at a time: it is moved
@@ -92,10 +103,24 @@ impl Drop for Closed<'_> {
 
 impl Bridge {
     /// Opens the bridge to `running` while `script` runs.
+    ///
+    /// # Panics
+    ///
+    /// When the script is over, if one of its commands panicked.
     pub(super) fn open<T>(&self, running: &mut Running<'_, '_>, script: impl FnOnce() -> T) -> T {
-        let _closed = Closed(self);
+        let closed = Closed(self);
         self.running.set(Some(NonNull::from(running).cast()));
-        script()
+        let result = script();
+        drop(closed);
+        if let Some(panic) = self.panic.take() {
+            resume_unwind(panic);
+        }
+        result
+    }
+
+    /// Keeps a panic until the script is over.
+    pub(super) fn keep_panic(&self, panic: Box<dyn Any + Send>) {
+        self.panic.set(Some(panic));
     }
 
     /// Crosses the bridge. `None` if no script runs, or if it is being crossed already.

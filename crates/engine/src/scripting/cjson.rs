@@ -21,7 +21,7 @@ pub(super) fn library(lua: &Lua, bridge: &Arc<Bridge>) -> mlua::Result<Table> {
     let bridge = Arc::clone(bridge);
     let next: Function = lua.globals().get("next")?;
     let encode = move |lua: &Lua, value: Value| {
-        let len_max = bridge.cross(|running| running.engine.config.script_memory_max());
+        let len_max = bridge.cross(|running| running.work.engine.config.script_memory_max());
         encode(lua, &value, &next, len_max.unwrap_or_default())
     };
     cjson.set("encode", lua.create_function(encode)?)?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bridge::Running;
+use super::bridge::Work;
 use super::{Script, Scripts, convert};
 use crate::admin::help;
 use crate::args::parse_int;
@@ -153,15 +153,14 @@ fn run(
     let mut session = Session::local();
     session.db = call.session.db;
     session.resp3 = false;
-    let mut running = Running {
+    let work = Work {
         engine: call.engine,
         session: &mut session,
         keyspace: call.keyspace,
         is_readonly: is_readonly || script.is_readonly,
-        watchdog: vm.watchdog(),
     };
-    let db = running.keyspace.db();
-    let result = vm.run(script, keys, arguments, &mut running);
+    let db = work.keyspace.db();
+    let result = vm.run(script, keys, arguments, work);
     call.keyspace.select(db);
     let len_max = call.engine.config.script_memory_max();
     let written =

@@ -2,25 +2,20 @@
 
 use std::sync::Arc;
 
-use larder_resp::ArgumentBuffer;
-use mlua::{Lua, MultiValue, Table, Value};
+use mlua::{Lua, Table, Value};
 use sha1::{Digest as _, Sha1};
 
-use super::bridge::{Bridge, Running};
-use super::cjson;
-use super::reply::LuaReply;
-use super::vm::{SANDBOX_NAME, with_memory_limit};
+use super::bridge::Bridge;
+use super::vm::SANDBOX_NAME;
+use super::{calls, cjson};
 use crate::admin::REDIS_VERSION;
 
 /// The functions that `sandbox.lua` is given.
 pub(super) fn native(lua: &Lua, bridge: &Arc<Bridge>) -> mlua::Result<Table> {
     let native = lua.create_table()?;
-    let calls = Arc::clone(bridge);
-    let call = move |lua: &Lua, words| call(lua, &calls, &words).map_err(Refused::raise);
-    native.set("call", lua.create_function(call)?)?;
-    let calls = Arc::clone(bridge);
-    let pcall = move |lua: &Lua, words| pcall(lua, &calls, &words);
-    native.set("pcall", lua.create_function(pcall)?)?;
+    let (call, pcall) = calls::functions(lua, bridge)?;
+    native.set("call", call)?;
+    native.set("pcall", pcall)?;
     native.set("plain", lua.create_function(plain)?)?;
     let protocol = Arc::clone(bridge);
     let setresp = move |_: &Lua, version: Value| set_protocol(&protocol, &version);
@@ -34,83 +29,11 @@ pub(super) fn native(lua: &Lua, bridge: &Arc<Bridge>) -> mlua::Result<Table> {
     Ok(native)
 }
 
-/// Why `redis.call` gave no value.
-#[derive(Debug)]
-enum Refused {
-    /// The command was refused, with this text.
-    Command(String),
-    /// The machine failed: it is out of memory.
-    Machine(mlua::Error),
-}
-
-/// The text of a refusal on its way through Lua.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Raised(String);
-
-impl Refused {
-    fn raise(self) -> mlua::Error {
-        match self {
-            Refused::Command(text) => mlua::Error::external(Raised(text)),
-            Refused::Machine(error) => error,
-        }
-    }
-}
-
-/// `redis.call`: runs a command.
-fn call(lua: &Lua, bridge: &Bridge, words: &MultiValue) -> Result<Value, Refused> {
-    let refused = |text: &str| Err(Refused::Command(text.to_owned()));
-    if words.is_empty() {
-        return refused("ERR Please specify at least one argument for this redis lib call");
-    }
-    let mut request = ArgumentBuffer::new();
-    for word in words {
-        match word {
-            Value::String(text) => request.push(&text.as_bytes()),
-            Value::Integer(number) => request.push(itoa::Buffer::new().format(*number).as_bytes()),
-            Value::Number(number) => request.push(format_g(*number, 17).as_bytes()),
-            _ => {
-                return refused("ERR Lua redis lib command arguments must be strings or integers");
-            }
-        }
-    }
-    let run = |running: &mut Running<'_, '_>| {
-        let mut reply = LuaReply::new(lua, running.session.resp3);
-        running
-            .call(request.as_arguments(), &mut reply)
-            .map(|()| reply.finish())
-    };
-    let answer = with_memory_limit(lua, 0, || bridge.cross(run)).map_err(Refused::Machine)?;
-    match answer {
-        Some(Ok(value)) => value.map_err(Refused::Machine),
-        Some(Err(error)) => Err(Refused::Command(error.to_string())),
-        None => refused("ERR redis.call is not available here"),
-    }
-}
-
-/// `redis.pcall`: runs a command, and gives a refusal as a table.
-fn pcall(lua: &Lua, bridge: &Bridge, words: &MultiValue) -> mlua::Result<Value> {
-    match call(lua, bridge, words) {
-        Ok(value) => Ok(value),
-        Err(Refused::Command(text)) => error_table(lua, &text),
-        Err(Refused::Machine(error)) => Err(error),
-    }
-}
-
-fn error_table(lua: &Lua, text: &str) -> mlua::Result<Value> {
-    let table = lua.create_table_with_capacity(0, 1)?;
-    table.raw_set("err", text)?;
-    Ok(Value::Table(table))
-}
-
-/// An error that Rust raised, as Redis's scripts see it: a table for a refusal, else a text.
+/// An error that Rust raised, as Redis's scripts see it: a text.
 fn plain(lua: &Lua, error: Value) -> mlua::Result<Value> {
     let Value::Error(error) = error else {
         return Ok(error);
     };
-    if let Some(Raised(text)) = error.downcast_ref::<Raised>() {
-        return error_table(lua, text);
-    }
     let mut cause = &*error;
     while let mlua::Error::CallbackError { cause: inner, .. } = cause {
         cause = inner;
@@ -131,7 +54,7 @@ fn set_protocol(bridge: &Bridge, version: &Value) -> mlua::Result<()> {
         Value::Number(number) if *number == 3.0 => true,
         _ => return Err(mlua::Error::runtime("RESP version must be 2 or 3.")),
     };
-    bridge.cross(|running| running.session.resp3 = resp3);
+    bridge.cross(|running| running.work.session.resp3 = resp3);
     Ok(())
 }
 

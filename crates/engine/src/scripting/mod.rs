@@ -10,12 +10,14 @@
 //! ([`BOUNDED`]) or its text shows (scope); else all of them.
 
 mod bridge;
+mod calls;
 mod cjson;
 pub(crate) mod commands;
 mod convert;
 mod library;
 mod reply;
 mod scope;
+mod stack;
 mod vm;
 mod watchdog;
 

@@ -1,23 +1,29 @@
 //! Answers of commands as Lua values.
 
-use mlua::{Lua, Table, Value};
-
+use super::stack::{Stack, TABLE_MAX};
 use crate::error::Error;
 use crate::reply::Reply;
 
-/// Builds the Lua value of an answer, by the rules of Redis: a byte string is a string, a status
+/// How many values a container needs room for: itself, a name and a value in it, and what it takes
+/// to give them a field.
+const ROOM: i32 = 8;
+
+/// Pushes an answer as a Lua value, by the rules of Redis: a byte string is a string, a status
 /// `{ok = ...}`, an error `{err = ...}`, nothing is `false`. After `redis.setresp(3)` the types of
 /// RESP3 have shapes of their own.
-pub(super) struct LuaReply<'l> {
-    lua: &'l Lua,
+pub(super) struct LuaReply<'s> {
+    stack: &'s mut Stack,
+    /// How many values lay on the stack before.
+    below: i32,
     resp3: bool,
+    /// The containers that are not full yet. They lie on the stack, the innermost on top.
     open: Vec<Open>,
-    done: Option<mlua::Result<Value>>,
+    /// It has no room for the answer.
+    is_full: bool,
 }
 
 /// A container that waits for more values.
 struct Open {
-    table: Table,
     /// The field of the answer that holds the table, if the answer is not the table itself.
     field: Option<&'static str>,
     filling: Filling,
@@ -25,149 +31,152 @@ struct Open {
 }
 
 enum Filling {
-    /// The next value goes to this place.
+    /// The next value goes to the place behind this one.
     Array(usize),
-    /// The next value is a name, or belongs to this name.
-    Map(Option<Value>),
+    /// The next value is a name.
+    Names,
+    /// The next value belongs to the name that lies on the table.
+    Values,
     /// The next value is a member.
     Set,
 }
 
-impl<'l> LuaReply<'l> {
-    pub(super) fn new(lua: &'l Lua, resp3: bool) -> LuaReply<'l> {
+impl<'s> LuaReply<'s> {
+    pub(super) fn new(stack: &'s mut Stack, resp3: bool) -> LuaReply<'s> {
         LuaReply {
-            lua,
+            below: stack.len(),
+            is_full: !stack.has_room(ROOM),
+            stack,
             resp3,
             open: Vec::new(),
-            done: None,
         }
     }
 
-    /// The answer.
-    pub(super) fn finish(self) -> mlua::Result<Value> {
-        self.done.unwrap_or(Ok(Value::Nil))
-    }
-
-    fn value(&mut self, value: mlua::Result<Value>) {
-        if self.open.is_empty() || value.is_err() {
-            self.open.clear();
-            self.done = Some(value);
-            return;
+    /// The answer is whole: it is the top of the stack.
+    ///
+    /// # Errors
+    ///
+    /// If there was no room for it. Nothing is pushed then.
+    pub(super) fn finish(self) -> Result<(), String> {
+        if self.is_full {
+            self.discard();
+            return Err("ERR too many values for a script".to_owned());
         }
-        let filled = value.and_then(|value| self.fill(value));
-        if let Err(error) = filled {
-            self.open.clear();
-            self.done = Some(Err(error));
+        if self.stack.len() == self.below {
+            self.stack.push_nil();
         }
-    }
-
-    /// Puts a value into the innermost container, and closes the containers that it fills.
-    fn fill(&mut self, mut value: Value) -> mlua::Result<()> {
-        while let Some(mut open) = self.open.pop() {
-            open.put(value)?;
-            if open.missing > 0 {
-                self.open.push(open);
-                return Ok(());
-            }
-            value = self.close(open)?;
-        }
-        self.done = Some(Ok(value));
         Ok(())
     }
 
-    fn close(&self, open: Open) -> mlua::Result<Value> {
-        match open.field {
-            None => Ok(Value::Table(open.table)),
-            Some(field) => self.tagged(field, open.table),
+    /// The answer is not wanted. Nothing is pushed.
+    pub(super) fn discard(self) {
+        self.stack.truncate(self.below);
+    }
+
+    /// Takes the value that this pushes.
+    fn value(&mut self, push: impl FnOnce(&mut Stack)) {
+        if !self.is_full {
+            push(self.stack);
+            self.settle();
+        }
+    }
+
+    /// Puts the value on top into the innermost container, and so each container that is full then.
+    fn settle(&mut self) {
+        while let Some(open) = self.open.last_mut() {
+            open.put(self.stack);
+            if open.missing > 0 {
+                return;
+            }
+            self.close();
+        }
+    }
+
+    /// The innermost container is full.
+    fn close(&mut self) {
+        if let Some(field) = self.open.pop().and_then(|open| open.field) {
+            self.stack.tag(field);
         }
     }
 
     fn begin(&mut self, field: Option<&'static str>, filling: Filling, missing: usize) {
-        let table = match &filling {
-            Filling::Array(_) => self.lua.create_table_with_capacity(missing.min(1 << 16), 0),
-            _ => self.lua.create_table(),
-        };
-        let open = match table {
-            Ok(table) => Open {
-                table,
-                field,
-                filling,
-                missing,
-            },
-            Err(error) => return self.value(Err(error)),
-        };
-        match missing {
-            0 => {
-                let value = self.close(open);
-                self.value(value);
-            }
-            _ => self.open.push(open),
+        self.is_full |= missing > TABLE_MAX || !self.stack.has_room(ROOM);
+        if self.is_full {
+            return;
+        }
+        match filling {
+            Filling::Array(_) => self.stack.push_table(missing, 0),
+            Filling::Names | Filling::Values => self.stack.push_table(0, missing / 2),
+            Filling::Set => self.stack.push_table(0, missing),
+        }
+        self.open.push(Open {
+            field,
+            filling,
+            missing,
+        });
+        if missing == 0 {
+            self.close();
+            self.settle();
         }
     }
 
-    /// A table with one field.
-    fn tagged(&self, field: &str, value: impl mlua::IntoLua) -> mlua::Result<Value> {
-        let table = self.lua.create_table_with_capacity(0, 1)?;
-        table.raw_set(field, value)?;
-        Ok(Value::Table(table))
+    fn tagged(&mut self, field: &str, push: impl FnOnce(&mut Stack)) {
+        self.value(|stack| {
+            push(stack);
+            stack.tag(field);
+        });
     }
 
-    fn string(&self, bytes: &[u8]) -> mlua::Result<Value> {
-        self.lua.create_string(bytes).map(Value::String)
+    fn text(&mut self, text: &[u8]) {
+        self.value(|stack| stack.push_text(text));
     }
 }
 
 impl Open {
-    fn put(&mut self, value: Value) -> mlua::Result<()> {
+    /// Takes the top of the stack into the container beneath it.
+    fn put(&mut self, stack: &mut Stack) {
         self.missing -= 1;
         match &mut self.filling {
             Filling::Array(place) => {
                 *place += 1;
-                self.table.raw_set(*place, value)
+                stack.put(*place);
             }
-            Filling::Map(name) => match name.take() {
-                None => {
-                    *name = Some(value);
-                    Ok(())
-                }
-                // Nothing can't be a name in Lua: such a pair is left out.
-                Some(Value::Nil) => Ok(()),
-                Some(name) => self.table.raw_set(name, value),
-            },
-            Filling::Set => match value {
-                Value::Nil => Ok(()),
-                member => self.table.raw_set(member, true),
-            },
+            Filling::Names => self.filling = Filling::Values,
+            Filling::Values => {
+                stack.put_named();
+                self.filling = Filling::Names;
+            }
+            Filling::Set => {
+                stack.push_bool(true);
+                stack.put_named();
+            }
         }
     }
 }
 
 impl Reply for LuaReply<'_> {
     fn status(&mut self, text: &str) {
-        let value = self.tagged("ok", text);
-        self.value(value);
+        self.tagged("ok", |stack| stack.push_text(text.as_bytes()));
     }
 
     fn error(&mut self, error: &Error) {
-        let value = self.tagged("err", error.to_string());
-        self.value(value);
+        let text = error.to_string();
+        self.tagged("err", |stack| stack.push_text(text.as_bytes()));
     }
 
     fn int(&mut self, number: i64) {
-        self.value(Ok(Value::Number(number as f64)));
+        self.value(|stack| stack.push_number(number as f64));
     }
 
     fn bulk(&mut self, bytes: &[u8]) {
-        let value = self.string(bytes);
-        self.value(value);
+        self.text(bytes);
     }
 
     fn null(&mut self) {
-        self.value(Ok(if self.resp3 {
-            Value::Nil
-        } else {
-            Value::Boolean(false)
-        }));
+        match self.resp3 {
+            true => self.value(Stack::push_nil),
+            false => self.value(|stack| stack.push_bool(false)),
+        }
     }
 
     fn null_array(&mut self) {
@@ -180,7 +189,7 @@ impl Reply for LuaReply<'_> {
 
     fn map(&mut self, pairs: usize) {
         match self.resp3 {
-            true => self.begin(Some("map"), Filling::Map(None), pairs * 2),
+            true => self.begin(Some("map"), Filling::Names, pairs * 2),
             false => self.array(pairs * 2),
         }
     }
@@ -197,42 +206,39 @@ impl Reply for LuaReply<'_> {
     }
 
     fn double(&mut self, number: f64) {
-        let value = match self.resp3 {
-            true => self.tagged("double", number),
-            false => {
-                let mut text = Vec::with_capacity(24);
-                larder_resp::write_double(&mut text, number);
-                self.string(&text)
-            }
-        };
-        self.value(value);
+        if self.resp3 {
+            return self.tagged("double", |stack| stack.push_number(number));
+        }
+        let mut text = Vec::with_capacity(24);
+        larder_resp::write_double(&mut text, number);
+        self.text(&text);
     }
 
     fn bool(&mut self, yes: bool) {
         match self.resp3 {
-            true => self.value(Ok(Value::Boolean(yes))),
+            true => self.value(|stack| stack.push_bool(yes)),
             false => self.int(i64::from(yes)),
         }
     }
 
     fn big_number(&mut self, digits: &str) {
-        let value = match self.resp3 {
-            true => self.tagged("big_number", digits),
-            false => self.string(digits.as_bytes()),
-        };
-        self.value(value);
+        match self.resp3 {
+            true => self.tagged("big_number", |stack| stack.push_text(digits.as_bytes())),
+            false => self.text(digits.as_bytes()),
+        }
     }
 
     fn verbatim(&mut self, text: &str) {
-        let value = match self.resp3 {
-            true => self.lua.create_table_with_capacity(0, 2).and_then(|inner| {
-                inner.raw_set("format", "txt")?;
-                inner.raw_set("string", text)?;
-                self.tagged("verbatim_string", inner)
-            }),
-            false => self.string(text.as_bytes()),
-        };
-        self.value(value);
+        if !self.resp3 {
+            return self.text(text.as_bytes());
+        }
+        self.tagged("verbatim_string", |stack| {
+            stack.push_table(0, 2);
+            stack.push_text(b"txt");
+            stack.put_field("format");
+            stack.push_text(text.as_bytes());
+            stack.put_field("string");
+        });
     }
 
     fn is_resp3(&self) -> bool {

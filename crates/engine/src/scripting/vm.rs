@@ -5,7 +5,7 @@ use std::sync::Arc;
 use mlua::debug::HookTriggers;
 use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value, VmState};
 
-use super::bridge::{Bridge, Running};
+use super::bridge::{Bridge, Running, Work};
 use super::watchdog::{INSTRUCTIONS, Watchdog};
 use super::{Digest, Script, library};
 use crate::error::{Error, Result};
@@ -76,11 +76,6 @@ impl Vm {
         self.generation
     }
 
-    /// What watches over its script.
-    pub(super) fn watchdog(&self) -> Arc<Watchdog> {
-        Arc::clone(&self.watchdog)
-    }
-
     /// Whether it can run another script.
     pub(super) fn is_reusable(&self) -> bool {
         let held_max = REUSABLE_MAX.min(self.memory_max / 2);
@@ -116,20 +111,25 @@ impl Vm {
         script: &Script,
         keys: impl ExactSizeIterator<Item = &'k [u8]>,
         arguments: impl ExactSizeIterator<Item = &'k [u8]>,
-        running: &mut Running<'_, '_>,
+        work: Work<'_, '_>,
     ) -> Result<Value> {
         let function = self.compile(script)?.clone();
         let (keys, arguments) = match (self.list(keys), self.list(arguments)) {
             (Ok(keys), Ok(arguments)) => (keys, arguments),
             (Err(error), _) | (_, Err(error)) => return Err(failed(&error)),
         };
-        self.watchdog.begin(running.keyspace.now());
+        self.watchdog.begin(work.keyspace.now());
         let call = || {
             with_memory_limit(&self.lua, self.memory_max, || {
                 self.run.call::<(bool, Value)>((function, keys, arguments))
             })?
         };
-        let result = self.bridge.open(running, call);
+        let mut running = Running {
+            work,
+            lua: &self.lua,
+            watchdog: &self.watchdog,
+        };
+        let result = self.bridge.open(&mut running, call);
         if let Some((ended, line)) = self.watchdog.end() {
             self.is_spent = true;
             return Err(ended.error(script, line));
@@ -160,9 +160,21 @@ pub(super) fn with_memory_limit<T>(
     work: impl FnOnce() -> T,
 ) -> mlua::Result<T> {
     let before = lua.set_memory_limit(memory_max)?;
-    let done = work();
-    lua.set_memory_limit(before)?;
-    Ok(done)
+    let _restored = Restored { lua, before };
+    Ok(work())
+}
+
+/// Restores the limit on a machine's memory when it goes, also by a panic.
+struct Restored<'l> {
+    lua: &'l Lua,
+    before: usize,
+}
+
+impl Drop for Restored<'_> {
+    fn drop(&mut self) {
+        let restored = self.lua.set_memory_limit(self.before);
+        debug_assert!(restored.is_ok(), "it could be set before");
+    }
 }
 
 /// Has the script that a machine runs look at its watchdog now and then. One that is to end gets an

@@ -1,0 +1,160 @@
+//! The stack of a machine: values that go between Rust and Lua without a handle for each.
+//!
+//! `mlua` gives Rust a handle for each value: it takes a place in the machine, counts its owners and
+//! is given back under a lock, which costs more than most values do. So what every script has (the
+//! words of its commands and their answers) goes over a [`Stack`], which is Lua's own interface in C.
+//!
+//! Lua reports its errors by a jump that runs no destructors. Nothing here makes it jump:
+//!
+//! - there is no limit on memory while something is pushed ([`Stack::new`]);
+//! - who pushes asks for room before ([`Stack::has_room`]);
+//! - tables are read and written raw, and none is made larger than [`TABLE_MAX`].
+
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+
+use mlua::ffi;
+use mlua::lua_State;
+
+/// How many values a table can be made for.
+pub(super) const TABLE_MAX: usize = 1 << 26;
+
+/// For how many values there is memory at once: a table that is to hold more grows with them.
+const TABLE_AT_ONCE: usize = 1 << 16;
+
+/// A stack of values, the first of which is at place 1, and the last of which is its top.
+pub(super) struct Stack {
+    state: *mut lua_State,
+}
+
+/// What lies at a place of a stack.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Slot<'s> {
+    Number(f64),
+    Text(&'s [u8]),
+    Other,
+}
+
+impl Stack {
+    /// The stack of this state.
+    ///
+    /// # Safety
+    ///
+    /// The state must outlive this and belong to this thread. While something is pushed its machine
+    /// must have no limit on memory, and there must be room. A function that names what lies on the
+    /// stack must find it there.
+    pub(super) unsafe fn new(state: *mut lua_State) -> Stack {
+        Stack { state }
+    }
+
+    /// How many values lie on it.
+    pub(super) fn len(&self) -> c_int {
+        // SAFETY: it reads a length.
+        unsafe { ffi::lua_gettop(self.state) }
+    }
+
+    /// Takes values off, until so many are left.
+    pub(super) fn truncate(&mut self, len: c_int) {
+        debug_assert!(len <= self.len());
+        // SAFETY: there are at least so many.
+        unsafe { ffi::lua_settop(self.state, len) }
+    }
+
+    /// Makes room for so many values more. False if they would be too many.
+    pub(super) fn has_room(&mut self, count: c_int) -> bool {
+        // SAFETY: it asks for memory, of which there is no limit.
+        unsafe { ffi::lua_checkstack(self.state, count) != 0 }
+    }
+
+    /// What lies at this place.
+    pub(super) fn get(&self, place: c_int) -> Slot<'_> {
+        // SAFETY: a number or a string is read as what it is, so nothing is converted. The string is
+        // not let go while it lies here, and as long as it is borrowed nothing is taken off.
+        unsafe {
+            match ffi::lua_type(self.state, place) {
+                ffi::LUA_TNUMBER => Slot::Number(ffi::lua_tonumber(self.state, place)),
+                ffi::LUA_TSTRING => {
+                    let mut len = 0;
+                    let bytes = ffi::lua_tolstring(self.state, place, &mut len);
+                    Slot::Text(std::slice::from_raw_parts(bytes.cast(), len))
+                }
+                _ => Slot::Other,
+            }
+        }
+    }
+
+    pub(super) fn push_nil(&mut self) {
+        // SAFETY: there is room.
+        unsafe { ffi::lua_pushnil(self.state) }
+    }
+
+    pub(super) fn push_bool(&mut self, yes: bool) {
+        // SAFETY: there is room.
+        unsafe { ffi::lua_pushboolean(self.state, c_int::from(yes)) }
+    }
+
+    pub(super) fn push_number(&mut self, number: f64) {
+        // SAFETY: there is room.
+        unsafe { ffi::lua_pushnumber(self.state, number) }
+    }
+
+    pub(super) fn push_text(&mut self, text: &[u8]) {
+        // SAFETY: there is room, and memory. Lua copies the bytes.
+        unsafe { ffi::lua_pushlstring_(self.state, text.as_ptr().cast(), text.len()) }
+    }
+
+    /// Pushes an empty table for so many values in order and so many fields.
+    pub(super) fn push_table(&mut self, places: usize, fields: usize) {
+        let places = places.min(TABLE_AT_ONCE) as c_int;
+        let fields = fields.min(TABLE_AT_ONCE) as c_int;
+        // SAFETY: there is room, and memory.
+        unsafe { ffi::lua_createtable(self.state, places, fields) }
+    }
+
+    /// Takes the top off, and puts it into the table beneath it, at a place from 1 to
+    /// [`TABLE_MAX`].
+    pub(super) fn put(&mut self, place: usize) {
+        debug_assert!(place <= TABLE_MAX && self.is(-2, ffi::LUA_TTABLE));
+        // SAFETY: there is a table, and memory.
+        unsafe { ffi::lua_rawseti_(self.state, -2, place as c_int) }
+    }
+
+    /// Takes the top and the name beneath it off, and puts them into the table beneath both. Nothing
+    /// can't be a name in Lua: such a pair is left out. NaN must not be one.
+    pub(super) fn put_named(&mut self) {
+        debug_assert!(self.is(-3, ffi::LUA_TTABLE));
+        if self.is(-2, ffi::LUA_TNIL) {
+            return self.truncate(self.len() - 2);
+        }
+        // SAFETY: there is a table, and memory, and the name can be one.
+        unsafe { ffi::lua_rawset(self.state, -3) }
+    }
+
+    /// Takes the top off, and puts it into the table beneath it, by this name.
+    pub(super) fn put_field(&mut self, name: &str) {
+        self.push_text(name.as_bytes());
+        self.swap();
+        self.put_named();
+    }
+
+    /// Puts the top into a new table, by this name.
+    pub(super) fn tag(&mut self, name: &str) {
+        self.push_table(0, 1);
+        self.swap();
+        self.put_field(name);
+    }
+
+    /// Exchanges the top and the value beneath it.
+    fn swap(&mut self) {
+        debug_assert!(self.len() >= 2);
+        // SAFETY: there are two.
+        unsafe { ffi::lua_insert(self.state, -2) }
+    }
+
+    /// Whether a value of this type lies at this place.
+    fn is(&self, place: c_int, kind: c_int) -> bool {
+        // SAFETY: it reads a type.
+        unsafe { ffi::lua_type(self.state, place) == kind }
+    }
+}
