@@ -134,7 +134,7 @@ fn words(stack: &Stack) -> Result<ArgumentBuffer, &'static str> {
                 Some(number) => words.push(itoa::Buffer::new().format(number).as_bytes()),
                 None => words.push(format_g(number, 17).as_bytes()),
             },
-            Slot::Other => {
+            _ => {
                 return Err("ERR Lua redis lib command arguments must be strings or integers");
             }
         }

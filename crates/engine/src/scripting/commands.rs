@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::bridge::Work;
-use super::{Script, Scripts, convert};
+use super::{Script, Scripts};
 use crate::admin::help;
 use crate::args::parse_int;
 use crate::command::{Arity, Call, Command, Flags, Keys};
@@ -160,13 +160,10 @@ fn run(
         is_readonly: is_readonly || script.is_readonly,
     };
     let db = work.keyspace.db();
-    let result = vm.run(script, keys, arguments, work);
+    let answered = vm.run(script, keys, arguments, work, call.reply);
     call.keyspace.select(db);
-    let len_max = call.engine.config.script_memory_max();
-    let written =
-        result.and_then(|value| convert::write(call.reply, &value, session.resp3, len_max));
     call.engine.scripts.give_back(vm);
-    written
+    answered
 }
 
 fn kill(call: &mut Call<'_, '_>) -> Result<()> {

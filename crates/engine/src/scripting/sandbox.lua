@@ -1,7 +1,8 @@
 -- The world of a script: what Redis gives to scripts, and nothing else.
 --
 -- Runs once in each new machine. Gets the functions that are written in Rust, in a table, and
--- answers the function that runs scripts.
+-- answers the function that runs scripts, the one that explains
+-- their errors, and their globals.
 
 local native = ...
 local error, pcall, xpcall, type, tostring = error, pcall, xpcall, type, tostring
@@ -150,9 +151,10 @@ local function explain(err)
     return err
 end
 
+-- Runs a script. Whoever calls this has `explain` handle its errors.
 local function run(script, keys, arguments)
     world.KEYS, world.ARGV = keys, arguments
-    return xpcall(script, explain)
+    return script()
 end
 
-return run, globals
+return run, explain, globals

@@ -1,8 +1,9 @@
 //! The stack of a machine: values that go between Rust and Lua without a handle for each.
 //!
 //! `mlua` gives Rust a handle for each value: it takes a place in the machine, counts its owners and
-//! is given back under a lock, which costs more than most values do. So what every script has (the
-//! words of its commands and their answers) goes over a [`Stack`], which is Lua's own interface in C.
+//! is given back under a lock, which costs more than most values do. So what every script has (its
+//! keys and arguments, the words of its commands and their answers, and what it returns) goes over a
+//! [`Stack`], which is Lua's own interface in C.
 //!
 //! Lua reports its errors by a jump that runs no destructors. Nothing here makes it jump:
 //!
@@ -14,8 +15,7 @@
 
 use std::ffi::c_int;
 
-use mlua::ffi;
-use mlua::lua_State;
+use mlua::{Function, Lua, ffi, lua_State};
 
 /// How many values a table can be made for.
 pub(super) const TABLE_MAX: usize = 1 << 26;
@@ -28,15 +28,48 @@ pub(super) struct Stack {
     state: *mut lua_State,
 }
 
+// SAFETY: the stack of a machine goes from thread to thread with its machine, and is not shared.
+unsafe impl Send for Stack {}
+
 /// What lies at a place of a stack.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Slot<'s> {
+    Nil,
+    Boolean(bool),
     Number(f64),
     Text(&'s [u8]),
+    Table,
     Other,
 }
 
+/// A function that a machine keeps.
+#[derive(Clone, Copy)]
+pub(super) struct Kept(c_int);
+
+impl Kept {
+    pub(super) fn new(lua: &Lua, function: &Function) -> mlua::Result<Kept> {
+        let mut kept = Kept(ffi::LUA_NOREF);
+        // SAFETY: the function lies on the stack, and nothing here has a destructor.
+        unsafe {
+            lua.exec_raw::<()>(function, |state| {
+                kept.0 = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
+            })?;
+        }
+        Ok(kept)
+    }
+}
+
 impl Stack {
+    /// The stack of a machine that nothing runs in.
+    pub(super) fn of(lua: &Lua) -> mlua::Result<Stack> {
+        let mut main = std::ptr::null_mut();
+        // SAFETY: nothing here has a destructor. The state lives as long as its machine.
+        unsafe {
+            lua.exec_raw::<()>((), |state| main = state)?;
+            Ok(Stack::new(main))
+        }
+    }
+
     /// The stack of this state.
     ///
     /// # Safety
@@ -61,24 +94,33 @@ impl Stack {
         unsafe { ffi::lua_settop(self.state, len) }
     }
 
+    /// Takes the top off.
+    pub(super) fn pop(&mut self) {
+        self.truncate(self.len() - 1);
+    }
+
     /// Makes room for so many values more. False if they would be too many.
     pub(super) fn has_room(&mut self, count: c_int) -> bool {
         // SAFETY: it asks for memory, of which there is no limit.
         unsafe { ffi::lua_checkstack(self.state, count) != 0 }
     }
 
-    /// What lies at this place.
+    /// What lies at this place; -1 is the top.
     pub(super) fn get(&self, place: c_int) -> Slot<'_> {
-        // SAFETY: a number or a string is read as what it is, so nothing is converted. The string is
-        // not let go while it lies here, and as long as it is borrowed nothing is taken off.
+        let state = self.state;
+        // SAFETY: each value is read as what it is, so nothing is converted. A string is not let go
+        // while it lies here, and as long as it is borrowed nothing is taken off.
         unsafe {
-            match ffi::lua_type(self.state, place) {
-                ffi::LUA_TNUMBER => Slot::Number(ffi::lua_tonumber(self.state, place)),
+            match ffi::lua_type(state, place) {
+                ffi::LUA_TNIL => Slot::Nil,
+                ffi::LUA_TBOOLEAN => Slot::Boolean(ffi::lua_toboolean(state, place) != 0),
+                ffi::LUA_TNUMBER => Slot::Number(ffi::lua_tonumber(state, place)),
                 ffi::LUA_TSTRING => {
                     let mut len = 0;
-                    let bytes = ffi::lua_tolstring(self.state, place, &mut len);
+                    let bytes = ffi::lua_tolstring(state, place, &mut len);
                     Slot::Text(std::slice::from_raw_parts(bytes.cast(), len))
                 }
+                ffi::LUA_TTABLE => Slot::Table,
                 _ => Slot::Other,
             }
         }
@@ -112,10 +154,19 @@ impl Stack {
         unsafe { ffi::lua_createtable(self.state, places, fields) }
     }
 
+    /// Pushes a table of these texts, in order.
+    pub(super) fn push_list<'t>(&mut self, texts: impl ExactSizeIterator<Item = &'t [u8]>) {
+        self.push_table(texts.len(), 0);
+        for (before, text) in texts.enumerate() {
+            self.push_text(text);
+            self.put(before + 1);
+        }
+    }
+
     /// Takes the top off, and puts it into the table beneath it, at a place from 1 to
     /// [`TABLE_MAX`].
     pub(super) fn put(&mut self, place: usize) {
-        debug_assert!(place <= TABLE_MAX && self.is(-2, ffi::LUA_TTABLE));
+        debug_assert!(place <= TABLE_MAX && self.get(-2) == Slot::Table);
         // SAFETY: there is a table, and memory.
         unsafe { ffi::lua_rawseti_(self.state, -2, place as c_int) }
     }
@@ -123,8 +174,8 @@ impl Stack {
     /// Takes the top and the name beneath it off, and puts them into the table beneath both. Nothing
     /// can't be a name in Lua: such a pair is left out. NaN must not be one.
     pub(super) fn put_named(&mut self) {
-        debug_assert!(self.is(-3, ffi::LUA_TTABLE));
-        if self.is(-2, ffi::LUA_TNIL) {
+        debug_assert_eq!(self.get(-3), Slot::Table);
+        if self.get(-2) == Slot::Nil {
             return self.truncate(self.len() - 2);
         }
         // SAFETY: there is a table, and memory, and the name can be one.
@@ -145,16 +196,49 @@ impl Stack {
         self.put_field(name);
     }
 
+    /// Pushes what a table has at this place.
+    pub(super) fn push_place(&mut self, table: c_int, place: c_int) {
+        debug_assert_eq!(self.get(table), Slot::Table);
+        // SAFETY: there is a table, and room.
+        unsafe { ffi::lua_rawgeti_(self.state, table, place) }
+    }
+
+    /// Pushes what a table has by this name.
+    pub(super) fn push_field(&mut self, table: c_int, name: &str) {
+        debug_assert!(table > 0 && self.get(table) == Slot::Table);
+        self.push_text(name.as_bytes());
+        // SAFETY: there is a table, and a name on top.
+        unsafe { ffi::lua_rawget_(self.state, table) }
+    }
+
+    /// Takes the name on top off, and pushes the pair that the table has behind it, if it has one:
+    /// the name, and on top the value. The first is behind nil. The table must not have changed
+    /// since it gave the name.
+    pub(super) fn next(&mut self, table: c_int) -> bool {
+        debug_assert!(table > 0 && self.get(table) == Slot::Table);
+        // SAFETY: there is a table, which has the name on top, and room.
+        unsafe { ffi::lua_next(self.state, table) != 0 }
+    }
+
+    /// Pushes a function that this machine keeps.
+    pub(super) fn push_kept(&mut self, function: Kept) {
+        // SAFETY: there is room.
+        unsafe { ffi::lua_rawgeti_(self.state, ffi::LUA_REGISTRYINDEX, function.0) }
+    }
+
+    /// Calls the function that lies beneath this many arguments, and puts what it returns in their
+    /// place. If it raises an error, what the handler makes of it is put there, and the answer is
+    /// false.
+    pub(super) fn call(&mut self, arguments: c_int, handler: c_int) -> bool {
+        debug_assert!(handler > 0 && handler < self.len() - arguments);
+        // SAFETY: there is a function, and its errors end here.
+        unsafe { ffi::lua_pcall(self.state, arguments, 1, handler) == ffi::LUA_OK }
+    }
+
     /// Exchanges the top and the value beneath it.
     fn swap(&mut self) {
         debug_assert!(self.len() >= 2);
         // SAFETY: there are two.
         unsafe { ffi::lua_insert(self.state, -2) }
-    }
-
-    /// Whether a value of this type lies at this place.
-    fn is(&self, place: c_int, kind: c_int) -> bool {
-        // SAFETY: it reads a type.
-        unsafe { ffi::lua_type(self.state, place) == kind }
     }
 }

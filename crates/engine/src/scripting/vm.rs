@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use mlua::debug::HookTriggers;
-use mlua::{Function, Lua, LuaOptions, StdLib, Table, Value, VmState};
+use mlua::{Function, Lua, LuaOptions, StdLib, Table, VmState};
 
 use super::bridge::{Bridge, Running, Work};
+use super::library::format_g;
+use super::stack::{Kept, Slot, Stack};
 use super::watchdog::{INSTRUCTIONS, Watchdog};
-use super::{Digest, Script, library};
+use super::{Digest, Script, convert, library};
 use crate::error::{Error, Result};
+use crate::reply::Reply;
 
 const SANDBOX: &str = include_str!("sandbox.lua");
 
@@ -21,14 +24,20 @@ pub(super) const SANDBOX_NAME: &str = "@sandbox";
 /// A machine that holds more bytes than this after a script is not used for another one.
 const REUSABLE_MAX: usize = 8 << 20;
 
+/// For how many values a call of a script needs room.
+const ROOM: i32 = 8;
+
 /// A machine that runs one script at a time.
 pub(super) struct Vm {
     lua: Lua,
+    stack: Stack,
     bridge: Arc<Bridge>,
     /// `run(script, KEYS, ARGV)` of the sandbox.
-    run: Function,
+    run: Kept,
+    /// `explain(error)` of the sandbox.
+    explain: Kept,
     globals: Table,
-    compiled: super::Table<Digest, Function>,
+    compiled: super::Table<Digest, Kept>,
     generation: u64,
     watchdog: Arc<Watchdog>,
     /// How many bytes it may hold.
@@ -56,12 +65,15 @@ impl Vm {
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
         let bridge = Arc::new(Bridge::default());
         let native = library::native(&lua, &bridge)?;
-        let (run, globals) = lua.load(SANDBOX).set_name(SANDBOX_NAME).call(native)?;
+        let sandbox = lua.load(SANDBOX).set_name(SANDBOX_NAME);
+        let (run, explain, globals): (Function, Function, Table) = sandbox.call(native)?;
         watch(&lua, INSTRUCTIONS, Arc::clone(&watchdog))?;
         Ok(Vm {
+            stack: Stack::of(&lua)?,
+            run: Kept::new(&lua, &run)?,
+            explain: Kept::new(&lua, &explain)?,
             lua,
             bridge,
-            run,
             globals,
             compiled: super::Table::default(),
             generation,
@@ -92,61 +104,63 @@ impl Vm {
     /// # Errors
     ///
     /// If it is no Lua.
-    pub(super) fn compile(&mut self, script: &Script) -> Result<&Function> {
-        use std::collections::hash_map::Entry;
-        match self.compiled.entry(script.digest) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(place) => {
-                let chunk = self.lua.load(&*script.body).set_name(SCRIPT_NAME);
-                let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Text);
-                let function = chunk.set_environment(self.globals.clone()).into_function();
-                Ok(place.insert(function.map_err(|error| not_compiled(&error))?))
-            }
-        }
+    pub(super) fn compile(&mut self, script: &Script) -> Result<()> {
+        self.compiled(script).map(drop)
     }
 
-    /// Runs a script, and gives what it returned.
+    fn compiled(&mut self, script: &Script) -> Result<Kept> {
+        if let Some(known) = self.compiled.get(&script.digest) {
+            return Ok(*known);
+        }
+        let chunk = self.lua.load(&*script.body).set_name(SCRIPT_NAME);
+        let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Text);
+        let function = chunk.set_environment(self.globals.clone()).into_function();
+        let kept = function.and_then(|function| Kept::new(&self.lua, &function));
+        let kept = kept.map_err(|error| not_compiled(&error))?;
+        self.compiled.insert(script.digest, kept);
+        Ok(kept)
+    }
+
+    /// Runs a script, and answers what it returned.
     pub(super) fn run<'k>(
         &mut self,
         script: &Script,
         keys: impl ExactSizeIterator<Item = &'k [u8]>,
         arguments: impl ExactSizeIterator<Item = &'k [u8]>,
         work: Work<'_, '_>,
-    ) -> Result<Value> {
-        let function = self.compile(script)?.clone();
-        let (keys, arguments) = match (self.list(keys), self.list(arguments)) {
-            (Ok(keys), Ok(arguments)) => (keys, arguments),
-            (Err(error), _) | (_, Err(error)) => return Err(failed(&error)),
-        };
+        reply: &mut dyn Reply,
+    ) -> Result<()> {
+        let function = self.compiled(script)?;
+        let below = self.stack.len();
+        if !self.stack.has_room(ROOM) {
+            return Err(Error::text("ERR Error running script: stack overflow"));
+        }
+        self.stack.push_kept(self.explain);
+        self.stack.push_kept(self.run);
+        self.stack.push_kept(function);
+        self.stack.push_list(keys);
+        self.stack.push_list(arguments);
         self.watchdog.begin(work.keyspace.now());
-        let call = || {
-            with_memory_limit(&self.lua, self.memory_max, || {
-                self.run.call::<(bool, Value)>((function, keys, arguments))
-            })?
-        };
         let mut running = Running {
             work,
             lua: &self.lua,
             watchdog: &self.watchdog,
         };
-        let result = self.bridge.open(&mut running, call);
-        if let Some((ended, line)) = self.watchdog.end() {
-            self.is_spent = true;
-            return Err(ended.error(script, line));
-        }
-        match result {
-            Ok((true, value)) => Ok(value),
-            Ok((false, error)) => Err(raised(script, &error)),
-            Err(error) => Err(failed(&error)),
-        }
-    }
-
-    fn list<'k>(&self, words: impl ExactSizeIterator<Item = &'k [u8]>) -> mlua::Result<Table> {
-        let list = self.lua.create_table_with_capacity(words.len(), 0)?;
-        for (place, word) in words.enumerate() {
-            list.raw_set(place + 1, self.lua.create_string(word)?)?;
-        }
-        Ok(list)
+        let call =
+            || with_memory_limit(&self.lua, self.memory_max, || self.stack.call(3, below + 1));
+        let has_returned = self.bridge.open(&mut running, call);
+        let resp3 = running.work.session.resp3;
+        let answered = match (self.watchdog.end(), has_returned) {
+            (Some((ended, line)), _) => {
+                self.is_spent = true;
+                Err(ended.error(script, line))
+            }
+            (None, Ok(true)) => convert::write(reply, &mut self.stack, resp3, self.memory_max),
+            (None, Ok(false)) => Err(raised(script, &mut self.stack)),
+            (None, Err(error)) => Err(failed(&error)),
+        };
+        self.stack.truncate(below);
+        answered
     }
 }
 
@@ -194,26 +208,37 @@ fn watch(lua: &Lua, instructions: u32, watchdog: Arc<Watchdog>) -> mlua::Result<
     })
 }
 
-/// The error of a script that raised one: what it says, and where it came from.
-fn raised(script: &Script, error: &Value) -> Error {
-    let error = match error {
-        Value::Table(error) => error,
+/// The error of a script that raised what lies on top: what it says, and where it came from.
+fn raised(script: &Script, stack: &mut Stack) -> Error {
+    let name = script.name();
+    match stack.get(-1) {
+        Slot::Table => {}
         // Where there is no memory left, nothing can be explained.
-        Value::String(text) => {
-            let text = text.to_string_lossy();
-            return Error::text(format!("ERR {text} script: {}", script.name()));
+        Slot::Text(text) => {
+            let text = String::from_utf8_lossy(text);
+            return Error::text(format!("ERR {text} script: {name}"));
         }
-        _ => return Error::text(format!("ERR execution failure script: {}", script.name())),
-    };
-    let field = |name: &str| error.raw_get::<Option<String>>(name).ok().flatten();
-    let text = field("err").unwrap_or_else(|| "ERR unknown error".into());
-    match (field("source"), field("line")) {
-        (Some(source), Some(line)) => Error::text(format!(
-            "{text} script: {}, on {source}:{line}.",
-            script.name()
-        )),
+        _ => return Error::text(format!("ERR execution failure script: {name}")),
+    }
+    let text = text_field(stack, "err").unwrap_or_else(|| "ERR unknown error".into());
+    match (text_field(stack, "source"), text_field(stack, "line")) {
+        (Some(source), Some(line)) => {
+            Error::text(format!("{text} script: {name}, on {source}:{line}."))
+        }
         _ => Error::text(text),
     }
+}
+
+/// What the table on top has by this name, if that is a text or a number.
+fn text_field(stack: &mut Stack, name: &str) -> Option<String> {
+    stack.push_field(stack.len(), name);
+    let text = match stack.get(-1) {
+        Slot::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        Slot::Number(number) => Some(format_g(number, 14)),
+        _ => None,
+    };
+    stack.pop();
+    text
 }
 
 /// The error of a script that is no Lua.
