@@ -14,7 +14,7 @@ impl Backend for Embedded {
         let mut session = Session::local();
         match run(self.core(), &mut session, &command) {
             Step::Done(result) => Answer::ready(result),
-            later => Answer::later(later.result()),
+            Step::Later(waiting) => Answer::later(async { plain(waiting.await) }),
         }
     }
 
@@ -96,7 +96,7 @@ fn run(core: &Core, session: &mut Session, command: &Command) -> Step {
         .engine
         .execute(session, command.arguments(), core, &mut reply)
     {
-        Outcome::Done | Outcome::Close => Step::Done(plain(reply.take().unwrap_or(Value::Null))),
+        Outcome::Done | Outcome::Close => Step::Done(plain(reply.into_value())),
         Outcome::Blocked(waiting) => Step::Later(waiting),
     }
 }
@@ -104,6 +104,15 @@ fn run(core: &Core, session: &mut Session, command: &Command) -> Step {
 /// A refusal is an error, not a value.
 #[inline]
 fn plain(value: Value) -> Result<Value, Error> {
+    if !matches!(value, Value::Error(_)) {
+        return Ok(value);
+    }
+    refused(value)
+}
+
+/// Apart from [`plain`], so that a value that is none is moved as it is.
+#[cold]
+fn refused(value: Value) -> Result<Value, Error> {
     match value {
         Value::Error(refusal) => Err(Error::Refused(refusal)),
         value => Ok(value),

@@ -50,8 +50,12 @@ impl<'a> Args<'a> {
     }
 
     /// The next word.
+    #[inline]
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8]> {
-        self.next().ok_or(Error::Syntax)
+        match self.next() {
+            Some(word) => Ok(word),
+            None => Err(Error::Syntax),
+        }
     }
 
     /// The next word, as a key.

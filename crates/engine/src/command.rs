@@ -255,17 +255,22 @@ impl Command {
 
     /// The place of the first word after the name.
     pub(crate) fn first(&self) -> usize {
-        // Faster than a search for a character, and this is asked for every request.
-        if self.name.bytes().any(|byte| byte == b' ') {
-            2
-        } else {
-            1
+        match self.container() {
+            Some(_) => 2,
+            None => 1,
         }
+    }
+
+    /// The same for a request of this command: its first word is the name, or else a part of it.
+    #[inline]
+    pub(crate) fn first_of(&self, request: Arguments<'_>) -> usize {
+        let word = request.get(0).unwrap_or_default();
+        if word.len() == self.name.len() { 1 } else { 2 }
     }
 
     /// Calls `visit` with each key of a request of this command.
     pub(crate) fn each_key<'a>(&self, arguments: Arguments<'a>, visit: impl FnMut(&'a [u8])) {
-        self.keys.each(arguments, self.first(), visit);
+        self.keys.each(arguments, self.first_of(arguments), visit);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::admin::config::Config;
 use crate::admin::stats::Stats;
 use crate::hash::Seed;
 use crate::keyspace::waiting::Waiter;
-use crate::keyspace::{Shard, Shards};
+use crate::keyspace::{DATABASES, Shard, Shards};
 use crate::pubsub::PubSub;
 use crate::scripting::Scripts;
 use crate::session::client::Clients;
@@ -107,13 +107,14 @@ impl Engine {
     pub fn tick(self: &Arc<Engine>, now: Now) {
         self.shards.set_clock(now);
         self.end_waits(now);
-        self.stats.tick(now);
+        let mut commands = 0;
         for shard in self.shards.iter() {
-            let dbs = shard.lock().dbs.len();
-            for db in 0..dbs {
+            commands += shard.lock().counts().commands;
+            for db in 0..DATABASES {
                 while self.expire_some(shard, db, now) {}
             }
         }
+        self.stats.tick(now, commands);
     }
 
     /// Removes some expired keys under one lock. Answers whether there are more.

@@ -1,7 +1,5 @@
 //! Why a command was refused.
 
-use larder_store::Refusal;
-
 /// The answer of a command that was refused, or an error.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -134,10 +132,5 @@ impl Error {
     /// An error that stands in one command only. The text begins with its code.
     pub(crate) fn text(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
         Error::Text(text.into())
-    }
-
-    /// The error as the store's seam knows it.
-    pub(crate) fn refusal(&self) -> Refusal {
-        Refusal::new(self.to_string())
     }
 }

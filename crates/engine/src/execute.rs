@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use larder_resp::Arguments;
-use larder_store::{Command as Request, Value};
+use larder_store::Command as Request;
 use smallvec::SmallVec;
 
 use crate::args::Args;
@@ -37,6 +37,7 @@ impl Engine {
     ///
     /// `arguments` must have at least one word. The caller's thread does all the work; it waits for
     /// nobody but those who hold the same keys. The time is that at which it has the keys.
+    #[inline]
     pub fn execute(
         self: &Arc<Engine>,
         session: &mut Session,
@@ -44,22 +45,9 @@ impl Engine {
         clock: &dyn TimeSource,
         reply: &mut dyn Reply,
     ) -> Outcome {
-        if session.replies() == Replies::On {
-            return self.answer(session, arguments, clock, reply);
-        }
-        // The answer may be wanted after all: that of CLIENT REPLY ON, and of RESET.
-        let mut unwanted = ValueReply::for_protocol(session.resp3);
-        session.begin_unanswered();
-        let outcome = self.answer(session, arguments, clock, &mut unwanted);
-        if session.replies() == Replies::On
-            && let Some(value) = unwanted.take()
-        {
-            write_value(reply, &value);
-        }
-        session.end_unanswered();
-        match outcome {
-            Outcome::Blocked(waiting) => Outcome::Blocked(waiting.silent()),
-            outcome => outcome,
+        match session.replies() {
+            Replies::On => self.answer(session, arguments, clock, reply),
+            _ => self.answer_unwanted(session, arguments, clock, reply),
         }
     }
 
@@ -71,6 +59,29 @@ impl Engine {
     pub fn look_ahead<'a>(&self, session: &Session, requests: impl Iterator<Item = Arguments<'a>>) {
         let keys = requests.filter_map(|request| request.get(1));
         self.shards.look_ahead(session.db, keys);
+    }
+
+    /// Runs a request whose answer is not wanted, most often.
+    #[cold]
+    fn answer_unwanted(
+        self: &Arc<Engine>,
+        session: &mut Session,
+        arguments: Arguments<'_>,
+        clock: &dyn TimeSource,
+        reply: &mut dyn Reply,
+    ) -> Outcome {
+        // The answer may be wanted after all: that of CLIENT REPLY ON, and of RESET.
+        let mut unwanted = ValueReply::for_protocol(session.resp3);
+        session.begin_unanswered();
+        let outcome = self.answer(session, arguments, clock, &mut unwanted);
+        if session.replies() == Replies::On {
+            write_value(reply, &unwanted.into_value());
+        }
+        session.end_unanswered();
+        match outcome {
+            Outcome::Blocked(waiting) => Outcome::Blocked(waiting.silent()),
+            outcome => outcome,
+        }
     }
 
     fn answer(
@@ -95,40 +106,32 @@ impl Engine {
 
         let needs = self.needs(session, command, arguments);
         let is_busy = || self.is_busy(clock.now());
-        let held = self.shards.lock_unless(&needs, session.db, clock, &is_busy);
-        let Some(mut keyspace) = held else {
-            session.refused();
-            reply.error(&Error::Busy);
-            return Outcome::Done;
-        };
-        self.stats.command();
-        session.note(command, &keyspace);
-        let run = || self.run(session, command, arguments, &mut keyspace, true, reply);
-        // A defect in a command must not take the store down with it.
-        let wait = match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(wait)) => wait,
-            Ok(Err(error)) => {
-                reply.error(&error);
-                None
+        // The keyspace is dropped where it was made: it is large, and moving it would cost.
+        let ready = {
+            let mut keyspace = Keyspace::new(&self.shards, session.db, clock);
+            if !keyspace.hold(&needs, &is_busy) {
+                session.refused();
+                reply.error(&Error::Busy);
+                return Outcome::Done;
             }
-            Err(_) => {
-                reply.error(&Error::Internal);
-                session.close();
-                None
+            if !keyspace.count_command() {
+                self.stats.command();
             }
+            session.note(command, &keyspace);
+            let wait = self.run_caught(session, command, arguments, &mut keyspace, reply);
+            if let Some(wait) = wait {
+                let waiter = self.enqueue(session, wait, arguments, &mut keyspace);
+                drop(keyspace);
+                self.note_deadline(&waiter);
+                return Outcome::Blocked(Waiting::new(Arc::clone(self), waiter));
+            }
+            keyspace.take_ready()
         };
-        if let Some(wait) = wait {
-            let waiter = self.enqueue(session, wait, arguments, &mut keyspace);
-            drop(keyspace);
-            self.note_deadline(&waiter);
-            return Outcome::Blocked(Waiting::new(Arc::clone(self), waiter));
-        }
-        let ready = keyspace.release();
         session.settle(self);
         if !command.flags.touches_keys() {
             session.show();
         }
-        if !ready.is_empty() {
+        if let Some(ready) = ready {
             self.serve(ready, clock.now());
         }
         if session.is_closing() {
@@ -136,6 +139,30 @@ impl Engine {
         } else {
             Outcome::Done
         }
+    }
+
+    /// Runs a command and answers its refusal. A defect in it must not take the store down with it.
+    #[inline]
+    fn run_caught<'e>(
+        self: &'e Arc<Engine>,
+        session: &mut Session,
+        command: &'static Command,
+        arguments: Arguments<'_>,
+        keyspace: &mut Keyspace<'e>,
+        reply: &mut dyn Reply,
+    ) -> Option<Box<Wait>> {
+        let run = || {
+            let wait = self.run(session, command, arguments, keyspace, true, reply);
+            wait.unwrap_or_else(|error| {
+                reply.error(&error);
+                None
+            })
+        };
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            reply.error(&Error::Internal);
+            session.close();
+            None
+        })
     }
 
     /// Finds the row of a request, and refuses what may not run now.
@@ -180,6 +207,20 @@ impl Engine {
         command: &Command,
         arguments: Arguments<'k>,
     ) -> Needs<'k> {
+        let is_plain = command.keys == Keys::First && !command.flags.has(Flags::WHOLE);
+        match arguments.get(command.first_of(arguments)) {
+            Some(key) if is_plain => self.shards.need_of(key),
+            _ => self.needs_of_several(session, command, arguments),
+        }
+    }
+
+    /// The shards that a request needs which may have several keys.
+    fn needs_of_several<'k>(
+        &self,
+        session: &Session,
+        command: &Command,
+        arguments: Arguments<'k>,
+    ) -> Needs<'k> {
         if command.flags.has(Flags::WHOLE) {
             return Needs::Everything;
         }
@@ -188,12 +229,6 @@ impl Engine {
         }
         if command.name == "EXEC" {
             return self.needs_of_queue(session);
-        }
-        if command.keys == Keys::First {
-            return match arguments.get(command.first()) {
-                Some(key) => self.shards.need_of(key),
-                None => Needs::Nothing,
-            };
         }
         let mut keys: SmallVec<[&[u8]; 8]> = SmallVec::new();
         command.each_key(arguments, |key| keys.push(key));
@@ -232,7 +267,7 @@ impl Engine {
         may_wait: bool,
         reply: &mut dyn Reply,
     ) -> Result<Option<Box<Wait>>> {
-        let args = Args::new(arguments, command.first());
+        let args = Args::new(arguments, command.first_of(arguments));
         keyspace.count_lookups(command.flags.has(Flags::READONLY));
         keyspace.set_touching(!session.leaves_no_trace());
         let mut call = Call {
@@ -320,33 +355,20 @@ impl Engine {
         let mut reply = ValueReply::for_protocol(waiter.resp3);
         let needs = self.needs(&session, command, arguments);
         let mut keyspace = self.shards.lock(&needs, waiter.db, &now);
-        let run = || {
-            self.run(
-                &mut session,
-                command,
-                arguments,
-                &mut keyspace,
-                true,
-                &mut reply,
-            )
-        };
-        let value = match catch_unwind(AssertUnwindSafe(run)) {
-            Ok(Ok(Some(_))) => {
-                waiter.wait_on();
-                return None;
-            }
-            Ok(Ok(None)) => reply.take().unwrap_or(Value::Null),
-            Ok(Err(error)) => Value::Error(error.refusal()),
-            Err(_) => Value::Error(Error::Internal.refusal()),
-        };
+        let wait = self.run_caught(&mut session, command, arguments, &mut keyspace, &mut reply);
+        if wait.is_some() {
+            waiter.wait_on();
+            return None;
+        }
         // While the keys are held, so that the queues are right for whoever takes them next.
         for key in &waiter.keys {
             keyspace.shard_of(key).stop_waiting(waiter.db, key, waiter);
         }
-        let ready = keyspace.release();
+        let ready = keyspace.take_ready();
+        drop(keyspace);
         self.forget(waiter);
-        waiter.answer(value);
-        Some(ready)
+        waiter.answer(reply.into_value());
+        ready
     }
 }
 

@@ -235,8 +235,8 @@ impl Reply for RespReply<'_> {
 /// Builds a [`Value`], in the shapes of RESP3.
 #[derive(Debug, Default)]
 pub struct ValueReply {
-    /// Containers that wait for more values, outermost first.
-    open: Vec<Open>,
+    /// Containers that wait for more values, outermost first. None most often.
+    open: Option<Vec<Open>>,
     done: Option<Value>,
     /// Whether commands are to nest their answers as RESP2 does.
     resp2: bool,
@@ -271,30 +271,34 @@ impl ValueReply {
         }
     }
 
-    /// The value, or `None` if none has been answered.
-    pub fn take(&mut self) -> Option<Value> {
-        self.done.take()
+    /// The value, or null if none has been answered.
+    #[inline]
+    pub fn into_value(self) -> Value {
+        match self.done {
+            Some(value) => value,
+            None => Value::Null,
+        }
     }
 
     #[inline]
     fn value(&mut self, value: Value) {
-        if self.open.is_empty() {
-            self.done = Some(value);
-        } else {
-            self.fill(value);
+        match self.open.take() {
+            None => self.done = Some(value),
+            Some(open) => self.fill(open, value),
         }
     }
 
     /// Puts a value into the innermost container, and closes the containers that it fills.
-    fn fill(&mut self, mut value: Value) {
-        while let Some(mut open) = self.open.pop() {
-            open.items.push(value);
-            open.missing -= 1;
-            if open.missing > 0 {
-                self.open.push(open);
+    fn fill(&mut self, mut open: Vec<Open>, mut value: Value) {
+        while let Some(mut innermost) = open.pop() {
+            innermost.items.push(value);
+            innermost.missing -= 1;
+            if innermost.missing > 0 {
+                open.push(innermost);
+                self.open = Some(open);
                 return;
             }
-            value = open.close();
+            value = innermost.close();
         }
         self.done = Some(value);
     }
@@ -307,7 +311,7 @@ impl ValueReply {
         };
         match missing {
             0 => self.value(open.close()),
-            _ => self.open.push(open),
+            _ => self.open.get_or_insert_default().push(open),
         }
     }
 }
@@ -346,6 +350,7 @@ impl Reply for ValueReply {
         self.value(Value::Int(number));
     }
 
+    #[inline]
     fn bulk(&mut self, bytes: &[u8]) {
         self.value(Value::Bytes(Bytes::copy_from_slice(bytes)));
     }
@@ -420,6 +425,6 @@ mod tests {
 
         let pair = (Value::Bytes("a".into()), Value::Array(vec![]));
         let wanted = Value::Array(vec![Value::Int(1), Value::Map(vec![pair]), Value::Null]);
-        assert_eq!(reply.take(), Some(wanted));
+        assert_eq!(reply.into_value(), wanted);
     }
 }

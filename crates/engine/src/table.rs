@@ -60,7 +60,7 @@ pub(crate) fn tops() -> &'static [Top] {
 /// The row that [`find`] gave and that stands at this address.
 pub(crate) fn at_address(address: usize) -> Option<&'static Command> {
     let rows = Index::get().by_name.iter().flatten();
-    rows.filter_map(|(_, found)| match found {
+    rows.filter_map(|named| match &named.found {
         Found::Command(command) | Found::Both(command) => Some(*command),
         Found::Container => None,
     })
@@ -69,12 +69,25 @@ pub(crate) fn at_address(address: usize) -> Option<&'static Command> {
 
 /// Where names are looked up: a hash table of open addressing, for names in any case.
 struct Index {
-    by_name: Box<[Option<Named>]>,
+    by_name: Box<[Option<Named>; Index::PLACES]>,
     tops: Vec<Top>,
 }
 
 /// A name and what it means.
-type Named = (&'static [u8], Found);
+#[derive(Clone, Copy)]
+struct Named {
+    name: &'static [u8],
+    ends: Ends,
+    found: Found,
+}
+
+/// The ends of a name, in capitals, and its length. They are all of a name that is short.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    first: u64,
+    last: u64,
+    len: usize,
+}
 
 #[derive(Clone, Copy)]
 enum Found {
@@ -92,7 +105,7 @@ impl Index {
     fn new() -> Index {
         let tops = collect_tops();
         let mut index = Index {
-            by_name: vec![None; Index::PLACES].into(),
+            by_name: Box::new([None; Index::PLACES]),
             tops: Vec::new(),
         };
         for top in &tops {
@@ -116,20 +129,22 @@ impl Index {
 
     fn insert(&mut self, name: &'static str, found: Found) {
         let name = name.as_bytes();
-        let mut place = first_place(name);
+        let ends = Ends::of(name);
+        let mut place = ends.place();
         while self.by_name[place].is_some() {
             place = (place + 1) % Index::PLACES;
         }
-        self.by_name[place] = Some((name, found));
+        self.by_name[place] = Some(Named { name, ends, found });
     }
 
     /// What this name means, in any case.
     #[inline]
     fn find(&self, name: &[u8]) -> Option<Found> {
-        let mut place = first_place(name);
-        while let Some((known, found)) = self.by_name[place] {
-            if known.eq_ignore_ascii_case(name) {
-                return Some(found);
+        let ends = Ends::of(name);
+        let mut place = ends.place();
+        while let Some(known) = &self.by_name[place] {
+            if known.ends == ends && (ends.are_all() || known.name.eq_ignore_ascii_case(name)) {
+                return Some(known.found);
             }
             place = (place + 1) % Index::PLACES;
         }
@@ -137,17 +152,46 @@ impl Index {
     }
 }
 
-/// Where the search for a name begins: a hash of its ends, in which the case of letters makes no
-/// difference.
+impl Ends {
+    #[inline]
+    fn of(name: &[u8]) -> Ends {
+        let (first, last) = match (name.first_chunk(), name.last_chunk()) {
+            (Some(first), Some(last)) => (
+                in_capitals(u64::from_le_bytes(*first)),
+                in_capitals(u64::from_le_bytes(*last)),
+            ),
+            _ => (in_capitals(short_word(name)), 0),
+        };
+        let len = name.len();
+        Ends { first, last, len }
+    }
+
+    /// Whether there is nothing between them.
+    #[inline]
+    fn are_all(self) -> bool {
+        self.len <= 2 * size_of::<u64>()
+    }
+
+    /// Where the search for the name begins.
+    #[inline]
+    fn place(self) -> usize {
+        let ends = self.first ^ self.last.rotate_left(29) ^ self.len as u64;
+        (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize % Index::PLACES
+    }
+}
+
+/// The same eight bytes with the letters of ASCII in capitals, all at once: the top bit of a byte of
+/// `from_a` says that its lower seven bits are `a` or more, that of `beyond_z` that they are more
+/// than `z`.
 #[inline]
-fn first_place(name: &[u8]) -> usize {
-    let (first, last) = match (name.first_chunk(), name.last_chunk()) {
-        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
-        _ => (short_word(name), 0),
-    };
-    const SMALL: u64 = u64::from_le_bytes([b' '; 8]);
-    let ends = (first | SMALL) ^ (last | SMALL).rotate_left(29) ^ name.len() as u64;
-    (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize % Index::PLACES
+fn in_capitals(word: u64) -> u64 {
+    const EVERY_BYTE: u64 = u64::from_le_bytes([1; 8]);
+    const TOP_BITS: u64 = EVERY_BYTE * 0x80;
+    let low = word & !TOP_BITS;
+    let from_a = low + EVERY_BYTE * (0x80 - b'a' as u64);
+    let beyond_z = low + EVERY_BYTE * (0x7f - b'z' as u64);
+    let small = from_a & !beyond_z & !word & TOP_BITS;
+    word ^ (small >> 2)
 }
 
 fn collect_tops() -> Vec<Top> {
@@ -173,6 +217,7 @@ fn collect_tops() -> Vec<Top> {
 }
 
 /// The row of a request.
+#[inline]
 pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Command> {
     match Index::get().find(arguments.get(0).unwrap_or_default()) {
         Some(Found::Command(command)) => Ok(command),
@@ -239,6 +284,44 @@ mod tests {
         for name in names {
             let small = name.to_ascii_lowercase();
             assert!(Index::get().find(small.as_bytes()).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_found_in_any_case_and_no_other_name_is() {
+        let is_known = |name: &[u8]| Index::get().find(name).is_some();
+
+        for (_, command) in commands() {
+            let name = command.name.as_bytes();
+            for place in 0..name.len() {
+                let with = |byte: u8| {
+                    let mut other = name.to_vec();
+                    other[place] = byte;
+                    other
+                };
+                let byte = name[place];
+                assert!(
+                    is_known(&with(byte.to_ascii_lowercase())),
+                    "{}",
+                    command.name
+                );
+                assert!(!is_known(&with(byte ^ 0x80)), "{}", command.name);
+                let not_a_letter = if byte.is_ascii_uppercase() {
+                    byte & !0x40
+                } else {
+                    byte ^ 0x20
+                };
+                assert!(!is_known(&with(not_a_letter)), "{}", command.name);
+            }
+        }
+    }
+
+    #[test]
+    fn all_bytes_but_small_letters_stay() {
+        for byte in 0..=u8::MAX {
+            let word = u64::from_le_bytes([byte; 8]);
+            let wanted = [byte.to_ascii_uppercase(); 8];
+            assert_eq!(in_capitals(word).to_le_bytes(), wanted, "{byte}");
         }
     }
 

@@ -33,9 +33,12 @@ impl Command {
 
     /// The same command with one argument more.
     #[must_use]
-    pub fn arg(mut self, argument: impl ToArgument) -> Command {
-        argument.write_to(&mut self.arguments);
-        self
+    #[inline]
+    pub fn arg(self, argument: impl ToArgument) -> Command {
+        // Bound anew, so that the argument is written to where the command goes.
+        let mut command = self;
+        argument.write_to(&mut command.arguments);
+        command
     }
 
     /// The same command with these arguments behind the others.

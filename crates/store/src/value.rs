@@ -8,8 +8,12 @@ use bytes::Bytes;
 use crate::Refusal;
 
 /// An answer, in the shapes of RESP3.
+//
+// The tag takes a word, so that an answer is moved by whole words. Behind a tag of one byte it was
+// moved in pieces that overlap those just written, and the processor waited for each.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum Value {
     /// Nothing: no such key, no such member, a wait that ended empty.
     #[default]

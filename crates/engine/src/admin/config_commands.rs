@@ -117,7 +117,7 @@ fn failed(parameter: &Parameter, why: &str) -> Error {
 fn resetstat(call: &mut Call<'_, '_>) -> Result<()> {
     call.engine.stats.reset();
     call.engine.clients.reset_seen();
-    call.keyspace.reset_lookups();
+    call.keyspace.reset_counts();
     call.reply.ok();
     Ok(())
 }

@@ -130,17 +130,17 @@ fn persistence(_: &mut Call<'_, '_>, lines: &mut Lines) {
 
 fn stats(call: &mut Call<'_, '_>, lines: &mut Lines) {
     let engine = call.engine;
-    let lookups = call.keyspace.lookups();
+    let counts = call.keyspace.counts();
     lines.add("total_connections_received", engine.clients.seen());
-    lines.add("total_commands_processed", engine.stats.commands());
-    lines.add("instantaneous_ops_per_sec", engine.stats.commands_per_s());
     lines.add(
-        "expired_keys",
-        engine.stats.expired_keys() + lookups.expired,
+        "total_commands_processed",
+        engine.stats.commands() + counts.commands,
     );
+    lines.add("instantaneous_ops_per_sec", engine.stats.commands_per_s());
+    lines.add("expired_keys", engine.stats.expired_keys() + counts.expired);
     lines.add("evicted_keys", 0);
-    lines.add("keyspace_hits", lookups.hits);
-    lines.add("keyspace_misses", lookups.misses);
+    lines.add("keyspace_hits", counts.hits);
+    lines.add("keyspace_misses", counts.misses);
     lines.add("pubsub_channels", engine.pubsub.channels().len());
     lines.add("pubsub_patterns", engine.pubsub.patterns_len());
 }

@@ -12,6 +12,7 @@ use crate::lanes::Lanes;
 #[derive(Debug)]
 pub(crate) struct Stats {
     started: Now,
+    /// Commands that held no shard, or several. The others are counted in the shards.
     commands: Lanes<AtomicU64>,
     expired_keys: AtomicU64,
     rate: Mutex<Rate>,
@@ -50,11 +51,13 @@ impl Stats {
         now.unix_us().saturating_sub(self.started.unix_us()) / 1_000_000
     }
 
+    /// Counts a command that held no shard, or several.
     #[inline]
     pub(crate) fn command(&self) {
         self.commands.own().fetch_add(1, Relaxed);
     }
 
+    /// How many commands held no shard, or several.
     pub(crate) fn commands(&self) -> u64 {
         self.commands.iter().map(|lane| lane.load(Relaxed)).sum()
     }
@@ -69,15 +72,15 @@ impl Stats {
         self.expired_keys.load(Relaxed)
     }
 
-    /// Takes a sample of how many commands there are in a second.
-    pub(crate) fn tick(&self, now: Now) {
+    /// Takes a sample of how many commands there are in a second, after so many that held one shard.
+    pub(crate) fn tick(&self, now: Now, in_shards: u64) {
         let mut rate = self.rate.lock();
         let us = now.unix_us().saturating_sub(rate.at.unix_us());
         // Ticks that come close together, as deadlines make them, say nothing.
         if us < 50_000 {
             return;
         }
-        let commands = self.commands();
+        let commands = self.commands() + in_shards;
         let next = rate.next;
         rate.per_second[next] = commands.saturating_sub(rate.commands) * 1_000_000 / us;
         rate.next = (next + 1) % Rate::SAMPLES;

@@ -111,6 +111,8 @@ const KIND_BITS: u32 = 0b111;
 const EXPIRES: u32 = 1 << 3;
 /// The flag of an entry whose key's length takes eight bytes of its own.
 const LONG_KEY: u32 = 1 << 4;
+/// The bits of `meta` on which the key's offset depends.
+const SHAPE_BITS: u32 = KIND_BITS | EXPIRES | LONG_KEY;
 const CLOCK_SHIFT: u32 = 8;
 /// The bits that an access clock has.
 pub(crate) const CLOCK_MASK: u32 = u32::MAX >> CLOCK_SHIFT;
@@ -434,19 +436,11 @@ impl Entry {
     #[inline]
     fn shape(&self) -> Shape {
         let meta = self.meta();
-        let expires = meta & EXPIRES != 0;
-        let key_len = if meta & LONG_KEY == 0 {
-            usize::from(self.header().key_len)
-        } else {
-            // SAFETY: the flag says that the length stands here, written by `Shape::allocate`.
-            unsafe { self.byte(long_key_offset(expires)).cast::<usize>().read() }
-        };
-        let value_len = usize::from(self.header().value_len);
         Shape {
             kind: kind_of(meta),
-            expires,
-            key_len,
-            value_len,
+            expires: meta & EXPIRES != 0,
+            key_len: self.key_span().1,
+            value_len: usize::from(self.header().value_len),
         }
     }
 
@@ -468,13 +462,32 @@ impl Entry {
         }
     }
 
+    /// Where the key begins, and how long it is.
+    #[inline]
+    fn key_span(&self) -> (usize, usize) {
+        let meta = self.meta();
+        let offset = usize::from(KEY_OFFSETS[(meta & SHAPE_BITS) as usize]);
+        let len = if meta & LONG_KEY == 0 {
+            usize::from(self.header().key_len)
+        } else {
+            // SAFETY: the flag says that the length stands here, written by `Shape::allocate`.
+            unsafe {
+                self.byte(long_key_offset(meta & EXPIRES != 0))
+                    .cast::<usize>()
+                    .read()
+            }
+        };
+        (offset, len)
+    }
+
     /// The bytes behind the key. Only for `Inline`.
     #[inline]
     fn inline(&self) -> &[u8] {
-        let shape = self.shape();
+        let (key_offset, key_len) = self.key_span();
+        let value_len = usize::from(self.header().value_len);
         // SAFETY: so many bytes have been written at this offset, and they do not change while
         // `self` is borrowed. For other kinds the length is 0.
-        unsafe { std::slice::from_raw_parts(self.byte(shape.value_offset()), shape.value_len) }
+        unsafe { std::slice::from_raw_parts(self.byte(key_offset + key_len), value_len) }
     }
 
     /// The address so many bytes into the allocation.
@@ -533,9 +546,9 @@ impl Entry {
 impl Keyed for Entry {
     #[inline]
     fn key(&self) -> &[u8] {
-        let shape = self.shape();
+        let (offset, len) = self.key_span();
         // SAFETY: so many bytes have been written at this offset, and they never change.
-        unsafe { std::slice::from_raw_parts(self.byte(shape.key_offset()), shape.key_len) }
+        unsafe { std::slice::from_raw_parts(self.byte(offset), len) }
     }
 
     #[inline]
@@ -650,18 +663,32 @@ const UNSET: Expiry = Expiry {
 };
 const EXPIRY_OFFSET: usize = size_of::<Header>();
 
+/// Where the key begins, for each pattern of [`SHAPE_BITS`].
+const KEY_OFFSETS: [u8; SHAPE_BITS as usize + 1] = {
+    let mut offsets = [0; SHAPE_BITS as usize + 1];
+    let mut meta = 0;
+    while meta <= SHAPE_BITS {
+        let payload = payload_offset(meta & EXPIRES != 0, meta & LONG_KEY != 0);
+        let offset = payload + payload_size(kind_of(meta));
+        assert!(offset <= u8::MAX as usize);
+        offsets[meta as usize] = offset as u8;
+        meta += 1;
+    }
+    offsets
+};
+
 #[inline]
-fn long_key_offset(expires: bool) -> usize {
+const fn long_key_offset(expires: bool) -> usize {
     EXPIRY_OFFSET + if expires { size_of::<Expiry>() } else { 0 }
 }
 
 #[inline]
-fn payload_offset(expires: bool, long_key: bool) -> usize {
+const fn payload_offset(expires: bool, long_key: bool) -> usize {
     long_key_offset(expires) + if long_key { size_of::<u64>() } else { 0 }
 }
 
 #[inline]
-fn kind_of(meta: u32) -> Kind {
+const fn kind_of(meta: u32) -> Kind {
     const KINDS: [Kind; 8] = [
         Kind::Inline,
         Kind::Int,

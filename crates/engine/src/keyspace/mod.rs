@@ -40,7 +40,7 @@ use table::{Found, Keyed};
 const LOOK_AROUND: Duration = Duration::from_millis(20);
 
 pub(crate) use guard::{StringGuard, WriteGuard};
-pub(crate) use shard::{DATABASES, Db, Lookups, Shard, Shards};
+pub(crate) use shard::{Counts, DATABASES, Db, Shard, Shards};
 
 /// What a write does to the time at which the key expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,8 @@ pub(crate) struct Keyspace<'e> {
     db: usize,
     clock: &'e dyn TimeSource,
     now: Cell<Option<Now>>,
-    ready: Vec<Ready>,
+    /// Most often there are none.
+    ready: Option<Vec<Ready>>,
     counts_lookups: bool,
     /// Whether what is looked up counts as used: not for a client that wants to leave no trace.
     touches: bool,
@@ -111,55 +112,9 @@ impl Shards {
         db: usize,
         clock: &'e dyn TimeSource,
     ) -> Keyspace<'e> {
-        loop {
-            if let Some(keyspace) = self.lock_unless(needs, db, clock, &|| false) {
-                return keyspace;
-            }
-        }
-    }
-
-    /// Takes the shards that a call needs. `None` if others hold them and `gives_up` says, when it
-    /// is asked now and then, that waiting is no use.
-    pub(crate) fn lock_unless<'e>(
-        &'e self,
-        needs: &Needs<'e>,
-        db: usize,
-        clock: &'e dyn TimeSource,
-        gives_up: &dyn Fn() -> bool,
-    ) -> Option<Keyspace<'e>> {
-        let mut chosen = None;
-        let held = match needs {
-            Needs::Nothing => Held::None,
-            Needs::One(hashed) => {
-                chosen = Some(*hashed);
-                let index = self.index(hashed.hash);
-                let shard = hold(self.shard(index), gives_up)?;
-                // It comes while the command begins.
-                shard.dbs[db].table.prefetch(hashed.hash);
-                Held::One(index, shard)
-            }
-            Needs::Shards(indices) => Held::Many(
-                indices
-                    .iter()
-                    .map(|&index| Some((index, hold(self.shard(index), gives_up)?)))
-                    .collect::<Option<_>>()?,
-            ),
-            Needs::Everything => {
-                let shards = self.iter().map(|shard| hold(shard, gives_up));
-                Held::All(shards.collect::<Option<_>>()?)
-            }
-        };
-        Some(Keyspace {
-            shards: self,
-            held,
-            chosen,
-            db,
-            clock,
-            now: Cell::new(None),
-            ready: Vec::new(),
-            counts_lookups: false,
-            touches: true,
-        })
+        let mut keyspace = Keyspace::new(self, db, clock);
+        while !keyspace.hold(needs, &|| false) {}
+        keyspace
     }
 
     /// The shard of this key, as a need.
@@ -222,6 +177,58 @@ impl Needs<'_> {
 }
 
 impl<'e> Keyspace<'e> {
+    /// A call in this database that holds no shard yet.
+    #[inline]
+    pub(crate) fn new(shards: &'e Shards, db: usize, clock: &'e dyn TimeSource) -> Keyspace<'e> {
+        Keyspace {
+            shards,
+            held: Held::None,
+            chosen: None,
+            db,
+            clock,
+            now: Cell::new(None),
+            ready: None,
+            counts_lookups: false,
+            touches: true,
+        }
+    }
+
+    /// Takes the shards that the call needs. Answers false, and holds none, if others hold them and
+    /// `gives_up` says, when it is asked now and then, that waiting is no use.
+    #[inline]
+    pub(crate) fn hold(&mut self, needs: &Needs<'e>, gives_up: &dyn Fn() -> bool) -> bool {
+        let Needs::One(hashed) = needs else {
+            return self.hold_many(needs, gives_up).is_some();
+        };
+        let index = self.shards.index(hashed.hash);
+        let Some(shard) = hold(self.shards.shard(index), gives_up) else {
+            return false;
+        };
+        // It comes while the command begins.
+        shard.dbs[self.db].table.prefetch(hashed.hash);
+        self.chosen = Some(*hashed);
+        self.held = Held::One(index, shard);
+        true
+    }
+
+    fn hold_many(&mut self, needs: &Needs<'e>, gives_up: &dyn Fn() -> bool) -> Option<()> {
+        let shards = self.shards;
+        self.held = match needs {
+            Needs::Shards(indices) => Held::Many(
+                indices
+                    .iter()
+                    .map(|&index| Some((index, hold(shards.shard(index), gives_up)?)))
+                    .collect::<Option<_>>()?,
+            ),
+            Needs::Everything => {
+                let shards = shards.iter().map(|shard| hold(shard, gives_up));
+                Held::All(shards.collect::<Option<_>>()?)
+            }
+            Needs::Nothing | Needs::One(_) => Held::None,
+        };
+        Some(())
+    }
+
     /// The time of this call: that at which it is first asked for, when the call has its keys. So
     /// the times at which a key is used are in the order of its uses.
     pub(crate) fn now(&self) -> Now {
@@ -268,9 +275,14 @@ impl<'e> Keyspace<'e> {
         matches!(self.held, Held::All(_))
     }
 
-    /// Lets the shards go. Answers the keys on which somebody waits and that have changed.
-    pub(crate) fn release(self) -> Vec<Ready> {
-        self.ready
+    /// The keys on which somebody waits and that have changed, for whoever lets the shards go.
+    #[inline]
+    pub(crate) fn take_ready(&mut self) -> Option<Vec<Ready>> {
+        self.ready.take()
+    }
+
+    fn ready(&mut self) -> &mut Vec<Ready> {
+        self.ready.get_or_insert_default()
     }
 
     // --- what a key holds -------------------------------------------------------------------
@@ -293,7 +305,10 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn read<T: Object>(&self, key: &[u8]) -> Result<Option<&T>> {
         match self.look_up(key) {
             None => Ok(None),
-            Some(entry) => entry.object().map(Some).ok_or(Error::WrongType),
+            Some(entry) => match entry.object() {
+                Some(object) => Ok(Some(object)),
+                None => Err(Error::WrongType),
+            },
         }
     }
 
@@ -305,7 +320,10 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn read_string(&self, key: &[u8]) -> Result<Option<Str<'_>>> {
         match self.look_up(key) {
             None => Ok(None),
-            Some(entry) => entry.str().map(Some).ok_or(Error::WrongType),
+            Some(entry) => match entry.str() {
+                Some(string) => Ok(Some(string)),
+                None => Err(Error::WrongType),
+            },
         }
     }
 
@@ -329,12 +347,10 @@ impl<'e> Keyspace<'e> {
         let entry = shard.dbs[self.db].table.find(hash, key);
         let entry = entry.filter(|entry| !self.is_expired(entry));
         if self.counts_lookups {
-            let mut lookups = shard.lookups.get();
-            match entry {
-                Some(_) => lookups.hits += 1,
-                None => lookups.misses += 1,
-            }
-            shard.lookups.set(lookups);
+            shard.count(|counts| match entry {
+                Some(_) => counts.hits += 1,
+                None => counts.misses += 1,
+            });
         }
         if let Some(entry) = entry {
             self.touch(entry);
@@ -577,20 +593,26 @@ impl<'e> Keyspace<'e> {
         self.dbs().map(|db| db.volatile).sum()
     }
 
-    /// How often keys that were read were there, in all databases.
-    pub(crate) fn lookups(&self) -> Lookups {
-        self.held_shards()
-            .fold(Lookups::default(), |sum, shard| Lookups {
-                hits: sum.hits + shard.lookups.get().hits,
-                misses: sum.misses + shard.lookups.get().misses,
-                expired: sum.expired + shard.lookups.get().expired,
-            })
+    /// What has happened in the held shards, in all databases.
+    pub(crate) fn counts(&self) -> Counts {
+        let counts = self.held_shards().map(Shard::counts);
+        counts.fold(Counts::default(), Counts::and)
     }
 
-    /// Counts lookups from 0 again.
-    pub(crate) fn reset_lookups(&mut self) {
+    /// Counts from 0 again.
+    pub(crate) fn reset_counts(&mut self) {
         self.held_shards()
-            .for_each(|shard| shard.lookups.set(Lookups::default()));
+            .for_each(|shard| shard.counts.set(Counts::default()));
+    }
+
+    /// Counts a command with the shard that it holds. Answers false if it holds none or several.
+    #[inline]
+    pub(crate) fn count_command(&self) -> bool {
+        let Held::One(_, shard) = &self.held else {
+            return false;
+        };
+        shard.count(|counts| counts.commands += 1);
+        true
     }
 
     /// Every entry of the database that has not expired.
@@ -661,7 +683,7 @@ impl<'e> Keyspace<'e> {
             shard.flushed(db, &old, now_ms, &mut ready);
             cleared.push(old);
         }
-        self.ready.append(&mut ready);
+        self.ready().append(&mut ready);
         cleared
     }
 
@@ -673,7 +695,7 @@ impl<'e> Keyspace<'e> {
             shard.dbs.swap(one, other);
             shard.swapped(one, other, now_ms, &mut ready);
         }
-        self.ready.append(&mut ready);
+        self.ready().append(&mut ready);
     }
 
     fn held_shards(&self) -> Box<dyn Iterator<Item = &Shard> + '_> {
@@ -725,8 +747,8 @@ impl<'e> Keyspace<'e> {
                 db,
                 key: key.into(),
             };
-            if !self.ready.contains(&ready) {
-                self.ready.push(ready);
+            if !self.ready().contains(&ready) {
+                self.ready().push(ready);
             }
         }
     }
@@ -765,10 +787,7 @@ impl<'e> Keyspace<'e> {
     }
 
     fn count_expired(&self, hash: u64) {
-        let lookups = &self.shard(hash).lookups;
-        let mut counted = lookups.get();
-        counted.expired += 1;
-        lookups.set(counted);
+        self.shard(hash).count(|counts| counts.expired += 1);
     }
 
     fn db_of(&self, hash: u64) -> &Db {

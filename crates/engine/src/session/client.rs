@@ -140,7 +140,7 @@ impl Client {
             let subscriber = session.subscribed();
             subscriber.map_or(0, |subscriber| subscriber.names(topic).len())
         };
-        let queued = session.transaction.as_ref();
+        let queued = session.transaction();
         let queued = queued.map_or(0, |transaction| transaction.queue.len() + 1);
         self.doing.channels.store(topics(Topic::Channel), Relaxed);
         self.doing.patterns.store(topics(Topic::Pattern), Relaxed);

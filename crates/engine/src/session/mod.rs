@@ -31,11 +31,18 @@ pub struct Session {
     authenticated: bool,
     closing: bool,
     replies: Replies,
-    transaction: Option<Box<Transaction>>,
+    /// What calls from inside the process seldom have: so it costs them nothing.
+    more: Option<Box<More>>,
+}
+
+/// A transaction, a connection, and what they leave to be done.
+#[derive(Debug, Default)]
+struct More {
+    transaction: Option<Transaction>,
     watching: Option<Box<Watching>>,
     later: Option<Box<Later>>,
     /// None for calls from inside the process.
-    connection: Option<Box<Connection>>,
+    connection: Option<Connection>,
 }
 
 /// What is to be done when the shards are let go.
@@ -77,10 +84,7 @@ impl Session {
             authenticated: true,
             closing: false,
             replies: Replies::On,
-            transaction: None,
-            watching: None,
-            later: None,
-            connection: None,
+            more: None,
         }
     }
 
@@ -104,10 +108,14 @@ impl Session {
             client: engine.clients.add(engine, info),
             mailbox,
         };
+        let more = More {
+            connection: Some(connection),
+            ..More::default()
+        };
         Session {
             resp3: false,
             authenticated: !engine.config.needs_password(),
-            connection: Some(Box::new(connection)),
+            more: Some(Box::new(more)),
             ..Session::local()
         }
     }
@@ -132,9 +140,22 @@ impl Session {
     }
 
     /// What others see of this connection; none for calls from inside the process.
+    #[inline]
     pub fn client(&self) -> Option<&Arc<Client>> {
-        let connection = self.connection.as_ref()?;
-        Some(connection.client.client())
+        Some(self.connection()?.client.client())
+    }
+
+    #[inline]
+    fn connection(&self) -> Option<&Connection> {
+        self.more.as_ref()?.connection.as_ref()
+    }
+
+    fn connection_mut(&mut self) -> Option<&mut Connection> {
+        self.more.as_mut()?.connection.as_mut()
+    }
+
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -143,14 +164,14 @@ impl Session {
 
     /// The subscriptions of this connection, begun if there were none.
     pub(crate) fn subscriber(&mut self, engine: &Arc<Engine>) -> Option<&mut Subscriber> {
-        let connection = self.connection.as_mut()?;
+        let connection = self.connection_mut()?;
         let begin = || Subscriber::new(engine, Arc::clone(&connection.mailbox));
         Some(connection.subscriber.get_or_insert_with(begin))
     }
 
     /// The subscriptions of this connection, if it has had any.
     pub(crate) fn subscribed(&self) -> Option<&Subscriber> {
-        self.connection.as_ref()?.subscriber.as_ref()
+        self.connection()?.subscriber.as_ref()
     }
 
     /// How many channels and patterns the connection is subscribed to.
@@ -197,8 +218,8 @@ impl Session {
     /// Makes the session as if it were new.
     pub(crate) fn reset(&mut self, needs_password: bool) {
         self.unwatch();
-        self.transaction = None;
-        if let Some(connection) = &mut self.connection {
+        self.end_transaction();
+        if let Some(connection) = self.connection_mut() {
             connection.subscriber = None;
         }
         if let Some(client) = self.client() {
@@ -236,12 +257,32 @@ impl Session {
 
     // --- transactions ------------------------------------------------------------------------
 
+    /// Whether requests are queued until EXEC.
+    #[inline]
     pub(crate) fn is_queueing(&self) -> bool {
-        self.transaction.is_some()
+        self.transaction().is_some()
+    }
+
+    #[inline]
+    fn transaction(&self) -> Option<&Transaction> {
+        self.more.as_ref()?.transaction.as_ref()
+    }
+
+    fn transaction_mut(&mut self) -> Option<&mut Transaction> {
+        self.more.as_mut()?.transaction.as_mut()
+    }
+
+    fn begin_transaction(&mut self) {
+        self.more().transaction = Some(Transaction::default());
+    }
+
+    /// Takes the transaction out, if there is one.
+    fn end_transaction(&mut self) -> Option<Transaction> {
+        self.more.as_mut()?.transaction.take()
     }
 
     pub(crate) fn queue(&mut self, command: &'static Command, arguments: Arguments<'_>) {
-        if let Some(transaction) = &mut self.transaction {
+        if let Some(transaction) = self.transaction_mut() {
             transaction.queue.push((command, Request::from(arguments)));
             self.show();
         }
@@ -249,40 +290,46 @@ impl Session {
 
     /// A request was refused before it ran: a transaction that it belongs to is void.
     pub(crate) fn refused(&mut self) {
-        if let Some(transaction) = &mut self.transaction {
+        if let Some(transaction) = self.transaction_mut() {
             transaction.is_void = true;
         }
     }
 
     /// Ends a transaction without running it. No shard may be held.
     pub(crate) fn abandon_transaction(&mut self, engine: &Engine) {
-        self.transaction = None;
+        self.end_transaction();
         self.unwatch();
         self.settle(engine);
         self.show();
     }
 
     pub(crate) fn queued(&self) -> impl Iterator<Item = &(&'static Command, Request)> {
-        self.transaction
-            .iter()
+        self.transaction()
+            .into_iter()
             .flat_map(|transaction| &transaction.queue)
     }
 
     /// Watches no key any more.
     pub(crate) fn unwatch(&mut self) {
-        if let Some(watching) = self.watching.take() {
+        let more = self.more.as_mut();
+        if let Some(watching) = more.and_then(|more| more.watching.take()) {
             self.later().unwatched = Some(watching);
         }
     }
 
+    fn watching(&self) -> Option<&Watching> {
+        self.more.as_ref()?.watching.as_deref()
+    }
+
     fn later(&mut self) -> &mut Later {
-        self.later.get_or_insert_default()
+        self.more().later.get_or_insert_default()
     }
 
     /// The shards have been let go: does what had to wait for it.
     #[inline]
     pub(crate) fn settle(&mut self, engine: &Engine) {
-        if let Some(later) = self.later.take() {
+        let more = self.more.as_mut();
+        if let Some(later) = more.and_then(|more| more.later.take()) {
             for waiter in &later.forgotten {
                 engine.forget(waiter);
             }
@@ -309,6 +356,6 @@ impl Session {
     }
 
     pub(crate) fn watched_keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        self.watching.iter().flat_map(|watching| watching.keys())
+        self.watching().into_iter().flat_map(Watching::keys)
     }
 }

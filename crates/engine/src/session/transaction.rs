@@ -112,10 +112,10 @@ impl Drop for Watching {
 }
 
 fn multi(call: &mut Call<'_, '_>) -> Result<()> {
-    if call.session.transaction.is_some() {
+    if call.session.is_queueing() {
         return Err(Error::NestedMulti);
     }
-    call.session.transaction = Some(Box::default());
+    call.session.begin_transaction();
     call.reply.ok();
     Ok(())
 }
@@ -123,8 +123,7 @@ fn multi(call: &mut Call<'_, '_>) -> Result<()> {
 fn exec(call: &mut Call<'_, '_>) -> Result<()> {
     let transaction = call
         .session
-        .transaction
-        .take()
+        .end_transaction()
         .ok_or(Error::ExecWithoutMulti)?;
     let has_changed = watched_key_has_changed(call);
     call.session.unwatch();
@@ -158,7 +157,7 @@ fn exec(call: &mut Call<'_, '_>) -> Result<()> {
 
 /// Whether a key that is watched was written, or has expired since.
 fn watched_key_has_changed(call: &mut Call<'_, '_>) -> bool {
-    let Some(watching) = &call.session.watching else {
+    let Some(watching) = call.session.watching() else {
         return false;
     };
     if watching.watch.is_touched() {
@@ -175,8 +174,7 @@ fn watched_key_has_changed(call: &mut Call<'_, '_>) -> bool {
 
 fn discard(call: &mut Call<'_, '_>) -> Result<()> {
     call.session
-        .transaction
-        .take()
+        .end_transaction()
         .ok_or(Error::DiscardWithoutMulti)?;
     call.session.unwatch();
     call.reply.ok();
@@ -184,12 +182,12 @@ fn discard(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn watch(call: &mut Call<'_, '_>) -> Result<()> {
-    if call.session.transaction.is_some() {
+    if call.session.is_queueing() {
         return Err(Error::WatchInsideMulti);
     }
     let db = call.session.db;
     let engine = call.engine;
-    let watching = call.session.watching.get_or_insert_with(|| {
+    let watching = call.session.more().watching.get_or_insert_with(|| {
         let (engine, watch) = (Arc::clone(engine), Arc::default());
         Box::new(Watching {
             engine,
