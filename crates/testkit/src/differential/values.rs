@@ -70,79 +70,31 @@ const TEXTS: &[&str] = &[
     "a", "b", "c", "1", "2", "3", "10", "-5", "3.5", "foo bar", "ab", "abc",
 ];
 
-const SCORES: &[&str] = &[
-    "0",
-    "1",
-    "1",
-    "2",
-    "3",
-    "-1",
-    "1.5",
-    "0.1",
-    "0.2",
-    "1e3",
-    "-2.5",
-    "3.0",
-    "inf",
-    "-inf",
-    "1e308",
-    "17",
-    "100000000000000000",
-    "1e17",
-    "1e21",
-    "123456789.123456789",
-    "5e-324",
-    "-0",
-    "0.30000000000000004",
-    "4503599627370497.5",
-];
-
-const RANGE_SCORES: &[&str] = &[
-    "-inf", "+inf", "(1", "1", "2", "(2", "3", "(3", "0", "-1", "(-inf", "(inf", "1.5", "(", "inf",
-];
-
-const RANGE_BYTES: &[&str] = &[
-    "-", "+", "[a", "(a", "[b", "(b", "[c", "(ab", "[", "(", "[10", "(3", "a",
-];
+const SCORES: &str = "0 1 1 2 3 -1 1.5 0.1 0.2 1e3 -2.5 3.0 inf -inf 1e308 17 \
+    100000000000000000 1e17 1e21 123456789.123456789 5e-324 -0 0.30000000000000004 4503599627370497.5";
 
 const PATTERNS: &[&str] = &[
     "*", "a*", "*b", "?", "[a-c]", "[^a]*", "s?", "\\*", "[", "*[1-3]", "", "1*", "h\\1", "[c-a]",
 ];
 
-const INTS: &[&str] = &[
-    "0", "1", "2", "3", "5", "10", "-1", "-2", "-3", "-10", "100",
-];
-
-const COUNTS: &[&str] = &["1", "2", "3", "10", "0", "100", "-1", "-2"];
+const INTS: &str = "0 1 2 3 5 10 -1 -2 -3 -10 100";
 
 /// Seconds that are over, or that are not over during the longest run. Multiples of 1000 are in
 /// the middle of what counts as the same time.
-const SECONDS: &[&str] = &[
-    "1000",
-    "5000",
-    "20000",
-    "20000",
-    "0",
-    "-1",
-    "9223372036854775807",
-    "9223372036854775",
-    "-9223372036854775808",
-];
+const SECONDS: &str =
+    "1000 5000 20000 20000 0 -1 9223372036854775807 9223372036854775 -9223372036854775808";
 
-const MILLISECONDS: &[&str] = &[
-    "1000000",
-    "5000000",
-    "20000000",
-    "0",
-    "-1",
-    "9223372036854775807",
-    "-9223372036854775808",
-];
+const MILLISECONDS: &str = "1000000 5000000 20000000 0 -1 9223372036854775807 -9223372036854775808";
 
 /// One of `choices`, as bytes.
 pub(super) fn one_of(random: &mut StdRng, choices: &[&str]) -> Vec<u8> {
     let chosen = choices.choose(random).copied().unwrap_or_default();
     chosen.as_bytes().to_vec()
+}
+
+/// One of the words of a text.
+fn one_word_of(random: &mut StdRng, text: &str) -> Vec<u8> {
+    one_of(random, &text.split(' ').collect::<Vec<_>>())
 }
 
 /// A word that is easily read wrong.
@@ -167,114 +119,64 @@ pub(super) fn value(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
         "key" | "key1" | "key2" | "newkey" | "source" | "src" | "destination" | "dst" => {
             key(random, place.family)
         }
-        "value" | "element" | "member" | "field" | "pivot" | "arg" | "message"
-        | "comparison-value" => text(random),
-        "score" | "weight" => one_of(random, SCORES),
-        "increment" | "decrement" => {
-            match place.family == "sorted-set" || place.command.ends_with("FLOAT") {
-                true => one_of(random, SCORES),
-                false => integer(random),
-            }
-        }
-        "pattern" if place.token == Some("BY") => one_of(
-            random,
-            &["s*", "h*->a", "nosort", "h*->1", "*", "n*", "s*->a", "h*->"],
-        ),
-        "pattern" if place.token == Some("GET") => {
-            one_of(random, &["#", "s*", "h*->a", "h*->1", "*", "n"])
-        }
-        "pattern" => one_of(random, PATTERNS),
-        "seconds" => one_of(random, SECONDS),
-        "milliseconds" | "ms" | "min-idle-time" => one_of(random, MILLISECONDS),
-        "timeout" => one_of(
-            random,
-            &["100", "0", "1000.5", "-1", "1e308", "0x64", "nan"],
-        ),
+        "increment" | "decrement" if takes_integers(place) => integer(random),
+        "score" | "weight" | "increment" | "decrement" => one_word_of(random, SCORES),
+        "pattern" if !matches!(place.token, Some("BY" | "GET")) => one_of(random, PATTERNS),
+        "seconds" => one_word_of(random, SECONDS),
+        "milliseconds" | "ms" | "min-idle-time" => one_word_of(random, MILLISECONDS),
         "unix-time-seconds" => unix_time(random, 1),
         "unix-time-milliseconds" => unix_time(random, 1000),
-        "min" | "max" if place.command.ends_with("LEX") || place.command == "ZLEXCOUNT" => {
-            one_of(random, RANGE_BYTES)
-        }
-        "min" | "max" if place.command != "ZRANGESTORE" => one_of(random, RANGE_SCORES),
-        "start" | "end" if place.family == "stream" => one_of(
-            random,
-            &[
-                "-",
-                "+",
-                "2",
-                "(2",
-                "3-1",
-                "(3-1",
-                "5-*",
-                "(-",
-                "(+",
-                "0-0",
-                "(18446744073709551615-18446744073709551615",
-                "(",
-            ],
-        ),
-        "group" => one_of(random, &["g1", "g1", "g2"]),
-        "consumer" => one_of(random, &["c1", "c1", "c2"]),
         "id" | "lastid" | "last-id" | "max-deleted-id" => id(random, place),
-        "threshold" => one_of(random, &["0", "1", "2", "3", "5-0", "3-1", "-1", "100"]),
-        "count" if place.command.ends_with("SCAN") => one_of(random, &["1000", "5000"]),
-        "count" | "limit" | "num-matches" | "len" | "rank" | "min-match-len" => {
-            one_of(random, COUNTS)
-        }
-        "cursor" => one_of(random, &["0", "0", "0", "0", "0", "0", "abc"]),
-        "type" => one_of(
-            random,
-            &[
-                "string", "list", "hash", "set", "zset", "stream", "nonsense", "STRING",
-            ],
-        ),
-        "db" | "destination-db" | "index1" | "index2" => {
-            one_of(random, &["0", "0", "1", "1", "16", "-1"])
-        }
-        "index" if place.command == "SELECT" => one_of(random, &["0", "0", "0", "1", "16", "-1"]),
-        "offset" if place.command == "SETRANGE" => one_of(
-            random,
-            &[
-                "0",
-                "1",
-                "2",
-                "5",
-                "20",
-                "-1",
-                "536870912",
-                "9223372036854775807",
-            ],
-        ),
-        "index" | "start" | "stop" | "end" | "offset" | "min" | "max" => one_of(random, INTS),
-        "entries-read" | "entries-added" => {
-            one_of(random, &["0", "1", "5", "10", "-1", "-2", "100"])
-        }
-        "protover" => one_of(random, &["2", "3", "4", "1"]),
-        "sha1" => one_of(
-            random,
-            &[
-                "e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
-                "ffff",
-                "E0E1F9FABFC9D4800C877A703B823AC0578FF8DB",
-            ],
-        ),
-        "channel" => one_of(random, &["c1", "c2"]),
-        "client-id" => one_of(random, &["9999999", "0", "-1"]),
-        "command" => one_of(
-            random,
-            &[
-                "GET",
-                "MSET",
-                "ZUNIONSTORE",
-                "XREAD",
-                "EVAL",
-                "SORT",
-                "FOO",
-                "PING",
-            ],
-        ),
-        _ => text(random),
+        _ => match choices(place) {
+            Some(choices) => one_word_of(random, choices),
+            None => text(random),
+        },
     }
+}
+
+fn takes_integers(place: &Place<'_>) -> bool {
+    place.family != "sorted-set" && !place.command.ends_with("FLOAT")
+}
+
+/// What fits a place where a few words do, if it is one.
+fn choices(place: &Place<'_>) -> Option<&'static str> {
+    let choices = match place.name {
+        "pattern" if place.token == Some("BY") => "s* h*->a nosort h*->1 * n* s*->a h*->",
+        "pattern" if place.token == Some("GET") => "# s* h*->a h*->1 * n",
+        "timeout" => "100 0 1000.5 -1 1e308 0x64 nan",
+        "min" | "max" if place.command.ends_with("LEX") || place.command == "ZLEXCOUNT" => {
+            "- + [a (a [b (b [c (ab [ ( [10 (3 a"
+        }
+        "min" | "max" if place.command != "ZRANGESTORE" => {
+            "-inf +inf (1 1 2 (2 3 (3 0 -1 (-inf (inf 1.5 ( inf"
+        }
+        "start" | "end" if place.family == "stream" => {
+            "- + 2 (2 3-1 (3-1 5-* (- (+ 0-0 (18446744073709551615-18446744073709551615 ("
+        }
+        "group" => "g1 g1 g2",
+        "consumer" => "c1 c1 c2",
+        "threshold" => "0 1 2 3 5-0 3-1 -1 100",
+        "count" if place.command.ends_with("SCAN") => "1000 5000",
+        "count" | "limit" | "num-matches" | "len" | "rank" | "min-match-len" => {
+            "1 2 3 10 0 100 -1 -2"
+        }
+        "cursor" => "0 0 0 0 0 0 abc",
+        "type" => "string list hash set zset stream nonsense STRING",
+        "db" | "destination-db" | "index1" | "index2" => "0 0 1 1 16 -1",
+        "index" if place.command == "SELECT" => "0 0 0 1 16 -1",
+        "offset" if place.command == "SETRANGE" => "0 1 2 5 20 -1 536870912 9223372036854775807",
+        "index" | "start" | "stop" | "end" | "offset" | "min" | "max" => INTS,
+        "entries-read" | "entries-added" => "0 1 5 10 -1 -2 100",
+        "protover" => "2 3 4 1",
+        "sha1" => {
+            "e0e1f9fabfc9d4800c877a703b823ac0578ff8db ffff E0E1F9FABFC9D4800C877A703B823AC0578FF8DB"
+        }
+        "channel" => "c1 c2",
+        "client-id" => "9999999 0 -1",
+        "command" => "GET MSET ZUNIONSTORE XREAD EVAL SORT FOO PING",
+        _ => return None,
+    };
+    Some(choices)
 }
 
 fn text(random: &mut StdRng) -> Vec<u8> {
@@ -291,15 +193,10 @@ fn text(random: &mut StdRng) -> Vec<u8> {
 
 fn integer(random: &mut StdRng) -> Vec<u8> {
     match random.random_bool(0.8) {
-        true => one_of(random, INTS),
-        false => one_of(
+        true => one_word_of(random, INTS),
+        false => one_word_of(
             random,
-            &[
-                "9223372036854775807",
-                "-9223372036854775808",
-                "4611686018427387904",
-                "-9223372036854775807",
-            ],
+            "9223372036854775807 -9223372036854775808 4611686018427387904 -9223372036854775807",
         ),
     }
 }
@@ -321,7 +218,7 @@ fn id(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
     match place.command {
         "XREADGROUP" if random.random_bool(0.7) => b">".to_vec(),
         // Redis goes on from the first id behind the last one there can be.
-        "XREADGROUP" => one_of(random, &["0", "1-0", "2-1", "3", "5-0", "$", "20"]),
+        "XREADGROUP" => one_word_of(random, "0 1-0 2-1 3 5-0 $ 20"),
         "XADD" if random.random_bool(0.15) => {
             format!("{}-*", random.random_range(1..20)).into_bytes()
         }
@@ -331,24 +228,9 @@ fn id(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
             random.random_range(0..3)
         )
         .into_bytes(),
-        _ => one_of(
+        _ => one_word_of(
             random,
-            &[
-                "0",
-                "1-0",
-                "2-1",
-                "3",
-                "5-0",
-                "5-1",
-                "8-2",
-                "0-0",
-                "$",
-                ">",
-                "-",
-                "18446744073709551615-18446744073709551615",
-                "10-1",
-                "20",
-            ],
+            "0 1-0 2-1 3 5-0 5-1 8-2 0-0 $ > - 18446744073709551615-18446744073709551615 10-1 20",
         ),
     }
 }
