@@ -110,7 +110,8 @@ fn run(running: &mut Running<'_, '_>, stack: &mut Stack) -> Answer {
 /// Runs a command, and pushes what it answers. If it is refused, nothing is pushed, and the answer
 /// is the text of the refusal.
 fn run_words(running: &mut Running<'_, '_>, stack: &mut Stack) -> Result<(), String> {
-    let words = words(stack)?;
+    let mut words = ArgumentBuffer::new();
+    read(stack, &mut words)?;
     let mut reply = LuaReply::new(stack, running.work.session.resp3);
     match running.call(words.as_arguments(), &mut reply) {
         Ok(()) => reply.finish(),
@@ -121,12 +122,11 @@ fn run_words(running: &mut Running<'_, '_>, stack: &mut Stack) -> Result<(), Str
     }
 }
 
-/// The words that lie on the stack.
-fn words(stack: &Stack) -> Result<ArgumentBuffer, &'static str> {
+/// Takes the words that lie on the stack.
+fn read(stack: &Stack, words: &mut ArgumentBuffer) -> Result<(), &'static str> {
     if stack.len() == 0 {
         return Err("ERR Please specify at least one argument for this redis lib call");
     }
-    let mut words = ArgumentBuffer::new();
     for place in 1..=stack.len() {
         match stack.get(place) {
             Slot::Text(text) => words.push(text),
@@ -134,12 +134,10 @@ fn words(stack: &Stack) -> Result<ArgumentBuffer, &'static str> {
                 Some(number) => words.push(itoa::Buffer::new().format(number).as_bytes()),
                 None => words.push(format_g(number, 17).as_bytes()),
             },
-            _ => {
-                return Err("ERR Lua redis lib command arguments must be strings or integers");
-            }
+            _ => return Err("ERR Lua redis lib command arguments must be strings or integers"),
         }
     }
-    Ok(words)
+    Ok(())
 }
 
 /// A number as an integer, if it is one. The zero below zero is not.

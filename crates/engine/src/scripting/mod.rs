@@ -67,7 +67,8 @@ pub(crate) struct Script {
 pub(crate) struct Scripts {
     known: RwLock<Known>,
     /// Those of each thread: what a machine touches is in the cache of the core that had it last.
-    idle: Lanes<Mutex<Vec<Vm>>>,
+    #[expect(clippy::vec_box, reason = "a machine goes in and out for each script")]
+    idle: Lanes<Mutex<Vec<Box<Vm>>>>,
     /// Machines that are older than the last flush forget what they compiled.
     generation: AtomicU64,
     watchdogs: Watchdogs,
@@ -132,20 +133,20 @@ impl Scripts {
     }
 
     /// A machine that nobody else uses.
-    fn take(&self) -> Result<Vm> {
+    fn take(&self) -> Result<Box<Vm>> {
         let idle = self.idle.own().lock().pop();
         match idle {
             Some(vm) => Ok(vm),
-            None => Vm::new(
-                self.generation.load(Ordering::Relaxed),
-                self.watchdogs.add(),
-            ),
+            None => {
+                let generation = self.generation.load(Ordering::Relaxed);
+                Vm::new(generation, self.watchdogs.add()).map(Box::new)
+            }
         }
     }
 
     /// Keeps a machine for the next script, unless there are enough, or it is of an older
     /// generation, or its script was too much for it.
-    fn give_back(&self, vm: Vm) {
+    fn give_back(&self, vm: Box<Vm>) {
         let mut idle = self.idle.own().lock();
         let generation = self.generation.load(Ordering::Relaxed);
         if idle.len() < IDLE_MAX && vm.generation() == generation && vm.is_reusable() {

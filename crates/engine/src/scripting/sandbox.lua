@@ -1,8 +1,7 @@
 -- The world of a script: what Redis gives to scripts, and nothing else.
 --
 -- Runs once in each new machine. Gets the functions that are written in Rust, in a table, and
--- answers the function that runs scripts, the one that explains
--- their errors, and their globals.
+-- answers the function that explains errors, the world, and the globals that show it to scripts.
 
 local native = ...
 local error, pcall, xpcall, type, tostring = error, pcall, xpcall, type, tostring
@@ -151,10 +150,4 @@ local function explain(err)
     return err
 end
 
--- Runs a script. Whoever calls this has `explain` handle its errors.
-local function run(script, keys, arguments)
-    world.KEYS, world.ARGV = keys, arguments
-    return script()
-end
-
-return run, explain, globals
+return explain, world, globals

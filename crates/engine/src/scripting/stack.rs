@@ -15,7 +15,7 @@
 
 use std::ffi::c_int;
 
-use mlua::{Function, Lua, ffi, lua_State};
+use mlua::{IntoLua, Lua, ffi, lua_State};
 
 /// How many values a table can be made for.
 pub(super) const TABLE_MAX: usize = 1 << 26;
@@ -42,16 +42,16 @@ pub(super) enum Slot<'s> {
     Other,
 }
 
-/// A function that a machine keeps.
+/// A value that a machine keeps.
 #[derive(Clone, Copy)]
 pub(super) struct Kept(c_int);
 
 impl Kept {
-    pub(super) fn new(lua: &Lua, function: &Function) -> mlua::Result<Kept> {
+    pub(super) fn new(lua: &Lua, value: impl IntoLua) -> mlua::Result<Kept> {
         let mut kept = Kept(ffi::LUA_NOREF);
-        // SAFETY: the function lies on the stack, and nothing here has a destructor.
+        // SAFETY: the value lies on the stack, and nothing here has a destructor.
         unsafe {
-            lua.exec_raw::<()>(function, |state| {
+            lua.exec_raw::<()>(value, |state| {
                 kept.0 = ffi::luaL_ref(state, ffi::LUA_REGISTRYINDEX);
             })?;
         }
@@ -175,7 +175,9 @@ impl Stack {
     /// can't be a name in Lua: such a pair is left out. NaN must not be one.
     pub(super) fn put_named(&mut self) {
         debug_assert_eq!(self.get(-3), Slot::Table);
-        if self.get(-2) == Slot::Nil {
+        // SAFETY: it reads a type.
+        let is_nameless = unsafe { ffi::lua_type(self.state, -2) == ffi::LUA_TNIL };
+        if is_nameless {
             return self.truncate(self.len() - 2);
         }
         // SAFETY: there is a table, and memory, and the name can be one.
@@ -220,10 +222,10 @@ impl Stack {
         unsafe { ffi::lua_next(self.state, table) != 0 }
     }
 
-    /// Pushes a function that this machine keeps.
-    pub(super) fn push_kept(&mut self, function: Kept) {
+    /// Pushes a value that this machine keeps.
+    pub(super) fn push_kept(&mut self, value: Kept) {
         // SAFETY: there is room.
-        unsafe { ffi::lua_rawgeti_(self.state, ffi::LUA_REGISTRYINDEX, function.0) }
+        unsafe { ffi::lua_rawgeti_(self.state, ffi::LUA_REGISTRYINDEX, value.0) }
     }
 
     /// Calls the function that lies beneath this many arguments, and puts what it returns in their

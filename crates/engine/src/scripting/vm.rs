@@ -32,10 +32,12 @@ pub(super) struct Vm {
     lua: Lua,
     stack: Stack,
     bridge: Arc<Bridge>,
-    /// `run(script, KEYS, ARGV)` of the sandbox.
-    run: Kept,
     /// `explain(error)` of the sandbox.
     explain: Kept,
+    /// What scripts see, with their `KEYS` and `ARGV`.
+    world: Kept,
+    /// The names of these.
+    names: [Kept; 2],
     globals: Table,
     compiled: super::Table<Digest, Kept>,
     generation: u64,
@@ -66,12 +68,13 @@ impl Vm {
         let bridge = Arc::new(Bridge::default());
         let native = library::native(&lua, &bridge)?;
         let sandbox = lua.load(SANDBOX).set_name(SANDBOX_NAME);
-        let (run, explain, globals): (Function, Function, Table) = sandbox.call(native)?;
+        let (explain, world, globals): (Function, Table, Table) = sandbox.call(native)?;
         watch(&lua, INSTRUCTIONS, Arc::clone(&watchdog))?;
         Ok(Vm {
             stack: Stack::of(&lua)?,
-            run: Kept::new(&lua, &run)?,
-            explain: Kept::new(&lua, &explain)?,
+            explain: Kept::new(&lua, explain)?,
+            world: Kept::new(&lua, world)?,
+            names: [Kept::new(&lua, "KEYS")?, Kept::new(&lua, "ARGV")?],
             lua,
             bridge,
             globals,
@@ -115,7 +118,7 @@ impl Vm {
         let chunk = self.lua.load(&*script.body).set_name(SCRIPT_NAME);
         let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Text);
         let function = chunk.set_environment(self.globals.clone()).into_function();
-        let kept = function.and_then(|function| Kept::new(&self.lua, &function));
+        let kept = function.and_then(|function| Kept::new(&self.lua, function));
         let kept = kept.map_err(|error| not_compiled(&error))?;
         self.compiled.insert(script.digest, kept);
         Ok(kept)
@@ -136,10 +139,14 @@ impl Vm {
             return Err(Error::text("ERR Error running script: stack overflow"));
         }
         self.stack.push_kept(self.explain);
-        self.stack.push_kept(self.run);
-        self.stack.push_kept(function);
+        self.stack.push_kept(self.world);
+        self.stack.push_kept(self.names[0]);
         self.stack.push_list(keys);
+        self.stack.put_named();
+        self.stack.push_kept(self.names[1]);
         self.stack.push_list(arguments);
+        self.stack.put_named();
+        self.stack.push_kept(function);
         self.watchdog.begin(work.keyspace.now());
         let mut running = Running {
             work,
@@ -147,7 +154,7 @@ impl Vm {
             watchdog: &self.watchdog,
         };
         let call =
-            || with_memory_limit(&self.lua, self.memory_max, || self.stack.call(3, below + 1));
+            || with_memory_limit(&self.lua, self.memory_max, || self.stack.call(0, below + 1));
         let has_returned = self.bridge.open(&mut running, call);
         let resp3 = running.work.session.resp3;
         let answered = match (self.watchdog.end(), has_returned) {
