@@ -82,7 +82,7 @@ impl Running<'_, '_> {
 #[derive(Default)]
 pub(super) struct Bridge {
     running: Cell<Option<NonNull<Running<'static, 'static>>>>,
-    /// With what a command of the script panicked.
+    /// That of a command of the script.
     panic: Cell<Option<Box<dyn Any + Send>>>,
 }
 
@@ -103,24 +103,22 @@ impl Drop for Closed<'_> {
 
 impl Bridge {
     /// Opens the bridge to `running` while `script` runs.
-    ///
-    /// # Panics
-    ///
-    /// When the script is over, if one of its commands panicked.
     pub(super) fn open<T>(&self, running: &mut Running<'_, '_>, script: impl FnOnce() -> T) -> T {
-        let closed = Closed(self);
+        let _closed = Closed(self);
         self.running.set(Some(NonNull::from(running).cast()));
-        let result = script();
-        drop(closed);
+        script()
+    }
+
+    /// Keeps the panic of a command, which can't go through Lua, until the script is over.
+    pub(super) fn keep_panic(&self, panic: Box<dyn Any + Send>) {
+        self.panic.set(Some(panic));
+    }
+
+    /// Goes on with the panic of a command, if there was one.
+    pub(super) fn resume_panic(&self) {
         if let Some(panic) = self.panic.take() {
             resume_unwind(panic);
         }
-        result
-    }
-
-    /// Keeps a panic until the script is over.
-    pub(super) fn keep_panic(&self, panic: Box<dyn Any + Send>) {
-        self.panic.set(Some(panic));
     }
 
     /// Crosses the bridge. `None` if no script runs, or if it is being crossed already.

@@ -75,11 +75,10 @@ unsafe fn unavailable(state: *mut lua_State) -> ! {
     }
 }
 
-/// Runs the command whose words lie on the stack. A panic waits at the bridge until Lua is left, as
-/// it can't go through it.
+/// Runs the command whose words lie on the stack. No panic leaves it.
 unsafe fn answer(state: *mut lua_State) -> Answer {
-    // SAFETY: the function was made with its bridge, which its machine keeps. The stack
-    // is this function's own, and `run` pushes only where there is no limit on memory.
+    // SAFETY: the function was made with its bridge, which its machine keeps. The stack is this
+    // function's own, has room for some values, and `run` pushes only without a limit on memory.
     let (bridge, mut stack) = unsafe {
         let bridge: *const Bridge = ffi::lua_touserdata(state, ffi::lua_upvalueindex(1)).cast();
         (&*bridge, Stack::new(state))
@@ -112,6 +111,8 @@ fn run(running: &mut Running<'_, '_>, stack: &mut Stack) -> Answer {
 fn run_words(running: &mut Running<'_, '_>, stack: &mut Stack) -> Result<(), String> {
     let mut words = ArgumentBuffer::new();
     read(stack, &mut words)?;
+    // They are in the request now. The answer may need their room.
+    stack.truncate(0);
     let mut reply = LuaReply::new(stack, running.work.session.resp3);
     match running.call(words.as_arguments(), &mut reply) {
         Ok(()) => reply.finish(),

@@ -135,29 +135,19 @@ impl Vm {
     ) -> Result<()> {
         let function = self.compiled(script)?;
         let below = self.stack.len();
-        if !self.stack.has_room(ROOM) {
-            return Err(Error::text("ERR Error running script: stack overflow"));
-        }
-        self.stack.push_kept(self.explain);
-        self.stack.push_kept(self.world);
-        self.stack.push_kept(self.names[0]);
-        self.stack.push_list(keys);
-        self.stack.put_named();
-        self.stack.push_kept(self.names[1]);
-        self.stack.push_list(arguments);
-        self.stack.put_named();
-        self.stack.push_kept(function);
+        let handler = self.prepare(function, keys, arguments)?;
         self.watchdog.begin(work.keyspace.now());
         let mut running = Running {
             work,
             lua: &self.lua,
             watchdog: &self.watchdog,
         };
-        let call =
-            || with_memory_limit(&self.lua, self.memory_max, || self.stack.call(0, below + 1));
+        let call = || with_memory_limit(&self.lua, self.memory_max, || self.stack.call(0, handler));
         let has_returned = self.bridge.open(&mut running, call);
         let resp3 = running.work.session.resp3;
-        let answered = match (self.watchdog.end(), has_returned) {
+        let ended = self.watchdog.end();
+        self.bridge.resume_panic();
+        let answered = match (ended, has_returned) {
             (Some((ended, line)), _) => {
                 self.is_spent = true;
                 Err(ended.error(script, line))
@@ -169,12 +159,37 @@ impl Vm {
         self.stack.truncate(below);
         answered
     }
+
+    /// Puts a script on top of the stack, and its words where it sees them. Gives the place of what
+    /// explains its errors.
+    fn prepare<'k>(
+        &mut self,
+        function: Kept,
+        keys: impl ExactSizeIterator<Item = &'k [u8]>,
+        arguments: impl ExactSizeIterator<Item = &'k [u8]>,
+    ) -> Result<i32> {
+        let stack = &mut self.stack;
+        if !stack.has_room(ROOM) {
+            return Err(failed(&mlua::Error::StackError));
+        }
+        stack.push_kept(self.explain);
+        let handler = stack.len();
+        stack.push_kept(self.world);
+        stack.push_kept(self.names[0]);
+        stack.push_list(keys);
+        stack.put_named();
+        stack.push_kept(self.names[1]);
+        stack.push_list(arguments);
+        stack.put_named();
+        stack.push_kept(function);
+        Ok(handler)
+    }
 }
 
 /// Does something while a machine may hold so many bytes, 0 for any number.
 ///
-/// Under a limit, each value that Rust gives the machine costs a protected call of C, as it may find
-/// no room. So there is one only while Lua runs: what Rust gives it is in memory already, once.
+/// Under a limit, each value that Rust gives the machine would need a protected call of C, as it may
+/// find no room. So there is one only while Lua runs: what Rust gives it is in memory already, once.
 pub(super) fn with_memory_limit<T>(
     lua: &Lua,
     memory_max: usize,
@@ -257,7 +272,7 @@ fn not_compiled(error: &mlua::Error) -> Error {
     Error::text(format!("ERR Error compiling script (new function): {text}"))
 }
 
-/// The error of a machine that can't go on: it is out of memory.
+/// The error of a machine that can't go on: it is out of memory or of places.
 fn failed(error: &mlua::Error) -> Error {
     let text = error.to_string();
     let line = text.lines().next().unwrap_or_default().to_owned();
