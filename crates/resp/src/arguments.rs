@@ -152,8 +152,8 @@ impl ArgumentBuffer {
     pub fn new() -> ArgumentBuffer {
         ArgumentBuffer {
             words: Words::Few {
-                bytes: ArrayVec::new_const(),
-                spans: ArrayVec::new_const(),
+                bytes: ArrayVec::new(),
+                spans: ArrayVec::new(),
             },
         }
     }
