@@ -11,15 +11,38 @@
 //! assert_eq!(visits, 1);
 //! # Ok(()) }
 //! ```
+//!
+//! Upon a store stand the services. Each is made from a store and a namespace, is cheap to clone,
+//! and does what it does in one round trip where that can be:
+//!
+//! | module | what for |
+//! |---|---|
+//! | [`cache`] | values that can be had again: [`get_or_set`](cache::Cache::get_or_set), tags |
+//! | [`session`] | who is logged in, with idle and absolute expiry |
+//! | [`rate_limit`] | how often somebody may do something; [`http`] has the layer for tower |
+//! | [`pubsub`] | typed messages to whoever listens now |
+//! | [`stream`] | typed messages that stay, and workers that share them |
+//! | [`lock`] | one at a time, across processes, with fencing tokens |
+//! | [`leaderboard`] | scores and ranks |
+//!
+//! What none of them does, any Redis command does: [`Store::run`], and [`Script`] for Lua. Code
+//! written for the `redis` crate finds a connection of it in [`Embedded::connection`].
+//!
+//! # When a store gives no answer
+//!
+//! [`Error`] tells what the caller can do next: the store refused and nothing was changed
+//! ([`Error::Refused`]), the command never left the process ([`Error::NotSent`]), or nobody knows
+//! ([`Error::Unanswered`]). A store on a server connects again by itself; no command is sent twice
+//! unless that is safe. [`health()`] asks a store how it is.
 
 #![forbid(unsafe_code)]
 
-mod open;
-
 mod health;
+mod open;
 
 pub use health::{Health, Role, health};
 pub use larder_embedded::Embedded;
+pub use larder_http as http;
 pub use larder_remote::{Config as RemoteConfig, Tls};
 pub use larder_store::{
     Backend, Channels, Command, Error, Event, FromValue, Key, Keys, Message, Refusal, Script,
@@ -29,8 +52,6 @@ pub use larder_toolkit::{
     InvalidTtl, Ttl, cache, codec, leaderboard, lock, pubsub, rate_limit, session, stream,
 };
 pub use open::{OpenError, open, open_env, open_with};
-
-pub use larder_http as http;
 
 /// The examples of the README.
 #[cfg(doctest)]
