@@ -62,9 +62,10 @@ pub enum OpenError {
 /// | `memory:` | an engine inside the process; nothing is kept |
 /// | `redis://[user:password@]host[:port][/db]` | a Redis or Valkey server |
 /// | `rediss://...` | the same, over TLS |
-/// | `redis+unix:///path[?db=n]` | the same, over a Unix socket |
+/// | `redis+unix:///path[?db=n&user=...&pass=...]` | the same, over a Unix socket |
 ///
-/// A server is not connected to before the first command, so this succeeds without one. A store on
+/// Over TLS the server's certificate is checked, against the authorities that Mozilla trusts;
+/// [`open_with`] can name another. A server is not connected to before the first command, so this succeeds without one. A store on
 /// a server has to be used within a tokio runtime; a memory store runs under any.
 ///
 /// # Errors
@@ -82,11 +83,26 @@ pub fn open(url: &str) -> Result<Store, OpenError> {
     open_with(url, RemoteConfig::default())
 }
 
-/// Opens the store that a URL names, with this patience if it is a server.
+/// Opens the store that a URL names, with this patience and these certificates if it is a server.
 ///
 /// # Errors
 ///
-/// As [`open`].
+/// As [`open`], and if a certificate or a key is none.
+///
+/// # Examples
+///
+/// A server whose certificate was signed by an authority of one's own:
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut config = larder::RemoteConfig::default();
+/// config.tls.authority = Some(std::fs::read("authority.pem")?);
+/// // Only for a server that asks who comes:
+/// config.tls.identity = Some((std::fs::read("app.pem")?, std::fs::read("app.key")?));
+///
+/// let store = larder::open_with("rediss://cache.internal:6380", config)?;
+/// # Ok(()) }
+/// ```
 pub fn open_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {

@@ -12,7 +12,8 @@ use redis::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// How long making a connection may take.
+    /// How long making a connection may take. Once so much time is over, it is not tried again for
+    /// the same caller.
     pub connect_timeout: Duration,
     /// How long an answer may take. A command that waits by itself may take as long as it said,
     /// and this on top.
@@ -38,8 +39,9 @@ pub struct Config {
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tls {
-    /// The authority whose word on the server is taken, as a certificate in PEM; `None` is those
-    /// that the system trusts.
+    /// The authority whose word on the server is taken, and nobody else's, as a certificate in PEM
+    /// or several of them; `None` is the public authorities that Mozilla trusts, in a list that is
+    /// built in. What the system trusts beyond those does not count.
     pub authority: Option<Vec<u8>>,
     /// The certificate that the store shows, and its key, both in PEM; `None` is none.
     pub identity: Option<(Vec<u8>, Vec<u8>)>,
@@ -132,12 +134,16 @@ pub enum Topology {
 
 impl Topology {
     /// A client of the server.
-    pub(crate) fn client(self, tls: &Tls) -> redis::RedisResult<Client> {
+    pub(crate) fn client(self, tls: &Tls) -> Result<Client, OpenError> {
+        tls.check()?;
         let Topology::Single(info) = self;
-        match info.addr() {
+        let client = match info.addr() {
             ConnectionAddr::TcpTls { .. } => Client::build_with_tls(info, tls.certificates()),
             _ => Client::open(info),
-        }
+        };
+        client.map_err(|error| OpenError::Tls {
+            reason: error.to_string(),
+        })
     }
 }
 
@@ -152,9 +158,16 @@ pub enum OpenError {
         what: &'static str,
     },
 
+    /// The certificates or the key can't be used.
+    #[error("the certificates for TLS can't be used: {reason}")]
+    Tls {
+        /// What is wrong with them.
+        reason: String,
+    },
+
     /// The URL is not one of a server.
     #[error(
-        "{url} is no URL of a server: {reason}; write redis://[user:password@]host[:port][/db], rediss://... for TLS, or redis+unix:///path[?db=n]"
+        "{url} is no URL of a server: {reason}; write redis://[user:password@]host[:port][/db], rediss://... for TLS, or redis+unix:///path[?db=n&user=...&pass=...]"
     )]
     Url {
         /// The URL, without its password.
@@ -179,6 +192,7 @@ impl Topology {
         if !matches!(scheme, "redis" | "rediss" | "redis+unix") || !url.contains("://") {
             return Err(failed("its scheme is unknown"));
         }
+        check_rest(url).map_err(|reason| failed(&reason))?;
         let info = url
             .into_connection_info()
             .map_err(|error| failed(&error.to_string()))?;
@@ -199,15 +213,50 @@ impl Topology {
     }
 }
 
+/// Refuses what would be ignored: a database that was meant and not taken is another's data.
+fn check_rest(url: &str) -> Result<(), String> {
+    // What is no URL at all is told by the one who reads it.
+    let Ok(url) = url::Url::parse(url) else {
+        return Ok(());
+    };
+    let known: &[&str] = match url.scheme() {
+        "redis+unix" => &["db", "user", "pass"],
+        _ => &[],
+    };
+    if let Some((name, _)) = url
+        .query_pairs()
+        .find(|(name, _)| !known.contains(&&**name))
+    {
+        return Err(format!("it has no parameter {name:?}"));
+    }
+    match url.fragment() {
+        Some("insecure") => Err("the server's certificate is always checked".to_owned()),
+        Some(_) => Err("it has no part behind a #".to_owned()),
+        None => Ok(()),
+    }
+}
+
 /// The URL without its password.
 fn redact(url: &str) -> String {
-    match url::Url::parse(url) {
-        Ok(mut parsed) if parsed.password().is_some() => {
-            // A URL with a password has a host, so its password can be replaced.
-            let _ = parsed.set_password(Some("***"));
-            parsed.to_string()
+    // It may be malformed, so it is taken apart by hand. A password may hold any sign.
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest = match rest.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((user, _)) => format!("{user}:***@{host}"),
+            None => rest.to_owned(),
+        },
+        None => rest.to_owned(),
+    };
+    let rest = match rest.split_once("pass=") {
+        Some((before, pass)) => {
+            let after = pass.find('&').map_or("", |end| &pass[end..]);
+            format!("{before}pass=***{after}")
         }
-        _ => url.to_owned(),
+        None => rest,
+    };
+    match scheme {
+        "" => rest,
+        scheme => format!("{scheme}://{rest}"),
     }
 }
 
@@ -221,7 +270,7 @@ mod tests {
             "redis://localhost",
             "redis://:secret@127.0.0.1:7000/3",
             "rediss://user:secret@example.com:6380",
-            "redis+unix:///tmp/redis.sock?db=2",
+            "redis+unix:///tmp/redis.sock?db=2&user=ann&pass=secret",
         ] {
             assert!(Topology::parse(url).is_ok(), "{url}");
         }
@@ -236,6 +285,34 @@ mod tests {
         assert!(error.contains("scheme is unknown"), "{error}");
         assert!(Topology::parse("localhost:6379").is_err());
         assert!(Topology::parse("redis://localhost/x").is_err());
+    }
+
+    #[test]
+    fn no_part_of_a_url_is_ignored() {
+        for url in [
+            "redis://localhost?db=3",
+            "redis://localhost/1?timeout=5",
+            "redis+unix:///tmp/redis.sock?password=secret",
+            "rediss://localhost#insecure",
+            "redis://localhost#3",
+        ] {
+            assert!(Topology::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for url in [
+            "redis://:secret@localhost:99999",
+            "redis://ann:se@cret@[::1",
+            "redis+unix:///tmp/redis.sock?db=x&pass=secret&user=ann",
+            "redis+unix:///tmp/redis.sock?db=x&pass=secret",
+            "ann:secret@localhost",
+        ] {
+            let error = Topology::parse(url).unwrap_err().to_string();
+            assert!(!error.contains("cret"), "{error}");
+            assert!(error.contains("***"), "{error}");
+        }
     }
 
     #[test]

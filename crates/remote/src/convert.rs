@@ -4,6 +4,9 @@ use bytes::Bytes;
 use larder_store::{Command, Error, Refusal, Value};
 use redis::{ErrorKind, RedisError, ServerError};
 
+/// Refusals after which nothing was executed, and which may be over soon.
+pub(crate) const PASSING: [&str; 5] = ["LOADING", "BUSY", "TRYAGAIN", "MASTERDOWN", "READONLY"];
+
 /// A command as the `redis` crate sends it.
 pub(crate) fn command(command: &Command) -> redis::Cmd {
     let arguments = command.arguments();
@@ -63,31 +66,17 @@ fn text(code: &str, details: Option<&str>) -> Refusal {
     }
 }
 
+/// The refusal that an error of the server is.
+pub(crate) fn refusal_of(error: &RedisError) -> Refusal {
+    text(error.code().unwrap_or("ERR"), error.detail())
+}
+
 /// What a failed call means to its caller. The command had been given to a connection, so if no
 /// answer came it may have been executed.
 pub(crate) fn sent_error(error: &RedisError) -> Error {
     match error.kind() {
-        ErrorKind::Server(_) | ErrorKind::Extension => {
-            Error::Refused(text(error.code().unwrap_or("ERR"), error.detail()))
-        }
+        ErrorKind::Server(_) | ErrorKind::Extension => Error::Refused(refusal_of(error)),
         ErrorKind::Client | ErrorKind::InvalidClientConfig => Error::not_sent(error),
         _ => Error::unanswered(error),
-    }
-}
-
-/// Whether a failure to connect may be over soon: a password does not become right by waiting.
-pub(crate) fn may_pass(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Io | ErrorKind::Server(_))
-}
-
-/// What a failed connection means to the caller of a command.
-pub(crate) fn connect_error(error: &RedisError) -> Error {
-    match error.kind() {
-        ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
-            Error::not_sent(format_args!(
-                "the server turned the connection away: {error}"
-            ))
-        }
-        _ => Error::not_sent(format_args!("can't connect: {error}")),
     }
 }

@@ -19,6 +19,7 @@ mod remote;
 mod blocking;
 mod config;
 mod convert;
+mod failure;
 mod link;
 mod subscription;
 

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use larder_store::Error;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind};
+use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError};
 use tokio::sync::watch;
 
 use crate::config::Config;
-use crate::convert::{connect_error, may_pass};
+use crate::failure::{connect_error, may_pass};
 
 /// The connection that all callers share, made again when it is lost.
 pub(crate) struct Link {
@@ -115,19 +116,31 @@ impl Link {
 
     /// A connection of its own, in as many tries as the configuration allows.
     pub(crate) async fn connect_patiently(&self) -> Result<Live, Error> {
-        let mut retry = 0;
+        let (mut retry, begun) = (0, Instant::now());
         loop {
             self.refuse_if_closed()?;
             match self.connect().await {
                 Ok(live) => return Ok(live),
-                Err(error) if retry < self.config.retries && may_pass(&error) => {
+                Err(error) if self.tries_again(&error, retry, begun) => {
                     tracing::debug!(%error, retry, "can't connect");
                     tokio::time::sleep(self.config.pause(retry)).await;
                     retry += 1;
                 }
-                Err(error) => return Err(connect_error(&error)),
+                Err(error) => return Err(self.connect_error(&error)),
             }
         }
+    }
+
+    /// Whether a caller who has waited for a connection since `begun` may wait for another try.
+    pub(crate) fn tries_again(&self, error: &RedisError, retry: u32, begun: Instant) -> bool {
+        retry < self.config.retries
+            && may_pass(error)
+            && begun.elapsed() < self.config.connect_timeout
+    }
+
+    /// What a failed connection means to the caller of a command.
+    pub(crate) fn connect_error(&self, error: &RedisError) -> Error {
+        connect_error(error, self.client.get_connection_info().addr())
     }
 
     async fn connect(&self) -> redis::RedisResult<Live> {

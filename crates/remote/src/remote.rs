@@ -12,9 +12,6 @@ use crate::convert;
 use crate::link::{Link, Live};
 use crate::subscription;
 
-/// Refusals after which nothing was executed, and which may be over soon.
-const PASSING: [&str; 5] = ["LOADING", "BUSY", "TRYAGAIN", "MASTERDOWN", "READONLY"];
-
 /// A Redis or Valkey server as a store.
 ///
 /// Opening it makes no connection: the first command does. It must be used within a tokio runtime.
@@ -31,12 +28,7 @@ impl Remote {
     /// If the URL is not one of a server, or a certificate is none. Whether the server is there is not looked at.
     pub fn open(url: &str, config: Config) -> Result<Remote, OpenError> {
         let topology = Topology::parse(url)?;
-        config.tls.check()?;
-        let failed = |error: redis::RedisError| OpenError::Url {
-            url: url.split('@').next_back().unwrap_or_default().to_owned(),
-            reason: error.to_string(),
-        };
-        let client = topology.client(&config.tls).map_err(failed)?;
+        let client = topology.client(&config.tls)?;
         Ok(Remote {
             link: Arc::new(Link::new(client, config)),
             blocking: Blocking::default(),
@@ -117,7 +109,7 @@ fn failed(live: &Live, error: &redis::RedisError) -> Error {
 
 /// Whether the server said that it did not execute the command, and may do so soon.
 fn is_passing(error: &Error) -> bool {
-    PASSING.iter().any(|code| error.is_refusal(code))
+    convert::PASSING.iter().any(|code| error.is_refusal(code))
 }
 
 impl Backend for Remote {

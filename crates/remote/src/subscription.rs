@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -12,7 +13,6 @@ use redis::aio::PubSub;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::convert::{connect_error, may_pass};
 use crate::link::Link;
 
 /// Listens to channels, and answers when the server has confirmed them.
@@ -128,7 +128,7 @@ async fn listen_again_and_again(
     confirm: oneshot::Sender<Result<(), Error>>,
 ) {
     let mut confirm = Some(confirm);
-    let mut retry = 0;
+    let (mut retry, begun) = (0, Instant::now());
     loop {
         match connect(link, channels).await {
             Ok(connection) => {
@@ -140,16 +140,14 @@ async fn listen_again_and_again(
                 }
                 forward(connection, queue).await;
             }
-            Err(error)
-                if retry < link.config().retries && may_pass(&error) || confirm.is_none() =>
-            {
+            Err(error) if confirm.is_none() || link.tries_again(&error, retry, begun) => {
                 tracing::debug!(%error, retry, "can't subscribe");
                 tokio::time::sleep(link.config().pause(retry)).await;
                 retry = retry.saturating_add(1);
             }
             Err(error) => {
                 if let Some(confirm) = confirm.take() {
-                    drop(confirm.send(Err(connect_error(&error))));
+                    drop(confirm.send(Err(link.connect_error(&error))));
                 }
                 return;
             }

@@ -8,6 +8,10 @@
 )]
 
 use std::error::Error as StdError;
+use std::io::Write;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use larder_remote::{Config, Remote};
@@ -75,7 +79,7 @@ async fn a_server_that_comes_back_in_time_is_waited_for() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_server_all_callers_learn_so_soon() -> Outcome {
-    let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let free = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let store = open(&format!("redis://{free}"), Config::default());
     let start = Instant::now();
     let call = || {
@@ -266,6 +270,106 @@ async fn a_wrong_password_is_told_at_once() -> Outcome {
     Ok(())
 }
 
+/// What a caller is told who finds no connection.
+async fn why_not(url: &str) -> String {
+    let mut config = Config::default();
+    config.retries = 0;
+    config.connect_timeout = Duration::from_millis(500);
+    match open(url, config).call(words("PING")).await {
+        Err(Error::NotSent { reason }) => reason,
+        answer => panic!("{url} answered {answer:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_is_turned_away_learns_by_whom_and_why() -> Outcome {
+    let Some((open, _)) = start(&[]) else {
+        return Ok(());
+    };
+    let Some((locked, _)) = start(&["--requirepass", "secret"]) else {
+        return Ok(());
+    };
+    let address = format!("127.0.0.1:{} turned the connection away: ", locked.port());
+    assert_eq!(
+        why_not(&locked.url()).await,
+        format!("{address}it wants a password, and was given none")
+    );
+    let wrong = locked.url().replace("//", "//:wrong@");
+    assert_eq!(
+        why_not(&wrong).await,
+        format!("{address}WRONGPASS invalid username-password pair or user is disabled.")
+    );
+    let far = format!("{}/99", open.url());
+    assert_eq!(
+        why_not(&far).await,
+        format!(
+            "127.0.0.1:{} turned the connection away: ERR DB index is out of range",
+            open.port()
+        )
+    );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_without_a_server_is_named() {
+    let refused = why_not("redis://127.0.0.1:1").await;
+    assert!(
+        refused.starts_with("can't connect to 127.0.0.1:1: Connection refused"),
+        "{refused}"
+    );
+    let absent = why_not("redis+unix:///no/such/socket").await;
+    assert!(
+        absent.starts_with("can't connect to /no/such/socket: No such file"),
+        "{absent}"
+    );
+}
+
+/// A server that accepts and says this, or nothing; and how often it has accepted.
+fn stranger(says: &'static str) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            count.fetch_add(1, Ordering::SeqCst);
+            connection.write_all(says.as_bytes()).unwrap();
+            open.push(connection);
+        }
+    });
+    (url, accepted)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_protocol_is_told_from_that_of_redis() {
+    let (url, _) = stranger("HTTP/1.1 400 Bad Request\r\n\r\n");
+    let reason = why_not(&url).await;
+    assert!(
+        reason.ends_with("does not speak the protocol of Redis"),
+        "{reason}"
+    );
+}
+
+/// A server that was stopped accepted connections and said nothing, and each caller waited as long
+/// as four tries take, each of them as long as a connection may.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_says_nothing_is_not_tried_again_for_the_same_caller() -> Outcome {
+    let (url, accepted) = stranger("");
+    let mut config = Config::default();
+    config.connect_timeout = Duration::from_millis(50);
+    let store = open(&url, config);
+    assert!(store.call(words("PING")).await.is_err());
+    assert_eq!(accepted.load(Ordering::SeqCst), 1);
+    assert!(store.call(words("BLPOP a 1")).await.is_err());
+    assert_eq!(accepted.load(Ordering::SeqCst), 2);
+    let channels = Channels::default().channel("a");
+    assert!(store.subscribe(channels).await.is_err());
+    assert_eq!(accepted.load(Ordering::SeqCst), 3);
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unix_socket_is_as_good_as_a_port() -> Outcome {
     let Some((server, _)) = start(&[]) else {
@@ -283,11 +387,11 @@ async fn tls_to_a_server_that_has_none_is_an_error() -> Outcome {
     let Some((server, _)) = start(&[]) else {
         return Ok(());
     };
-    let mut config = Config::default();
-    config.retries = 0;
-    let url = server.url().replace("redis://", "rediss://");
-    let answer = open(&url, config).call(words("PING")).await;
-    assert!(matches!(answer, Err(Error::NotSent { .. })), "{answer:?}");
+    let reason = why_not(&server.url().replace("redis://", "rediss://")).await;
+    assert!(
+        reason.ends_with("if the server does not speak TLS, its URL begins with redis://"),
+        "{reason}"
+    );
     Ok(())
 }
 

@@ -157,6 +157,7 @@ async fn a_server_whose_authority_is_not_trusted_is_sent_nothing() {
         .await
         .unwrap_err();
     assert!(matches!(error, Error::NotSent { .. }), "{error}");
+    assert!(error.to_string().contains("`tls.authority`"), "{error}");
 }
 
 #[tokio::test]
@@ -185,8 +186,33 @@ async fn a_server_that_asks_who_comes_is_shown_a_certificate() {
 }
 
 #[tokio::test]
+async fn a_port_for_tls_that_is_taken_for_a_plain_one_is_told() {
+    let Some(certificates) = Certificates::make("plain") else {
+        return;
+    };
+    let Some((_server, port)) = server(&certificates, "no") else {
+        return;
+    };
+    let store = Remote::open(&format!("redis://127.0.0.1:{port}"), Config::default()).unwrap();
+    let error = Store::new(store)
+        .call(Command::new("PING"))
+        .await
+        .unwrap_err();
+    assert!(error.to_string().ends_with("rediss://"), "{error}");
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_none_is_refused_when_the_store_is_opened() {
-    let mut config = Config::default();
-    config.tls.authority = Some(b"no certificate".to_vec());
-    assert!(Remote::open("rediss://127.0.0.1:1", config).is_err());
+    let cut = "-----BEGIN CERTIFICATE-----\nAAAA\n";
+    let empty = format!("{cut}-----END CERTIFICATE-----\n");
+    for (pem, wanted) in [
+        ("no certificate", "is no PEM"),
+        (cut, "the certificates for TLS can't be used"),
+        (&empty, "the certificates for TLS can't be used"),
+    ] {
+        let mut config = Config::default();
+        config.tls.authority = Some(pem.into());
+        let error = Remote::open("rediss://127.0.0.1:1", config).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+    }
 }
