@@ -383,6 +383,29 @@ every_store! {
         assert_eq!(letter.body, Err(DecodeError::Empty));
     }
 
+    /// In a store that was full, the retry of one entry could not be noted, and no worker could
+    /// finish any other entry, nor get another, until there was room again.
+    async fn what_the_store_refuses_to_note_holds_up_nothing_and_is_handled_again(test: TestStore) {
+        let stream = with_orders(&test.store, 40).await?;
+        let group = stream.group("shipping", Start::Earliest);
+        // Where dead letters go there is something else.
+        let occupied = |key| Command::new("SET").arg(key).arg("occupied");
+        test.store.run::<()>(occupied(group.dead())).await?;
+        let handler = |job: Job<Order>| async move {
+            match job.body.number {
+                number if number % 4 == 0 && job.deliveries == 1 => Err(Failure::dead("not now")),
+                _ => Ok(()),
+            }
+        };
+        let worker = group.worker().idle(SHORT).backoff(soon()).start(handler).await?;
+
+        until(&test, || worker.metrics().processed == 40).await;
+        assert_eq!((worker.metrics().dead, worker.metrics().lost), (0, 0));
+        assert_eq!(worker.metrics().failed, 10);
+        assert_eq!(group.pending().await?.count, 0);
+        worker.shutdown().await;
+    }
+
     async fn a_handler_that_panics_is_retried_and_the_worker_lives(test: TestStore) {
         let stream = with_orders(&test.store, 1).await?;
         let group = stream.group("shipping", Start::Earliest);

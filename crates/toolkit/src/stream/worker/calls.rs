@@ -52,6 +52,27 @@ pub(super) enum How {
     Dead { error: String },
 }
 
+/// What became of an [`End`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Settled {
+    /// The delivery is ended.
+    Done,
+    /// It was not this consumer's any more.
+    NotOurs,
+    /// The store refused to note what is to become of the entry, which stays pending.
+    Refused,
+}
+
+impl From<u32> for Settled {
+    fn from(code: u32) -> Settled {
+        match code {
+            0 => Settled::NotOurs,
+            1 => Settled::Done,
+            _ => Settled::Refused,
+        }
+    }
+}
+
 /// Waits for new entries. It owns what it needs, so that a worker can go on with other things.
 pub(super) async fn read<T>(
     group: Group<T>,
@@ -117,12 +138,12 @@ pub(super) async fn claim<T>(
     })
 }
 
-/// Ends deliveries, and says of each whether it was still this consumer's.
+/// Ends deliveries, and says what became of each.
 pub(super) async fn settle<T>(
     group: &Group<T>,
     settings: &Settings,
     ends: &[End],
-) -> Result<Vec<bool>, Error> {
+) -> Result<Vec<Settled>, Error> {
     let mut call = SETTLE
         .on(group.stream().store())
         .key(group.stream().key().clone())
@@ -144,7 +165,8 @@ pub(super) async fn settle<T>(
             .arg(after)
             .arg(error);
     }
-    call.run().await
+    let codes: Vec<u32> = call.run().await?;
+    Ok(codes.into_iter().map(Settled::from).collect())
 }
 
 /// Shows that the consumer is at work on these, and says of each whether it is still its own.

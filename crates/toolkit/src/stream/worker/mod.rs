@@ -2,6 +2,10 @@
 //!
 //! A worker is one task (`run.rs`) that alone talks to the store; handlers are tasks of their own,
 //! which it owns. Each step of it is a script, so that any number of workers agree.
+//!
+//! A store that is full can't note that an entry waits for a retry, or is a dead letter. The entry
+//! then stays pending and is handled again when [`Builder::idle`] is over, as after a crash; entries
+//! that were handled are finished all the same.
 
 mod builder;
 mod calls;

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::builder::Settings;
-use super::calls::{self, Claimed, Delivery, End, How};
+use super::calls::{self, Claimed, Delivery, End, How, Settled};
 use super::metrics::{Counters, add};
 use super::{Failure, Job};
 use crate::stream::{Group, Id, Start, Trim, entry};
@@ -371,12 +371,12 @@ where
         while !self.ends.is_empty() {
             let ends: Vec<End> = self.ends.iter().take(ENDS_MAX).cloned().collect();
             match calls::settle(&self.group, &self.settings, &ends).await {
-                Ok(ours) => {
+                Ok(settled) => {
                     self.went_well();
                     self.ends.drain(..ends.len());
                     ends.into_iter()
-                        .zip(ours)
-                        .for_each(|(end, ours)| self.settled(end, ours));
+                        .zip(settled)
+                        .for_each(|(end, settled)| self.settled(end, settled));
                 }
                 Err(error) => {
                     self.ends_in_doubt |= matches!(error, Error::Unanswered { .. });
@@ -387,15 +387,24 @@ where
         self.ends_in_doubt = false;
     }
 
-    fn settled(&mut self, end: End, ours: bool) {
+    fn settled(&mut self, end: End, settled: Settled) {
         let entry = self.in_hand.remove(&end.id);
         self.count_in_hand();
-        // After a request without an answer, "not ours" means most likely that it was settled then.
-        if !ours && !self.ends_in_doubt {
-            if entry.is_some_and(|entry| !entry.lost) {
-                add(&self.counters.lost, 1);
+        match settled {
+            // After a request without an answer, it was most likely settled then.
+            Settled::NotOurs if self.ends_in_doubt => {}
+            Settled::NotOurs => {
+                if entry.is_some_and(|entry| !entry.lost) {
+                    add(&self.counters.lost, 1);
+                }
+                return;
             }
-            return;
+            Settled::Refused => {
+                add(&self.counters.errors, 1);
+                tracing::warn!(id = %end.id, how = ?end.how, "the store did not note an end");
+                return;
+            }
+            Settled::Done => {}
         }
         match end.how {
             How::Done => add(&self.counters.processed, 1),

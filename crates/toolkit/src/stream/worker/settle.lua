@@ -11,7 +11,9 @@
 -- ARGV[4...]  five for each delivery: the entry's id; how often it was delivered; "done", "retry" or
 --   "dead"; milliseconds until the retry; the error
 --
--- Returns for each delivery 1 if it was this consumer's, else 0
+-- Returns for each delivery 1 if it is ended, 0 if it was not this consumer's, and 2 if the store
+-- refused to note what is to become of the entry, as one that is full does: it stays pending, as if
+-- the consumer had crashed, and does not hold up the others
 
 local stream, retries, dead = KEYS[1], KEYS[2], KEYS[3]
 local group, consumer, kept = ARGV[1], ARGV[2], ARGV[3]
@@ -34,21 +36,30 @@ local function bury(id, deliveries, message)
       table.insert(letter, fields[i + 1])
     end
   end
-  redis.call("XADD", dead, "MAXLEN", "~", kept, "*", unpack(letter))
+  return redis.pcall("XADD", dead, "MAXLEN", "~", kept, "*", unpack(letter))
+end
+
+local function settle(id, deliveries, how, delay, message)
+  if not is_ours(id, deliveries) then
+    return 0
+  end
+  local noted
+  if how == "retry" then
+    noted = redis.pcall("ZADD", retries, string.format("%.0f", now + delay), id)
+  elseif how == "dead" then
+    noted = bury(id, deliveries, message)
+  end
+  if type(noted) == "table" and noted.err then
+    return 2
+  end
+  if how ~= "retry" then
+    redis.call("XACK", stream, group, id)
+  end
+  return 1
 end
 
 local answers = {}
 for i = 4, #ARGV, 5 do
-  local id, deliveries, how, delay, message = unpack(ARGV, i, i + 4)
-  local ours = is_ours(id, deliveries)
-  if ours and how == "retry" then
-    redis.call("ZADD", retries, string.format("%.0f", now + delay), id)
-  elseif ours then
-    if how == "dead" then
-      bury(id, deliveries, message)
-    end
-    redis.call("XACK", stream, group, id)
-  end
-  table.insert(answers, ours and 1 or 0)
+  table.insert(answers, settle(unpack(ARGV, i, i + 4)))
 end
 return answers
