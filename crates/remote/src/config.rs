@@ -18,7 +18,8 @@ pub struct Config {
     /// How long an answer may take. A command that waits by itself may take as long as it said,
     /// and this on top.
     pub response_timeout: Duration,
-    /// How often a command that was certainly not executed is tried again.
+    /// How often a command that was certainly not executed is tried again, until
+    /// `response_timeout` is over.
     pub retries: u32,
     /// The pause before the first retry. It doubles with each one, up to `backoff_max`; a random
     /// part of it is left out, so that many callers do not come back at once.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use larder_store::{Answer, Backend, Channels, Command, Error, Subscription, Value};
 use redis::{Cmd, Pipeline};
@@ -38,20 +39,27 @@ impl Remote {
     /// Runs one command, again if it was certainly not executed and may be soon.
     async fn call_patiently(&self, command: &Command) -> Result<Value, Error> {
         let (cmd, wait) = (convert::command(command), wait_of(command));
-        let mut retry = 0;
+        let (mut retry, begun) = (0, Instant::now());
         loop {
             let answer = match wait {
                 None => self.call_shared(&cmd).await,
                 Some(wait) => self.call_waiting(&cmd, wait).await,
             };
             match answer {
-                Err(error) if retry < self.link.config().retries && is_passing(&error) => {
+                Err(error) if is_passing(&error) && self.tries_again(retry, begun) => {
                     tokio::time::sleep(self.link.config().pause(retry)).await;
                     retry += 1;
                 }
                 answer => return answer,
             }
         }
+    }
+
+    /// Whether a command that came at `begun` may be sent once more: a server that is busy or loads
+    /// its data may take long to say so, each time.
+    fn tries_again(&self, retry: u32, begun: Instant) -> bool {
+        let config = self.link.config();
+        retry < config.retries && begun.elapsed() < config.response_timeout
     }
 
     async fn call_shared(&self, cmd: &Cmd) -> Result<Value, Error> {

@@ -8,7 +8,7 @@
 )]
 
 use std::error::Error as StdError;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -340,6 +340,42 @@ fn stranger(says: &'static str) -> (String, Arc<AtomicUsize>) {
         }
     });
     (url, accepted)
+}
+
+/// A server that loaded its data took seconds to say so, and its callers waited for four such
+/// answers, one after the other, longer than one answer may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_not_sent_again_when_its_time_is_over() -> Outcome {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let url = format!("redis://{}", listener.local_addr()?);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let late = Duration::from_millis(400);
+    std::thread::spawn(move || {
+        let (mut connection, _) = listener.accept().unwrap();
+        let mut request = [0; 1000];
+        while let Ok(1..) = connection.read(&mut request) {
+            let text = String::from_utf8_lossy(&request);
+            match text.contains("GET") {
+                true => {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    std::thread::sleep(late);
+                    connection.write_all(b"-LOADING still\r\n").unwrap();
+                }
+                // What a connection begins with.
+                false => connection
+                    .write_all("%0\r\n+OK\r\n+OK\r\n".as_bytes())
+                    .unwrap(),
+            }
+            request.fill(0);
+        }
+    });
+    let mut config = Config::default();
+    (config.response_timeout, config.backoff) = (late * 7 / 4, Duration::from_millis(1));
+    let answer = open(&url, config).call(words("GET a")).await;
+    assert!(answer.unwrap_err().is_refusal("LOADING"));
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
