@@ -42,8 +42,8 @@ fn advice(error: &RedisError, server: &ConnectionAddr) -> &'static str {
     let is_cut = error.is_connection_dropped() && !error.is_connection_refusal();
     match server {
         ConnectionAddr::Tcp(..) if is_cut => {
-            "; so does a server that wants TLS, whose URL begins with rediss://, and one that has as \
-             many clients as it may"
+            "; it hung up, as a server does that wants TLS (its URL begins with rediss://) or has \
+             as many clients as it may"
         }
         ConnectionAddr::TcpTls { .. } if is_about_issuer(error) => {
             "; nobody who is trusted has signed it: the configuration's `tls.authority` says whom \

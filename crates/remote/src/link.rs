@@ -45,6 +45,22 @@ impl Live {
     }
 }
 
+/// Notes that a connection is lost, at the latest when the task ends that drives it: that of a
+/// runtime that is gone is dropped without a word.
+struct End(Arc<AtomicBool>);
+
+impl End {
+    fn note(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.note();
+    }
+}
+
 impl Link {
     pub(crate) fn new(client: Client, config: Config) -> Link {
         Link {
@@ -147,14 +163,12 @@ impl Link {
         let lost = Arc::new(AtomicBool::new(false));
         // The connection tells when the server hangs up, so that the next command is not given to
         // a connection that is known to be dead.
-        let notice = {
-            let lost = Arc::clone(&lost);
-            move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    lost.store(true, Ordering::Release);
-                }
-                Ok::<_, redis::aio::SendError>(())
+        let end = End(Arc::clone(&lost));
+        let notice = move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                end.note();
             }
+            Ok::<_, redis::aio::SendError>(())
         };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.config.connect_timeout))

@@ -114,11 +114,21 @@ async fn listen(
     queue: Arc<Queue>,
     confirm: oneshot::Sender<Result<(), Error>>,
 ) {
+    let queue = Open(queue);
     tokio::select! {
-        () = listen_again_and_again(&link, &channels, &queue, confirm) => {}
+        () = listen_again_and_again(&link, &channels, &queue.0, confirm) => {}
         () = link.closed() => {}
     }
-    queue.close();
+}
+
+/// A queue that is being filled. Dropping it closes the queue, also when the runtime ends in which
+/// that was done, so that no reader waits for what can't come.
+struct Open(Arc<Queue>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 async fn listen_again_and_again(

@@ -244,6 +244,33 @@ async fn closing_ends_waits_and_subscriptions() -> Outcome {
     Ok(())
 }
 
+/// A store that tests share, each with a runtime of its own, failed in every second of them: the
+/// connection had died with the runtime in which it was made, and nobody had noticed.
+#[test]
+fn a_store_outlives_the_runtime_in_which_it_was_used() -> Outcome {
+    let Some((_server, store)) = start(&[]) else {
+        return Ok(());
+    };
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+    };
+    for _ in 0..3 {
+        runtime()?.block_on(async {
+            store.run::<()>(words("PING")).await?;
+            store.call(words("BLPOP a 0.01")).await
+        })?;
+    }
+
+    let channels = Channels::default().channel("news");
+    let mut listening = runtime()?.block_on(async { store.subscribe(channels).await })?;
+    let next = runtime()?
+        .block_on(async { tokio::time::timeout(Duration::from_secs(10), listening.next()).await });
+    assert_eq!(next, Ok(None));
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_told_at_once() -> Outcome {
     let Some((server, none)) = start(&["--requirepass", "secret"]) else {
