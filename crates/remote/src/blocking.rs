@@ -84,7 +84,7 @@ impl Blocking {
         pipeline: &Pipeline,
         wait: Wait,
     ) -> Result<Vec<redis::Value>, Error> {
-        link.refuse_if_closed()?;
+        link.refuse_if_unusable()?;
         let mut live = match self.take(link).await {
             Some(idle) => idle,
             None => link.connect_patiently().await?,

@@ -8,6 +8,7 @@ use larder_store::Error;
 use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, PushInfo, PushKind, RedisError};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -89,7 +90,7 @@ impl Link {
     /// [`Error::NotSent`] if no connection could be made in as many tries as the configuration
     /// allows, too many callers wait for one already, or the store is closed.
     pub(crate) async fn get(&self) -> Result<Live, Error> {
-        self.refuse_if_closed()?;
+        self.refuse_if_unusable()?;
         if let Some(live) = self.live() {
             return Ok(live);
         }
@@ -187,6 +188,16 @@ impl Link {
         match *self.closed.borrow() {
             true => Err(Error::not_sent("the store is closed")),
             false => Ok(()),
+        }
+    }
+
+    /// Refuses a call if the store is closed, or if nothing is there that could make it.
+    pub(crate) fn refuse_if_unusable(&self) -> Result<(), Error> {
+        match Handle::try_current() {
+            Ok(_) => self.refuse_if_closed(),
+            Err(_) => Err(Error::not_sent(
+                "a store on a server has to be used within a tokio runtime",
+            )),
         }
     }
 

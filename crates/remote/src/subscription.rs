@@ -17,7 +17,7 @@ use crate::link::Link;
 
 /// Listens to channels, and answers when the server has confirmed them.
 pub(crate) async fn subscribe(link: Arc<Link>, channels: Channels) -> Result<Subscription, Error> {
-    link.refuse_if_closed()?;
+    link.refuse_if_unusable()?;
     let queue = Arc::new(Queue::new(
         channels.buffer.unwrap_or(Channels::BUFFER).max(1),
     ));

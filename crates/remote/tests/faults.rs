@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use larder_remote::{Config, Remote};
 use larder_store::{Channels, Command, Error, Event, Store, Value};
 use larder_testkit::{Server, ServerKind};
@@ -242,6 +243,21 @@ async fn closing_ends_waits_and_subscriptions() -> Outcome {
     }
     assert!(store.subscribe(Channels::default()).await.is_err());
     Ok(())
+}
+
+#[test]
+fn outside_of_a_runtime_a_store_says_that_it_needs_one() {
+    let store = open("redis://127.0.0.1:1", Config::default());
+    let wanted = Error::not_sent("a store on a server has to be used within a tokio runtime");
+    for line in ["PING", "BLPOP a 1"] {
+        let answer = store.call(words(line)).now_or_never();
+        assert_eq!(answer, Some(Err(wanted.clone())));
+    }
+    let all = store.call_all(vec![words("PING")]).now_or_never();
+    assert_eq!(all, Some(Err(wanted.clone())));
+    let channels = Channels::default().channel("a");
+    let subscription = store.subscribe(channels).now_or_never();
+    assert_eq!(subscription.unwrap().unwrap_err(), wanted);
 }
 
 /// A store that tests share, each with a runtime of its own, failed in every second of them: the
