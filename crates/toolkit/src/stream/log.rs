@@ -1,11 +1,12 @@
 //! The stream.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use larder_store::{Command, Key, Keys, Script, Store};
+use larder_store::{Command, FromValue, Key, Keys, Script, Store, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -135,6 +136,20 @@ impl<T> Stream<T> {
     /// [`Error::Store`].
     pub async fn trim_handled(&self) -> Result<u64, Error> {
         Ok(TRIM.on(&self.store).key(self.key.clone()).run().await?)
+    }
+
+    /// The largest id that an entry ever had. `None` if there is no stream.
+    pub(super) async fn last_generated(&self) -> Result<Option<Id>, Error> {
+        let command = Command::new("XINFO").arg("STREAM").arg(&self.key);
+        let answer: Result<HashMap<String, Value>, _> = self.store.run(command).await;
+        match answer {
+            Ok(mut info) => {
+                let id = info.remove("last-generated-id").unwrap_or_default();
+                Ok(Some(FromValue::from_value(id)?))
+            }
+            Err(error) if error.is_refusal("ERR") => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) fn store(&self) -> &Store {

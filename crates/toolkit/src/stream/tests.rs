@@ -551,6 +551,25 @@ every_store! {
         assert_eq!(worker.shutdown().await.recreated, 1);
     }
 
+    /// A server that came back empty, with a clock behind that of the one before, gave ids that the
+    /// worker took for those of entries that it had handled: they were never delivered.
+    async fn a_stream_that_begins_anew_is_read_from_its_beginning(test: TestStore) {
+        let stream = orders(&test.store, Trim::Never);
+        let group = stream.group("shipping", Start::Earliest);
+        let (handler, mut told) = telling();
+        let worker = group.worker().idle(SHORT).start(handler).await?;
+        let body = crate::codec::encode(&order(1)).expect("it can be encoded");
+        let late = Command::new("XADD").arg(key()).arg("99999999999999-0");
+        test.store.run::<()>(late.arg("body").arg(body)).await?;
+        until(&test, || worker.metrics().processed == 1).await;
+
+        test.store.run::<()>(Command::new("DEL").arg(key())).await?;
+        stream.add(&order(2)).await?;
+        until(&test, || worker.metrics().processed == 2).await;
+        assert_eq!((told.recv().await, told.recv().await), (Some((1, 1)), Some((2, 1))));
+        worker.shutdown().await;
+    }
+
     async fn a_shutdown_waits_for_handlers(test: TestStore) {
         let stream = with_orders(&test.store, 1).await?;
         let group = stream.group("shipping", Start::Earliest);

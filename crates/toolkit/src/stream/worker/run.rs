@@ -21,7 +21,7 @@ use super::builder::Settings;
 use super::calls::{self, Claimed, Delivery, End, How, Settled};
 use super::metrics::{Counters, add};
 use super::{Failure, Job};
-use crate::stream::{Group, Id, Start, Trim, entry};
+use crate::stream::{self, Group, Id, Start, Trim, entry};
 
 /// How long a worker waits after a request that failed; doubled each time up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -506,8 +506,7 @@ where
 
     /// Makes the group anew, behind what is known to have been delivered.
     async fn recreate(&mut self) {
-        let start = Start::After(self.last_delivered);
-        match self.group.create_at(start).await {
+        match self.create_behind_last().await {
             Ok(true) => {
                 add(&self.counters.recreated, 1);
                 tracing::warn!(
@@ -522,6 +521,15 @@ where
                 self.pause();
             }
         }
+    }
+
+    async fn create_behind_last(&mut self) -> Result<bool, stream::Error> {
+        // A stream that has not come so far is another one, which nobody has read.
+        if self.group.stream().last_generated().await? < Some(self.last_delivered) {
+            self.last_delivered = Id::default();
+        }
+        let start = Start::After(self.last_delivered);
+        self.group.create_at(start).await
     }
 
     fn pause(&mut self) {
