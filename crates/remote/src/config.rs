@@ -196,7 +196,7 @@ impl Topology {
         check_rest(url).map_err(|reason| failed(&reason))?;
         let info = url
             .into_connection_info()
-            .map_err(|error| failed(&error.to_string()))?;
+            .map_err(|error| failed(&error.to_string().replace(" - InvalidClientConfig", "")))?;
         let settings = info
             .redis_settings()
             .clone()
@@ -285,7 +285,13 @@ mod tests {
         assert!(error.contains("http://user:***@localhost"), "{error}");
         assert!(error.contains("scheme is unknown"), "{error}");
         assert!(Topology::parse("localhost:6379").is_err());
-        assert!(Topology::parse("redis://localhost/x").is_err());
+        let error = Topology::parse("redis://localhost/x").unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .starts_with("redis://localhost/x is no URL of a server: Invalid database number;"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -151,7 +151,13 @@ async fn listen_again_and_again(
                 forward(connection, queue).await;
             }
             Err(error) if confirm.is_none() || link.tries_again(&error, retry, begun) => {
-                tracing::debug!(%error, retry, "can't subscribe");
+                match retry {
+                    // Whoever listens already learns of it from nobody else.
+                    0 if confirm.is_none() => {
+                        tracing::warn!(%error, "a subscription is interrupted");
+                    }
+                    _ => tracing::debug!(%error, retry, "can't subscribe"),
+                }
                 tokio::time::sleep(link.config().pause(retry)).await;
                 retry = retry.saturating_add(1);
             }

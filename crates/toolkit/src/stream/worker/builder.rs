@@ -99,6 +99,9 @@ impl<T> Builder<T> {
     }
 
     /// How often an entry is delivered before it is a dead letter; 10 if it is not said.
+    ///
+    /// When a process crashes, all that it had in hand was delivered once more, and not only the
+    /// entry that made it crash: a small number here makes dead letters of the others as well.
     pub fn deliveries_max(mut self, deliveries: NonZeroU32) -> Builder<T> {
         self.settings.deliveries_max = deliveries;
         self
