@@ -272,8 +272,10 @@ fn store(call: &mut Call<'_, '_>, destination: &[u8], elements: &[Element], get:
 
 const NO_DOUBLE: &str = "ERR One or more scores can't be converted into double";
 
-/// The number that an element is sorted by. Here alone spaces may stand before it, and nothing is 0.
+/// The number that an element is sorted by. Here alone spaces may stand before it, a zero byte ends
+/// it, and nothing is 0.
 fn weight(text: &[u8]) -> Option<f64> {
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
     match text.trim_ascii_start() {
         [] => Some(0.0),
         number => parse_float(number),

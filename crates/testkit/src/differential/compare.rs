@@ -75,8 +75,27 @@ const MEANT: &[(&str, &str)] = &[
     ),
 ];
 
+/// What is refused since Redis 7.2 and done in 7.0.
+const NEWER_REFUSALS: &[&str] = &[
+    "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+];
+
 /// What XINFO says of consumers since Redis 7.2.
 const NEWER_FIELDS: &[&str] = &["active-time", "inactive"];
+
+/// Whether a step of a scan is asked for that is not its first. A cursor means something only to the
+/// server that gave it.
+fn goes_on_scanning(words: &Words) -> bool {
+    let cursors = words.iter().enumerate().filter_map(|(place, word)| {
+        match word.to_ascii_uppercase().as_slice() {
+            b"SCAN" => words.get(place + 1),
+            b"SSCAN" | b"HSCAN" | b"ZSCAN" => words.get(place + 2),
+            _ => None,
+        }
+    });
+    cursors.into_iter().any(|cursor| cursor != b"0")
+}
 
 impl Freedom {
     /// What may be different in the answer to these requests, of which one may hold another.
@@ -96,8 +115,14 @@ impl Freedom {
             freedom.values |= has(ANY_VALUES);
             // Which of two lives of the same length ends later depends on when they began.
             freedom.values |= has(&["GT", "LT"]) && has(&["EXPIRE", "PEXPIRE"]);
+            freedom.order |= words
+                .iter()
+                .any(|word| word.starts_with(b"redis.setresp(3)"));
             freedom.script |= has(&["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO"]);
             freedom.all |= has(ANYTHING) || has(&["CLIENT"]) && has(&["LIST", "ID"]);
+            // In Redis a value has a size until somebody finds that its time is over.
+            freedom.all |= has(&["MEMORY"]) && has(&["USAGE"]);
+            freedom.all |= goes_on_scanning(words);
         }
         freedom
     }
@@ -214,6 +239,13 @@ fn is_time_id(bytes: &[u8]) -> bool {
     };
     ms.parse::<u64>()
         .is_ok_and(|ms| ms.abs_diff(unix_ms()) < 24 * 3600 * 1000)
+}
+
+/// Whether the answer is a refusal of what Redis 7.0 does and later versions refuse.
+pub(super) fn is_newer_refusal(answer: &[u8]) -> bool {
+    let answer = answer.strip_prefix(b"-").unwrap_or_default();
+    let mut refusals = NEWER_REFUSALS.iter();
+    refusals.any(|refusal| answer.starts_with(refusal.as_bytes()))
 }
 
 /// Whether the engine has refused an argument where Redis looked at the key first: Larder reads all

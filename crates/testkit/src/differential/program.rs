@@ -460,6 +460,7 @@ impl Request<'_> {
         request.fit_range();
         request.walk_to_the_end();
         request.decide_ties();
+        request.log_in_first();
         request.words
     }
 
@@ -555,6 +556,15 @@ impl Request<'_> {
         let is_sort = self.row.command.name.starts_with("SORT");
         if is_sort && self.words.iter().any(|word| word == b"BY") {
             self.words.retain(|word| word != b"ALPHA");
+        }
+    }
+
+    /// A refused `AUTH` leaves what stands before it done in Redis 7.0.
+    fn log_in_first(&mut self) {
+        let is_auth = |word: &Vec<u8>| word == b"AUTH";
+        if self.row.command.name == "HELLO" {
+            let end = self.words.iter().skip(3).position(is_auth);
+            self.words.truncate(end.map_or(usize::MAX, |at| at + 3));
         }
     }
 
