@@ -46,7 +46,13 @@ impl Keys {
     /// Keys of this kind in this namespace. Any text will do; it is escaped where it must be.
     pub fn new(namespace: &str, kind: &str) -> Keys {
         Keys {
-            prefix: format!("{{{}:{}", escape(namespace), escape(kind)).into(),
+            // A colon in it could be taken for its end, and one namespace reach into another.
+            prefix: format!(
+                "{{{}:{}",
+                escape(namespace).replace(':', "%3A"),
+                escape(kind)
+            )
+            .into(),
         }
     }
 
@@ -229,6 +235,14 @@ mod tests {
             assert_eq!(keys.name_of(keys.of(name).as_str()).as_deref(), Some(name));
         }
         assert_eq!(keys.name_of("{n:other:x}"), None);
+    }
+
+    #[test]
+    fn no_namespace_reaches_into_another() {
+        let outer = Keys::new("shop", "cache");
+        let inner = Keys::new("shop:cache:books", "cache");
+        assert_ne!(outer.of("books:cache:42"), inner.of("42"));
+        assert_eq!(outer.name_of(inner.of("42").as_str()), None);
     }
 
     #[test]
