@@ -1,6 +1,7 @@
 //! Opening a store by its URL.
 
 use std::env::{self, VarError};
+use std::net::Ipv6Addr;
 
 use larder_embedded::{Config as EmbeddedConfig, Embedded};
 use larder_remote::{Config as RemoteConfig, Remote};
@@ -167,17 +168,27 @@ fn url_from(lookup: Lookup<'_>) -> Result<String, OpenError> {
     }
     let host = host.unwrap_or_else(|| "localhost".to_owned());
     let (port, db) = (port.unwrap_or(6379), db.unwrap_or(0));
-    let failed = |_| OpenError::Variable {
+    let failed = |()| OpenError::Variable {
         variable: "REDIS_HOST",
         value: host.clone(),
         wanted: "the name or the address of a host",
     };
-    let mut url = url::Url::parse(&format!("redis://{host}:{port}/{db}")).map_err(failed)?;
+    let authority = authority(&host).ok_or_else(|| failed(()))?;
+    let url = url::Url::parse(&format!("redis://{authority}:{port}/{db}"));
+    let mut url = url.map_err(|_| failed(()))?;
     if let Some(password) = password {
         // A URL with a host can have a password; this one has a host.
         let _ = url.set_password(Some(&password));
     }
     Ok(url.into())
+}
+
+/// A host as it stands in a URL, if it is nothing more than a host.
+fn authority(host: &str) -> Option<String> {
+    match host.contains(|c: char| c.is_whitespace() || "/?#@:[]\\".contains(c)) {
+        false => Some(host.to_owned()),
+        true => { host.parse::<Ipv6Addr>().ok() }.map(|address| format!("[{address}]")),
+    }
 }
 
 fn number<T: std::str::FromStr>(
@@ -220,6 +231,8 @@ mod tests {
             ("REDIS_DB", "2"),
         ];
         assert_eq!(url(&parts), Ok("redis://:p%40ss%2Fw@h:6379/2".into()));
+        let ipv6 = [("REDIS_HOST", "::1")];
+        assert_eq!(url(&ipv6), Ok("redis://[::1]:6379/0".into()));
     }
 
     #[test]
@@ -229,6 +242,23 @@ mod tests {
             error,
             "REDIS_PORT is \"64k\", which is not a port from 0 to 65535"
         );
+        for host in [
+            "h:7000",
+            "redis://h",
+            "ann@h",
+            "h/1",
+            "h?x",
+            "h#x",
+            "h h",
+            "[::1",
+            "::g",
+        ] {
+            let error = url(&[("REDIS_HOST", host)]).expect_err(host);
+            assert!(
+                error.ends_with("not the name or the address of a host"),
+                "{error}"
+            );
+        }
     }
 
     #[test]
