@@ -7,6 +7,9 @@
 //! +---------+-------------------------------------------+
 //! ```
 //!
+//! Addresses, identifiers and the like are written as for people: where serde reads ahead, as for
+//! flattened fields, it takes every format for one of those.
+//!
 //! Names, not positions: a field with a default can be added, and one that nobody reads can go,
 //! while values of the older kind are still around. The version is that of this layout and not of
 //! the caller's types.
@@ -43,7 +46,10 @@ pub enum DecodeError {
 /// Writes a value.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, EncodeError> {
     let mut bytes = vec![VERSION];
-    rmp_serde::encode::write_named(&mut bytes, value).map_err(|error| EncodeError {
+    let mut writer = rmp_serde::Serializer::new(&mut bytes)
+        .with_struct_map()
+        .with_human_readable();
+    value.serialize(&mut writer).map_err(|error| EncodeError {
         reason: error.to_string(),
     })?;
     Ok(bytes.into())
@@ -59,11 +65,46 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
 }
 
 fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
-    let mut reader = rmp_serde::Deserializer::new(body);
+    let mut reader = rmp_serde::Deserializer::new(body).with_human_readable();
     let value =
         T::deserialize(&mut reader).map_err(|error| DecodeError::Body(error.to_string()))?;
     match reader.get_ref() {
         [] => Ok(value),
         rest => Err(DecodeError::Body(format!("{} bytes are left", rest.len()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Visit {
+        page: String,
+        #[serde(flatten)]
+        from: From,
+    }
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum From {
+        Address { address: IpAddr },
+    }
+
+    /// Where serde reads ahead, as it does for flattened fields and tagged enums, it forgets
+    /// whether a format is for people, on which it depends how an address is written.
+    #[test]
+    fn an_address_is_read_back_wherever_it_stands() {
+        let address = IpAddr::from([10, 0, 0, 1]);
+        let visit = Visit {
+            page: "home".into(),
+            from: From::Address { address },
+        };
+        let bytes = encode(&visit).expect("it can be written");
+        assert_eq!(decode(&bytes), Ok(visit));
     }
 }
