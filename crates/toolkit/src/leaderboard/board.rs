@@ -17,8 +17,9 @@ static REMOVE: Script = Script::new(include_str!("remove.lua"));
 /// The digits of an arrival, before the member's name.
 const ARRIVAL_LEN: usize = 16;
 
-/// The most members that one call answers, so that positions stay exact in Lua.
-const LIMIT_MAX: usize = u32::MAX as usize;
+/// The most members that one call answers, so that positions stay exact in Lua. It is more than
+/// [`Leaderboard::around`] can ask for.
+const LIMIT_MAX: u64 = 1 << 40;
 
 /// Why a board did not do what was asked. Nothing was changed, unless the store gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -201,7 +202,7 @@ impl Leaderboard {
         if n == 0 {
             return Ok(Vec::new());
         }
-        self.window(offset.min(SCORE_MAX as u64).cast_signed(), n, None)
+        self.window(offset.min(LIMIT_MAX).cast_signed(), n as u64, None)
             .await
     }
 
@@ -221,7 +222,7 @@ impl Leaderboard {
     ///
     /// Those of [`Leaderboard::top`].
     pub async fn around(&self, member: &str, above: u32, below: u32) -> Result<Vec<Entry>, Error> {
-        let n = above as usize + 1 + below as usize;
+        let n = u64::from(above) + 1 + u64::from(below);
         self.window(-i64::from(above), n, Some(member)).await
     }
 
@@ -235,11 +236,14 @@ impl Leaderboard {
         scores: RangeInclusive<i64>,
         limit: usize,
     ) -> Result<Vec<Entry>, Error> {
-        if limit == 0 || scores.is_empty() {
+        let (lowest, highest) = (
+            (*scores.start()).max(-SCORE_MAX),
+            (*scores.end()).min(SCORE_MAX),
+        );
+        if limit == 0 || lowest > highest {
             return Ok(Vec::new());
         }
-        let clamped = |score: i64| self.best.turn(score.clamp(-SCORE_MAX, SCORE_MAX));
-        let (one, other) = (clamped(*scores.start()), clamped(*scores.end()));
+        let (one, other) = (self.best.turn(lowest), self.best.turn(highest));
         let found = RANGE
             .on(&self.store)
             .key(self.key.clone())
@@ -247,7 +251,7 @@ impl Leaderboard {
             .arg(self.ties.name())
             .arg(one.min(other))
             .arg(one.max(other))
-            .arg(limit.min(LIMIT_MAX))
+            .arg((limit as u64).min(LIMIT_MAX))
             .run()
             .await;
         self.entries(found)
@@ -332,12 +336,7 @@ impl Leaderboard {
         })
     }
 
-    async fn window(
-        &self,
-        first: i64,
-        n: usize,
-        member: Option<&str>,
-    ) -> Result<Vec<Entry>, Error> {
+    async fn window(&self, first: i64, n: u64, member: Option<&str>) -> Result<Vec<Entry>, Error> {
         let found = WINDOW
             .on(&self.store)
             .key(self.key.clone())

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use larder_store::Store;
+use larder_store::{Command, Store};
 use larder_testkit::every_store;
 
 use super::*;
@@ -235,6 +235,45 @@ every_store! {
         assert!(first.is_empty().await?);
         assert_eq!(first.set("cy", 1).await?.rank, Some(1));
         assert_eq!(last.len().await?, 2);
+    }
+
+    /// A change of the only score on a board must not begin its time anew.
+    async fn a_board_lasts_from_its_first_score_also_with_one_member(test: TestStore) {
+        let time = Duration::from_millis(300);
+        for ties in [Ties::Ordinal, Ties::Dense] {
+            let board = Leaderboard::new(&test.store, "shop", ties.name(), Best::Highest)
+                .ties(ties)
+                .lasting(Lasting::FromFirst(time))?;
+            board.set("ann", 1).await?;
+
+            test.pass(time * 2 / 3).await;
+            board.set("ann", 2).await?;
+            test.pass(time * 2 / 3).await;
+
+            assert!(board.is_empty().await?, "{ties:?}");
+        }
+        let keys: Vec<String> = test.store.run(Command::new("KEYS").arg("*")).await?;
+        assert_eq!(keys, [""; 0]);
+    }
+
+    async fn scores_that_nobody_can_have_are_between_no_others(test: TestStore) {
+        let board = board(&test.store, Best::Highest);
+        board.set("ann", SCORE_MAX).await?;
+        board.set("bob", -SCORE_MAX).await?;
+
+        assert_eq!(board.between(SCORE_MAX + 1..=i64::MAX, 9).await?, []);
+        assert_eq!(board.between(i64::MIN..=-SCORE_MAX - 1, 9).await?, []);
+        assert_eq!(board.between(i64::MIN..=i64::MAX, usize::MAX).await?.len(), 2);
+    }
+
+    async fn as_many_can_be_asked_for_as_a_number_can_say(test: TestStore) {
+        let board = with_a_tie(&test.store, Ties::Ordinal).await?;
+        let all = board.top(usize::MAX).await?;
+
+        assert_eq!(board.around("ann", u32::MAX, u32::MAX).await?, all);
+        assert_eq!(board.around("dan", u32::MAX, 0).await?, all);
+        assert_eq!(board.page(1, usize::MAX).await?, all[1..]);
+        assert_eq!(board.page(u64::MAX, usize::MAX).await?, []);
     }
 
     async fn a_member_may_be_called_anything(test: TestStore) {

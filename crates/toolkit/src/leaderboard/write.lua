@@ -32,12 +32,16 @@ local function text(points)
   return string.format("%.0f", points)
 end
 
-local function take_off(entry, points)
+local function take_out(entry, points)
   redis.call("ZREM", order, entry)
-  redis.call("HDEL", arrivals, string.sub(entry, 17))
   if dense and redis.call("ZCOUNT", order, points, points) == 0 then
     redis.call("ZREM", distinct, text(points))
   end
+end
+
+local function take_off(entry, points)
+  take_out(entry, points)
+  redis.call("HDEL", arrivals, string.sub(entry, 17))
 end
 
 local function rank(entry, points)
@@ -64,14 +68,17 @@ end
 
 local changed = points ~= before
 if changed then
-  if before then
-    take_off(arrival .. member, before)
-  end
+  -- The new entry goes in before the old one goes out: a key that is empty in between is gone, and
+  -- with it the time that it lasts.
+  local old = arrival
   arrival = string.format("%016.0f", redis.call("INCR", counter))
   redis.call("ZADD", order, text(points), arrival .. member)
   redis.call("HSET", arrivals, member, arrival)
   if dense then
     redis.call("ZADD", distinct, text(points), text(points))
+  end
+  if before then
+    take_out(old .. member, before)
   end
 end
 
