@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_store::{Keys, Script, Store};
+use tokio::time::Instant;
 
 use super::Guard;
 use super::releaser::Releaser;
@@ -110,6 +111,7 @@ impl Locks {
     }
 
     /// Takes the lock, for `ttl` or until it is released, and waits up to `wait` for it to be free.
+    /// However short that is, the answer to the first request is waited for.
     ///
     /// One round trip if the lock is free. If it is not: another to listen for its release, and one
     /// each time it was released or may have expired. Waiters are not served in order.
@@ -119,9 +121,18 @@ impl Locks {
     /// Those of [`Locks::try_lock`], and [`Error::TimedOut`] if the lock was not free in time.
     pub async fn lock(&self, name: &str, ttl: Duration, wait: Duration) -> Result<Guard, Error> {
         let mut attempt = self.attempt(name, ttl)?;
-        let lease = match tokio::time::timeout(wait, attempt.wait()).await {
-            Ok(lease) => lease?,
-            Err(_) => return Err(Error::TimedOut { wait }),
+        let asked = Instant::now();
+        // A lock that is free is taken, also by those who can't wait as long as a server takes to
+        // say so.
+        let lease = match attempt.send().await? {
+            Answer::Taken(lease) => lease,
+            Answer::Held { .. } => {
+                let rest = wait.saturating_sub(asked.elapsed());
+                match tokio::time::timeout(rest, attempt.wait()).await {
+                    Ok(lease) => lease?,
+                    Err(_) => return Err(Error::TimedOut { wait }),
+                }
+            }
         };
         Ok(attempt.into_guard(lease))
     }

@@ -140,11 +140,8 @@ impl Attempt {
         })
     }
 
-    /// Asks for the lock whenever it may be free, until it is granted.
+    /// Asks for a lock that was held, whenever it may be free, until it is granted.
     pub(super) async fn wait(&mut self) -> Result<Lease, Error> {
-        if let Answer::Taken(lease) = self.send().await? {
-            return Ok(lease);
-        }
         let channels = Channels::default().channel(self.lock.channel());
         let store = self.lock.store.clone();
         // A waiter that can't be woken asks more often.

@@ -165,6 +165,19 @@ every_store! {
         assert_eq!(count, 5);
     }
 
+    /// A server takes longer to answer than no time at all.
+    async fn a_free_lock_is_taken_however_short_the_wait(test: TestStore) {
+        let locks = Locks::new(&test.store, "shop");
+        let guard = locks.lock("stock", TTL, Duration::ZERO).await?;
+
+        let wait = Duration::ZERO;
+        let other = locks.lock("stock", TTL, wait).await;
+        assert_eq!(other.map(|guard| guard.token()), Err(Error::TimedOut { wait }));
+
+        assert!(guard.release().await?);
+        assert!(locks.lock("stock", TTL, Duration::MAX).await?.release().await?);
+    }
+
     async fn a_waiter_gives_up_when_its_time_is_over(test: TestStore) {
         let locks = Locks::new(&test.store, "shop");
         let _guard = locks.try_lock("stock", TTL).await?;
