@@ -5,6 +5,9 @@
 -- Returns 1, or 0 if there was no such session
 
 local session = get(ARGV[1], 0)
-remove({ ARGV[1] })
+if session then
+  -- What is no session may be another field of the hash.
+  remove({ ARGV[1] })
+end
 prune()
 return session and 1 or 0

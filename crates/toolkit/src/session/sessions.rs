@@ -32,8 +32,9 @@ static LIST: Script = script!("list.lua");
 /// of fifty requests is one write.
 const TOUCH_PART: u32 = 100;
 
-/// How many hexadecimal digits a tag has, and a secret.
-const TAG_LEN: usize = 16;
+/// How many hexadecimal digits a tag has, and a secret. A tag is so long that nobody finds a name
+/// that has the tag of another user, with whom they would share the keys.
+const TAG_LEN: usize = 32;
 const SECRET_LEN: usize = 64;
 
 /// Why there is no answer about a session.
@@ -140,7 +141,8 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         }
     }
 
-    /// The same sessions, which last for this long without being seen: from a second to
+    /// The same sessions, which last for this long without being seen, or up to a hundredth less:
+    /// [`Sessions::load`] notes no oftener that a session was seen. From a second to
     /// [`Sessions::LASTING_MAX`]; a time beyond is taken for the nearest of these.
     #[must_use]
     pub fn idle(mut self, time: Duration) -> Sessions<T> {
@@ -169,11 +171,14 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     ///
     /// # Errors
     ///
-    /// If the data can't be encoded, or the store gave no answer; there may be a session then that
-    /// nobody has the token of. It expires like any other.
+    /// If the data can't be encoded, or not be read again, and nothing was written. Or if the store
+    /// gave no answer; there may be a session then that nobody has the token of. It expires like
+    /// any other.
     pub async fn create(&self, user: &str, data: &T) -> Result<Session<T>, Error> {
         let token = Token::new(&tag_of(user));
         let encoded = codec::encode(data)?;
+        // What is stored is what will be loaded; going through it keeps `T: Clone` away.
+        let data = codec::decode(&encoded)?;
         let (version, times): (u64, Times) = self
             .call(&CREATE, token.tag())
             .arg(token.digest())
@@ -185,8 +190,6 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             .run()
             .await
             .map(split)?;
-        // What was stored is what will be loaded; going through it keeps `T: Clone` away.
-        let data = codec::decode(&encoded)?;
         Ok(Session {
             data,
             token,

@@ -11,6 +11,22 @@ fn sessions(test: &larder_testkit::TestStore) -> Sessions<String> {
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Written as a text and read as a number.
+#[derive(Debug)]
+struct OneWay;
+
+impl serde::Serialize for OneWay {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str("one way")
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for OneWay {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<OneWay, D::Error> {
+        u32::deserialize(from).map(|_| OneWay)
+    }
+}
+
 every_store! {
     async fn a_session_is_loaded_as_it_was_made(test: TestStore) {
         let sessions = sessions(&test);
@@ -31,6 +47,26 @@ every_store! {
             assert!(sessions.load(token).await?.is_none(), "{token}");
             assert!(!sessions.refresh(token).await? && !sessions.destroy(token).await?);
         }
+    }
+
+    /// An id often comes from a form: what is no session of the user must take nothing away.
+    async fn an_id_that_is_none_ends_nothing(test: TestStore) {
+        let sessions = sessions(&test);
+        let made = sessions.create("ann", &"cart".into()).await?;
+        let id = sessions.list("ann").await?.remove(0).id;
+
+        for other in ["user", "", &format!("{id}:m")] {
+            assert!(!sessions.destroy_listed("ann", other).await?, "{other}");
+        }
+
+        assert_eq!(sessions.load(made.token()).await?, Some(made));
+        assert!(sessions.destroy_listed("ann", &id).await?);
+    }
+
+    async fn data_that_can_never_be_read_makes_no_session(test: TestStore) {
+        let sessions = Sessions::<OneWay>::new(&test.store, "test");
+        assert!(matches!(sessions.create("ann", &OneWay).await, Err(Error::Decode(_))));
+        assert_eq!(test.store.run::<u64>(Command::new("DBSIZE")).await?, 0);
     }
 
     async fn a_session_that_is_not_seen_expires(test: TestStore) {
