@@ -6,8 +6,9 @@ use std::time::Duration;
 use larder_store::Command;
 use serde::de::DeserializeOwned;
 
-use super::entry::{self, Entry, Raw, Read};
+use super::entry::{self, Entry, Raw, Read, count};
 use super::{Error, Id, Stream};
+use crate::Ttl;
 
 /// A place in a stream, which moves on with each read. No entry is read twice, and none is left
 /// out but those that were trimmed before they were read.
@@ -43,9 +44,9 @@ impl<T: DeserializeOwned> Cursor<T> {
         most: NonZeroUsize,
         wait: Duration,
     ) -> Result<Vec<Entry<T>>, Error> {
-        let mut command = Command::new("XREAD").arg("COUNT").arg(most);
+        let mut command = Command::new("XREAD").arg("COUNT").arg(count(most.get()));
         if !wait.is_zero() {
-            command = command.arg("BLOCK").arg(wait);
+            command = command.arg("BLOCK").arg(wait.min(Ttl::MAX));
         }
         let command = command
             .arg("STREAMS")

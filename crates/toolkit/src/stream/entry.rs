@@ -55,6 +55,11 @@ impl Raw {
     }
 }
 
+/// How many entries are asked for: a store can't count as far as a `usize`.
+pub(super) fn count(most: usize) -> usize {
+    most.min(isize::MAX.cast_unsigned())
+}
+
 /// The entries of one stream.
 pub(super) fn entries(read: Read) -> Vec<Raw> {
     read.into_iter()

@@ -8,7 +8,7 @@ use std::time::Duration;
 use larder_store::{Command, FromValue, Key, Script, Value};
 use serde::de::DeserializeOwned;
 
-use super::entry::{self, Raw};
+use super::entry::{self, Raw, count};
 use super::{Builder, DeadLetter, Error, Id, Start, Stream};
 
 static REDRIVE: Script = Script::new(include_str!("redrive.lua"));
@@ -194,7 +194,7 @@ impl<T> Group<T> {
             .arg(&self.name)
             .arg(from(after))
             .arg("+")
-            .arg(most);
+            .arg(count(most.get()));
         let answer: Result<Vec<(Id, String, u64, u32)>, _> = self.stream.store().run(command).await;
         let pending = |(id, consumer, idle_ms, deliveries)| Pending {
             id,
@@ -274,7 +274,7 @@ impl<T: DeserializeOwned> Group<T> {
             .arg(from(after))
             .arg("+")
             .arg("COUNT")
-            .arg(most);
+            .arg(count(most.get()));
         let letters: Vec<Raw> = self.stream.store().run(command).await?;
         letters.into_iter().map(letter).collect()
     }

@@ -10,7 +10,7 @@ use larder_store::{Command, FromValue, Key, Keys, Script, Store, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::entry::{BODY, Entry, Raw};
+use super::entry::{BODY, Entry, Raw, count};
 use super::{Cursor, Group, Id};
 use crate::codec::{self, EncodeError};
 
@@ -181,7 +181,10 @@ impl<T: Serialize> Stream<T> {
                 let call = ADD.on(&self.store).key(self.key.clone());
                 return Ok(call.arg(age).arg(body).run().await?);
             }
-            Trim::MaxLen(len) => add.arg("MAXLEN").arg("~").arg(len),
+            Trim::MaxLen(len) => {
+                let len = len.get().min(i64::MAX.cast_unsigned());
+                add.arg("MAXLEN").arg("~").arg(len)
+            }
             Trim::Never | Trim::Handled => add,
         };
         Ok(self.store.run(add.arg("*").arg(BODY).arg(body)).await?)
@@ -224,7 +227,7 @@ impl<T> Stream<T> {
 
     async fn latest_raw(&self, n: usize) -> Result<Vec<Raw>, Error> {
         let command = Command::new("XREVRANGE").arg(&self.key).arg("+").arg("-");
-        Ok(self.store.run(command.arg("COUNT").arg(n)).await?)
+        Ok(self.store.run(command.arg("COUNT").arg(count(n))).await?)
     }
 }
 

@@ -664,6 +664,48 @@ every_store! {
         worker.shutdown().await;
     }
 
+    async fn as_many_can_be_asked_for_as_a_number_can_say(test: TestStore) {
+        let stream = with_orders(&test.store, 3).await?;
+        let group = stream.group("shipping", Start::Earliest);
+        group.create().await?;
+        let most = NonZeroUsize::MAX;
+
+        assert_eq!(stream.latest(usize::MAX).await?.len(), 3);
+        assert_eq!(stream.cursor(Start::Earliest).await?.read(most, Duration::MAX).await?.len(), 3);
+        assert_eq!(group.pending_after(None, most).await?, []);
+        assert_eq!(group.dead_letters(None, most).await?, []);
+        let bound = Trim::MaxLen(NonZeroU64::MAX);
+        orders(&test.store, bound).add(&order(3)).await?;
+    }
+
+    /// Times that no clock can count to stand for "as long as it takes".
+    async fn times_may_be_as_long_as_a_duration_can_say(test: TestStore) {
+        let stream = with_orders(&test.store, 2).await?;
+        let group = stream.group("shipping", Start::Earliest);
+        let worker = group
+            .worker()
+            .concurrency(NonZeroUsize::MAX)
+            .batch(NonZeroUsize::MAX)
+            .dead_letters_max(NonZeroU64::MAX)
+            .block(Duration::MAX)
+            .drain(Duration::MAX)
+            .silence_max(Duration::MAX)
+            .backoff(Backoff { first: Duration::MAX, most: Duration::MAX })
+            .start(|job: Job<Order>| async move {
+                match job.body.number {
+                    0 => Err(Failure::retry_after("not this year", Duration::MAX)),
+                    _ => Err(Failure::retry("not this year")),
+                }
+            })
+            .await?;
+        until(&test, || worker.metrics().retried == 2).await;
+
+        assert_eq!(worker.shutdown().await.errors, 0);
+        let (handler, _told) = telling();
+        let worker = group.worker().idle(Duration::MAX).start(handler).await;
+        assert!(matches!(worker, Err(Error::Setting { setting: "silence_max", .. })), "{worker:?}");
+    }
+
     async fn a_worker_that_could_not_work_is_not_started(test: TestStore) {
         let group = orders(&test.store, Trim::Never).group("shipping", Start::Earliest);
 

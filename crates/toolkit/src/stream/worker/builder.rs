@@ -11,7 +11,11 @@ use tokio_util::sync::CancellationToken;
 use super::metrics::Counters;
 use super::run::Run;
 use super::{Backoff, Failure, Job, Worker};
+use crate::Ttl;
 use crate::stream::{Error, Group};
+
+/// The most entries that one read may ask for.
+const BATCH_MAX: NonZeroUsize = NonZeroUsize::new(1_000_000).expect("not zero");
 
 /// A worker that is being described.
 #[derive(Clone, Debug)]
@@ -76,17 +80,17 @@ impl<T> Builder<T> {
         self
     }
 
-    /// How many entries are read at once at most, never more than there are handlers free; 64 if it
-    /// is not said.
+    /// How many entries are read at once at most, never more than there are handlers free nor than
+    /// a million; 64 if it is not said.
     pub fn batch(mut self, entries: NonZeroUsize) -> Builder<T> {
-        self.settings.batch = entries;
+        self.settings.batch = entries.min(BATCH_MAX);
         self
     }
 
     /// How long a read waits in the store for new entries; 5 s if it is not said. Entries are read
     /// when they come, whatever this is.
     pub fn block(mut self, time: Duration) -> Builder<T> {
-        self.settings.block = time;
+        self.settings.block = time.min(Ttl::MAX);
         self
     }
 
@@ -94,7 +98,7 @@ impl<T> Builder<T> {
     /// 30 s if it is not said, at least 100 ms. Handlers may take longer: the worker gives the sign
     /// for them.
     pub fn idle(mut self, time: Duration) -> Builder<T> {
-        self.settings.idle = time;
+        self.settings.idle = time.min(Ttl::MAX);
         self
     }
 
@@ -122,13 +126,13 @@ impl<T> Builder<T> {
     /// After how long without a sign of life this worker removes other consumers that have nothing
     /// pending; an hour if it is not said.
     pub fn silence_max(mut self, time: Duration) -> Builder<T> {
-        self.settings.silence_max = time;
+        self.settings.silence_max = time.min(Ttl::MAX);
         self
     }
 
     /// How long [`Worker::shutdown`] waits for handlers; 20 s if it is not said.
     pub fn drain(mut self, time: Duration) -> Builder<T> {
-        self.settings.drain = time;
+        self.settings.drain = time.min(Ttl::MAX);
         self
     }
 

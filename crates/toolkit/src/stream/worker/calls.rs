@@ -151,7 +151,12 @@ pub(super) async fn settle<T>(
         .key(group.dead())
         .arg(group.name())
         .arg(&settings.consumer)
-        .arg(settings.dead_letters_max);
+        .arg(
+            settings
+                .dead_letters_max
+                .get()
+                .min(i64::MAX.cast_unsigned()),
+        );
     for end in ends {
         let (how, after, error) = match &end.how {
             How::Done => ("done", Duration::ZERO, ""),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::Ttl;
 use crate::stream::Id;
 
 /// An entry that is to be handled.
@@ -90,7 +91,11 @@ impl Backoff {
     /// The wait after this many deliveries.
     pub(super) fn after(&self, deliveries: u32) -> Duration {
         let doubled = 2_u32.saturating_pow(deliveries.saturating_sub(1));
-        let whole = self.first.saturating_mul(doubled).min(self.most);
+        let whole = self
+            .first
+            .saturating_mul(doubled)
+            .min(self.most)
+            .min(Ttl::MAX);
         whole / 2 + (whole / 2).mul_f64(rand::random())
     }
 }

@@ -21,6 +21,7 @@ use super::builder::Settings;
 use super::calls::{self, Claimed, Delivery, End, How, Settled};
 use super::metrics::{Counters, add};
 use super::{Failure, Job};
+use crate::Ttl;
 use crate::stream::{self, Group, Id, Start, Trim, entry};
 
 /// How long a worker waits after a request that failed; doubled each time up to the second.
@@ -353,7 +354,10 @@ where
                 How::Dead { error }
             }
             Failure::Retry { after, .. } => How::Retry {
-                after: after.unwrap_or_else(|| self.settings.backoff.after(deliveries)),
+                // More than can be added to an instant would be a panic.
+                after: after
+                    .unwrap_or_else(|| self.settings.backoff.after(deliveries))
+                    .min(Ttl::MAX),
             },
         }
     }
