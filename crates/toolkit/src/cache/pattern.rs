@@ -25,9 +25,10 @@ impl Cache {
     /// Forgets every value whose name matches `pattern`, and says how many there were. Loads of
     /// such values that are under way are not kept.
     ///
-    /// `*` matches any text, `?` any character, `[ab]` and `[a-z]` one of these, and `\` takes the
-    /// meaning of the next character away, as [`literal`] does for a text from elsewhere. Names
-    /// longer than 200 bytes are kept as digests, and no pattern but `*` finds them.
+    /// `*` matches any text, `?` any byte, `[ab]` and `[a-z]` one of these, and `\` takes the
+    /// meaning of the next character away, as [`literal`] does for a text from elsewhere. `{`, `}`
+    /// and `%` are three bytes each in a key. Of a name longer than 200 bytes, the key has the first
+    /// letters and a digest: only patterns that end in `*` find it, and not all of those.
     ///
     /// The store walks all its keys for this, a thousand in each round trip, without holding up
     /// others. What is set while it walks may be found or not. For what is done often, tags are
