@@ -155,8 +155,6 @@ end
 local blocked_until = block > 0 and tonumber(redis.call("GET", KEYS[1]) or 0) or 0
 if action == "refund" then
   wanted = -wanted
-elseif blocked_until > now then
-  return {0, 0, blocked_until - now, blocked_until - now, 0}
 end
 
 -- All limits are asked before anything is taken from one of them.
@@ -173,6 +171,11 @@ for i = 1, #KEYS - 1 do
   end
 end
 
+if blocked_until > now and action ~= "refund" then
+  -- What a limit denies for longer than the block lasts would be denied after it again.
+  local rest = blocked_until - now
+  return {0, 0, math.max(worst.wait, rest), math.max(worst.reset, rest), worst.index}
+end
 if not allowed and action ~= "refund" then
   if action == "take" and block > 0 then
     worst.wait = math.max(worst.wait, block)

@@ -20,8 +20,8 @@ pub enum Decision {
         /// How many are left in the limit that denies, which may be fewer than were wanted or none.
         left: u32,
         /// After which time the permits will be there if nobody else takes them: to the
-        /// microsecond, but for the sliding counter, which may say one more. During a block, its
-        /// rest.
+        /// microsecond, but for the sliding counter, which may say one more. During a block,
+        /// no less than its rest.
         retry_after: Duration,
         /// How long until that limit is full again if nobody takes anything.
         reset_after: Duration,

@@ -292,6 +292,21 @@ every_store! {
         assert!(limiter.take("ann", ONE).await?.is_allowed());
     }
 
+    /// Whoever came back at the end of a block that is shorter than the limit was blocked again.
+    async fn the_wait_during_a_block_is_until_the_permits_are_there(test: TestStore) {
+        for limit in every_kind(quota(2)) {
+            let block = Duration::from_millis(20);
+            let limiter = Limiter::new(&test.store, limit.name(), limit.clone()).block(block);
+            limiter.take("ann", TWO).await?;
+            assert!(!limiter.take("ann", TWO).await?.is_allowed());
+
+            let during = limiter.take("ann", TWO).await?;
+            test.pass(retry_after(during)).await;
+
+            assert!(limiter.take("ann", TWO).await?.is_allowed(), "{limit:?}");
+        }
+    }
+
     async fn a_long_name_makes_no_long_key(test: TestStore) {
         let limiter = Limiter::new(&test.store, "login", Limit::gcra(Quota::per_hour(1)));
         limiter.take(&"x".repeat(100_000), ONE).await?;
