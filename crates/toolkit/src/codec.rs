@@ -10,6 +10,8 @@
 //! Addresses, identifiers and the like are written as for people: where serde reads ahead, as for
 //! flattened fields, it takes every format for one of those.
 //!
+//! There is one nothing: `Some(None)` and `Some(())` are read back as `None`, as from JSON.
+//!
 //! Names, not positions: a field with a default can be added, and one that nobody reads can go,
 //! while values of the older kind are still around. The version is that of this layout and not of
 //! the caller's types.
@@ -93,6 +95,12 @@ mod tests {
     #[serde(tag = "kind")]
     enum From {
         Address { address: IpAddr },
+    }
+
+    #[test]
+    fn there_is_one_nothing() {
+        let bytes = encode(&Some(None::<u32>)).expect("it can be written");
+        assert_eq!(decode::<Option<Option<u32>>>(&bytes), Ok(None));
     }
 
     /// Where serde reads ahead, as it does for flattened fields and tagged enums, it forgets
