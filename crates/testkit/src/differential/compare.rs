@@ -17,6 +17,8 @@ pub(super) struct Freedom {
     values: bool,
     /// Everything.
     all: bool,
+    /// Numbers are written in different ways.
+    digits: bool,
     /// A script has made the answer.
     script: bool,
 }
@@ -113,11 +115,16 @@ impl Freedom {
             freedom.order |= has(ANY_ORDER);
             freedom.time |= has(TIMES);
             freedom.values |= has(ANY_VALUES);
+            // Which elements are the first of those that are not sorted is up to the server.
+            freedom.values |= has(&["SORT", "SORT_RO"]) && has(&["BY"]) && has(&["LIMIT"]);
             // Which of two lives of the same length ends later depends on when they began.
             freedom.values |= has(&["GT", "LT"]) && has(&["EXPIRE", "PEXPIRE"]);
             freedom.order |= words
                 .iter()
                 .any(|word| word.starts_with(b"redis.setresp(3)"));
+            // In Redis SORT makes a skiplist of a sorted set, which writes large scores with an
+            // exponent.
+            freedom.digits |= has(&["ZSCAN"]);
             freedom.script |= has(&["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO"]);
             freedom.all |= has(ANYTHING) || has(&["CLIENT"]) && has(&["LIST", "ID"]);
             // In Redis a value has a size until somebody finds that its time is over.
@@ -192,10 +199,13 @@ impl Freedom {
             Frame::Status(_) if self.values => "status".into(),
             Frame::Verbatim(..) if self.values => "verbatim".into(),
             Frame::Integer(number) if self.time => format!("about {}", about(*number)),
-            Frame::Bulk(bytes) if self.time && number(bytes).is_some() => {
-                format!("about {:?}", number(bytes).map(about))
+            Frame::Bulk(bytes) if self.time && integer(bytes).is_some() => {
+                format!("about {:?}", integer(bytes).map(about))
             }
             Frame::Bulk(bytes) if is_time_id(bytes) => "an id of now".into(),
+            Frame::Bulk(bytes) if self.digits && double(bytes).is_some() => {
+                format!("number {:?}", double(bytes))
+            }
             // A number without a fraction that Lua can't hold exactly ends at another end.
             Frame::Integer(i64::MIN) if self.script => format!("{:?}", Frame::Integer(i64::MAX)),
             // A score is never minus zero.
@@ -225,7 +235,7 @@ fn about(number: i64) -> i128 {
     }
 }
 
-fn number(bytes: &[u8]) -> Option<i64> {
+fn integer(bytes: &[u8]) -> Option<i64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
@@ -267,14 +277,17 @@ fn refuses_before_it_looks(ours: &Frame, theirs: &Frame) -> bool {
     ours.starts_with("ERR ") && is_about_key
 }
 
+fn double(bytes: &[u8]) -> Option<f64> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
 /// Whether the bytes are a number of 16 or 17 digits. Redis 7.0 writes all digits of a score, later
 /// versions as many as are needed.
 fn is_long_double(bytes: &[u8]) -> bool {
     let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
     let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
     let digits = digits.skip_while(|digit| *digit == b'0').count();
-    (16..=17).contains(&digits)
-        && std::str::from_utf8(bytes).is_ok_and(|text| text.parse::<f64>().is_ok())
+    (16..=17).contains(&digits) && double(bytes).is_some()
 }
 
 /// A number with as many digits as are needed.

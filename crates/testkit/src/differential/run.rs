@@ -179,7 +179,10 @@ impl Client {
     /// Whether Larder means to answer this where Redis 7.0 answers that.
     fn is_meant(&self, ours: &Arrived, theirs: &Arrived) -> bool {
         match (ours, theirs) {
-            (Arrived::Bytes(ours), Arrived::Bytes(_)) => is_newer_refusal(ours),
+            // A wait that ends looks at all of its keys again, as since Redis 7.2.
+            (Arrived::Bytes(ours), Arrived::Bytes(_)) => {
+                is_newer_refusal(ours) || self.is_waiting && ours.starts_with(b"-WRONGTYPE")
+            }
             // Whoever waits for a key is served as well when it held a value of another type before.
             // In Redis the next change of the key serves them.
             (Arrived::Bytes(_), Arrived::Nothing) => self.is_waiting,
