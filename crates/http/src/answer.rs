@@ -59,7 +59,7 @@ pub(crate) fn write_headers(
     }
     if which.legacy {
         let [size_name, left_name, reset_name] = LEGACY;
-        insert(headers, size_name, &limit.quota().permits().to_string());
+        insert(headers, size_name, &limit.size().to_string());
         insert(headers, left_name, &left.to_string());
         insert(headers, reset_name, &reset_s.to_string());
     }
@@ -143,15 +143,11 @@ fn write_policies(headers: &mut HeaderMap, limits: &[Limit]) {
     append(headers, POLICY, &policies.join(", "));
 }
 
-/// One limit in `RateLimit-Policy`: its size, and the seconds of its window.
+/// One limit in `RateLimit-Policy`: its size, and the seconds in which so many permits come back.
 fn policy(limit: &Limit) -> String {
-    let quota = limit.quota();
-    let window_s = seconds(quota.per());
-    format!(
-        "{};q={};w={window_s}",
-        quoted(limit.name()),
-        quota.permits()
-    )
+    let (quota, size) = (limit.quota(), limit.size());
+    let window = quota.per() * size.get() / quota.permits().get();
+    format!("{};q={size};w={}", quoted(limit.name()), seconds(window))
 }
 
 /// Whole seconds, rounded up: who comes back then must not come too early.

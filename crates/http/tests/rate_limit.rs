@@ -105,6 +105,20 @@ every_store! {
         assert_eq!(header(&response, "ratelimit-policy"), Some(policies));
     }
 
+    /// What is left is never more than what the policy allows.
+    async fn a_burst_is_the_policys_size_and_its_window_the_time_to_save_it_up(test: TestStore) {
+        let burst = NonZeroU32::new(10).expect("10 is not zero");
+        let limit = Limit::gcra_with_burst(Quota::per_second(4), burst)?.named("api");
+        let limiter = Limiter::new(&test.store, "burst", limit);
+        let app = app(RateLimitLayer::new(limiter, PeerIp::new()).legacy_headers(true));
+
+        let response = send(&app, from("1.2.3.4")).await;
+        assert_eq!(header(&response, "ratelimit-policy"), Some("\"api\";q=10;w=3"));
+        assert_eq!(header(&response, "ratelimit"), Some("\"api\";r=9;t=1"));
+        assert_eq!(header(&response, "x-ratelimit-limit"), Some("10"));
+        assert_eq!(header(&response, "x-ratelimit-remaining"), Some("9"));
+    }
+
     async fn a_request_without_a_caller_is_refused_or_passes(test: TestStore) {
         let layer = RateLimitLayer::new(limiter(&test), PeerIp::new());
         let refused = send(&app(layer.clone()), Request::new(Body::empty())).await;
