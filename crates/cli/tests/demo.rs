@@ -6,7 +6,8 @@
     reason = "a test that can not go on fails"
 )]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
 use larder_testkit::{Browser, Server, ServerKind};
@@ -34,6 +35,16 @@ impl Demo {
             child,
             url: url.expect("the shop opens"),
         }
+    }
+
+    /// The head and the body of an answer.
+    fn get(&self, path: &str) -> String {
+        let address = self.url.trim_start_matches("http://");
+        let mut stream = TcpStream::connect(address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     }
 }
 
@@ -132,6 +143,25 @@ fn every_service_can_be_seen_and_clicked_on_a_real_server() {
         return;
     };
     every_service_can_be_seen_and_clicked(&server.url());
+}
+
+/// The limited API stands behind the layer that the README shows.
+#[test]
+fn the_limited_api_says_in_headers_what_is_left_and_when_to_come_back() {
+    let demo = Demo::start("memory:");
+    let ask = || demo.get("/api/limited");
+    let first = ask();
+    assert!(first.starts_with("HTTP/1.0 200"), "{first}");
+    for header in ["ratelimit-policy: \"", "ratelimit: \"", "{\"left\":"] {
+        assert!(first.contains(header), "{header}: {first}");
+    }
+    let mut rest = (0..1000).map(|_| ask());
+    let denied = rest.find(|answer| answer.starts_with("HTTP/1.0 429"));
+    let denied = denied.expect("nobody may ask so often");
+    for header in ["retry-after: ", "ratelimit-policy: \"", "ratelimit: \""] {
+        assert!(denied.contains(header), "{header}: {denied}");
+    }
+    assert!(denied.contains("quota-exceeded"), "{denied}");
 }
 
 #[test]

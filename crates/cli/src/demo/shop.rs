@@ -262,15 +262,24 @@ impl Shop {
 
     // --- the limited API ---------------------------------------------------------------------
 
+    /// How often a caller may ask the API.
+    pub(crate) fn limiter(&self) -> Limiter {
+        self.api.clone()
+    }
+
     /// Takes one request of what a caller of the API may send.
-    pub(crate) async fn limit(&self, caller: &str) -> Result<Decision, Error> {
+    pub(crate) async fn limit(&self, caller: &str) -> Result<(), Error> {
         let decision = self.api.take(caller, NonZeroU32::MIN).await?;
+        self.count_decision(decision);
+        Ok(())
+    }
+
+    pub(crate) fn count_decision(&self, decision: Decision) {
         let count = match decision.is_allowed() {
             true => &self.counts.allowed,
             false => &self.counts.denied,
         };
         count.fetch_add(1, Ordering::Relaxed);
-        Ok(decision)
     }
 
     // --- orders ------------------------------------------------------------------------------

@@ -1,17 +1,18 @@
 //! The page, and what it asks.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{ConnectInfo, Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response_with_state;
 use axum::response::sse::{self, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures_util::Stream;
+use larder::http::{PeerIp, RateLimitLayer};
 use larder::rate_limit::Decision;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -39,6 +40,9 @@ struct App {
 
 /// All routes of the demo.
 pub(crate) fn routes(shop: Arc<Shop>, crowd: Arc<Crowd>, telling: Telling) -> Router {
+    let limited = get(limited)
+        .layer(RateLimitLayer::new(shop.limiter(), PeerIp::new()))
+        .layer(map_response_with_state(Arc::clone(&shop), count_decision));
     Router::new()
         .route(
             "/",
@@ -68,7 +72,7 @@ pub(crate) fn routes(shop: Arc<Shop>, crowd: Arc<Crowd>, telling: Telling) -> Ro
         .route("/api/products/clear", post(clear_catalogue))
         .route("/api/products/{id}", get(product))
         .route("/api/products/{id}/price", post(reprice))
-        .route("/api/limited", get(limited))
+        .route("/api/limited", limited)
         .route("/api/orders", post(order))
         .route("/api/stock/{id}/hold", post(hold_stock))
         .route("/api/leaders/around", get(around))
@@ -246,20 +250,21 @@ async fn clear_catalogue(State(app): State<App>) -> Result<Json<Value>, Error> {
 
 // --- the limited API ------------------------------------------------------------------------
 
-async fn limited(
-    State(app): State<App>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
-) -> Result<Response, Error> {
-    match app.shop.limit(&address.ip().to_string()).await? {
-        Decision::Denied { retry_after, .. } => {
-            let seconds = retry_after.as_millis().div_ceil(1000);
-            let body = Json(json!({ "error": "too many requests", "retry_after_s": seconds }));
-            let header = [(header::RETRY_AFTER, seconds.to_string())];
-            Ok((StatusCode::TOO_MANY_REQUESTS, header, body).into_response())
-        }
-        Decision::Allowed { left, .. } => Ok(Json(json!({ "left": left })).into_response()),
-        _ => Ok(Json(json!({ "left": null })).into_response()),
+/// Answers those whom the layer has let in.
+async fn limited(Extension(decision): Extension<Decision>) -> Json<Value> {
+    let left = match decision {
+        Decision::Allowed { left, .. } => Some(left),
+        _ => None,
+    };
+    Json(json!({ "left": left }))
+}
+
+/// Counts what the layer has decided.
+async fn count_decision(State(shop): State<Arc<Shop>>, response: Response) -> Response {
+    if let Some(decision) = response.extensions().get() {
+        shop.count_decision(*decision);
     }
+    response
 }
 
 // --- orders, locks, the board ---------------------------------------------------------------

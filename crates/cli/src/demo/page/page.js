@@ -139,7 +139,7 @@ $("clear").addEventListener("click", async () => {
 function told(answer) {
   if (answer.ok) return `Let in; ${answer.value.left} more at once.`;
   if (answer.status === 429) return `Denied; come back in ${answer.headers.get("retry-after")} s.`;
-  return answer.value.error;
+  return answer.value.title ?? answer.value.error;
 }
 $("call").addEventListener("click", async () => {
   const answer = await ask("GET", "/api/limited");
