@@ -82,7 +82,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         .enable_all()
         .build()?;
     runtime.block_on(crate::signal::wait())?;
-    tracing::info!("shutting down");
+    tracing::info!("shutting down; a second signal ends it at once");
     server.shutdown();
     embedded.close();
     Ok(())

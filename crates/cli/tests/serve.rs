@@ -6,13 +6,14 @@
     reason = "a test that can not go on fails"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 /// A running server. It ends when this is dropped.
 struct Serve {
     child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
     address: String,
 }
 
@@ -34,19 +35,38 @@ impl Serve {
         });
         Serve {
             child,
+            lines,
             address: address.expect("the server listens"),
         }
+    }
+
+    /// Waits until it says this.
+    fn says(&mut self, wanted: &str) {
+        let said = |line: std::io::Result<String>| line.unwrap().contains(wanted);
+        assert!(self.lines.any(said), "{wanted}");
     }
 
     fn connect(&self) -> TcpStream {
         TcpStream::connect(&self.address).unwrap()
     }
 
+    /// How long it has worked, in hundredths of a second. A server that is asked nothing does not.
+    fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<&str> = fields.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
+    fn signal(&self, signal: &str) {
+        let line = format!("kill {signal} {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &line]).status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Sends a signal, and waits for the end.
     fn end(mut self, signal: &str) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args([signal, &pid]).status();
-        assert!(sent.unwrap().success());
+        self.signal(signal);
         self.child.wait().unwrap()
     }
 }
@@ -102,5 +122,23 @@ fn a_signal_ends_it_at_once_though_clients_wait_and_listen_and_send() {
         });
         assert_eq!(server.end(signal).code(), Some(0), "{signal}");
         load.join().unwrap();
+    }
+}
+
+/// One call of a function of Lua can't be interrupted, so the first signal waits for it.
+#[test]
+fn a_second_signal_ends_it_though_a_script_never_ends() {
+    for (signal, status) in [("-TERM", 143), ("-INT", 130)] {
+        let mut server = Serve::start(":", "");
+        let mut client = server.connect();
+        let endless = "return string.find(('a'):rep(40), ('a?'):rep(40) .. ('a'):rep(40))";
+        let request = format!("EVAL \"{endless}\" 0\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        while server.cpu_ticks() < 30 {
+            std::thread::yield_now();
+        }
+        server.signal(signal);
+        server.says("shutting down");
+        assert_eq!(server.end(signal).code(), Some(status), "{signal}");
     }
 }

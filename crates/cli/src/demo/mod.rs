@@ -85,6 +85,7 @@ async fn open(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     .with_graceful_shutdown(async move { ended.cancelled().await });
     let signal = async {
         let result = crate::signal::wait().await;
+        tracing::info!("closing the shop; a second signal ends it at once");
         stop.cancel();
         result
     };
@@ -92,7 +93,6 @@ async fn open(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     signalled?;
     served?;
 
-    tracing::info!("closing the shop");
     crowd.stop().await;
     telling.stop().await;
     orders.stop().await;
