@@ -145,6 +145,27 @@ fn every_service_can_be_seen_and_clicked_on_a_real_server() {
     every_service_can_be_seen_and_clicked(&server.url());
 }
 
+#[test]
+fn the_page_says_when_the_store_is_away_and_goes_on_when_it_is_back() {
+    let Some(mut server) = Server::start(ServerKind::Redis) else {
+        return;
+    };
+    let demo = Demo::start(&server.url());
+    let Some(mut page) = Browser::open(&demo.url) else {
+        return;
+    };
+    let is_away = "!document.getElementById('away').hidden";
+    let orders = "Number(document.getElementById('queue-processed').textContent)";
+    page.wait_until(&format!("{orders} > 0"));
+    server.kill();
+    page.wait_until(is_away);
+
+    server.restart();
+    page.wait_until(&format!("!({is_away})"));
+    page.wait_until(&format!("(window.before ??= {orders}) < {orders}"));
+    page.wait_until("document.getElementById('events').children.length > 0");
+}
+
 /// The limited API stands behind the layer that the README shows.
 #[test]
 fn the_limited_api_says_in_headers_what_is_left_and_when_to_come_back() {

@@ -43,6 +43,7 @@ let me = null;
 function showStats(stats) {
   text("store-url", stats.store.url);
   text("store-latency", stats.store.latency_us === null ? "not reached" : stats.store.latency_us + " µs");
+  $("away").hidden = stats.store.latency_us !== null;
   text("crowd-visitors", stats.crowd.visitors);
   text("crowd-rate", Math.round(stats.crowd.actions_per_second));
   if (document.activeElement !== $("crowd")) {
