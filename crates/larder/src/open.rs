@@ -66,8 +66,10 @@ pub enum OpenError {
 /// | `redis+unix:///path[?db=n&user=...&pass=...]` | the same, over a Unix socket |
 ///
 /// Over TLS the server's certificate is checked, against the authorities that Mozilla trusts;
-/// [`open_with`] can name another. A server is not connected to before the first command, so this succeeds without one. A store on
-/// a server has to be used within a tokio runtime; a memory store runs under any.
+/// [`open_with`] can name another. A server is not connected to before the first command, so this
+/// succeeds without one. A store on a server has to be used within a tokio runtime; a memory store
+/// answers under any. Where a service waits (for a lock, for what somebody else loads) it needs
+/// tokio's time on both.
 ///
 /// # Errors
 ///

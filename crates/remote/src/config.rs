@@ -197,6 +197,9 @@ impl Topology {
         let info = url
             .into_connection_info()
             .map_err(|error| failed(&error.to_string().replace(" - InvalidClientConfig", "")))?;
+        if i32::try_from(info.redis_settings().db()).map_or(true, i32::is_negative) {
+            return Err(failed("a database has a number from 0 on"));
+        }
         let settings = info
             .redis_settings()
             .clone()
@@ -285,6 +288,14 @@ mod tests {
         assert!(error.contains("http://user:***@localhost"), "{error}");
         assert!(error.contains("scheme is unknown"), "{error}");
         assert!(Topology::parse("localhost:6379").is_err());
+        for url in [
+            "redis://localhost/-1",
+            "redis://localhost/99999999999",
+            "redis+unix:///tmp/redis.sock?db=-1",
+        ] {
+            let error = Topology::parse(url).unwrap_err().to_string();
+            assert!(error.contains("a number from 0 on"), "{error}");
+        }
         let error = Topology::parse("redis://localhost/x").unwrap_err();
         assert!(
             error
