@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Everything teams reach for Redis for, from one store.
 #[derive(Debug, Parser)]
-#[command(name = "larder", version, about, arg_required_else_help = true)]
+#[command(name = "larder", version, arg_required_else_help = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

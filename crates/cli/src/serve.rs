@@ -39,21 +39,29 @@ pub(crate) struct Args {
     requirepass: Option<String>,
 
     /// Threads that serve connections [default: one for each core].
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
     /// Connections that there may be at once.
     #[arg(
         long,
         value_name = "COUNT",
+        allow_negative_numbers = true,
         default_value_t = 10_000,
         value_parser = clap::value_parser!(u32).range(1..)
     )]
     maxclients: u32,
 
     /// Seconds after which an idle connection is closed; 0 is never.
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    timeout: u64,
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..))]
+    timeout: u32,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -67,7 +75,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         unixsocket: args.unixsocket.clone(),
         threads: args.threads.map(usize::from),
         maxclients: clients_allowed(args.maxclients),
-        timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout)),
+        timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into())),
         ..Config::default()
     };
     let server = Server::start(config, &embedded)?;

@@ -204,6 +204,21 @@ fn what_is_wrong_is_said_in_one_line() {
         (&["serve", "--listen", "here"], "an IP address and a port"),
         (&["serve", "--requirepass", ""], "a value is required"),
         (&["serve", "--maxclients", "0"], "0 is not in 1.."),
+        (&["serve", "--timeout", "-1"], "-1 is not in 0.."),
+        (
+            &["serve", "--listen", "127.0.0.1:0", "--unixsocket", "/"],
+            "is no socket",
+        ),
+        (
+            &[
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--unixsocket",
+                "/no/where",
+            ],
+            "No such file",
+        ),
         (&["serve", "--nope"], "unexpected argument '--nope'"),
     ] {
         let mut child = larder(arguments)

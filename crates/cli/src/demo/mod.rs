@@ -41,7 +41,12 @@ pub(crate) struct Args {
     http: SocketAddr,
 
     /// Simulated visitors, 0 to 200; the page can change them.
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(
+        long,
+        value_name = "COUNT",
+        default_value_t = 20,
+        allow_negative_numbers = true
+    )]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(Crowd::VISITORS_MAX)))]
     visitors: u32,
 }
