@@ -83,8 +83,9 @@ const NEWER_REFUSALS: &[&str] = &[
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
 ];
 
-/// What XINFO says of consumers since Redis 7.2.
-const NEWER_FIELDS: &[&str] = &["active-time", "inactive"];
+/// What XINFO says of consumers since Redis 7.2, and how far a group lags, which later versions do
+/// not guess where entries were removed.
+const NEWER_FIELDS: &[&str] = &["active-time", "inactive", "lag"];
 
 /// Whether a step of a scan is asked for that is not its first. A cursor means something only to the
 /// server that gave it.
@@ -204,7 +205,7 @@ impl Freedom {
             }
             Frame::Bulk(bytes) if is_time_id(bytes) => "an id of now".into(),
             Frame::Bulk(bytes) if self.digits && double(bytes).is_some() => {
-                format!("number {:?}", double(bytes))
+                format!("number {:?}", double(bytes).map(|number| number + 0.0))
             }
             // A number without a fraction that Lua can't hold exactly ends at another end.
             Frame::Integer(i64::MIN) if self.script => format!("{:?}", Frame::Integer(i64::MAX)),

@@ -48,6 +48,8 @@ impl Sides {
         self.ours.begin();
         self.theirs.begin();
         let mut clients = [self.connect(), self.connect()];
+        let trims = program.iter().any(|step| is(&step.words, "LTRIM"));
+        clients.iter_mut().for_each(|client| client.trims = trims);
         for step in program {
             if clients[step.client].is_waiting {
                 continue;
@@ -68,7 +70,8 @@ impl Sides {
         let all = all.collect::<String>().to_ascii_uppercase();
         let has = |name| all.contains(name);
         control.sorts = has("SORT");
-        control.makes_texts = has("INCRBYFLOAT") || has("COPY");
+        control.makes_texts = has("INCRBYFLOAT");
+        control.copies = has("COPY");
         ended.or_else(|| control.state())
     }
 
@@ -79,8 +82,10 @@ impl Sides {
             ids: Default::default(),
             queue: Vec::new(),
             is_waiting: false,
+            trims: false,
             sorts: false,
             makes_texts: false,
+            copies: false,
         };
         client.ids = client.ask(&[b"CLIENT", b"ID"]);
         client
@@ -128,11 +133,15 @@ struct Client {
     /// What was sent since MULTI: EXEC answers for all of it.
     queue: Vec<Words>,
     is_waiting: bool,
+    /// Whether LTRIM is used, which changes a list in Redis 7.0 even where it takes nothing away.
+    trims: bool,
     /// Whether SORT has been used, which makes a skiplist of a sorted set in Redis.
     sorts: bool,
-    /// Whether INCRBYFLOAT has been used, which leaves a text in Redis even where it is an integer,
-    /// or COPY, which copies how much memory a string takes as well.
+    /// Whether INCRBYFLOAT has been used, which leaves a text in Redis even where it is an integer.
     makes_texts: bool,
+    /// Whether COPY has been used, which copies in Redis also how a value is held: Larder holds the
+    /// copy as tightly as it can.
+    copies: bool,
 }
 
 impl Client {
@@ -153,12 +162,14 @@ impl Client {
     /// Compares an answer of the engine to the next one of the server.
     fn answer(&mut self, ours: &Arrived) -> Option<Difference> {
         let words = self.queue.last().cloned().unwrap_or_default();
-        let is = |name: &str| words[0].eq_ignore_ascii_case(name.as_bytes());
-        let freedom = match is("EXEC") {
+        let freedom = match is(&words, "EXEC") {
             true => Freedom::of(&self.queue),
             false => Freedom::of([&words]),
         };
-        if is("EXEC") || is("DISCARD") || is("RESET") {
+        if ["EXEC", "DISCARD", "RESET"]
+            .iter()
+            .any(|name| is(&words, name))
+        {
             self.queue.clear();
         }
         self.compare(&words, freedom, ours)
@@ -171,17 +182,20 @@ impl Client {
             (ours, theirs) => ours == theirs,
         };
         (!is_same).then(|| Difference {
-            is_meant: self.is_meant(ours, &theirs),
+            is_meant: self.is_meant(words, ours, &theirs),
             ..difference(words, ours, &theirs)
         })
     }
 
     /// Whether Larder means to answer this where Redis 7.0 answers that.
-    fn is_meant(&self, ours: &Arrived, theirs: &Arrived) -> bool {
+    fn is_meant(&self, words: &Words, ours: &Arrived, theirs: &Arrived) -> bool {
         match (ours, theirs) {
-            // A wait that ends looks at all of its keys again, as since Redis 7.2.
-            (Arrived::Bytes(ours), Arrived::Bytes(_)) => {
-                is_newer_refusal(ours) || self.is_waiting && ours.starts_with(b"-WRONGTYPE")
+            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => {
+                // A wait that ends looks at all of its keys again, as since Redis 7.2.
+                let looks_again = ours.starts_with(b"-WRONGTYPE") || is(words, "XREAD");
+                is_newer_refusal(ours)
+                    || self.is_waiting && looks_again
+                    || self.trims && is(words, "EXEC") && theirs == b"*-1\r\n"
             }
             // Whoever waits for a key is served as well when it held a value of another type before.
             // In Redis the next change of the key serves them.
@@ -274,6 +288,7 @@ impl Client {
                 "set" => None,
                 "zset" if self.sorts => None,
                 "string" if self.makes_texts => None,
+                "string" | "hash" | "zset" if self.copies => None,
                 _ => self.look(&[b"OBJECT", b"ENCODING", key]),
             });
         difference.or_else(|| match kind.as_str() {
@@ -323,6 +338,11 @@ fn walk(side: &mut dyn Connection) -> Vec<Vec<u8>> {
         }
         cursor = next;
     }
+}
+
+/// Whether this is a request of the command.
+fn is(words: &Words, name: &str) -> bool {
+    words[0].eq_ignore_ascii_case(name.as_bytes())
 }
 
 fn difference(request: &Words, ours: &Arrived, theirs: &Arrived) -> Difference {
