@@ -73,7 +73,9 @@ fn try_listen_on_path(
         if !there.file_type().is_socket() {
             return Err(io::Error::other("what is there already is no socket"));
         }
-        if std::os::unix::net::UnixStream::connect(path).is_err() {
+        // Refused: nobody has it open. Any other failure may be that of a socket in use.
+        let tried = std::os::unix::net::UnixStream::connect(path);
+        if tried.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
             std::fs::remove_file(path)?;
         }
     }

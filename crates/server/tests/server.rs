@@ -431,6 +431,26 @@ fn a_unix_socket_is_served_replaced_when_stale_and_removed_at_the_end() {
     assert!(!path.exists());
 }
 
+/// A socket of another kind does not take connections, but it may be in use.
+#[test]
+fn a_socket_that_is_no_servers_is_left_alone() {
+    let path = std::env::temp_dir().join(format!("larder-log-{}.sock", std::process::id()));
+    let log = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    let config = Config {
+        listen: vec![],
+        unixsocket: Some(path.clone()),
+        ..Config::default()
+    };
+    let store = larder_embedded::Embedded::open(Default::default()).unwrap();
+    let refusal = Server::start(config, &store).unwrap_err().to_string();
+    assert!(refusal.contains("Address already in use"), "{refusal}");
+
+    let sender = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    assert_eq!(sender.send_to(b"line", &path).unwrap(), 4);
+    drop(log);
+    std::fs::remove_file(path).unwrap();
+}
+
 #[test]
 fn a_shutdown_answers_what_was_read_and_closes_all_connections() {
     let server = TestServer::start();
