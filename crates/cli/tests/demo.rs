@@ -97,6 +97,7 @@ fn every_service_can_be_seen_and_clicked(store: &str) {
     page.wait_until(
         "$('me-name').textContent === 'Grace' && $('me-sessions').textContent === '2 devices'",
     );
+    page.wait_until("$('me').checkVisibility() && !$('login').checkVisibility()");
 
     // A page is made once, then cached, and made anew when its tag is void.
     page.click("clear");
@@ -128,8 +129,15 @@ fn every_service_can_be_seen_and_clicked(store: &str) {
     // Logged out everywhere: the other device too.
     page.click("logout-all");
     page.wait_until(
-        "!$('login').hidden && $('session-result').textContent.includes('all devices')",
+        "$('login').checkVisibility() && $('session-result').textContent.includes('all devices')",
     );
+
+    // The longest name fits.
+    page.evaluate("$('name').value = 'W'.repeat(40), $('login').requestSubmit()");
+    page.wait_until("$('me').checkVisibility()");
+    page.evaluate("for (let i = 0; i < 15; i++) ask('POST', '/api/orders', { product: 8 })");
+    page.wait_until("$('board').textContent.includes('W'.repeat(40))");
+    page.wait_until("[...document.querySelectorAll('section')].every((card) => card.scrollWidth <= card.clientWidth)");
 }
 
 #[test]
@@ -157,6 +165,8 @@ fn the_page_says_when_the_store_is_away_and_goes_on_when_it_is_back() {
     let is_away = "!document.getElementById('away').hidden";
     let orders = "Number(document.getElementById('queue-processed').textContent)";
     page.wait_until(&format!("{orders} > 0"));
+    page.evaluate("$('name').value = 'Grace', $('login').requestSubmit()");
+    page.wait_until("$('me').checkVisibility()");
     server.kill();
     page.wait_until(is_away);
 
@@ -164,6 +174,11 @@ fn the_page_says_when_the_store_is_away_and_goes_on_when_it_is_back() {
     page.wait_until(&format!("!({is_away})"));
     page.wait_until(&format!("(window.before ??= {orders}) < {orders}"));
     page.wait_until("document.getElementById('events').children.length > 0");
+
+    // The server kept nothing on disk, so the session is gone.
+    page.click("buy");
+    page.wait_until("$('order-result').textContent === 'log in first'");
+    page.wait_until("$('login').checkVisibility() && !$('me').checkVisibility()");
 }
 
 /// The limited API stands behind the layer that the README shows.

@@ -12,6 +12,8 @@ async function ask(method, path, body) {
       body: body === undefined ? undefined : JSON.stringify(body),
     });
     const value = await answer.json().catch(() => ({}));
+    // Whatever was asked: the session has ended, here or elsewhere.
+    if (answer.status === 401) showMe(null);
     return { ok: answer.ok, status: answer.status, headers: answer.headers, value };
   } catch {
     return { ok: false, status: 0, headers: new Headers(), value: { error: "the server can't be reached" } };
@@ -91,15 +93,19 @@ $("crowd").addEventListener("change", async () => {
   $("crowd").blur();
 });
 
-async function whoAmI() {
-  const answer = await ask("GET", "/api/me");
-  me = answer.ok ? answer.value : null;
+function showMe(now) {
+  me = now;
   $("login").hidden = me !== null;
   $("me").hidden = me === null;
   if (me) {
     text("me-name", me.name);
     text("me-sessions", me.sessions === 1 ? "1 device" : me.sessions + " devices");
   }
+}
+
+async function whoAmI() {
+  const answer = await ask("GET", "/api/me");
+  if (answer.ok) showMe(answer.value);
 }
 
 $("login").addEventListener("submit", async (event) => {
