@@ -6,15 +6,16 @@
     reason = "a test that can not go on fails"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use larder_testkit::{Browser, Server, ServerKind};
 
 /// A running demo. It ends when this is dropped.
 struct Demo {
     child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
     url: String,
 }
 
@@ -33,13 +34,31 @@ impl Demo {
         });
         Demo {
             child,
+            lines,
             url: url.expect("the shop opens"),
         }
     }
 
+    fn address(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// Asks it to end.
+    fn terminate(&self) {
+        let line = format!("kill -TERM {}", self.child.id());
+        let sent = Command::new("sh").args(["-c", &line]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until it says this.
+    fn says(&mut self, wanted: &str) {
+        let said = |line: std::io::Result<String>| line.unwrap().contains(wanted);
+        assert!(self.lines.any(said), "{wanted}");
+    }
+
     /// The head and the body of an answer.
     fn get(&self, path: &str) -> String {
-        let address = self.url.trim_start_matches("http://");
+        let address = self.address();
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
         let mut answer = String::new();
@@ -179,6 +198,32 @@ fn the_page_says_when_the_store_is_away_and_goes_on_when_it_is_back() {
     page.click("buy");
     page.wait_until("$('order-result').textContent === 'log in first'");
     page.wait_until("$('login').checkVisibility() && !$('me').checkVisibility()");
+}
+
+/// A client whose request is under way is waited for, but not forever, nor after a second signal.
+#[test]
+fn a_client_that_sends_half_a_request_holds_the_end_up_for_a_while_only() {
+    for (signals, status) in [(1, 0), (2, 143)] {
+        let mut demo = Demo::start("memory:");
+        let mut client = TcpStream::connect(demo.address()).unwrap();
+        let head = "POST /api/login HTTP/1.1\r\nHost: shop\r\nContent-Type: application/json\r\n";
+        write!(
+            client,
+            "{head}Content-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = [0; 21];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 100 Continue");
+
+        demo.terminate();
+        demo.says("closing the shop");
+        if signals == 2 {
+            assert!(demo.child.try_wait().unwrap().is_none());
+            demo.terminate();
+        }
+        assert_eq!(demo.child.wait().unwrap().code(), Some(status));
+    }
 }
 
 /// The limited API stands behind the layer that the README shows.

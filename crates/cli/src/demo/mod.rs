@@ -16,6 +16,7 @@ mod web;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crowd::Crowd;
 use orders::Orders;
@@ -23,6 +24,9 @@ use shop::Shop;
 use telling::Telling;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+/// How long requests that are under way are waited for when the shop closes.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What `larder demo` is told.
 #[derive(Debug, clap::Args)]
@@ -87,7 +91,15 @@ async fn open(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         listener,
         app.into_make_service_with_connect_info::<SocketAddr>(),
     )
-    .with_graceful_shutdown(async move { ended.cancelled().await });
+    .with_graceful_shutdown(async move { ended.cancelled().await })
+    .into_future();
+    let serve = async {
+        tokio::select! {
+            served = serve => served,
+            // Half a request may never become a whole one.
+            () = waited_for(&stop) => Ok(()),
+        }
+    };
     let signal = async {
         let result = crate::signal::wait().await;
         tracing::info!("closing the shop; a second signal ends it at once");
@@ -103,4 +115,11 @@ async fn open(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     orders.stop().await;
     store.close().await?;
     Ok(())
+}
+
+/// Is ready when requests have been waited for since `stop`.
+async fn waited_for(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(PATIENCE).await;
+    tracing::warn!("requests that were not done after {PATIENCE:?} are cut off");
 }
