@@ -246,6 +246,16 @@ fn the_limited_api_says_in_headers_what_is_left_and_when_to_come_back() {
 }
 
 #[test]
+fn the_help_says_what_larder_is() {
+    let help = larder(&["--help"]).output().unwrap();
+    let said = String::from_utf8(help.stdout).unwrap();
+    assert!(
+        said.starts_with("Everything teams reach for Redis for"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_is_wrong_is_said_in_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
