@@ -22,6 +22,7 @@ mod convert;
 mod failure;
 mod link;
 mod subscription;
+mod tries;
 
 pub use config::{Config, OpenError, Tls, Topology};
 pub use remote::Remote;

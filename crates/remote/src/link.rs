@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Instant;
 
 use larder_store::Error;
 use parking_lot::Mutex;
@@ -13,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::failure::{connect_error, may_pass};
+use crate::tries::Tries;
 
 /// The connection that all callers share, made again when it is lost.
 pub(crate) struct Link {
@@ -133,26 +133,23 @@ impl Link {
 
     /// A connection of its own, in as many tries as the configuration allows.
     pub(crate) async fn connect_patiently(&self) -> Result<Live, Error> {
-        let (mut retry, begun) = (0, Instant::now());
+        let mut tries = self.tries();
         loop {
             self.refuse_if_closed()?;
             match self.connect().await {
                 Ok(live) => return Ok(live),
-                Err(error) if self.tries_again(&error, retry, begun) => {
-                    tracing::debug!(%error, retry, "can't connect");
-                    tokio::time::sleep(self.config.pause(retry)).await;
-                    retry += 1;
+                Err(error) if tries.are_left() && may_pass(&error) => {
+                    tracing::debug!(%error, retry = tries.retries(), "can't connect");
+                    tries.pause().await;
                 }
                 Err(error) => return Err(self.connect_error(&error)),
             }
         }
     }
 
-    /// Whether a caller who has waited for a connection since `begun` may wait for another try.
-    pub(crate) fn tries_again(&self, error: &RedisError, retry: u32, begun: Instant) -> bool {
-        retry < self.config.retries
-            && may_pass(error)
-            && begun.elapsed() < self.config.connect_timeout
+    /// The tries of a caller who waits for a connection.
+    pub(crate) fn tries(&self) -> Tries<'_> {
+        Tries::within(&self.config, self.config.connect_timeout)
     }
 
     /// What a failed connection means to the caller of a command.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
 use larder_store::{Answer, Backend, Channels, Command, Error, Subscription, Value};
 use redis::{Cmd, Pipeline};
@@ -12,6 +11,7 @@ use crate::config::{Config, OpenError, Topology};
 use crate::convert;
 use crate::link::{Link, Live};
 use crate::subscription;
+use crate::tries::Tries;
 
 /// A Redis or Valkey server as a store.
 ///
@@ -39,27 +39,19 @@ impl Remote {
     /// Runs one command, again if it was certainly not executed and may be soon.
     async fn call_patiently(&self, command: &Command) -> Result<Value, Error> {
         let (cmd, wait) = (convert::command(command), wait_of(command));
-        let (mut retry, begun) = (0, Instant::now());
+        let config = self.link.config();
+        let mut tries = Tries::within(config, config.response_timeout);
         loop {
             let answer = match wait {
                 None => self.call_shared(&cmd).await,
                 Some(wait) => self.call_waiting(&cmd, wait).await,
             };
             match answer {
-                Err(error) if is_passing(&error) && self.tries_again(retry, begun) => {
-                    tokio::time::sleep(self.link.config().pause(retry)).await;
-                    retry += 1;
-                }
+                // A server that is busy or loads its data may take long to say so, each time.
+                Err(error) if is_passing(&error) && tries.are_left() => tries.pause().await,
                 answer => return answer,
             }
         }
-    }
-
-    /// Whether a command that came at `begun` may be sent once more: a server that is busy or loads
-    /// its data may take long to say so, each time.
-    fn tries_again(&self, retry: u32, begun: Instant) -> bool {
-        let config = self.link.config();
-        retry < config.retries && begun.elapsed() < config.response_timeout
     }
 
     async fn call_shared(&self, cmd: &Cmd) -> Result<Value, Error> {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -13,6 +12,7 @@ use redis::aio::PubSub;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::failure::may_pass;
 use crate::link::Link;
 
 /// Listens to channels, and answers when the server has confirmed them.
@@ -138,11 +138,11 @@ async fn listen_again_and_again(
     confirm: oneshot::Sender<Result<(), Error>>,
 ) {
     let mut confirm = Some(confirm);
-    let (mut retry, begun) = (0, Instant::now());
+    let mut tries = link.tries();
     loop {
         match connect(link, channels).await {
             Ok(connection) => {
-                retry = 0;
+                tries.went_well();
                 match confirm.take() {
                     // Nobody may be interested any more; then the task is aborted.
                     Some(confirm) => drop(confirm.send(Ok(()))),
@@ -150,16 +150,15 @@ async fn listen_again_and_again(
                 }
                 forward(connection, queue).await;
             }
-            Err(error) if confirm.is_none() || link.tries_again(&error, retry, begun) => {
-                match retry {
+            Err(error) if confirm.is_none() || tries.are_left() && may_pass(&error) => {
+                match tries.retries() {
                     // Whoever listens already learns of it from nobody else.
                     0 if confirm.is_none() => {
                         tracing::warn!(%error, "a subscription is interrupted");
                     }
-                    _ => tracing::debug!(%error, retry, "can't subscribe"),
+                    retry => tracing::debug!(%error, retry, "can't subscribe"),
                 }
-                tokio::time::sleep(link.config().pause(retry)).await;
-                retry = retry.saturating_add(1);
+                tries.pause().await;
             }
             Err(error) => {
                 if let Some(confirm) = confirm.take() {
