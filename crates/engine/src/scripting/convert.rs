@@ -187,22 +187,16 @@ impl Writer<'_> {
     }
 
     fn text_field(&mut self, table: i32, name: &str) -> Option<String> {
-        self.stack.push_field(table, name);
-        let text = match self.stack.get(-1) {
+        self.stack.field(table, name, |slot| match slot {
             Slot::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
             _ => None,
-        };
-        self.stack.pop();
-        text
+        })
     }
 
     fn number_field(&mut self, table: i32, name: &str) -> Option<f64> {
-        self.stack.push_field(table, name);
-        let number = match self.stack.get(-1) {
+        self.stack.field(table, name, |slot| match slot {
             Slot::Number(number) => Some(number),
             _ => None,
-        };
-        self.stack.pop();
-        number
+        })
     }
 }

@@ -213,6 +213,19 @@ impl Stack {
         unsafe { ffi::lua_rawget_(self.state, table) }
     }
 
+    /// What this reads of what a table has by this name.
+    pub(super) fn field<T>(
+        &mut self,
+        table: c_int,
+        name: &str,
+        read: impl FnOnce(Slot<'_>) -> T,
+    ) -> T {
+        self.push_field(table, name);
+        let found = read(self.get(-1));
+        self.pop();
+        found
+    }
+
     /// Takes the name on top off, and pushes the pair that the table has behind it, if it has one:
     /// the name, and on top the value. The first is behind nil. The table must not have changed
     /// since it gave the name.

@@ -253,14 +253,11 @@ fn raised(script: &Script, stack: &mut Stack) -> Error {
 
 /// What the table on top has by this name, if that is a text or a number.
 fn text_field(stack: &mut Stack, name: &str) -> Option<String> {
-    stack.push_field(stack.len(), name);
-    let text = match stack.get(-1) {
+    stack.field(stack.len(), name, |slot| match slot {
         Slot::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
         Slot::Number(number) => Some(format_g(number, 14)),
         _ => None,
-    };
-    stack.pop();
-    text
+    })
 }
 
 /// The error of a script that is no Lua.
