@@ -55,9 +55,9 @@ impl Raw {
     }
 }
 
-/// How many entries are asked for: a store can't count as far as a `usize`.
-pub(super) fn count(most: usize) -> usize {
-    most.min(isize::MAX.cast_unsigned())
+/// A number of entries as a store can count them: not as far as a `u64`.
+pub(super) fn count(entries: impl TryInto<i64>) -> i64 {
+    entries.try_into().unwrap_or(i64::MAX)
 }
 
 /// The entries of one stream.

@@ -181,10 +181,7 @@ impl<T: Serialize> Stream<T> {
                 let call = ADD.on(&self.store).key(self.key.clone());
                 return Ok(call.arg(age).arg(body).run().await?);
             }
-            Trim::MaxLen(len) => {
-                let len = len.get().min(i64::MAX.cast_unsigned());
-                add.arg("MAXLEN").arg("~").arg(len)
-            }
+            Trim::MaxLen(len) => add.arg("MAXLEN").arg("~").arg(count(len.get())),
             Trim::Never | Trim::Handled => add,
         };
         Ok(self.store.run(add.arg("*").arg(BODY).arg(body)).await?)

@@ -151,12 +151,7 @@ pub(super) async fn settle<T>(
         .key(group.dead())
         .arg(group.name())
         .arg(&settings.consumer)
-        .arg(
-            settings
-                .dead_letters_max
-                .get()
-                .min(i64::MAX.cast_unsigned()),
-        );
+        .arg(entry::count(settings.dead_letters_max.get()));
     for end in ends {
         let (how, after, error) = match &end.how {
             How::Done => ("done", Duration::ZERO, ""),
