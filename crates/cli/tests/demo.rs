@@ -6,54 +6,33 @@
     reason = "a test that can not go on fails"
 )]
 
-use std::io::{BufRead, BufReader, Lines, Read, Write};
+mod process;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use larder_testkit::{Browser, Server, ServerKind};
+use process::Process;
 
 /// A running demo. It ends when this is dropped.
 struct Demo {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    process: Process,
     url: String,
 }
 
 impl Demo {
     fn start(store: &str) -> Demo {
-        let mut child = larder(&["demo", "--http", "127.0.0.1:0", "--visitors", "10"])
-            .args(["--store", store])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = lines.find_map(|line| {
-            let line = line.unwrap();
-            let (_, rest) = line.split_once("the shop is open on ")?;
-            Some(rest.split_once(',')?.0.to_owned())
-        });
-        Demo {
-            child,
-            lines,
-            url: url.expect("the shop opens"),
-        }
+        let mut command = larder(&["demo", "--http", "127.0.0.1:0", "--visitors", "10"]);
+        let mut process = Process::start(command.args(["--store", store]));
+        let opened = process.says("the shop is open on ");
+        let (url, _) = opened.split_once(',').unwrap();
+        let url = url.to_owned();
+        Demo { process, url }
     }
 
     fn address(&self) -> &str {
         self.url.trim_start_matches("http://")
-    }
-
-    /// Asks it to end.
-    fn terminate(&self) {
-        let line = format!("kill -TERM {}", self.child.id());
-        let sent = Command::new("sh").args(["-c", &line]).status();
-        assert!(sent.unwrap().success());
-    }
-
-    /// Waits until it says this.
-    fn says(&mut self, wanted: &str) {
-        let said = |line: std::io::Result<String>| line.unwrap().contains(wanted);
-        assert!(self.lines.any(said), "{wanted}");
     }
 
     /// The head and the body of an answer.
@@ -64,13 +43,6 @@ impl Demo {
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
-    }
-}
-
-impl Drop for Demo {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -216,13 +188,13 @@ fn a_client_that_sends_half_a_request_holds_the_end_up_for_a_while_only() {
         client.read_exact(&mut answer).unwrap();
         assert_eq!(&answer, b"HTTP/1.1 100 Continue");
 
-        demo.terminate();
-        demo.says("closing the shop");
+        demo.process.signal("-TERM");
+        demo.process.says("closing the shop");
         if signals == 2 {
-            assert!(demo.child.try_wait().unwrap().is_none());
-            demo.terminate();
+            assert!(demo.process.is_running());
+            demo.process.signal("-TERM");
         }
-        assert_eq!(demo.child.wait().unwrap().code(), Some(status));
+        assert_eq!(demo.process.end().code(), Some(status));
     }
 }
 

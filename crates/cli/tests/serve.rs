@@ -6,14 +6,17 @@
     reason = "a test that can not go on fails"
 )]
 
-use std::io::{BufRead, BufReader, Lines, Read, Write};
+mod process;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
+
+use process::Process;
 
 /// A running server. It ends when this is dropped.
 struct Serve {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    process: Process,
     address: String,
 }
 
@@ -22,28 +25,9 @@ impl Serve {
     fn start(before: &str, arguments: &str) -> Serve {
         let larder = env!("CARGO_BIN_EXE_larder");
         let line = format!("{before}; exec '{larder}' serve --listen 127.0.0.1:0 {arguments}");
-        let mut child = Command::new("sh")
-            .args(["-c", &line])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines.find_map(|line| {
-            let line = line.unwrap();
-            Some(line.split_once("listening on ")?.1.to_owned())
-        });
-        Serve {
-            child,
-            lines,
-            address: address.expect("the server listens"),
-        }
-    }
-
-    /// Waits until it says this.
-    fn says(&mut self, wanted: &str) {
-        let said = |line: std::io::Result<String>| line.unwrap().contains(wanted);
-        assert!(self.lines.any(said), "{wanted}");
+        let mut process = Process::start(Command::new("sh").args(["-c", &line]));
+        let address = process.says("listening on ");
+        Serve { process, address }
     }
 
     fn connect(&self) -> TcpStream {
@@ -52,29 +36,16 @@ impl Serve {
 
     /// How long it has worked, in hundredths of a second. A server that is asked nothing does not.
     fn cpu_ticks(&self) -> u64 {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let fields: Vec<&str> = fields.split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
-    fn signal(&self, signal: &str) {
-        let line = format!("kill {signal} {}", self.child.id());
-        let sent = Command::new("sh").args(["-c", &line]).status();
-        assert!(sent.unwrap().success());
-    }
-
     /// Sends a signal, and waits for the end.
     fn end(mut self, signal: &str) -> ExitStatus {
-        self.signal(signal);
-        self.child.wait().unwrap()
-    }
-}
-
-impl Drop for Serve {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.signal(signal);
+        self.process.end()
     }
 }
 
@@ -137,8 +108,9 @@ fn a_second_signal_ends_it_though_a_script_never_ends() {
         while server.cpu_ticks() < 30 {
             std::thread::yield_now();
         }
-        server.signal(signal);
-        server.says("shutting down");
+        server.process.signal(signal);
+        server.process.says("shutting down");
+        assert!(server.process.is_running());
         assert_eq!(server.end(signal).code(), Some(status), "{signal}");
     }
 }
