@@ -90,14 +90,14 @@ const NEWER_FIELDS: &[&str] = &["active-time", "inactive", "lag"];
 /// Whether a step of a scan is asked for that is not its first. A cursor means something only to the
 /// server that gave it.
 fn goes_on_scanning(words: &Words) -> bool {
-    let cursors = words.iter().enumerate().filter_map(|(place, word)| {
+    let mut cursors = words.iter().enumerate().filter_map(|(place, word)| {
         match word.to_ascii_uppercase().as_slice() {
             b"SCAN" => words.get(place + 1),
             b"SSCAN" | b"HSCAN" | b"ZSCAN" => words.get(place + 2),
             _ => None,
         }
     });
-    cursors.into_iter().any(|cursor| cursor != b"0")
+    cursors.any(|cursor| cursor != b"0")
 }
 
 impl Freedom {

@@ -181,10 +181,8 @@ impl Client {
             (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => freedom.allows(ours, theirs),
             (ours, theirs) => ours == theirs,
         };
-        (!is_same).then(|| Difference {
-            is_meant: self.is_meant(words, ours, &theirs),
-            ..difference(words, ours, &theirs)
-        })
+        let is_meant = || self.is_meant(words, ours, &theirs);
+        (!is_same).then(|| difference(words, ours, &theirs, is_meant()))
     }
 
     /// Whether Larder means to answer this where Redis 7.0 answers that.
@@ -345,7 +343,7 @@ fn is(words: &Words, name: &str) -> bool {
     words[0].eq_ignore_ascii_case(name.as_bytes())
 }
 
-fn difference(request: &Words, ours: &Arrived, theirs: &Arrived) -> Difference {
+fn difference(request: &Words, ours: &Arrived, theirs: &Arrived, is_meant: bool) -> Difference {
     let name = String::from_utf8_lossy(&request[0]).to_uppercase();
     let nested = match name.starts_with("EVAL") {
         true => request
@@ -361,7 +359,7 @@ fn difference(request: &Words, ours: &Arrived, theirs: &Arrived) -> Difference {
             kind(ours),
             kind(theirs)
         ),
-        is_meant: false,
+        is_meant,
         text: format!(
             "  at {request}\n  ours   {}\n  theirs {}\n",
             text(ours),
