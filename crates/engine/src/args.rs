@@ -152,16 +152,13 @@ impl<'a> Args<'a> {
     }
 
     /// The next `count` words, or a syntax error if there are not so many.
-    pub(crate) fn take(
-        &mut self,
-        count: usize,
-    ) -> Result<impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a>> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<Arguments<'a>> {
         if count > self.len() {
             return Err(Error::Syntax);
         }
         let words = self.words.slice(self.next..self.next + count);
         self.next += count;
-        Ok(words.iter())
+        Ok(words)
     }
 
     /// The refusal of a subcommand's words.

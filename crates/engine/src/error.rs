@@ -114,8 +114,11 @@ pub enum Error {
          NOSAVE command."
     )]
     ScriptUnkillable,
-    /// A script that said that it touches only its declared keys touched another.
-    #[error("ERR Script attempted to access a non local key in a cluster node")]
+    /// A script whose first line says that it touches only its declared keys touched another.
+    #[error(
+        "ERR Script attempted to access a key that is not among its KEYS: its first line says that \
+         it touches only those"
+    )]
     UndeclaredKey,
     /// A call from inside the process that listens, without a place for messages to go.
     #[error("ERR subscribe through the store's `subscribe`, not by a command")]

@@ -259,22 +259,6 @@ impl<'e> Keyspace<'e> {
         self.shards.limits()
     }
 
-    /// Whether the shard of this key is held.
-    pub(crate) fn holds(&self, key: &[u8]) -> bool {
-        let index = self.shards.index(self.hash(key));
-        match &self.held {
-            Held::None => false,
-            Held::One(held, _) => *held == index,
-            Held::Many(held) => held.iter().any(|(held, _)| *held == index),
-            Held::All(_) => true,
-        }
-    }
-
-    /// Whether every shard is held.
-    pub(crate) fn holds_everything(&self) -> bool {
-        matches!(self.held, Held::All(_))
-    }
-
     /// The keys on which somebody waits and that have changed, for whoever lets the shards go.
     #[inline]
     pub(crate) fn take_ready(&mut self) -> Option<Vec<Ready>> {

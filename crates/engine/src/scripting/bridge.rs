@@ -16,7 +16,7 @@ use larder_resp::Arguments;
 use mlua::Lua;
 
 use super::watchdog::{Ended, Watchdog};
-use crate::command::Flags;
+use crate::command::{Command, Flags};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
@@ -29,7 +29,36 @@ pub(super) struct Work<'a, 'e> {
     pub(super) engine: &'e Arc<Engine>,
     pub(super) session: &'a mut Session,
     pub(super) keyspace: &'a mut Keyspace<'e>,
+    /// The keys that it may touch; `None` if it holds everything and may touch any.
+    pub(super) bounds: Option<Bounds<'a>>,
     pub(super) is_readonly: bool,
+}
+
+/// The declared keys of a script that touches no others.
+pub(super) struct Bounds<'a> {
+    keys: Arguments<'a>,
+    /// The place of the key that was asked for last: a loop over many keys asks for the next.
+    last: usize,
+}
+
+impl<'a> Bounds<'a> {
+    pub(super) fn new(keys: Arguments<'a>) -> Bounds<'a> {
+        Bounds { keys, last: 0 }
+    }
+
+    /// Whether a command touches declared keys alone.
+    fn allow(&mut self, command: &Command, arguments: Arguments<'_>) -> bool {
+        let mut is_allowed = !command.flags.has(Flags::WHOLE);
+        command.each_key(arguments, |key| is_allowed &= self.contain(key));
+        is_allowed
+    }
+
+    fn contain(&mut self, key: &[u8]) -> bool {
+        let mut places = (self.last..self.keys.len()).chain(0..self.last);
+        let place = places.find(|&place| self.keys.get(place) == Some(key));
+        self.last = place.unwrap_or(self.last);
+        place.is_some()
+    }
 }
 
 /// A script that runs in a machine.
@@ -57,10 +86,8 @@ impl Running<'_, '_> {
             let text = "ERR Write commands are not allowed from read-only scripts.";
             return Err(Error::text(text));
         }
-        let mut holds_keys =
-            !command.flags.has(Flags::WHOLE) || self.work.keyspace.holds_everything();
-        command.each_key(arguments, |key| holds_keys &= self.work.keyspace.holds(key));
-        if !holds_keys {
+        let bounds = self.work.bounds.as_mut();
+        if bounds.is_some_and(|bounds| !bounds.allow(command, arguments)) {
             return Err(Error::UndeclaredKey);
         }
         // What was killed in the name of having changed nothing must change nothing.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bridge::Work;
+use super::bridge::{Bounds, Work};
 use super::{Script, Scripts};
 use crate::admin::help;
 use crate::args::parse_int;
@@ -157,10 +157,11 @@ fn run(
         engine: call.engine,
         session: &mut session,
         keyspace: call.keyspace,
+        bounds: script.is_bounded.then(|| Bounds::new(keys)),
         is_readonly: is_readonly || script.is_readonly,
     };
     let db = work.keyspace.db();
-    let answered = vm.run(script, keys, arguments, work, call.reply);
+    let answered = vm.run(script, keys.iter(), arguments, work, call.reply);
     call.keyspace.select(db);
     call.engine.scripts.give_back(vm);
     answered

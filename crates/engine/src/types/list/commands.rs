@@ -691,7 +691,7 @@ struct PopFirst<'a> {
 impl<'a> PopFirst<'a> {
     fn read(args: &mut Args<'a>) -> Result<PopFirst<'a>> {
         let keys = positive_or(args, "ERR numkeys should be greater than 0")?;
-        let keys = args.take(keys)?.collect();
+        let keys = args.take(keys)?.iter().collect();
         let (side, mut count) = (side(args)?, 1);
         if args.option("COUNT") {
             count = positive_or(args, "ERR count should be greater than 0")?;
@@ -726,7 +726,11 @@ fn brpop(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn pop_or_wait(call: &mut Call<'_, '_>, side: Side) -> Result<()> {
-    let keys: Vec<&[u8]> = call.args.take(call.args.len().saturating_sub(1))?.collect();
+    let keys: Vec<&[u8]> = call
+        .args
+        .take(call.args.len().saturating_sub(1))?
+        .iter()
+        .collect();
     let timeout_us = call.args.timeout_s()?;
     let limits = call.keyspace.limits();
 

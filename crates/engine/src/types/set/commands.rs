@@ -541,5 +541,6 @@ fn sintercard(call: &mut Call<'_, '_>) -> Result<()> {
 fn counted_keys<'a>(args: &mut Args<'a>) -> Result<impl Iterator<Item = &'a [u8]> + use<'a>> {
     let count = args.positive_or(Error::text("ERR numkeys should be greater than 0"))?;
     let too_many = Error::text("ERR Number of keys can't be greater than number of args");
-    args.take(count).map_err(|_| too_many)
+    let keys = args.take(count).map_err(|_| too_many)?;
+    Ok(keys.iter())
 }

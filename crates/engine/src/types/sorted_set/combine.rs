@@ -108,11 +108,11 @@ fn read_keys<'a>(call: &mut Call<'a, '_>) -> Result<Vec<&'a [u8]>> {
             call.command.full_name()
         )));
     }
-    Ok(call.args.take(count as usize)?.collect())
+    Ok(call.args.take(count as usize)?.iter().collect())
 }
 
 fn read_weights(args: &mut Args<'_>, count: usize) -> Result<Vec<f64>> {
-    let weights = args.take(count)?.map(parse_float);
+    let weights = args.take(count)?.iter().map(parse_float);
     let weights: Option<_> = weights.collect();
     weights.ok_or(Error::text("ERR weight value is not a float"))
 }

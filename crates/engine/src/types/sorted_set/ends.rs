@@ -108,7 +108,7 @@ impl<'a> Request<'a> {
     fn read(args: &mut Args<'a>) -> Result<Request<'a>> {
         let no_keys = Error::text("ERR numkeys should be greater than 0");
         let count = args.positive_or(no_keys)?;
-        let keys = args.take(count)?.collect();
+        let keys = args.take(count)?.iter().collect();
         let end = match () {
             () if args.option("MIN") => End::Min,
             () if args.option("MAX") => End::Max,
@@ -180,7 +180,7 @@ pub(super) fn bzpopmax(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn pop_or_wait(call: &mut Call<'_, '_>, end: End) -> Result<()> {
-    let keys: Vec<_> = call.args.take(call.args.len() - 1)?.collect();
+    let keys: Vec<_> = call.args.take(call.args.len() - 1)?.iter().collect();
     let timeout_us = call.args.timeout_s()?;
 
     let Some((key, taken)) = take_from_first(call.keyspace, &keys, end, 1)? else {

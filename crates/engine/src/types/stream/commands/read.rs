@@ -102,7 +102,7 @@ fn keys_and_ids<'a>(args: &mut Args<'a>, reader: Reader) -> Result<Vec<(&'a [u8]
         )));
     }
     let keys = args.take(len / 2)?;
-    Ok(keys.zip(args.rest()).collect())
+    Ok(keys.iter().zip(args.rest()).collect())
 }
 
 // --- reading alone ----------------------------------------------------------------------------
