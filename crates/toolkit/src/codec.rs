@@ -30,6 +30,14 @@ pub struct EncodeError {
     reason: String,
 }
 
+impl EncodeError {
+    pub(crate) fn new(reason: impl ToString) -> EncodeError {
+        EncodeError {
+            reason: reason.to_string(),
+        }
+    }
+}
+
 /// Why bytes can't be read as a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -51,9 +59,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, EncodeEr
     let mut writer = rmp_serde::Serializer::new(&mut bytes)
         .with_struct_map()
         .with_human_readable();
-    value.serialize(&mut writer).map_err(|error| EncodeError {
-        reason: error.to_string(),
-    })?;
+    value.serialize(&mut writer).map_err(EncodeError::new)?;
     Ok(bytes.into())
 }
 

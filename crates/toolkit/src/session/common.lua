@@ -1,8 +1,8 @@
 -- larder: touches only its KEYS
 -- What all scripts on a user's sessions share. It stands before each of them.
 --
--- KEYS[1]  the sessions of a user: a hash of `user`, and for each session of DIGEST (its data) and
---          DIGEST:m (its version, and when it was made, was seen and ends at the latest, each in
+-- KEYS[1]  the sessions of a user: for each a field DIGEST (its data, sealed) and a field DIGEST:m
+--          (its version, and when it was made, was seen and ends at the latest, each in
 --          milliseconds)
 -- KEYS[2]  the index: a sorted set of digests by when the session expires, in milliseconds
 

@@ -6,7 +6,7 @@
 
 local session = get(ARGV[1], 0)
 if session then
-  -- What is no session may be another field of the hash.
+  -- What is no session may be another field of one.
   remove({ ARGV[1] })
 end
 prune()

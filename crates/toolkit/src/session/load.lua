@@ -4,8 +4,8 @@
 -- ARGV[2]  milliseconds that it lasts without being seen
 -- ARGV[3]  milliseconds after which it is worth a write that it was seen again
 --
--- Returns nothing if there is no such session, else {user; data; {version; when it was made, was
--- seen, expires, and ends at the latest}}
+-- Returns nothing if there is no such session, else {data; {version; when it was made, was seen,
+-- expires, and ends at the latest}}
 
 local session = get(ARGV[1], tonumber(ARGV[2]))
 if not session then
@@ -17,5 +17,4 @@ if now - session.seen >= tonumber(ARGV[3]) then
   put(ARGV[1], session)
   prune()
 end
-local found = redis.call("HMGET", KEYS[1], "user", ARGV[1])
-return { found[1], found[2], shown(session) }
+return { redis.call("HGET", KEYS[1], ARGV[1]), shown(session) }

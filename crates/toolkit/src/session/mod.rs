@@ -20,17 +20,19 @@
 //! All sessions of a user are in two keys, in one hash slot:
 //!
 //! ```text
-//! {ns:session:TAG}         hash: the user's name, and the data and the times of each session
+//! {ns:session:TAG}         hash: the data and the times of each session
 //! {ns:session:TAG}:index   sorted set: the sessions by when they expire
 //! ```
 //!
 //! `TAG` is a digest of the user's name. A token is `TAG.SECRET`: it leads to the keys, and its
-//! secret is 256 random bits. The store sees only the digest of a token, so whoever can read the
-//! store can't take over a session.
+//! secret is 256 random bits. The store sees only the digest of a token, and the user's name and
+//! the data only sealed with a key that comes from the token. So whoever can read the store, or a
+//! backup of it, can neither take over a session nor read what it holds.
 //!
 //! # What is promised
 //!
-//! - **Each operation is one round trip**, and one script: nobody sees it half done.
+//! - **Each operation is one round trip**, and one script: nobody sees it half done. Only
+//!   [`Sessions::rotate`] reads the session before.
 //! - **A session that has ended stays ended.** Nothing but [`Sessions::create`] makes one: a change
 //!   that was under way when its session was destroyed, or expired, is answered with
 //!   [`SaveError::Gone`].
@@ -43,6 +45,7 @@
 //!   on the user's sessions, and with the last session the keys go as well.
 
 mod sessions;
+mod token;
 
 #[cfg(test)]
 mod tests;

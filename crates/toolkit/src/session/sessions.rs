@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem;
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -9,8 +10,8 @@ use bytes::Bytes;
 use larder_store::{Key, Keys, Script, ScriptCall, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
+use super::token::{Token, tag_of};
 use crate::codec::{self, DecodeError, EncodeError};
 
 macro_rules! script {
@@ -32,11 +33,6 @@ static LIST: Script = script!("list.lua");
 /// of fifty requests is one write.
 const TOUCH_PART: u32 = 100;
 
-/// How many hexadecimal digits a tag has, and a secret. A tag is so long that nobody finds a name
-/// that has the tag of another user, with whom they would share the keys.
-const TAG_LEN: usize = 32;
-const SECRET_LEN: usize = 64;
-
 /// Why there is no answer about a session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -48,6 +44,11 @@ pub enum Error {
     /// The session is there, and its data is none of the type that was wanted. It stays as it is.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+
+    /// The session is there, and its data is not what was sealed with its token: somebody changed
+    /// it in the store. It stays as it is.
+    #[error("the data of the session can't be opened with its token: it was changed in the store")]
+    Sealed,
 
     /// The store gave no answer. What was asked of it may have happened.
     #[error(transparent)]
@@ -176,14 +177,13 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// any other.
     pub async fn create(&self, user: &str, data: &T) -> Result<Session<T>, Error> {
         let token = Token::new(&tag_of(user));
-        let encoded = codec::encode(data)?;
+        let encoded = codec::encode(&(user, data))?;
         // What is stored is what will be loaded; going through it keeps `T: Clone` away.
-        let data = codec::decode(&encoded)?;
+        let (user, data) = codec::decode(&encoded)?;
         let (version, times): (u64, Times) = self
             .call(&CREATE, token.tag())
             .arg(token.digest())
-            .arg(user)
-            .arg(&encoded)
+            .arg(token.seal(&encoded)?)
             .arg(self.idle)
             .arg(self.absolute)
             .arg(self.per_user)
@@ -193,7 +193,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         Ok(Session {
             data,
             token,
-            user: user.to_owned(),
+            user,
             version,
             times,
         })
@@ -204,7 +204,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     ///
     /// # Errors
     ///
-    /// If the data is of another type, or the store gave no answer.
+    /// If the data is of another type or was changed in the store, or the store gave no answer.
     pub async fn load(&self, token: &str) -> Result<Option<Session<T>>, Error> {
         let Some(token) = Token::parse(token) else {
             return Ok(None);
@@ -226,23 +226,15 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// [`SaveError::Gone`] and [`SaveError::Conflict`] if the session is not as it was loaded;
     /// nothing was changed then. To try again after a conflict, load the session anew.
     pub async fn save(&self, session: &mut Session<T>) -> Result<(), SaveError> {
-        let data = codec::encode(&session.data).map_err(Error::from)?;
-        let (outcome, numbers): (u64, Vec<u64>) = self
+        let changed: Changed = self
             .call(&SAVE, session.token.tag())
             .arg(session.token.digest())
             .arg(self.idle)
             .arg(session.version)
-            .arg(&data)
+            .arg(session.sealed()?)
             .run()
             .await?;
-        match (outcome, &numbers[..]) {
-            (2, &[version, created, seen, expires, ends]) => {
-                (session.version, session.times) = split((version, created, seen, expires, ends));
-                Ok(())
-            }
-            (1, &[version]) => Err(SaveError::Conflict { version }),
-            _ => Err(SaveError::Gone),
-        }
+        session.take(changed)
     }
 
     /// Notes that a session was seen. Answers whether there is such a session. [`Sessions::load`]
@@ -267,22 +259,34 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// To be done when what the user may do changes, so that a token that was planted or seen
     /// before is worth nothing (session fixation). Data, version and times stay.
     ///
+    /// It takes two round trips, since the data has to be sealed anew, which the store can't do, and
+    /// two more for each time that somebody saves the session between them.
+    ///
     /// # Errors
     ///
-    /// If the data is of another type, or the store gave no answer; the old token may be void then.
+    /// If the data is of another type or was changed in the store, or the store gave no answer; the
+    /// old token may be void then.
     pub async fn rotate(&self, token: &str) -> Result<Option<Session<T>>, Error> {
-        let Some(old) = Token::parse(token) else {
-            return Ok(None);
-        };
-        let token = Token::new(old.tag());
-        let found: Option<Found> = self
-            .call(&ROTATE, old.tag())
-            .arg(old.digest())
-            .arg(self.idle)
-            .arg(token.digest())
-            .run()
-            .await?;
-        found.map(|found| Session::found(token, found)).transpose()
+        while let Some(mut session) = self.load(token).await? {
+            let token = Token::new(session.token.tag());
+            let old = mem::replace(&mut session.token, token);
+            let changed: Changed = self
+                .call(&ROTATE, old.tag())
+                .arg(old.digest())
+                .arg(self.idle)
+                .arg(session.version)
+                .arg(session.sealed()?)
+                .arg(session.token.digest())
+                .run()
+                .await?;
+            match session.take(changed) {
+                Ok(()) => return Ok(Some(session)),
+                Err(SaveError::Conflict { .. }) => {}
+                Err(SaveError::Gone) => return Ok(None),
+                Err(SaveError::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(None)
     }
 
     /// Ends a session. Answers whether there was such a session.
@@ -344,8 +348,11 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
 /// What the scripts know of a session: its version, and its times.
 type Numbers = (u64, u64, u64, u64, u64);
 
-/// What is found by a token: the user, the data, and the numbers.
-type Found = (String, Bytes, Numbers);
+/// What is found by a token: the sealed data, and the numbers.
+type Found = (Bytes, Numbers);
+
+/// What became of a change: its outcome, and the numbers that go with it.
+type Changed = (u64, Vec<u64>);
 
 fn split((version, created, seen, expires, ends): Numbers) -> (u64, Times) {
     (
@@ -362,7 +369,7 @@ fn split((version, created, seen, expires, ends): Numbers) -> (u64, Times) {
 impl<T> Session<T> {
     /// What the visitor shows to be known again: for a cookie that is `Secure` and `HttpOnly`.
     pub fn token(&self) -> &str {
-        &self.token.text
+        self.token.as_str()
     }
 
     /// Whose session it is.
@@ -389,18 +396,40 @@ impl<T> Session<T> {
     pub fn ends(&self) -> SystemTime {
         time(self.times.ends)
     }
+
+    /// Takes over what a change has made of the session.
+    fn take(&mut self, (outcome, numbers): Changed) -> Result<(), SaveError> {
+        match (outcome, &numbers[..]) {
+            (2, &[version, created, seen, expires, ends]) => {
+                (self.version, self.times) = split((version, created, seen, expires, ends));
+                Ok(())
+            }
+            (1, &[version]) => Err(SaveError::Conflict { version }),
+            _ => Err(SaveError::Gone),
+        }
+    }
 }
 
 impl<T: DeserializeOwned> Session<T> {
-    fn found(token: Token, (user, data, numbers): Found) -> Result<Session<T>, Error> {
+    fn found(token: Token, (sealed, numbers): Found) -> Result<Session<T>, Error> {
+        let encoded = token.open(&sealed).ok_or(Error::Sealed)?;
+        let (user, data) = codec::decode(&encoded)?;
         let (version, times) = split(numbers);
         Ok(Session {
-            data: codec::decode(&data)?,
+            data,
             token,
             user,
             version,
             times,
         })
+    }
+}
+
+impl<T: Serialize> Session<T> {
+    /// What the store is given of it.
+    fn sealed(&self) -> Result<Vec<u8>, Error> {
+        let encoded = codec::encode(&(&self.user, &self.data))?;
+        Ok(self.token.seal(&encoded)?)
     }
 }
 
@@ -446,46 +475,4 @@ impl<T> fmt::Debug for Sessions<T> {
 
 fn time(unix_ms: u64) -> SystemTime {
     UNIX_EPOCH + Duration::from_millis(unix_ms)
-}
-
-/// What leads to the keys of a user, without telling who it is.
-fn tag_of(user: &str) -> String {
-    let mut tag = hex::encode(Sha256::digest(user));
-    tag.truncate(TAG_LEN);
-    tag
-}
-
-/// What a visitor shows: `TAG.SECRET`.
-#[derive(Clone, PartialEq, Eq)]
-struct Token {
-    text: String,
-}
-
-impl Token {
-    /// A new one, for the user with this tag.
-    fn new(tag: &str) -> Token {
-        let secret: [u8; SECRET_LEN / 2] = rand::random();
-        Token {
-            text: format!("{tag}.{}", hex::encode(secret)),
-        }
-    }
-
-    /// A token that a visitor has shown, if it has the form of one.
-    fn parse(text: &str) -> Option<Token> {
-        let (tag, secret) = text.split_once('.')?;
-        let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let is_token = tag.len() == TAG_LEN && secret.len() == SECRET_LEN;
-        (is_token && is_hex(tag) && is_hex(secret)).then(|| Token {
-            text: text.to_owned(),
-        })
-    }
-
-    fn tag(&self) -> &str {
-        &self.text[..TAG_LEN]
-    }
-
-    /// What the store knows the token by.
-    fn digest(&self) -> String {
-        hex::encode(Sha256::digest(&self.text))
-    }
 }

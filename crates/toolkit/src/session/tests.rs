@@ -166,18 +166,78 @@ every_store! {
         assert_eq!(sessions.list("ann").await?.len(), 1);
     }
 
-    async fn the_store_never_sees_a_token(test: TestStore) {
-        let session = sessions(&test).create("ann", &String::new()).await?;
-        let secret = session.token().split('.').nth(1).ok_or("no secret")?.to_owned();
-        for key in test.store.run::<Vec<String>>(Command::new("KEYS").arg("*")).await? {
-            assert!(!key.contains(&secret));
-            let kind: String = test.store.run(Command::new("TYPE").arg(&key)).await?;
-            if kind == "hash" {
-                let fields: Vec<bytes::Bytes> = test.store.run(Command::new("HGETALL").arg(&key)).await?;
-                assert!(fields.iter().all(|field| !String::from_utf8_lossy(field).contains(&secret)));
-            }
+    async fn a_save_beside_a_rotation_is_kept_or_refused(test: TestStore) {
+        let sessions = Sessions::<u32>::new(&test.store, "test");
+        for _ in 0..10 {
+            let mut session = sessions.create("ann", &0).await?;
+            let (saver, token) = (sessions.clone(), session.token().to_owned());
+            let saves = tokio::spawn(async move {
+                for number in 1..=20 {
+                    session.data = number;
+                    match saver.save(&mut session).await {
+                        Ok(()) => {}
+                        Err(SaveError::Gone) => return number - 1,
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+                20
+            });
+            let rotated = sessions.rotate(&token).await?.ok_or("no session")?;
+            let last = saves.await?;
+            let now = sessions.load(rotated.token()).await?.ok_or("no session")?;
+            assert_eq!((now.data, now.version()), (last, u64::from(last) + 1));
         }
-        assert!(!format!("{session:?}").contains(&secret));
+    }
+
+    async fn the_store_sees_neither_a_token_nor_a_name_nor_data(test: TestStore) {
+        let sessions = sessions(&test);
+        let mut session = sessions.create("ann.smith", &"the cart".into()).await?;
+        sessions.save(&mut session).await?;
+        let session = sessions.rotate(session.token()).await?.ok_or("no session")?;
+
+        let secret = session.token().split('.').nth(1).ok_or("no secret")?;
+        let mut seen = Vec::new();
+        for key in test.store.run::<Vec<String>>(Command::new("KEYS").arg("*")).await? {
+            let kind: String = test.store.run(Command::new("TYPE").arg(&key)).await?;
+            let read = match kind.as_str() {
+                "hash" => Command::new("HGETALL").arg(&key),
+                _ => Command::new("ZRANGE").arg(&key).arg(0).arg(-1),
+            };
+            let held: Vec<bytes::Bytes> = test.store.run(read).await?;
+            assert!(!held.is_empty(), "{kind}");
+            seen.push(bytes::Bytes::from(key));
+            seen.extend(held);
+        }
+        for bytes in &seen {
+            let text = String::from_utf8_lossy(bytes);
+            assert!(!text.contains(secret), "{text}");
+            assert!(!text.contains("ann.smith") && !text.contains("the cart"), "{text}");
+        }
+        assert!(!format!("{session:?}").contains(secret));
+    }
+
+    async fn data_that_was_changed_in_the_store_is_an_error_and_stays(test: TestStore) {
+        let sessions = sessions(&test);
+        let ours = sessions.create("ann", &"ours".into()).await?;
+        let theirs = sessions.create("ann", &"theirs".into()).await?;
+        let tag = ours.token().split('.').next().ok_or("no tag")?;
+        let key = format!("{{test:session:{tag}}}");
+        let mut fields: Vec<bytes::Bytes> =
+            test.store.run(Command::new("HGETALL").arg(&key)).await?;
+        // A field of 64 bytes is a digest; the data of both sessions is exchanged.
+        fields.retain(|field| field.len() == 64 || field.first() == Some(&1));
+        let [one, first, other, second] = &fields[..] else {
+            return Err(format!("other fields: {fields:?}").into());
+        };
+        let exchange = Command::new("HSET").arg(&key).arg(one).arg(second).arg(other).arg(first);
+        test.store.run::<u64>(exchange).await?;
+
+        for token in [ours.token(), theirs.token()] {
+            assert_eq!(sessions.load(token).await, Err(Error::Sealed));
+            assert_eq!(sessions.rotate(token).await, Err(Error::Sealed));
+            assert!(sessions.refresh(token).await?);
+        }
+        assert_eq!(sessions.destroy_all("ann").await?, 2);
     }
 
     async fn data_of_another_type_is_an_error_and_stays(test: TestStore) {
