@@ -8,6 +8,8 @@ use clap::builder::NonEmptyStringValueParser;
 use larder_embedded::{Config as EmbeddedConfig, Embedded};
 use larder_server::{Config, Server};
 
+use crate::signal::Signals;
+
 /// Files that the process has open beside its connections: Redis's `CONFIG_MIN_RESERVED_FDS`.
 const FILES_RESERVED: u64 = 32;
 
@@ -78,6 +80,10 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into())),
         ..Config::default()
     };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let signals = runtime.block_on(async { Signals::listen() })?;
     let server = Server::start(config, &embedded)?;
     for address in server.addresses() {
         tracing::info!("listening on {address}");
@@ -86,10 +92,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         tracing::info!("listening on {}", path.display());
     }
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(crate::signal::wait())?;
+    runtime.block_on(signals.wait())?;
     tracing::info!("shutting down; a second signal ends it at once");
     server.shutdown();
     embedded.close();

@@ -25,6 +25,8 @@ use telling::Telling;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::signal::Signals;
+
 /// How long requests that are under way are waited for when the shop closes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -80,6 +82,7 @@ async fn open(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     crowd.set_visitors(args.visitors);
     let stop = CancellationToken::new();
     let telling = Telling::start(&shop, &orders, &crowd, stop.clone()).await?;
+    let signals = Signals::listen()?;
     tracing::info!(
         "the shop is open on http://{address}, on {}",
         shop.store_name()
@@ -101,7 +104,7 @@ async fn open(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         }
     };
     let signal = async {
-        let result = crate::signal::wait().await;
+        let result = signals.wait().await;
         tracing::info!("closing the shop; a second signal ends it at once");
         stop.cancel();
         result
