@@ -12,5 +12,5 @@ if not version then
 end
 local time = redis.call("TIME")
 local now = time[1] * 1000000 + time[2]
-redis.call("SET", KEYS[1], string.format("%.0f", math.max(version + 1, now)), "KEEPTTL")
+redis.call("SET", KEYS[1], math.max(version + 1, now), "KEEPTTL")
 return 1

@@ -17,7 +17,7 @@ if not version then
   version = string.format("%.0f", time[1] * 1000000 + time[2])
   redis.call("SET", KEYS[1], version)
   if kept > 0 then
-    redis.call("PEXPIRE", KEYS[1], string.format("%.0f", 2 * kept))
+    redis.call("PEXPIRE", KEYS[1], 2 * kept)
   end
   return version
 end
@@ -26,6 +26,6 @@ local left = redis.call("PTTL", KEYS[1])
 if left >= 0 and kept == 0 then
   redis.call("PERSIST", KEYS[1])
 elseif left >= 0 and left < kept then
-  redis.call("PEXPIRE", KEYS[1], string.format("%.0f", 2 * kept))
+  redis.call("PEXPIRE", KEYS[1], 2 * kept)
 end
 return version

@@ -21,7 +21,7 @@ local points = redis.call("ZSCORE", order, arrival .. member)
 redis.call("ZREM", order, arrival .. member)
 redis.call("HDEL", arrivals, member)
 if redis.call("ZCOUNT", order, points, points) == 0 then
-  redis.call("ZREM", distinct, string.format("%.0f", tonumber(points)))
+  redis.call("ZREM", distinct, tonumber(points))
 end
 if redis.call("EXISTS", order) == 0 then
   redis.call("DEL", counter)

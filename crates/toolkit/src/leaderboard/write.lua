@@ -35,7 +35,7 @@ end
 local function take_out(entry, points)
   redis.call("ZREM", order, entry)
   if dense and redis.call("ZCOUNT", order, points, points) == 0 then
-    redis.call("ZREM", distinct, text(points))
+    redis.call("ZREM", distinct, points)
   end
 end
 
@@ -72,10 +72,10 @@ if changed then
   -- with it the time that it lasts.
   local old = arrival
   arrival = string.format("%016.0f", redis.call("INCR", counter))
-  redis.call("ZADD", order, text(points), arrival .. member)
+  redis.call("ZADD", order, points, arrival .. member)
   redis.call("HSET", arrivals, member, arrival)
   if dense then
-    redis.call("ZADD", distinct, text(points), text(points))
+    redis.call("ZADD", distinct, points, points)
   end
   if before then
     take_out(old .. member, before)

@@ -30,7 +30,7 @@ local now = time[1] * 1000000 + time[2]
 local last = tonumber(redis.call("GET", KEYS[2]) or 0)
 local token = math.max(last + 1, now)
 
-redis.call("SET", KEYS[2], string.format("%.0f", token), "PX", remember)
-redis.call("HSET", KEYS[1], "owner", owner, "token", string.format("%.0f", token))
+redis.call("SET", KEYS[2], token, "PX", remember)
+redis.call("HSET", KEYS[1], "owner", owner, "token", token)
 redis.call("PEXPIRE", KEYS[1], ttl)
 return {1, token, tonumber(ttl)}

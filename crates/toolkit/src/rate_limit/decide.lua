@@ -16,7 +16,8 @@
 --          microseconds until that limit is full again if nobody takes anything;
 --          which limit that is, from 0}
 --
--- All numbers stay below 2^53, where the floating-point numbers of Lua are exact.
+-- All numbers stay below 2^53, where the floating-point numbers of Lua are exact. As words of a
+-- command they are written in full; joined to a text they would be cut off.
 
 local action, wanted, block = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
@@ -24,20 +25,15 @@ local action, wanted, block = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call("TIME")
 local now = time[1] * 1000000 + time[2]
 
--- The default format of Lua cuts off large numbers.
-local function text(number)
-  return string.format("%.0f", number)
-end
-
 -- Stores count milliseconds: a state must not be gone before it says nothing any more. The moment
 -- is rounded up, and not the time until then, of which the store would cut off the part of a
 -- millisecond that has begun.
 local function expire_at(key, moment)
-  redis.call("PEXPIREAT", key, text(math.ceil(moment / 1000)))
+  redis.call("PEXPIREAT", key, math.ceil(moment / 1000))
 end
 
 local function set_until(key, value, moment)
-  redis.call("SET", key, value, "PXAT", text(math.ceil(moment / 1000)))
+  redis.call("SET", key, value, "PXAT", math.ceil(moment / 1000))
 end
 
 -- Each kind answers for `count` permits: how many are left after them, how long to wait for them
@@ -54,7 +50,7 @@ function kinds.gcra(key, size, interval, count)
   local left = math.floor((empty - after) / interval)
   local function take()
     if after > now then
-      set_until(key, text(after), after)
+      set_until(key, after, after)
     else
       redis.call("DEL", key)
     end
@@ -78,7 +74,7 @@ function kinds.fixed(key, size, window, count)
       redis.call("DEL", key)
       return
     end
-    redis.call("HSET", key, "until", text(ends), "used", text(after))
+    redis.call("HSET", key, "until", ends, "used", after)
     expire_at(key, ends)
   end
   if after <= size then
@@ -90,19 +86,19 @@ end
 -- The permits of the time just past, exactly. The state is a sorted set with a member for each of
 -- them: the time as score, the time and a number as name.
 function kinds.log(key, size, window, count)
-  redis.call("ZREMRANGEBYSCORE", key, "-inf", text(now - window))
+  redis.call("ZREMRANGEBYSCORE", key, "-inf", now - window)
   local used = redis.call("ZCARD", key)
   local newest = redis.call("ZRANGE", key, -1, -1, "WITHSCORES")
   -- A clock that steps back must not make the order of the members another than that of the times.
   local at = math.max(now, tonumber(newest[2] or now))
   local function take()
     if count < 0 then
-      redis.call("ZPOPMAX", key, text(-count))
+      redis.call("ZPOPMAX", key, -count)
       return
     end
-    local number = redis.call("ZCOUNT", key, text(at), text(at))
+    local number = redis.call("ZCOUNT", key, at, at)
     for i = number + 1, number + count do
-      redis.call("ZADD", key, text(at), string.format("%.0f-%010d", at, i))
+      redis.call("ZADD", key, at, string.format("%.0f-%010d", at, i))
     end
     expire_at(key, at + window)
   end
@@ -136,7 +132,7 @@ function kinds.counter(key, size, window, count)
       redis.call("DEL", key)
       return
     end
-    redis.call("HSET", key, "window", text(number), "used", text(after), "before", text(before))
+    redis.call("HSET", key, "window", number, "used", after, "before", before)
     expire_at(key, now + 2 * window - elapsed)
   end
   if weighed + after <= size then
@@ -179,7 +175,7 @@ end
 if not allowed and action ~= "refund" then
   if action == "take" and block > 0 then
     worst.wait = math.max(worst.wait, block)
-    set_until(KEYS[1], text(now + block), now + block)
+    set_until(KEYS[1], now + block, now + block)
   end
   return {0, math.max(worst.left_now, 0), worst.wait, worst.reset, worst.index}
 end

@@ -23,6 +23,5 @@ if after > empty then
   return {0, math.max(left, 0), after - empty, full - now, 0}
 end
 -- The moment of expiry is rounded up to the millisecond, as in decide.lua.
-local expires_ms = string.format("%.0f", math.ceil(after / 1000))
-redis.call("SET", KEYS[1], string.format("%.0f", after), "PXAT", expires_ms)
+redis.call("SET", KEYS[1], after, "PXAT", math.ceil(after / 1000))
 return {1, math.floor((empty - after) / interval), 0, after - now, 0}

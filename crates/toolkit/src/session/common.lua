@@ -23,7 +23,7 @@ end
 
 -- Lets go of sessions that have expired, and of both keys when the last session has.
 local function prune()
-  remove(redis.call("ZRANGEBYSCORE", KEYS[2], "-inf", text(now)))
+  remove(redis.call("ZRANGEBYSCORE", KEYS[2], "-inf", now))
   local last = redis.call("ZREVRANGE", KEYS[2], 0, 0, "WITHSCORES")
   if not last[1] then
     redis.call("DEL", KEYS[1], KEYS[2])
@@ -38,7 +38,7 @@ local function put(digest, session)
   local fields = { session.version, text(session.created), text(session.seen), text(session.ends) }
   session.expires = math.min(session.seen + session.idle, session.ends)
   redis.call("HSET", KEYS[1], digest .. ":m", table.concat(fields, " "))
-  redis.call("ZADD", KEYS[2], text(session.expires), digest)
+  redis.call("ZADD", KEYS[2], session.expires, digest)
 end
 
 -- What is known of a session that has not expired; nil if there is none.

@@ -10,4 +10,4 @@
 local time = redis.call("TIME")
 local oldest = time[1] * 1000 + math.floor(time[2] / 1000) - ARGV[1]
 return redis.call(
-  "XADD", KEYS[1], "MINID", "~", string.format("%.0f", math.max(oldest, 0)), "*", "body", ARGV[2])
+  "XADD", KEYS[1], "MINID", "~", math.max(oldest, 0), "*", "body", ARGV[2])

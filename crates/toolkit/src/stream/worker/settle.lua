@@ -45,7 +45,7 @@ local function settle(id, deliveries, how, delay, message)
   end
   local noted
   if how == "retry" then
-    noted = redis.pcall("ZADD", retries, string.format("%.0f", now + delay), id)
+    noted = redis.pcall("ZADD", retries, now + delay, id)
   elseif how == "dead" then
     noted = bury(id, deliveries, message)
   end
