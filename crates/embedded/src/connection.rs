@@ -167,7 +167,11 @@ fn value(value: Value) -> RedisResult<redis::Value> {
         Value::Bytes(bytes) => redis::Value::BulkString(bytes.into()),
         Value::Status(text) if text == "OK" => redis::Value::Okay,
         Value::Status(text) => redis::Value::SimpleString(text.into_owned()),
-        Value::BigNumber(digits) => redis::Value::BigNumber(String::from(digits).into_bytes()),
+        Value::BigNumber(digits) => {
+            let number = digits.parse();
+            let failed = |_| (ErrorKind::UnexpectedReturnType, "a big number of no digits");
+            redis::Value::BigNumber(number.map_err(failed)?)
+        }
         Value::Verbatim(text) => redis::Value::VerbatimString {
             format: VerbatimFormat::Text,
             text: text.into(),

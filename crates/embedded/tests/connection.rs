@@ -165,6 +165,11 @@ async fn scripts(mut connection: impl ConnectionLike + Send + Sync + Clone) -> O
     let error = Script::new("return redis.error_reply('MINE it is')");
     let error: RedisResult<()> = error.invoke_async(&mut connection).await;
     assert_eq!(error.unwrap_err().code(), Some("MINE"));
+
+    let big = Script::new("redis.setresp(3) return {big_number = ARGV[1]}");
+    let digits = "1234567890123456789012345678901234567890";
+    let got: redis::Value = big.arg(digits).invoke_async(&mut connection).await?;
+    assert_eq!(got, redis::Value::BigNumber(digits.parse()?));
     Ok(())
 }
 

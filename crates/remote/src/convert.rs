@@ -40,7 +40,7 @@ pub(crate) fn value(value: redis::Value) -> Value {
         Redis::Double(number) => Value::Double(number),
         Redis::Boolean(yes) => Value::Bool(yes),
         Redis::VerbatimString { text, .. } => Value::Verbatim(text.into()),
-        Redis::BigNumber(digits) => Value::BigNumber(String::from_utf8_lossy(&digits).into()),
+        Redis::BigNumber(digits) => Value::BigNumber(digits.to_string().into()),
         Redis::Push { data, .. } => Value::Array(all(data)),
         Redis::ServerError(error) => Value::Error(refusal(&error)),
         _ => Value::Null,
