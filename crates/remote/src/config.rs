@@ -7,6 +7,7 @@ use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
     Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
 };
+use rustls::crypto::CryptoProvider;
 
 /// How patient a store is with its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,12 +140,27 @@ impl Topology {
         tls.check()?;
         let Topology::Single(info) = self;
         let client = match info.addr() {
-            ConnectionAddr::TcpTls { .. } => Client::build_with_tls(info, tls.certificates()),
+            ConnectionAddr::TcpTls { .. } => {
+                choose_cryptography();
+                Client::build_with_tls(info, tls.certificates())
+            }
             _ => Client::open(info),
         };
         client.map_err(|error| OpenError::Tls {
             reason: error.to_string(),
         })
+    }
+}
+
+/// Makes sure that the process has chosen who does the cryptography of TLS.
+///
+/// With one implementation in the program rustls takes that one. If another crate brings a second
+/// one along, it leaves the choice to the program, and panics at the first connection if there was
+/// none. What the program has chosen stays.
+fn choose_cryptography() {
+    if CryptoProvider::get_default().is_none() {
+        // An error says that somebody else was faster, which is as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
     }
 }
 
@@ -278,6 +294,14 @@ mod tests {
         ] {
             assert!(Topology::parse(url).is_ok(), "{url}");
         }
+    }
+
+    /// Two implementations of cryptography in one program made rustls panic at the first connection.
+    #[test]
+    fn a_store_over_tls_leaves_no_choice_of_cryptography_open() {
+        let topology = Topology::parse("rediss://localhost").unwrap();
+        topology.client(&Tls::default()).unwrap();
+        assert!(CryptoProvider::get_default().is_some());
     }
 
     #[test]
