@@ -1,6 +1,8 @@
 //! A command and its arguments.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -126,6 +128,7 @@ bytes_arguments! {
     Key => |key| key.as_bytes();
     bool => |yes| if *yes { b"1" } else { b"0" };
     f64 => |number| ryu::Buffer::new().format(*number).as_bytes();
+    f32 => |number| ryu::Buffer::new().format(*number).as_bytes();
 }
 
 macro_rules! integer_arguments {
@@ -165,7 +168,19 @@ impl ToArgument for Duration {
     }
 }
 
-impl<T: ToArgument + ?Sized> ToArgument for &T {
+macro_rules! pointers_to_arguments {
+    ($($type:ty)*) => {$(
+        impl<T: ToArgument + ?Sized> ToArgument for $type {
+            fn write_to(&self, arguments: &mut ArgumentBuffer) {
+                (**self).write_to(arguments);
+            }
+        }
+    )*};
+}
+
+pointers_to_arguments! { &T Box<T> Arc<T> }
+
+impl<T: ToArgument + ToOwned + ?Sized> ToArgument for Cow<'_, T> {
     fn write_to(&self, arguments: &mut ArgumentBuffer) {
         (**self).write_to(arguments);
     }

@@ -1,7 +1,8 @@
 //! Answers as Rust values.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
+use std::str::FromStr;
 
 use bytes::Bytes;
 
@@ -19,6 +20,15 @@ pub trait FromValue: Sized {
     /// [`Error::Unexpected`] if the answer is no such value, and [`Error::Refused`] if it is a
     /// refusal inside a larger answer.
     fn from_value(value: Value) -> Result<Self, Error>;
+
+    /// Reads the answer as a list of these. For `u8` that is a byte string.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FromValue::from_value`].
+    fn list_from_value(value: Value) -> Result<Vec<Self>, Error> {
+        items(value)?.into_iter().map(Self::from_value).collect()
+    }
 }
 
 fn unexpected<T>(wanted: &'static str, value: Value) -> Result<T, Error> {
@@ -104,24 +114,47 @@ impl FromValue for f64 {
     }
 }
 
+impl FromValue for f32 {
+    fn from_value(value: Value) -> Result<f32, Error> {
+        f64::from_value(value).map(|number| number as f32)
+    }
+}
+
+fn integer<T: TryFrom<i64> + FromStr>(value: Value) -> Result<T, Error> {
+    let number = match &value {
+        Value::Int(number) => T::try_from(*number).ok(),
+        _ => text(&value).and_then(|text| text.parse().ok()),
+    };
+    match number {
+        Some(number) => Ok(number),
+        None => unexpected("an integer in range", value),
+    }
+}
+
 macro_rules! integers {
     ($($type:ty)*) => {$(
         impl FromValue for $type {
             fn from_value(value: Value) -> Result<$type, Error> {
-                let number = match &value {
-                    Value::Int(number) => <$type>::try_from(*number).ok(),
-                    _ => text(&value).and_then(|text| text.parse().ok()),
-                };
-                match number {
-                    Some(number) => Ok(number),
-                    None => unexpected("an integer in range", value),
-                }
+                integer(value)
             }
         }
     )*};
 }
 
-integers! { i64 i32 u64 u32 u16 usize }
+integers! { i8 i16 i32 i64 i128 isize u16 u32 u64 u128 usize }
+
+impl FromValue for u8 {
+    fn from_value(value: Value) -> Result<u8, Error> {
+        integer(value)
+    }
+
+    fn list_from_value(value: Value) -> Result<Vec<u8>, Error> {
+        match value {
+            Value::Array(_) | Value::Set(_) => items(value)?.into_iter().map(integer).collect(),
+            value => Bytes::from_value(value).map(Vec::from),
+        }
+    }
+}
 
 impl<T: FromValue> FromValue for Option<T> {
     fn from_value(value: Value) -> Result<Option<T>, Error> {
@@ -146,6 +179,18 @@ fn items(value: Value) -> Result<Vec<Value>, Error> {
 
 impl<T: FromValue> FromValue for Vec<T> {
     fn from_value(value: Value) -> Result<Vec<T>, Error> {
+        T::list_from_value(value)
+    }
+}
+
+impl<T: FromValue + Eq + Hash> FromValue for HashSet<T> {
+    fn from_value(value: Value) -> Result<HashSet<T>, Error> {
+        items(value)?.into_iter().map(T::from_value).collect()
+    }
+}
+
+impl<T: FromValue + Ord> FromValue for BTreeSet<T> {
+    fn from_value(value: Value) -> Result<BTreeSet<T>, Error> {
         items(value)?.into_iter().map(T::from_value).collect()
     }
 }
@@ -231,6 +276,26 @@ mod tests {
     #[test]
     fn a_number_out_of_range_is_unexpected_rather_than_wrapped() {
         assert!(u32::from_value(Value::Int(-1)).is_err());
+    }
+
+    #[test]
+    fn a_byte_string_is_read_as_a_list_of_bytes() {
+        let bytes = || Value::Bytes(Bytes::from_static(b"\x00\xff"));
+        assert_eq!(Vec::<u8>::from_value(bytes()), Ok(vec![0, 255]));
+        let many = Value::Array(vec![bytes(), Value::Null]);
+        let wanted = vec![Some(vec![0, 255]), None];
+        assert_eq!(Vec::<Option<Vec<u8>>>::from_value(many), Ok(wanted));
+        let numbers = Value::Array(vec![Value::Int(7), Value::Int(8)]);
+        assert_eq!(Vec::<u8>::from_value(numbers), Ok(vec![7, 8]));
+    }
+
+    #[test]
+    fn a_set_is_read_from_a_set_and_from_an_array() {
+        let items = vec![Value::Bytes("a".into()), Value::Bytes("b".into())];
+        let wanted = HashSet::from(["a".to_owned(), "b".to_owned()]);
+        for value in [Value::Set(items.clone()), Value::Array(items)] {
+            assert_eq!(HashSet::<String>::from_value(value), Ok(wanted.clone()));
+        }
     }
 
     #[test]
