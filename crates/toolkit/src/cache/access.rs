@@ -231,18 +231,39 @@ impl Cache {
     ///
     /// [`Error::Store`] if the store gave no answer; the value may then be there or not.
     pub async fn delete(&self, name: &str) -> Result<bool, Error> {
-        self.shared.flights.forget(name);
-        let key = self.keys.of(name);
-        // The lease goes first: whoever gets it after that loads what is true now.
-        let commands = vec![
-            Command::new("UNLINK").arg(lease_of(&key)),
-            Command::new("UNLINK").arg(&key),
-        ];
-        let mut existed = false;
-        for answer in self.store.call_all(commands).await? {
-            existed = bool::from_value(answer?)?;
+        let deleted = self.delete_many([name]).await;
+        deleted.into_iter().next().unwrap_or(Ok(false))
+    }
+
+    /// Forgets values, each for itself. `false` in the places of those that were not there. Loads
+    /// that are under way are not kept.
+    ///
+    /// One round trip; none for no names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] in the places of those values for which the store gave no answer; they may
+    /// then be there or not.
+    pub async fn delete_many<S: AsRef<str>>(
+        &self,
+        names: impl IntoIterator<Item = S>,
+    ) -> Vec<Result<bool, Error>> {
+        let mut commands = Vec::new();
+        for name in names {
+            self.shared.flights.forget(name.as_ref());
+            let key = self.keys.of(name.as_ref());
+            // The lease goes first: whoever gets it after that loads what is true now.
+            commands.push(Command::new("UNLINK").arg(lease_of(&key)));
+            commands.push(Command::new("UNLINK").arg(&key));
         }
-        Ok(existed)
+        let count = commands.len() / 2;
+        let answers = match self.store.call_all(commands).await {
+            Ok(answers) => answers,
+            Err(error) => return (0..count).map(|_| Err(error.clone().into())).collect(),
+        };
+        { answers.into_iter().skip(1).step_by(2) }
+            .map(|answer| Ok(bool::from_value(answer?)?))
+            .collect()
     }
 
     /// The values called `names`, in that order, each for itself.

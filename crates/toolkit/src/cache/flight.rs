@@ -2,7 +2,8 @@
 //!
 //! The first caller who needs a name leads: it gets a [`Lead`], on which it says how it ended. The
 //! others follow: they wait on the [`Flight`]. A leader that is dropped before it has said anything
-//! was cancelled, and one of those who waited leads next.
+//! was cancelled. Who leads next, one of those who waited or the first who comes later, gets its
+//! token, and with that the lease that it may have left in the store.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -58,19 +59,32 @@ pub(super) enum Role<'a> {
 /// The loads that are under way.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    by_name: Mutex<HashMap<Box<str>, Flight>>,
+    known: Mutex<Known>,
 }
 
+#[derive(Debug, Default)]
+struct Known {
+    by_name: HashMap<Box<str>, Flight>,
+    /// The tokens of leaders that were cancelled, until somebody leads in their place.
+    left: HashMap<Box<str>, Token>,
+}
+
+/// How many tokens are kept for those who come later. One that is not kept costs who comes next the
+/// rest of a lease.
+const LEFT_MAX: usize = 1024;
+
 impl Flights {
-    /// Leads the flight to `name` if nobody does, with this token or else a new one.
+    /// Leads the flight to `name` if nobody does: with this token, or that of a leader that was
+    /// cancelled, or else a new one.
     pub(super) fn join<'a>(&'a self, name: &'a str, token: Option<Token>) -> Role<'a> {
-        let mut flights = self.lock();
-        if let Some(flight) = flights.get(name) {
+        let mut known = self.lock();
+        if let Some(flight) = known.by_name.get(name) {
             return Role::Follower(flight.clone());
         }
         let (sender, outcome) = watch::channel(Outcome::Flying);
-        let token = token.unwrap_or_else(rand::random);
-        flights.insert(name.into(), Flight { outcome, token });
+        let left = known.left.remove(name);
+        let token = token.or(left).unwrap_or_else(rand::random);
+        known.by_name.insert(name.into(), Flight { outcome, token });
         Role::Leader(Lead {
             flights: self,
             name,
@@ -81,17 +95,26 @@ impl Flights {
 
     /// Lets whoever comes next lead, although a flight is under way: it began too early.
     pub(super) fn forget(&self, name: &str) {
-        self.lock().remove(name);
+        self.lock().by_name.remove(name);
     }
 
     /// [`Flights::forget`] for all names.
     pub(super) fn forget_all(&self) {
-        self.lock().clear();
+        self.lock().by_name.clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Flight>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         // Nothing in here panics between two changes that belong together.
-        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn leave(&mut self, name: &str, token: Token) {
+        if self.left.len() >= LEFT_MAX {
+            self.left.clear();
+        }
+        self.left.insert(name.into(), token);
     }
 }
 
@@ -113,10 +136,14 @@ impl Lead<'_> {
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        let mut flights = self.flights.lock();
-        let flight = flights.get(self.name);
+        let is_cancelled = matches!(*self.sender.borrow(), Outcome::Flying);
+        let mut known = self.flights.lock();
+        let flight = known.by_name.get(self.name);
         if flight.is_some_and(|flight| flight.token == self.token) {
-            flights.remove(self.name);
+            known.by_name.remove(self.name);
+        }
+        if is_cancelled {
+            known.leave(self.name, self.token);
         }
     }
 }

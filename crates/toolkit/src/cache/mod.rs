@@ -29,8 +29,8 @@
 //! - **A miss is told from a cached nothing.** With `T = Option<U>` the value `None` is a hit.
 //! - **One load at a time.** Of the callers of [`Cache::get_or_set`] within a process one leads, and
 //!   of the leaders one has the lease, which it extends while it loads. The rest wait. When a
-//!   loader fails, those in its process get its error; when it is cancelled, another one in its
-//!   process takes over at once, and another process when the lease is over.
+//!   loader fails, those in its process get its error; when it is cancelled or panics, the next one
+//!   in its process takes over at once, and another process when the lease is over.
 //! - **What was loaded before a change is not kept after it.** Whoever writes or deletes an entry
 //!   takes the lease away, and a load without a lease does not get into the store. An entry has the
 //!   versions that its tags had before it was loaded, so it is invalid if they change meanwhile.
@@ -50,6 +50,7 @@
 //! | `set`, `delete` | 1 | 2, 1 |
 //! | `invalidate_tags` | 1 | 1 |
 //! | `get_many`, `set_many` | 1 | 2 |
+//! | `delete_many` | 1 | 1 |
 //!
 //! Sources: R. Nishtala and others, "Scaling Memcache at Facebook" (NSDI 2013), for leases.
 

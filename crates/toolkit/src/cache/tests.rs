@@ -182,6 +182,21 @@ every_store! {
         assert_eq!(cache.get::<u32>("a").await?, Some(2));
     }
 
+    /// A request whose client goes away drops its load. The lease that it left held up those who
+    /// came after it, unless they were waiting already.
+    async fn who_comes_after_a_cancelled_loader_loads_at_once(test: TestStore) {
+        let cache = Cache::new(&test.store, "shop", TTL).lease(Duration::from_secs(3600));
+        let cache = cache.wait(SHORT);
+        let (_never, loader) = begin_load(&cache, "a", Keep::new()).await;
+        loader.abort();
+        assert!(loader.await.is_err());
+
+        let loaded: Loaded<u32> = cache.get_or_set("a", async || Ok(2)).await;
+        assert_eq!(loaded?, 2);
+        // Who has waited too long would not have kept it.
+        assert_eq!(cache.get::<u32>("a").await?, Some(2));
+    }
+
     async fn the_lease_of_a_loader_that_crashed_ends(test: TestStore) {
         let crashed = Cache::new(&test.store, "shop", TTL).lease(SHORT);
         let (_never, loader) = begin_load(&crashed, "a", Keep::new()).await;
@@ -408,6 +423,17 @@ every_store! {
 
         assert_eq!(cache.get_many::<u32, &str>([]).await, []);
         assert_eq!(cache.set_many::<u32, &str>([], &Keep::new()).await, []);
+    }
+
+    async fn many_are_deleted_at_once_each_for_itself(test: TestStore) {
+        let cache = Cache::new(&test.store, "shop", TTL);
+        cache.set_many([("a", 1), ("b", 2), ("c", 3)], &Keep::new()).await;
+
+        let deleted = cache.delete_many(["a", "none", "b", "a"]).await;
+        assert_eq!(deleted, [Ok(true), Ok(false), Ok(true), Ok(false)]);
+        let left = cache.get_many::<u32, _>(["a", "b", "c"]).await;
+        assert_eq!(left, [Ok(None), Ok(None), Ok(Some(3))]);
+        assert_eq!(cache.delete_many::<&str>([]).await, []);
     }
 
     async fn a_refusal_for_one_of_many_leaves_the_others(test: TestStore) {
