@@ -589,6 +589,33 @@ every_store! {
         assert_eq!(group.pending().await?.count, 0);
     }
 
+    /// The token fired and the handlers were ended in the same moment, so most of them never saw it.
+    async fn handlers_that_are_cancelled_at_a_shutdown_can_clean_up(test: TestStore) {
+        let stream = with_orders(&test.store, 3).await?;
+        let group = stream.group("shipping", Start::Earliest);
+        let (tell, mut told) = mpsc::unbounded_channel();
+
+        let worker = group.worker().drain(Duration::ZERO).start(move |job: Job<Order>| {
+            let tell = tell.clone();
+            let _ = tell.send("begun");
+            async move {
+                job.cancel.cancelled().await;
+                tokio::task::yield_now().await;
+                let _ = tell.send("cleaned up");
+                Ok(())
+            }
+        }).await?;
+        for _ in 0..3 {
+            assert_eq!(told.recv().await, Some("begun"));
+        }
+        let metrics = worker.shutdown().await;
+
+        assert_eq!((metrics.processed, group.pending().await?.count), (0, 3));
+        for _ in 0..3 {
+            assert_eq!(told.try_recv(), Ok("cleaned up"));
+        }
+    }
+
     async fn what_is_unfinished_at_a_shutdown_is_taken_by_others_at_once(test: TestStore) {
         let stream = with_orders(&test.store, 1).await?;
         let group = stream.group("shipping", Start::Earliest);

@@ -17,8 +17,8 @@ pub struct Job<T> {
     /// How often it was delivered, with this time: more than 1 after a failure or a crash.
     pub deliveries: u32,
     /// Fires when the work is no longer wanted: another worker has taken the entry over, or this
-    /// one is shut down and its time to drain is over. What the handler answers after that is of
-    /// no account.
+    /// one is shut down and its time to drain is over. A handler then has a second to clean up.
+    /// What it answers after that is of no account.
     pub cancel: CancellationToken,
 }
 

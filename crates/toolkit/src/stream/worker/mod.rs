@@ -46,8 +46,8 @@ impl Worker {
         self.counters.metrics()
     }
 
-    /// Stops reading, waits for the handlers up to [`Builder::drain`], ends those that are still at
-    /// work, and says what the worker has done.
+    /// Stops reading, waits for the handlers up to [`Builder::drain`], cancels those that are still
+    /// at work, ends them if they are not done a second later, and says what the worker has done.
     ///
     /// Entries that it has not finished stay pending, and other workers may take them at once. The
     /// consumer is removed from the group unless it leaves entries behind. If this is dropped

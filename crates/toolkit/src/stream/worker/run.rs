@@ -27,6 +27,9 @@ use crate::stream::{self, Group, Id, Start, Trim, entry};
 /// How long a worker waits after a request that failed; doubled each time up to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// How long a handler has that is cancelled at the end of a shutdown.
+const CLEAN_UP: Duration = Duration::from_secs(1);
+
 /// How many ends are sent in one request.
 const ENDS_MAX: usize = 100;
 
@@ -165,6 +168,9 @@ where
         for entry in self.in_hand.values() {
             entry.cancel.cancel();
         }
+        let cleaned_up = async { while self.handlers.join_next().await.is_some() {} };
+        // Those that do not heed it are ended.
+        let _ = tokio::time::timeout(CLEAN_UP, cleaned_up).await;
         self.handlers.shutdown().await;
     }
 
