@@ -107,6 +107,17 @@ impl Limiter {
         self.decide("take", name, permits).await
     }
 
+    /// Takes one permit for `name`, if one is free now in every limit: [`Limiter::take`] of one.
+    ///
+    /// One round trip.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`] as for [`Limiter::take`].
+    pub async fn take_one(&self, name: &str) -> Result<Decision, Error> {
+        self.take(name, NonZeroU32::MIN).await
+    }
+
     /// Says what [`Limiter::take`] would say, and takes nothing.
     ///
     /// One round trip.

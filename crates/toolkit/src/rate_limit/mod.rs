@@ -2,15 +2,13 @@
 //!
 //! ```
 //! # larder_testkit::doctest(async |store| {
-//! use std::num::NonZeroU32;
 //! use larder_toolkit::rate_limit::{Decision, Limit, Limiter, Quota};
 //!
 //! let logins = Limiter::new(&store, "login", Limit::gcra(Quota::per_minute(2)));
 //!
-//! const ONE: NonZeroU32 = NonZeroU32::MIN;
-//! assert!(logins.take("ann", ONE).await?.is_allowed());
-//! assert!(logins.take("ann", ONE).await?.is_allowed());
-//! let Decision::Denied { retry_after, .. } = logins.take("ann", ONE).await? else { panic!() };
+//! assert!(logins.take_one("ann").await?.is_allowed());
+//! assert!(logins.take_one("ann").await?.is_allowed());
+//! let Decision::Denied { retry_after, .. } = logins.take_one("ann").await? else { panic!() };
 //! assert!(retry_after <= std::time::Duration::from_secs(30));
 //! # Ok(()) });
 //! ```
