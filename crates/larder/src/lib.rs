@@ -35,18 +35,43 @@
 //! ([`Error::Unanswered`]). A store on a server connects again by itself; no command is sent twice
 //! unless that is safe. [`health()`] asks a store how it is.
 
+//!
+//! # In tests
+//!
+//! A memory store can have a clock that stands still until a test moves it, so that nothing has to
+//! sleep until a time to live is over:
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::time::Duration;
+//! use larder::{Clock, Embedded, EmbeddedConfig, Store, Ttl, cache::Cache};
+//!
+//! let mut config = EmbeddedConfig::default();
+//! config.clock = Clock::Manual(Clock::manual());
+//! let embedded = Embedded::open(config)?;
+//!
+//! let prices = Cache::new(&Store::new(embedded.clone()), "prices", Ttl::hours(1));
+//! prices.set("book.42", &1999).await?;
+//! embedded.pass(Duration::from_secs(3600));
+//! assert_eq!(prices.get::<u32>("book.42").await?, None);
+//! # Ok(()) }
+//! ```
+
 #![forbid(unsafe_code)]
 
 mod health;
 mod open;
 
 pub use health::{Health, Role, health};
-pub use larder_embedded::Embedded;
+pub use larder_embedded::{
+    Clock, Config as EmbeddedConfig, Embedded, EmbeddedConnection, ManualClock,
+};
 pub use larder_http as http;
-pub use larder_remote::{Config as RemoteConfig, Tls};
+pub use larder_remote::{Config as RemoteConfig, OpenError as RemoteOpenError, Remote, Tls};
 pub use larder_store::{
-    Backend, Channels, Command, Error, Event, FromValue, Key, Keys, Message, Refusal, Script,
-    Store, Subscription, Value,
+    Answer, Backend, Channels, Command, Error, Event, FromValue, Key, Keys, Kind, Listen, Message,
+    Refusal, Script, ScriptCall, Store, Subscription, ToArgument, Value,
 };
 pub use larder_toolkit::{
     InvalidTtl, Ttl, cache, codec, leaderboard, lock, pubsub, rate_limit, session, stream,
