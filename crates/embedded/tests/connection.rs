@@ -47,7 +47,8 @@ async fn typed_commands(mut connection: impl ConnectionLike + Send + Sync + Clon
     assert_eq!(connection.get::<_, String>("name").await?, "ann");
     assert_eq!(connection.get::<_, Option<i64>>("none").await?, None);
     assert_eq!(connection.incr::<_, _, i64>("count", 5).await?, 5);
-    assert_eq!(connection.ttl::<_, i64>("name").await?, 100);
+    let ttl: i64 = connection.ttl("name").await?;
+    assert!((1..=100).contains(&ttl), "{ttl}");
 
     let _: () = connection
         .hset_multiple("user", &[("a", "1"), ("b", "2")])
