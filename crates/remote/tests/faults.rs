@@ -417,7 +417,9 @@ async fn a_command_is_not_sent_again_when_its_time_is_over() -> Outcome {
     (config.response_timeout, config.backoff) = (late * 7 / 4, Duration::from_millis(1));
     let answer = open(&url, config).call(words("GET a")).await;
     assert!(answer.unwrap_err().is_refusal("LOADING"));
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    // Where the machine is slow, the first answer may already take up all of the time.
+    let asked = asked.load(Ordering::SeqCst);
+    assert!((1..=2).contains(&asked), "{asked}");
     Ok(())
 }
 
