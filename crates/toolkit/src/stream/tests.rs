@@ -551,6 +551,28 @@ every_store! {
         assert_eq!(worker.shutdown().await.recreated, 1);
     }
 
+    /// After a read that failed, as when a server is started anew, a worker waited until it would
+    /// have looked for what crashed workers left: seconds, or as long as `idle` makes it.
+    async fn a_worker_reads_on_soon_after_a_read_that_failed(test: TestStore) {
+        let stream = with_orders(&test.store, 1).await?;
+        let group = stream.group("shipping", Start::Earliest);
+        let (handler, mut told) = telling();
+        let patient = group.worker().idle(HOUR).silence_max(HOUR * 2);
+        let worker = patient.block(SHORT).start(handler).await?;
+        assert_eq!(told.recv().await, Some((0, 1)));
+        until(&test, || worker.metrics().in_hand == 0).await;
+
+        let wrong = Command::new("SET").arg(key()).arg("no stream");
+        test.store.run::<()>(wrong).await?;
+        until(&test, || worker.metrics().errors > 0).await;
+        test.store.run::<()>(Command::new("DEL").arg(key())).await?;
+        stream.add(&order(1)).await?;
+
+        let read_on = tokio::time::timeout(Duration::from_secs(20), told.recv()).await;
+        assert_eq!(read_on, Ok(Some((1, 1))));
+        worker.shutdown().await;
+    }
+
     /// A server that came back empty, with a clock behind that of the one before, gave ids that the
     /// worker took for those of entries that it had handled: they were never delivered.
     async fn a_stream_that_begins_anew_is_read_from_its_beginning(test: TestStore) {

@@ -229,7 +229,12 @@ where
     fn wake_at(&self) -> Instant {
         let mut wake = self.keep_up_at();
         if self.free() > 0 {
-            wake = wake.min(self.next_claim.max(self.pause.until));
+            // Without a read under way, one is due as soon as the pause is over.
+            let next = match self.reading {
+                Some(_) => self.next_claim.max(self.pause.until),
+                None => self.pause.until,
+            };
+            wake = wake.min(next);
         }
         wake.min(self.next_sweep.max(self.pause.until))
     }
