@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use larder_engine::{Mailbox, Outcome, Overflow, Session, Subscriber, ValueReply};
-use larder_store::{Answer, Backend, Channels, Command, Error, Subscription, Value};
+use larder_store::{
+    Answer, Backend, Channels, Command, Error, Subscription, Value, refuse_batch, refuse_state,
+};
 
 use crate::embedded::{Core, Embedded};
 use crate::listen::Events;
@@ -11,6 +13,9 @@ use crate::listen::Events;
 impl Backend for Embedded {
     #[inline]
     fn call(&self, command: Command) -> Answer<'_, Value> {
+        if let Some(error) = refuse_state(&command) {
+            return Answer::ready(Err(error));
+        }
         let mut session = Session::local();
         match run(self.core(), &mut session, &command) {
             Step::Done(result) => Answer::ready(result),
@@ -19,8 +24,11 @@ impl Backend for Embedded {
     }
 
     fn call_all(&self, commands: Vec<Command>) -> Answer<'_, Vec<Result<Value, Error>>> {
-        // One session for all, so that MULTI, WATCH and SELECT mean to the commands behind them
-        // what they mean on a connection.
+        if let Some(error) = refuse_batch(&commands) {
+            return Answer::ready(Err(error));
+        }
+        // One session for all, so that MULTI means to the commands behind it what it means on a
+        // connection.
         let mut session = Session::local();
         let mut results = Vec::with_capacity(commands.len());
         let mut commands = commands.into_iter();

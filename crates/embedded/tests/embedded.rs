@@ -87,21 +87,32 @@ async fn a_transaction_runs_as_one_and_answers_in_order() {
     );
 }
 
+/// What works here works on a server, where callers share a connection: `SELECT` was answered with
+/// `OK`, and nothing was selected.
 #[tokio::test]
-async fn a_watched_key_that_changes_voids_the_transaction() {
+async fn what_would_change_the_state_of_a_connection_is_refused() {
     let (_, store) = open();
-    let words = [
-        &["WATCH", "a"][..],
-        &["SET", "a", "2"],
-        &["MULTI"],
-        &["GET", "a"],
-        &["EXEC"],
-    ];
-    let commands = words
-        .map(|words| Command::new(words[0]).args(&words[1..]))
-        .to_vec();
-    let results = store.call_all(commands).await.unwrap();
-    assert_eq!(results[4], Ok(Value::Null));
+    for line in [
+        "SELECT 1",
+        "multi",
+        "WATCH a",
+        "QUIT",
+        "CLIENT REPLY OFF",
+        "SUBSCRIBE a",
+    ] {
+        let error = run(&store, line).await.unwrap_err();
+        assert!(matches!(error, Error::NotSent { .. }), "{line}: {error}");
+    }
+    let command = |line: &str| {
+        let mut words = line.split(' ');
+        Command::new(words.next().unwrap()).args(words)
+    };
+    for batch in [&["MULTI", "SET a 1"][..], &["WATCH a", "GET a"], &["EXEC"]] {
+        let batch = batch.iter().map(|line| command(line)).collect();
+        let error = store.call_all(batch).await.unwrap_err();
+        assert!(matches!(error, Error::NotSent { .. }), "{error}");
+    }
+    assert_eq!(run(&store, "EXISTS a").await, Ok(Value::Int(0)));
 }
 
 #[tokio::test]

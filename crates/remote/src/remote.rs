@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use larder_store::{Answer, Backend, Channels, Command, Error, Subscription, Value};
+use larder_store::{
+    Answer, Backend, Channels, Command, Error, Subscription, Value, refuse_batch, refuse_state,
+};
 use redis::{Cmd, Pipeline};
 
 use crate::blocking::{Blocking, Wait, wait_of, wait_of_all};
@@ -144,49 +146,8 @@ impl fmt::Debug for Remote {
     }
 }
 
-/// Commands that change the state of a connection, which is shared here.
-const STATEFUL: [&str; 19] = [
-    "WATCH",
-    "UNWATCH",
-    "MULTI",
-    "EXEC",
-    "DISCARD",
-    "SELECT",
-    "SUBSCRIBE",
-    "PSUBSCRIBE",
-    "SSUBSCRIBE",
-    "UNSUBSCRIBE",
-    "PUNSUBSCRIBE",
-    "SUNSUBSCRIBE",
-    "SYNC",
-    "PSYNC",
-    "MONITOR",
-    "HELLO",
-    "AUTH",
-    "RESET",
-    "QUIT",
-];
-
 fn is_named(command: &Command, name: &str) -> bool {
     command.name().eq_ignore_ascii_case(name.as_bytes())
-}
-
-/// Refuses a command that would change the shared connection for everybody.
-fn refuse_state(command: &Command) -> Option<Error> {
-    let name = STATEFUL
-        .iter()
-        .find(|name| is_named(command, name))
-        .copied()
-        .or_else(|| {
-            let is_reply = |word: &[u8]| word.eq_ignore_ascii_case(b"REPLY");
-            let changes_replies =
-                is_named(command, "CLIENT") && command.arguments().get(1).is_some_and(is_reply);
-            changes_replies.then_some("CLIENT REPLY")
-        })?;
-    Some(Error::not_sent(format_args!(
-        "{name} changes the state of a connection, and this one is shared; send MULTI ... EXEC as \
-         one batch with `call_all`, and listen with `subscribe`"
-    )))
 }
 
 /// Refuses a command that says nothing without those before it on its connection.
@@ -198,19 +159,4 @@ fn refuse_lonely(command: &Command) -> Option<Error> {
         "{name} waits for what its own connection has written; send it behind the writes, in one \
          batch with `call_all`"
     )))
-}
-
-/// Refuses a batch that would leave its connection in another state.
-fn refuse_batch(commands: &[Command]) -> Option<Error> {
-    let mut is_open = false;
-    for command in commands {
-        if is_named(command, "MULTI") && !is_open {
-            is_open = true;
-        } else if is_open && (is_named(command, "EXEC") || is_named(command, "DISCARD")) {
-            is_open = false;
-        } else if let Some(error) = refuse_state(command) {
-            return Some(error);
-        }
-    }
-    is_open.then(|| Error::not_sent("the batch has a MULTI without an EXEC"))
 }

@@ -21,6 +21,7 @@ mod error;
 mod from_value;
 mod keys;
 mod script;
+mod shared;
 mod subscription;
 mod value;
 
@@ -31,6 +32,7 @@ pub use error::{Error, Refusal};
 pub use from_value::FromValue;
 pub use keys::{Key, Keys, slot};
 pub use script::{Script, ScriptCall};
+pub use shared::{refuse_batch, refuse_state};
 pub use store::Store;
 pub use subscription::{Channels, Event, Listen, Message, Subscription};
 pub use value::{Kind, Value};
