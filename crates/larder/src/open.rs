@@ -71,6 +71,11 @@ pub enum OpenError {
 /// answers under any. Where a service waits (for a lock, for what somebody else loads) it needs
 /// tokio's time on both.
 ///
+/// A connection belongs to the runtime in which it was made, and ends with it: calls from another
+/// runtime that are under way then end with [`Unanswered`](larder_store::Error::Unanswered). While
+/// nothing drives that runtime, nobody gets an answer. A program with several runtimes on a server
+/// opens a store in each.
+///
 /// # Errors
 ///
 /// [`OpenError`] if the URL is none of these. It says what is wrong and what is allowed.
