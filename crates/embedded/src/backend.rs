@@ -104,7 +104,7 @@ fn run(core: &Core, session: &mut Session, command: &Command) -> Step {
         .engine
         .execute(session, command.arguments(), core, &mut reply)
     {
-        Outcome::Done | Outcome::Close => Step::Done(plain(reply.into_value())),
+        Outcome::Done | Outcome::Close => Step::Done(plain(reply.take_value())),
         Outcome::Blocked(waiting) => Step::Later(waiting),
     }
 }

@@ -61,7 +61,7 @@ impl EmbeddedConnection {
             &mut reply,
         );
         match outcome {
-            Outcome::Done | Outcome::Close => value(reply.into_value()),
+            Outcome::Done | Outcome::Close => value(reply.take_value()),
             Outcome::Blocked(waiting) => value(waiting.await),
         }
     }

@@ -75,7 +75,7 @@ impl Engine {
         session.begin_unanswered();
         let outcome = self.answer(session, arguments, clock, &mut unwanted);
         if session.replies() == Replies::On {
-            write_value(reply, &unwanted.into_value());
+            write_value(reply, &unwanted.take_value());
         }
         session.end_unanswered();
         match outcome {
@@ -367,7 +367,7 @@ impl Engine {
         let ready = keyspace.take_ready();
         drop(keyspace);
         self.forget(waiter);
-        waiter.answer(reply.into_value());
+        waiter.answer(reply.take_value());
         ready
     }
 }

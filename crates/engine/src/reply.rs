@@ -271,13 +271,10 @@ impl ValueReply {
         }
     }
 
-    /// The value, or null if none has been answered.
+    /// Takes the value out; null if none has been answered.
     #[inline]
-    pub fn into_value(self) -> Value {
-        match self.done {
-            Some(value) => value,
-            None => Value::Null,
-        }
+    pub fn take_value(&mut self) -> Value {
+        self.done.take().unwrap_or_default()
     }
 
     #[inline]
@@ -425,6 +422,6 @@ mod tests {
 
         let pair = (Value::Bytes("a".into()), Value::Array(vec![]));
         let wanted = Value::Array(vec![Value::Int(1), Value::Map(vec![pair]), Value::Null]);
-        assert_eq!(reply.into_value(), wanted);
+        assert_eq!(reply.take_value(), wanted);
     }
 }

@@ -15,6 +15,10 @@ pub struct Answer<'a, T> {
     state: State<'a, T>,
 }
 
+// The tag takes a word of its own, so that what a value holds lies at a multiple of 16 bytes: the
+// compiler copies answers in steps of 16 from their beginning, and values from behind their tag. Where
+// these steps cut each other, the processor waits for each copy before it begins the next.
+#[repr(u64)]
 enum State<'a, T> {
     Ready(Option<Result<T, Error>>),
     Later(Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>),

@@ -5,8 +5,12 @@ use std::fmt;
 use crate::Kind;
 
 /// Why a store gave no value, cut by what its caller can do next.
+//
+// The tag takes a word, as that of `Value` does and for the same reason: the two share a place in a
+// `Result`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
+#[repr(u64)]
 pub enum Error {
     /// The store refused: `WRONGTYPE ...`, `OOM ...`. Nothing was changed.
     #[error("the store refused: {0}")]
