@@ -18,6 +18,7 @@ pub(crate) struct Args<'a> {
 
 impl<'a> Args<'a> {
     /// The words of `words` from place `next` on.
+    #[inline]
     pub(crate) fn new(words: Arguments<'a>, next: usize) -> Args<'a> {
         Args { words, next }
     }

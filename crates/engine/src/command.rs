@@ -261,17 +261,34 @@ impl Command {
         }
     }
 
-    /// The same for a request of this command: its first word is the name, or else a part of it.
+    /// The words of a request of this command that stand behind its name.
     #[inline]
-    pub(crate) fn first_of(&self, request: Arguments<'_>) -> usize {
+    pub(crate) fn args<'a>(&self, request: Arguments<'a>) -> Args<'a> {
+        Args::new(request, self.first_of(request))
+    }
+
+    /// The place of the first of them: the first word is the name, or else a part of it.
+    #[inline]
+    fn first_of(&self, request: Arguments<'_>) -> usize {
         let word = request.get(0).unwrap_or_default();
-        if word.len() == self.name.len() { 1 } else { 2 }
+        if word.len() == self.name.len() {
+            return 1;
+        }
+        behind_two_words()
     }
 
     /// Calls `visit` with each key of a request of this command.
     pub(crate) fn each_key<'a>(&self, arguments: Arguments<'a>, visit: impl FnMut(&'a [u8])) {
         self.keys.each(arguments, self.first_of(arguments), visit);
     }
+}
+
+/// A function of its own, so that [`Command::first_of`] is a branch: the processor goes on with the
+/// key of a request while it still looks for the row.
+#[cold]
+#[inline(never)]
+fn behind_two_words() -> usize {
+    2
 }
 
 /// A command that is being run.

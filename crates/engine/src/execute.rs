@@ -104,7 +104,8 @@ impl Engine {
             return Outcome::Done;
         }
 
-        let needs = self.needs(session, command, arguments);
+        let args = command.args(arguments);
+        let needs = self.needs(session, command, args);
         let is_busy = || self.is_busy(clock.now());
         // The keyspace is dropped where it was made: it is large, and moving it would cost.
         let ready = {
@@ -118,7 +119,7 @@ impl Engine {
                 self.stats.command();
             }
             session.note(command, &keyspace);
-            let wait = self.run_caught(session, command, arguments, &mut keyspace, reply);
+            let wait = self.run_caught(session, command, args, &mut keyspace, reply);
             if let Some(wait) = wait {
                 let waiter = self.enqueue(session, wait, arguments, &mut keyspace);
                 drop(keyspace);
@@ -147,12 +148,12 @@ impl Engine {
         self: &'e Arc<Engine>,
         session: &mut Session,
         command: &'static Command,
-        arguments: Arguments<'_>,
+        args: Args<'_>,
         keyspace: &mut Keyspace<'e>,
         reply: &mut dyn Reply,
     ) -> Option<Box<Wait>> {
         let run = || {
-            let wait = self.run(session, command, arguments, keyspace, true, reply);
+            let wait = self.run(session, command, args, keyspace, true, reply);
             wait.unwrap_or_else(|error| {
                 reply.error(&error);
                 None
@@ -201,16 +202,11 @@ impl Engine {
 
     /// The shards that a request needs.
     #[inline]
-    fn needs<'k>(
-        &self,
-        session: &Session,
-        command: &Command,
-        arguments: Arguments<'k>,
-    ) -> Needs<'k> {
+    fn needs<'k>(&self, session: &Session, command: &Command, args: Args<'k>) -> Needs<'k> {
         let is_plain = command.keys == Keys::First && !command.flags.has(Flags::WHOLE);
-        match arguments.get(command.first_of(arguments)) {
+        match args.peek() {
             Some(key) if is_plain => self.shards.need_of(key),
-            _ => self.needs_of_several(session, command, arguments),
+            _ => self.needs_of_several(session, command, args.whole()),
         }
     }
 
@@ -245,7 +241,7 @@ impl Engine {
             self.shards.needs_of(watched),
             |needs, (command, request)| {
                 needs.and(
-                    self.needs(session, command, request.arguments()),
+                    self.needs(session, command, command.args(request.arguments())),
                     &self.shards,
                 )
             },
@@ -262,12 +258,11 @@ impl Engine {
         self: &'e Arc<Engine>,
         session: &mut Session,
         command: &'static Command,
-        arguments: Arguments<'_>,
+        args: Args<'_>,
         keyspace: &mut Keyspace<'e>,
         may_wait: bool,
         reply: &mut dyn Reply,
     ) -> Result<Option<Box<Wait>>> {
-        let args = Args::new(arguments, command.first_of(arguments));
         keyspace.count_lookups(command.flags.has(Flags::READONLY));
         keyspace.set_touching(!session.leaves_no_trace());
         let mut call = Call {
@@ -352,10 +347,11 @@ impl Engine {
         let Ok(command) = table::find(arguments) else {
             return None;
         };
+        let args = command.args(arguments);
         let mut reply = ValueReply::for_protocol(waiter.resp3);
-        let needs = self.needs(&session, command, arguments);
+        let needs = self.needs(&session, command, args);
         let mut keyspace = self.shards.lock(&needs, waiter.db, &now);
-        let wait = self.run_caught(&mut session, command, arguments, &mut keyspace, &mut reply);
+        let wait = self.run_caught(&mut session, command, args, &mut keyspace, &mut reply);
         if wait.is_some() {
             waiter.wait_on();
             return None;

@@ -100,7 +100,8 @@ impl Running<'_, '_> {
             keyspace,
             ..
         } = &mut self.work;
-        engine.run(session, command, arguments, keyspace, false, reply)?;
+        let args = command.args(arguments);
+        engine.run(session, command, args, keyspace, false, reply)?;
         Ok(())
     }
 }

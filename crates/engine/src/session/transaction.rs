@@ -137,13 +137,13 @@ fn exec(call: &mut Call<'_, '_>) -> Result<()> {
 
     call.reply.array(transaction.queue.len());
     for (command, request) in &transaction.queue {
-        let arguments = request.arguments();
+        let args = command.args(request.arguments());
         let db = call.session.db;
         call.keyspace.select(db);
         let run = call.engine.run(
             call.session,
             command,
-            arguments,
+            args,
             call.keyspace,
             false,
             call.reply,
