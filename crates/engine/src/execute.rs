@@ -186,6 +186,7 @@ impl Engine {
 
     /// Notes that a request was refused before it ran. Answers what is to be said: one that was to end
     /// a transaction has ended it.
+    #[cold]
     fn refuse(&self, session: &mut Session, arguments: Arguments<'_>, error: Error) -> Error {
         let name = arguments.get(0).unwrap_or_default();
         if !name.eq_ignore_ascii_case(b"EXEC") {
@@ -211,6 +212,7 @@ impl Engine {
     }
 
     /// The shards that a request needs which may have several keys.
+    #[inline(never)]
     fn needs_of_several<'k>(
         &self,
         session: &Session,
@@ -254,6 +256,7 @@ impl Engine {
         clippy::too_many_arguments,
         reason = "the parts of a call, put together here alone"
     )]
+    #[inline]
     pub(crate) fn run<'e>(
         self: &'e Arc<Engine>,
         session: &mut Session,
@@ -282,6 +285,7 @@ impl Engine {
     // --- callers that wait -------------------------------------------------------------------
 
     /// Puts a caller into the queues of the keys that it waits for, whose shards it still holds.
+    #[inline(never)]
     fn enqueue(
         &self,
         session: &Session,
@@ -313,6 +317,7 @@ impl Engine {
     }
 
     /// Serves those who wait for keys that have changed. What they do may make others ready.
+    #[inline(never)]
     pub(crate) fn serve(self: &Arc<Engine>, ready: Vec<Ready>, now: Now) {
         let mut ready = std::collections::VecDeque::from(ready);
         while let Some(next) = ready.pop_front() {

@@ -143,12 +143,24 @@ impl Index {
         let ends = Ends::of(name);
         let mut place = ends.place();
         while let Some(known) = &self.by_name[place] {
-            if known.ends == ends && (ends.are_all() || known.name.eq_ignore_ascii_case(name)) {
+            if known.ends == ends && ends.are_all() {
                 return Some(known.found);
+            }
+            if known.ends == ends {
+                return self.find_long(name, place);
             }
             place = (place + 1) % Index::PLACES;
         }
         None
+    }
+
+    /// The same for a name whose ends do not say it all, from a place on. Few are so long.
+    #[cold]
+    fn find_long(&self, name: &[u8], from: usize) -> Option<Found> {
+        let (before, after) = self.by_name.split_at(from);
+        let mut known = after.iter().chain(before).map_while(Option::as_ref);
+        let found = known.find(|known| known.name.eq_ignore_ascii_case(name))?;
+        Some(found.found)
     }
 }
 
@@ -220,6 +232,15 @@ fn collect_tops() -> Vec<Top> {
 #[inline]
 pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Command> {
     match Index::get().find(arguments.get(0).unwrap_or_default()) {
+        Some(Found::Command(command)) => Ok(command),
+        found => find_otherwise(found, arguments),
+    }
+}
+
+/// The same for a name that is not that of one command alone.
+#[inline(never)]
+fn find_otherwise(found: Option<Found>, arguments: Arguments<'_>) -> Result<&'static Command> {
+    match found {
         Some(Found::Command(command)) => Ok(command),
         Some(Found::Both(command)) if arguments.len() == 1 => Ok(command),
         Some(Found::Both(_) | Found::Container) => find_subcommand(arguments),

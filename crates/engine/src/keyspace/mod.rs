@@ -39,6 +39,9 @@ use table::{Found, Keyed};
 /// How often a caller who waits for a shard looks whether that is any use.
 const LOOK_AROUND: Duration = Duration::from_millis(20);
 
+/// Why the shard of a key is found.
+const IS_HELD: &str = "a command touches only keys that its row names, and those are held";
+
 pub(crate) use guard::{StringGuard, WriteGuard};
 pub(crate) use shard::{Counts, DATABASES, Db, Shard, Shards};
 
@@ -195,7 +198,8 @@ impl<'e> Keyspace<'e> {
 
     /// Takes the shards that the call needs. Answers false, and holds none, if others hold them and
     /// `gives_up` says, when it is asked now and then, that waiting is no use.
-    #[inline]
+    // Always, since most calls need one shard, and that is a few instructions.
+    #[inline(always)]
     pub(crate) fn hold(&mut self, needs: &Needs<'e>, gives_up: &dyn Fn() -> bool) -> bool {
         let Needs::One(hashed) = needs else {
             return self.hold_many(needs, gives_up).is_some();
@@ -207,10 +211,13 @@ impl<'e> Keyspace<'e> {
         // It comes while the command begins.
         shard.dbs[self.db].table.prefetch(hashed.hash);
         self.chosen = Some(*hashed);
-        self.held = Held::One(index, shard);
+        // There is none to let go, which would take a branch for each way to hold some.
+        debug_assert!(matches!(self.held, Held::None));
+        std::mem::forget(std::mem::replace(&mut self.held, Held::One(index, shard)));
         true
     }
 
+    #[inline(never)]
     fn hold_many(&mut self, needs: &Needs<'e>, gives_up: &dyn Fn() -> bool) -> Option<()> {
         let shards = self.shards;
         self.held = match needs {
@@ -783,32 +790,62 @@ impl<'e> Keyspace<'e> {
         &mut self.shard_mut(hash).dbs[db]
     }
 
+    #[inline]
     fn shard(&self, hash: u64) -> &Shard {
-        let index = self.shards.index(hash);
-        let found: Option<&Shard> = match &self.held {
-            Held::None => None,
-            Held::One(held, shard) => (*held == index).then_some(shard),
-            Held::Many(held) => held
-                .iter()
-                .find(|(held, _)| *held == index)
-                .map(|(_, s)| &**s),
-            Held::All(shards) => Some(&shards[index]),
-        };
-        found.expect("a command touches only keys that its row names, and those are held")
+        self.held.shard(self.shards.index(hash))
     }
 
+    #[inline]
     fn shard_mut(&mut self, hash: u64) -> &mut Shard {
-        let index = self.shards.index(hash);
-        let found: Option<&mut Shard> = match &mut self.held {
+        self.held.shard_mut(self.shards.index(hash))
+    }
+}
+
+impl Held<'_> {
+    /// The shard with this index.
+    #[inline]
+    fn shard(&self, index: usize) -> &Shard {
+        let found = match self {
+            Held::One(held, shard) => (*held == index).then_some(&**shard),
+            several => several.find(index),
+        };
+        found.expect(IS_HELD)
+    }
+
+    #[inline]
+    fn shard_mut(&mut self, index: usize) -> &mut Shard {
+        let found = match self {
+            Held::One(held, shard) => (*held == index).then_some(&mut **shard),
+            several => several.find_mut(index),
+        };
+        found.expect(IS_HELD)
+    }
+
+    /// Apart from the way of those who hold one shard, and so is [`Held::find_mut`].
+    #[inline(never)]
+    fn find(&self, index: usize) -> Option<&Shard> {
+        match self {
             Held::None => None,
             Held::One(held, shard) => (*held == index).then_some(shard),
-            Held::Many(held) => held
-                .iter_mut()
-                .find(|(held, _)| *held == index)
-                .map(|(_, s)| &mut **s),
-            Held::All(shards) => Some(&mut shards[index]),
-        };
-        found.expect("a command touches only keys that its row names, and those are held")
+            Held::Many(held) => {
+                let found = held.iter().find(|(held, _)| *held == index);
+                found.map(|(_, shard)| &**shard)
+            }
+            Held::All(shards) => shards.get(index).map(|shard| &**shard),
+        }
+    }
+
+    #[inline(never)]
+    fn find_mut(&mut self, index: usize) -> Option<&mut Shard> {
+        match self {
+            Held::None => None,
+            Held::One(held, shard) => (*held == index).then_some(shard),
+            Held::Many(held) => {
+                let found = held.iter_mut().find(|(held, _)| *held == index);
+                found.map(|(_, shard)| &mut **shard)
+            }
+            Held::All(shards) => shards.get_mut(index).map(|shard| &mut **shard),
+        }
     }
 }
 

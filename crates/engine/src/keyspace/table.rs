@@ -146,7 +146,9 @@ impl<E: Keyed> Table<E> {
     }
 
     /// The entry of this key. `hash` is the key's hash under [`Table::seed`], here and below.
-    #[inline]
+    // Always, like the search in the segment: its callers are few, and each is on the way of many
+    // commands.
+    #[inline(always)]
     pub(crate) fn find(&self, hash: u64, key: &[u8]) -> Option<&E> {
         let segment = self.segment(hash)?;
         let place = segment.place(hash, |entry| entry.key() == key)?;
@@ -602,7 +604,7 @@ impl<E: Keyed> Segment<E> {
     }
 
     /// Where the first entry with the tag of `hash` lies for which `wanted` holds.
-    #[inline]
+    #[inline(always)]
     fn place(&self, hash: u64, mut wanted: impl FnMut(&E) -> bool) -> Option<Place> {
         let mut index = self.home_index(hash);
         for _ in 0..self.buckets.len() {

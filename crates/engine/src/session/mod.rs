@@ -281,6 +281,7 @@ impl Session {
         self.more.as_mut()?.transaction.take()
     }
 
+    #[inline(never)]
     pub(crate) fn queue(&mut self, command: &'static Command, arguments: Arguments<'_>) {
         if let Some(transaction) = self.transaction_mut() {
             transaction.queue.push((command, Request::from(arguments)));
