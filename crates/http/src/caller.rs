@@ -1,6 +1,7 @@
 //! Who sends a request.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Once;
 
 use axum::extract::ConnectInfo;
 use http::{Extensions, HeaderMap, HeaderName, Method, Request, Uri};
@@ -66,6 +67,13 @@ pub struct PeerIp {
     ipv6_prefix_len: u8,
 }
 
+/// What is said when the server was not told to add the peer's address: every request is refused
+/// then, and the answer can't say why.
+const NO_ADDRESS: &str = "requests have no address of their peer: serve them with \
+    `into_make_service_with_connect_info::<SocketAddr>()`, or add a `PeerAddress`";
+
+static TOLD: Once = Once::new();
+
 impl Default for PeerIp {
     fn default() -> PeerIp {
         PeerIp {
@@ -97,7 +105,12 @@ impl PeerIp {
     }
 
     fn address(&self, head: &Head<'_>) -> Option<IpAddr> {
-        let mut address = connection(head.extensions)?.to_canonical();
+        let Some(address) = connection(head.extensions) else {
+            // It is the same with every request.
+            TOLD.call_once(|| tracing::warn!("{NO_ADDRESS}"));
+            return None;
+        };
+        let mut address = address.to_canonical();
         let forwarded = head.headers.get_all("x-forwarded-for");
         let hops: Vec<&[u8]> = { forwarded.iter() }
             .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
