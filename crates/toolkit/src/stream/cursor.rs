@@ -15,6 +15,21 @@ use crate::Ttl;
 ///
 /// It is the reader's own: nothing of it is kept in the store. To go on later, keep
 /// [`Cursor::last`] and begin with [`Start::After`](super::Start::After).
+///
+/// ```
+/// # larder_testkit::doctest(async |store| {
+/// use std::time::Duration;
+/// use larder_toolkit::stream::{Start, Stream, Trim};
+///
+/// let orders = Stream::<String>::new(&store, "shop", "orders", Trim::Never);
+/// orders.add(&"a book".to_owned()).await?;
+///
+/// let mut cursor = orders.cursor(Start::Earliest).await?;
+/// while let Some(order) = cursor.next(Duration::ZERO).await? {
+///     println!("{}: {}", order.id, order.body?);
+/// }
+/// # Ok(()) });
+/// ```
 #[derive(Debug)]
 pub struct Cursor<T> {
     stream: Stream<T>,
@@ -58,5 +73,17 @@ impl<T: DeserializeOwned> Cursor<T> {
             self.last = last.id;
         }
         Ok(entries.iter().map(Raw::entry).collect())
+    }
+
+    /// The next entry: [`Cursor::read`] of one. If there is none it waits up to `wait` for one, and
+    /// then answers `None`.
+    ///
+    /// If this is dropped before it is done, the cursor has not moved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Store`]; the cursor has not moved.
+    pub async fn next(&mut self, wait: Duration) -> Result<Option<Entry<T>>, Error> {
+        Ok(self.read(NonZeroUsize::MIN, wait).await?.pop())
     }
 }

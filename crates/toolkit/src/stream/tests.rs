@@ -125,6 +125,15 @@ every_store! {
         assert_eq!(numbers(second.read(MANY, Duration::ZERO).await?), [1, 2]);
     }
 
+    async fn a_cursor_gives_one_entry_after_the_other(test: TestStore) {
+        let mut cursor = with_orders(&test.store, 2).await?.cursor(Start::Earliest).await?;
+        for number in 0..2 {
+            let next = cursor.next(Duration::ZERO).await?.expect("there is one more");
+            assert_eq!(next.body, Ok(order(number)));
+        }
+        assert_eq!(cursor.next(Duration::ZERO).await?, None);
+    }
+
     async fn a_read_waits_for_an_entry(test: TestStore) {
         let stream = orders(&test.store, Trim::Never);
         let mut cursor = stream.cursor(Start::Latest).await?;
