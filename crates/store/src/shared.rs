@@ -17,19 +17,32 @@ use crate::{Command, Error};
 /// ```
 #[inline]
 pub fn refuse_state(command: &Command) -> Option<Error> {
-    // By length, since this is asked for every command.
-    let names: &[&'static str] = match command.name().len() {
-        4 => &["EXEC", "AUTH", "QUIT", "SYNC"],
-        5 => &["MULTI", "WATCH", "HELLO", "RESET", "PSYNC"],
-        6 => return refuse_client(command).or_else(|| refuse_one_of(&["SELECT"], command)),
-        7 => &["DISCARD", "UNWATCH", "MONITOR"],
-        9 => &["SUBSCRIBE"],
-        10 => &["PSUBSCRIBE", "SSUBSCRIBE"],
-        11 => &["UNSUBSCRIBE"],
-        12 => &["PUNSUBSCRIBE", "SUNSUBSCRIBE"],
+    // By length and first letter, which leave one name: this is asked for every command.
+    let word = command.name();
+    let name = match (word.len(), word.first()?.to_ascii_uppercase()) {
+        (4, b'A') => "AUTH",
+        (4, b'E') => "EXEC",
+        (4, b'Q') => "QUIT",
+        (4, b'S') => "SYNC",
+        (5, b'H') => "HELLO",
+        (5, b'M') => "MULTI",
+        (5, b'P') => "PSYNC",
+        (5, b'R') => "RESET",
+        (5, b'W') => "WATCH",
+        (6, b'C') => return refuse_client(command),
+        (6, b'S') => "SELECT",
+        (7, b'D') => "DISCARD",
+        (7, b'M') => "MONITOR",
+        (7, b'U') => "UNWATCH",
+        (9, b'S') => "SUBSCRIBE",
+        (10, b'P') => "PSUBSCRIBE",
+        (10, b'S') => "SSUBSCRIBE",
+        (11, b'U') => "UNSUBSCRIBE",
+        (12, b'P') => "PUNSUBSCRIBE",
+        (12, b'S') => "SUNSUBSCRIBE",
         _ => return None,
     };
-    refuse_one_of(names, command)
+    is_named(command, name).then(|| refusal(name))
 }
 
 /// Refuses a batch that would leave its connection in another state.
@@ -49,11 +62,6 @@ pub fn refuse_batch(commands: &[Command]) -> Option<Error> {
 
 fn is_named(command: &Command, name: &str) -> bool {
     command.name().eq_ignore_ascii_case(name.as_bytes())
-}
-
-fn refuse_one_of(names: &[&'static str], command: &Command) -> Option<Error> {
-    let name = names.iter().find(|name| is_named(command, name))?;
-    Some(refusal(name))
 }
 
 /// Of `CLIENT`, what changes which answers come, and what comes without being asked for.
