@@ -82,7 +82,8 @@ pub struct Entry {
 /// Where a write left a member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placed {
-    /// The score that it has now.
+    /// The score that it has now; on a bounded board that it did not make, the one that it would
+    /// have.
     pub score: i64,
     /// Its rank, from 1; `None` if the board is bounded and the member did not make it.
     pub rank: Option<u64>,
