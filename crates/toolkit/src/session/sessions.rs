@@ -104,7 +104,7 @@ struct Times {
 /// A session in a list: all but what would let somebody use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The digest of its token, for [`Sessions::destroy_listed`].
+    /// [`Session::id`], for [`Sessions::destroy_listed`].
     pub id: String,
     /// When it was made.
     pub created: SystemTime,
@@ -370,6 +370,12 @@ impl<T> Session<T> {
     /// What the visitor shows to be known again: for a cookie that is `Secure` and `HttpOnly`.
     pub fn token(&self) -> &str {
         self.token.as_str()
+    }
+
+    /// What [`Sessions::list`] calls it: the digest of its token, with which nobody can use it. It
+    /// changes with the token.
+    pub fn id(&self) -> String {
+        self.token.digest()
     }
 
     /// Whose session it is.

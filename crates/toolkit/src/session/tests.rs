@@ -132,6 +132,21 @@ every_store! {
         assert!(sessions.load(other.token()).await?.is_some());
     }
 
+    async fn a_user_can_end_all_sessions_but_this_one(test: TestStore) {
+        let sessions = sessions(&test);
+        for _ in 0..2 {
+            sessions.create("ann", &String::new()).await?;
+        }
+        let this = sessions.create("ann", &String::new()).await?;
+
+        for other in sessions.list("ann").await?.iter().filter(|listed| listed.id != this.id()) {
+            assert!(sessions.destroy_listed("ann", &other.id).await?);
+        }
+
+        assert_eq!(sessions.list("ann").await?.len(), 1);
+        assert!(sessions.load(this.token()).await?.is_some());
+    }
+
     async fn sessions_that_have_expired_are_not_listed(test: TestStore) {
         let short = sessions(&test).idle(SECOND);
         let long = sessions(&test);
