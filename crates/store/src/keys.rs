@@ -181,7 +181,12 @@ fn shorten(name: &str) -> Cow<'_, str> {
 
 /// Braces would end the hash tag; the percent sign is what escapes.
 fn escape(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| matches!(byte, b'%' | b'{' | b'}')) {
+    let special = |byte| matches!(byte, b'%' | b'{' | b'}');
+    // To the end, even after one is found: so the processor looks at many bytes at once.
+    if !text
+        .bytes()
+        .fold(false, |found, byte| found | special(byte))
+    {
         return text.into();
     }
     let percent = text.replace('%', "%25");

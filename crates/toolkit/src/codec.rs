@@ -17,8 +17,8 @@
 //! the caller's types.
 
 use bytes::Bytes;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The version that is written.
 const VERSION: u8 = 1;
@@ -73,20 +73,20 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError
 }
 
 fn decode_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, DecodeError> {
-    let mut reader = rmp_serde::Deserializer::new(body).with_human_readable();
+    // By reference, so that text comes from where it stands and not through a buffer.
+    let mut reader = rmp_serde::Deserializer::from_read_ref(body).with_human_readable();
     let value =
         T::deserialize(&mut reader).map_err(|error| DecodeError::Body(error.to_string()))?;
-    match reader.get_ref() {
-        [] => Ok(value),
-        rest => Err(DecodeError::Body(format!("{} bytes are left", rest.len()))),
+    // The reader does not say what is left, but it can't find the marker of a number if nothing is.
+    match u8::deserialize(&mut reader) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(_)) => Ok(value),
+        _ => Err(DecodeError::Body("there is something behind it".into())),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
-
-    use serde::Deserialize;
 
     use super::*;
 
@@ -107,6 +107,16 @@ mod tests {
     fn there_is_one_nothing() {
         let bytes = encode(&Some(None::<u32>)).expect("it can be written");
         assert_eq!(decode::<Option<Option<u32>>>(&bytes), Ok(None));
+    }
+
+    #[test]
+    fn nothing_may_stand_behind_a_value() {
+        let bytes = encode("a value").expect("it can be written");
+        assert_eq!(decode::<String>(&bytes).as_deref(), Ok("a value"));
+        for behind in 0..=u8::MAX {
+            let longer = [&bytes[..], &[behind]].concat();
+            assert!(decode::<String>(&longer).is_err(), "{behind:x}");
+        }
     }
 
     /// Where serde reads ahead, as it does for flattened fields and tagged enums, it forgets
