@@ -43,15 +43,15 @@ end
 
 -- What is known of a session that has not expired; nil if there is none.
 local function get(digest, idle)
-  local expires = redis.call("ZSCORE", KEYS[2], digest)
-  local known = expires and tonumber(expires) > now and redis.call("HGET", KEYS[1], digest .. ":m")
+  local expires = tonumber(redis.call("ZSCORE", KEYS[2], digest) or 0)
+  local known = expires > now and redis.call("HGET", KEYS[1], digest .. ":m")
   if not known then
     return nil
   end
   local version, created, seen, ends = string.match(known, "(%d+) (%d+) (%d+) (%d+)")
   return {
     version = tonumber(version), created = tonumber(created), seen = tonumber(seen),
-    ends = tonumber(ends), expires = tonumber(expires), idle = idle,
+    ends = tonumber(ends), expires = expires, idle = idle,
   }
 end
 
