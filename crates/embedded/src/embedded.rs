@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
 use crate::connection::EmbeddedConnection;
+use crate::disposal::Disposal;
 use crate::listen::Listeners;
 
 /// How often expired keys are looked for when nothing else is due.
@@ -72,6 +73,9 @@ impl Embedded {
                 core.wake_at(at);
             }
         }));
+        let disposal = Disposal::default();
+        core.engine
+            .on_garbage(Box::new(move |garbage| disposal.take(garbage)));
         let thread = std::thread::Builder::new().name("larder-ticker".into());
         let ticker = thread.spawn({
             let core = Arc::clone(&core);

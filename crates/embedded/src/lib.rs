@@ -12,6 +12,7 @@
 mod backend;
 mod clock;
 mod connection;
+mod disposal;
 mod embedded;
 mod listen;
 

@@ -1,8 +1,8 @@
 //! The engine: everything a store holds, without sockets, files or a clock.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use larder_store::Value;
 use parking_lot::Mutex;
@@ -13,7 +13,7 @@ use crate::admin::config::Config;
 use crate::admin::stats::Stats;
 use crate::hash::Seed;
 use crate::keyspace::waiting::Waiter;
-use crate::keyspace::{DATABASES, Shard, Shards};
+use crate::keyspace::{DATABASES, Garbage, Shard, Shards};
 use crate::pubsub::PubSub;
 use crate::scripting::Scripts;
 use crate::session::client::Clients;
@@ -68,12 +68,16 @@ pub struct Engine {
     /// Waits that end by themselves, the next one first.
     deadlines: Mutex<BTreeMap<(u64, u64), Arc<Waiter>>>,
     alarm: Mutex<Option<Alarm>>,
+    disposal: OnceLock<Disposal>,
     last_id: AtomicU64,
 }
 
 /// Called with the time, in Unix microseconds, at which [`Engine::tick`] is wanted earlier than
 /// [`Engine::next_deadline`] said.
 pub type Alarm = Box<dyn Fn(Now) + Send + Sync>;
+
+/// Takes what takes long to free, to drop it where nobody waits for that.
+pub type Disposal = Box<dyn Fn(Garbage) + Send + Sync>;
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -98,6 +102,7 @@ impl Engine {
             random: Mutex::new(random),
             deadlines: Mutex::default(),
             alarm: Mutex::default(),
+            disposal: OnceLock::new(),
             last_id: AtomicU64::new(0),
         })
     }
@@ -119,9 +124,9 @@ impl Engine {
 
     /// Removes some expired keys under one lock. Answers whether there are more.
     fn expire_some(self: &Arc<Engine>, shard: &Mutex<Shard>, db: usize, now: Now) -> bool {
-        let (removed, more, ready) = shard.lock().expire(db, now.unix_ms(), EXPIRE_STEP);
+        let (removed, more, left) = shard.lock().expire(db, now.unix_ms(), EXPIRE_STEP);
         self.stats.expired(removed);
-        self.serve(ready, now);
+        self.clear_up(left, now);
         more
     }
 
@@ -136,6 +141,21 @@ impl Engine {
     /// Has `alarm` called whenever a wait begins that ends before all others.
     pub fn on_alarm(&self, alarm: Alarm) {
         *self.alarm.lock() = Some(alarm);
+    }
+
+    /// Has `disposal` called with what takes long to free. Without one, or before it, such things
+    /// are freed by the call that lets go of them. There is one for the engine's life: the first.
+    pub fn on_garbage(&self, disposal: Disposal) {
+        let _ = self.disposal.set(disposal);
+    }
+
+    /// Has garbage freed. No shard may be held, since that may take long.
+    pub(crate) fn dispose(&self, garbage: Garbage) {
+        if let Some(disposal) = self.disposal.get()
+            && !garbage.is_empty()
+        {
+            disposal(garbage);
+        }
     }
 
     /// A number that no other call has got.

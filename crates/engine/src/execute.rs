@@ -3,6 +3,7 @@
 //! [`Engine::execute`] finds the command's row, checks the request against it, takes the shards
 //! that it needs, runs it, and serves those who waited for what it changed.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::command::{Call, Command, Flags, Keys};
 use crate::engine::{Engine, Now, TimeSource};
 use crate::error::{Error, Result};
 use crate::keyspace::waiting::{Wait, Waiter, Waiting};
-use crate::keyspace::{Keyspace, Needs, Ready};
+use crate::keyspace::{Aftermath, Keyspace, Needs, Ready};
 use crate::reply::{Reply, ValueReply, write_value};
 use crate::session::{Replies, Session};
 use crate::table;
@@ -108,7 +109,7 @@ impl Engine {
         let needs = self.needs(session, command, args);
         let is_busy = || self.is_busy(clock.now());
         // The keyspace is dropped where it was made: it is large, and moving it would cost.
-        let ready = {
+        let aftermath = {
             let mut keyspace = Keyspace::new(&self.shards, session.db, clock);
             if !keyspace.hold(&needs, &is_busy) {
                 session.refused();
@@ -122,18 +123,22 @@ impl Engine {
             let wait = self.run_caught(session, command, args, &mut keyspace, reply);
             if let Some(wait) = wait {
                 let waiter = self.enqueue(session, wait, arguments, &mut keyspace);
+                let aftermath = keyspace.take_aftermath();
                 drop(keyspace);
                 self.note_deadline(&waiter);
+                if let Some(aftermath) = aftermath {
+                    self.clear_up(*aftermath, clock.now());
+                }
                 return Outcome::Blocked(Waiting::new(Arc::clone(self), waiter));
             }
-            keyspace.take_ready()
+            keyspace.take_aftermath()
         };
         session.settle(self);
         if !command.flags.touches_keys() {
             session.show();
         }
-        if let Some(ready) = ready {
-            self.serve(ready, clock.now());
+        if let Some(aftermath) = aftermath {
+            self.clear_up(*aftermath, clock.now());
         }
         if session.is_closing() {
             Outcome::Close
@@ -316,15 +321,20 @@ impl Engine {
         waiter
     }
 
-    /// Serves those who wait for keys that have changed. What they do may make others ready.
+    /// Does what calls have left: serves those who wait for keys that have changed, and has freed
+    /// what takes long. What those do may make others ready.
     #[inline(never)]
-    pub(crate) fn serve(self: &Arc<Engine>, ready: Vec<Ready>, now: Now) {
-        let mut ready = std::collections::VecDeque::from(ready);
+    pub(crate) fn clear_up(self: &Arc<Engine>, left: Aftermath, now: Now) {
+        self.dispose(left.garbage);
+        let mut ready = VecDeque::from(left.ready);
         while let Some(next) = ready.pop_front() {
             let mut served = 0;
             while let Some(waiter) = self.next_waiter(&next, served, now) {
                 served = waiter.id;
-                ready.extend(self.serve_one(&waiter, now).into_iter().flatten());
+                if let Some(left) = self.serve_one(&waiter, now) {
+                    self.dispose(left.garbage);
+                    ready.extend(left.ready);
+                }
             }
         }
     }
@@ -341,8 +351,8 @@ impl Engine {
             .cloned()
     }
 
-    /// Runs a waiter's request. Answers what it made ready, or `None` if it goes on waiting.
-    fn serve_one(self: &Arc<Engine>, waiter: &Arc<Waiter>, now: Now) -> Option<Vec<Ready>> {
+    /// Runs a waiter's request. Answers what that left, if anything.
+    fn serve_one(self: &Arc<Engine>, waiter: &Arc<Waiter>, now: Now) -> Option<Box<Aftermath>> {
         if !waiter.claim() {
             // Its deadline has come, or somebody else serves it; it leaves the queue by itself.
             return None;
@@ -365,11 +375,11 @@ impl Engine {
         for key in &waiter.keys {
             keyspace.shard_of(key).stop_waiting(waiter.db, key, waiter);
         }
-        let ready = keyspace.take_ready();
+        let left = keyspace.take_aftermath();
         drop(keyspace);
         self.forget(waiter);
         waiter.answer(reply.take_value());
-        ready
+        left
     }
 }
 

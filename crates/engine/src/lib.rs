@@ -28,9 +28,10 @@ mod session;
 
 pub use admin::{CpuTime, Host};
 pub use command::{Arity, Command, Flags, Keys};
-pub use engine::{Alarm, Engine, Now, TimeSource};
+pub use engine::{Alarm, Disposal, Engine, Now, TimeSource};
 pub use error::Error;
 pub use execute::Outcome;
+pub use keyspace::Garbage;
 pub use keyspace::waiting::Waiting;
 pub use pubsub::{Mail, Mailbox, Message, Overflow, Subscriber};
 pub use reply::{Reply, RespReply, ValueReply, write_value};

@@ -25,7 +25,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: Flags::WRITE,
         syntax: "key [key ...]",
         summary: "Removes keys, and answers how many there were.",
-        complexity: "O(n), n the number of keys and of what they hold.",
+        complexity: "O(n), n the number of keys. What they hold is freed by another thread.",
         since: "1.0.0",
     },
     Command {
@@ -36,7 +36,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: Flags::WRITE.and(Flags::FAST),
         syntax: "key [key ...]",
         summary: "Removes keys, and answers how many there were.",
-        complexity: "O(n), n the number of keys and of what they hold.",
+        complexity: "O(n), n the number of keys. What they hold is freed by another thread.",
         since: "4.0.0",
     },
     Command {
@@ -168,7 +168,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: Flags::WRITE.and(Flags::WHOLE),
         syntax: "[ASYNC | SYNC]",
         summary: "Removes all keys of the database.",
-        complexity: "O(n), n the number of keys.",
+        complexity: "O(1). What they hold is freed by another thread.",
         since: "1.0.0",
     },
     Command {
@@ -179,7 +179,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: Flags::WRITE.and(Flags::WHOLE),
         syntax: "[ASYNC | SYNC]",
         summary: "Removes all keys of all databases.",
-        complexity: "O(n), n the number of keys.",
+        complexity: "O(1). What they hold is freed by another thread.",
         since: "1.0.0",
     },
     Command {
@@ -314,19 +314,18 @@ fn copy(call: &mut Call<'_, '_>) -> Result<()> {
         return Err(Error::SameObject);
     }
 
-    let limits = call.keyspace.limits();
-    let copied = call
-        .keyspace
-        .entry(source)
-        .map(|entry| copy_of(entry, destination, &limits));
     call.keyspace.select(target);
     let is_free = replaces || !call.keyspace.exists(destination);
-    let copied = copied.filter(|_| is_free);
+    call.keyspace.select(db);
+    let limits = call.keyspace.limits();
+    let entry = call.keyspace.entry(source).filter(|_| is_free);
+    let copied = entry.map(|entry| copy_of(entry, destination, &limits));
     call.reply.int(i64::from(copied.is_some()));
     if let Some(copied) = copied {
+        call.keyspace.select(target);
         call.keyspace.put_entry(copied);
+        call.keyspace.select(db);
     }
-    call.keyspace.select(db);
     Ok(())
 }
 
@@ -492,8 +491,7 @@ fn dbsize(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn flushdb(call: &mut Call<'_, '_>) -> Result<()> {
     flush_option(call)?;
-    let cleared = call.keyspace.clear();
-    call.session.discard_later(cleared);
+    call.keyspace.clear();
     call.reply.ok();
     Ok(())
 }
@@ -503,16 +501,14 @@ fn flushall(call: &mut Call<'_, '_>) -> Result<()> {
     let db = call.keyspace.db();
     for other in 0..DATABASES {
         call.keyspace.select(other);
-        let cleared = call.keyspace.clear();
-        call.session.discard_later(cleared);
+        call.keyspace.clear();
     }
     call.keyspace.select(db);
     call.reply.ok();
     Ok(())
 }
 
-/// ASYNC and SYNC are the same here: what was there is freed by the caller, after the keyspace has
-/// been let go.
+/// ASYNC and SYNC are the same here: nobody waits until what was there is freed.
 fn flush_option(call: &mut Call<'_, '_>) -> Result<()> {
     if !call.args.option("ASYNC") {
         call.args.option("SYNC");

@@ -67,6 +67,9 @@ pub(crate) trait Object: Default + Send + Sync + 'static + sealed::Listed {
 
     /// Whether there is nothing in it, so that its key has to go.
     fn is_empty(&self) -> bool;
+
+    /// How many parts it has, each of which may take time to be freed.
+    fn len(&self) -> usize;
 }
 
 mod sealed {
@@ -105,6 +108,9 @@ struct Expiry {
     /// [`UNFILED`], or the slot of the live record.
     filed: u64,
 }
+
+/// Freeing this many parts takes about as long as giving them to another thread.
+const BULKY: usize = 256;
 
 const KIND_BITS: u32 = 0b111;
 /// The flag of an entry with an expiry.
@@ -352,6 +358,18 @@ impl Entry {
     /// collection holds is the collection's to say.
     pub(crate) fn bytes(&self) -> usize {
         self.shape().size() + self.raw().map_or(0, Vec::capacity)
+    }
+
+    /// Whether freeing it takes so long that others should not wait for it.
+    #[inline]
+    pub(crate) fn is_bulky(&self) -> bool {
+        !matches!(self.kind(), Kind::Inline | Kind::Int | Kind::Raw) && parts(self) > BULKY
+    }
+
+    /// Takes the value out, as an entry with the same key, and leaves a number in its place.
+    pub(crate) fn hollow_out(&mut self) -> Self {
+        let hollow = Self::make(Kind::Int, self.key(), self.expiry(), self.clock(), 0_i64);
+        std::mem::replace(self, hollow)
     }
 
     fn make_string(key: &[u8], value: &[u8], expiry: Option<Expiry>, clock: u32) -> Self {
@@ -743,8 +761,21 @@ macro_rules! payloads {
                 fn is_empty(&self) -> bool {
                     self.is_empty()
                 }
+
+                fn len(&self) -> usize {
+                    self.len()
+                }
             }
         )*
+
+        /// How many parts the value of an entry has, if it is an object.
+        #[inline(never)]
+        fn parts(entry: &Entry) -> usize {
+            match entry.kind() {
+                Kind::Inline $(| Kind::$plain)* => 0,
+                $(Kind::$kind => entry.object::<$type>().map_or(0, Object::len),)*
+            }
+        }
     };
 }
 

@@ -65,6 +65,7 @@ impl<'a, 'e> Guarded<'a, 'e> {
             }
         }
         if is_empty {
+            // What is empty is freed at once, however large it was.
             self.keyspace.db_of_mut(self.hash).remove_at(self.found);
         }
     }

@@ -15,6 +15,7 @@
 //! gives a guard, and only that guard marks a key as changed when it is let go: WATCH and blocked
 //! callers follow from the mark, and no command does this by hand.
 
+mod aftermath;
 pub(crate) mod agenda;
 pub(crate) mod entry;
 mod guard;
@@ -42,6 +43,8 @@ const LOOK_AROUND: Duration = Duration::from_millis(20);
 /// Why the shard of a key is found.
 const IS_HELD: &str = "a command touches only keys that its row names, and those are held";
 
+pub use aftermath::Garbage;
+pub(crate) use aftermath::{Aftermath, Ready};
 pub(crate) use guard::{StringGuard, WriteGuard};
 pub(crate) use shard::{Counts, DATABASES, Db, Shard, Shards};
 
@@ -56,13 +59,6 @@ pub(crate) enum Expiry {
     At(u64),
 }
 
-/// A key that changed and on which somebody waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Ready {
-    pub(crate) db: usize,
-    pub(crate) key: Box<[u8]>,
-}
-
 /// The shards that one call holds, and the database that it works on.
 pub(crate) struct Keyspace<'e> {
     shards: &'e Shards,
@@ -72,8 +68,8 @@ pub(crate) struct Keyspace<'e> {
     db: usize,
     clock: &'e dyn TimeSource,
     now: Cell<Option<Now>>,
-    /// Most often there are none.
-    ready: Option<Vec<Ready>>,
+    /// Most often there is none.
+    aftermath: Option<Box<Aftermath>>,
     counts_lookups: bool,
     /// Whether what is looked up counts as used: not for a client that wants to leave no trace.
     touches: bool,
@@ -190,7 +186,7 @@ impl<'e> Keyspace<'e> {
             db,
             clock,
             now: Cell::new(None),
-            ready: None,
+            aftermath: None,
             counts_lookups: false,
             touches: true,
         }
@@ -266,14 +262,21 @@ impl<'e> Keyspace<'e> {
         self.shards.limits()
     }
 
-    /// The keys on which somebody waits and that have changed, for whoever lets the shards go.
+    /// What is left to do for whoever lets the shards go.
     #[inline]
-    pub(crate) fn take_ready(&mut self) -> Option<Vec<Ready>> {
-        self.ready.take()
+    pub(crate) fn take_aftermath(&mut self) -> Option<Box<Aftermath>> {
+        self.aftermath.take()
     }
 
-    fn ready(&mut self) -> &mut Vec<Ready> {
-        self.ready.get_or_insert_default()
+    fn aftermath(&mut self) -> &mut Aftermath {
+        self.aftermath.get_or_insert_default()
+    }
+
+    /// Frees an entry, after the shards are let go if that takes long.
+    fn discard(&mut self, entry: Entry) {
+        if entry.is_bulky() {
+            self.aftermath().garbage.take_entry(entry);
+        }
     }
 
     // --- what a key holds -------------------------------------------------------------------
@@ -506,7 +509,11 @@ impl<'e> Keyspace<'e> {
             at(was)
         };
         let clock = self.shards.clock();
+        let bulky = Cell::new(None);
         let set = |entry: &mut Entry, at| {
+            if entry.is_bulky() {
+                bulky.set(Some(entry.hollow_out()));
+            }
             set(entry, at);
             entry.touch(clock);
         };
@@ -516,6 +523,9 @@ impl<'e> Keyspace<'e> {
             entry
         };
         self.db_of_mut(hash).put(hash, key, at, set, make);
+        if let Some(bulky) = bulky.into_inner() {
+            self.discard(bulky);
+        }
         if old_expiry.get().is_some_and(|at| at <= self.now_ms()) {
             self.count_expired(hash);
         }
@@ -531,7 +541,9 @@ impl<'e> Keyspace<'e> {
         }
         match at_ms {
             Some(at) if at <= self.now_ms() => {
-                self.db_of_mut(hash).remove(hash, key);
+                if let Some(entry) = self.db_of_mut(hash).remove(hash, key) {
+                    self.discard(entry);
+                }
             }
             at => self.db_of_mut(hash).set_expiry(hash, key, at),
         }
@@ -541,7 +553,12 @@ impl<'e> Keyspace<'e> {
 
     /// Removes a key. Answers whether there was one.
     pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
-        self.take(key).is_some()
+        let entry = self.take(key);
+        let is_removed = entry.is_some();
+        if let Some(entry) = entry {
+            self.discard(entry);
+        }
+        is_removed
     }
 
     /// Removes a key and gives its entry.
@@ -550,6 +567,7 @@ impl<'e> Keyspace<'e> {
         let entry = self.db_of_mut(hash).remove(hash, key)?;
         if self.is_expired(&entry) {
             self.has_expired(hash, key);
+            self.discard(entry);
             return None;
         }
         self.changed(hash, key);
@@ -561,9 +579,10 @@ impl<'e> Keyspace<'e> {
         let key: SmallVec<[u8; 64]> = SmallVec::from_slice(entry.key());
         let hash = self.hash(&key);
         entry.touch(self.shards.clock());
-        let db = self.db_of_mut(hash);
-        db.remove(hash, &key);
-        db.insert(hash, entry);
+        if let Some(old) = self.db_of_mut(hash).remove(hash, &key) {
+            self.discard(old);
+        }
+        self.db_of_mut(hash).insert(hash, entry);
         self.changed(hash, &key);
     }
 
@@ -662,31 +681,28 @@ impl<'e> Keyspace<'e> {
         self.entries().next()
     }
 
-    /// Removes every key of the database. What was there is given back, so that it can be freed
-    /// after the shards are let go.
-    pub(crate) fn clear(&mut self) -> Vec<Db> {
+    /// Removes every key of the database. What was there is freed after the shards are let go.
+    pub(crate) fn clear(&mut self) {
         let (db, now_ms) = (self.db, self.now_ms());
-        let mut ready = Vec::new();
-        let mut cleared = Vec::new();
+        let mut aftermath = self.aftermath.take().unwrap_or_default();
         for shard in self.held_shards_mut() {
             let fresh = Db::new(shard.dbs[db].table.seed());
             let old = std::mem::replace(&mut shard.dbs[db], fresh);
-            shard.flushed(db, &old, now_ms, &mut ready);
-            cleared.push(old);
+            shard.flushed(db, &old, now_ms, &mut aftermath.ready);
+            aftermath.garbage.take_db(old);
         }
-        self.ready().append(&mut ready);
-        cleared
+        self.aftermath = Some(aftermath);
     }
 
     /// Exchanges what two databases hold.
     pub(crate) fn swap(&mut self, one: usize, other: usize) {
         let now_ms = self.now_ms();
-        let mut ready = Vec::new();
+        let mut aftermath = self.aftermath.take().unwrap_or_default();
         for shard in self.held_shards_mut() {
             shard.dbs.swap(one, other);
-            shard.swapped(one, other, now_ms, &mut ready);
+            shard.swapped(one, other, now_ms, &mut aftermath.ready);
         }
-        self.ready().append(&mut ready);
+        self.aftermath = Some(aftermath);
     }
 
     fn held_shards(&self) -> Box<dyn Iterator<Item = &Shard> + '_> {
@@ -738,8 +754,9 @@ impl<'e> Keyspace<'e> {
                 db,
                 key: key.into(),
             };
-            if !self.ready().contains(&ready) {
-                self.ready().push(ready);
+            let known = &mut self.aftermath().ready;
+            if !known.contains(&ready) {
+                known.push(ready);
             }
         }
     }
@@ -766,7 +783,9 @@ impl<'e> Keyspace<'e> {
         if !self.is_expired(entry) {
             return Some((found, entry.kind()));
         }
-        self.db_of_mut(hash).remove_at(found);
+        if let Some(entry) = self.db_of_mut(hash).remove_at(found) {
+            self.discard(entry);
+        }
         self.has_expired(hash, key);
         None
     }

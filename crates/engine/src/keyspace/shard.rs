@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::Ready;
+use super::aftermath::{Aftermath, Garbage, Ready};
 use super::agenda::Agenda;
 use super::entry::{CLOCK_MASK, Entry};
 use super::table::{Found, Keyed, Table};
@@ -283,20 +283,22 @@ impl Shard {
     }
 
     /// Removes up to `limit` keys of a database that have expired. Answers how many it removed,
-    /// whether there is more to do, and which keys that are gone somebody waits for.
+    /// whether there is more to do, and what is left: keys that are gone and somebody waits for, and
+    /// what they held.
     pub(crate) fn expire(
         &mut self,
         db: usize,
         now_ms: u64,
         limit: usize,
-    ) -> (usize, bool, Vec<Ready>) {
-        let (removed, more) = self.dbs[db].expire(now_ms, limit);
-        let mut ready = Vec::new();
+    ) -> (usize, bool, Aftermath) {
+        let mut left = Aftermath::default();
+        let (removed, more) = self.dbs[db].expire(now_ms, limit, &mut left.garbage);
         if removed > 0 && !self.waiting.is_empty() {
-            self.waiters_of(db, &mut ready);
-            ready.retain(|ready| !self.dbs[db].has(&ready.key, now_ms));
+            self.waiters_of(db, &mut left.ready);
+            left.ready
+                .retain(|ready| !self.dbs[db].has(&ready.key, now_ms));
         }
-        (removed, more, ready)
+        (removed, more, left)
     }
 
     fn waiters_of(&self, db: usize, ready: &mut Vec<Ready>) {
@@ -402,12 +404,13 @@ impl Db {
 
     /// Removes up to `limit` keys that have expired. Answers how many it removed, and whether
     /// there is more to do.
-    pub(crate) fn expire(&mut self, now_ms: u64, limit: usize) -> (usize, bool) {
+    fn expire(&mut self, now_ms: u64, limit: usize, garbage: &mut Garbage) -> (usize, bool) {
         let due = self.agenda.take_due(now_ms, limit);
         let mut removed = 0;
         for &(slot, hash) in &due {
             let is_expired = |entry: &Entry| entry.expires_at().is_some_and(|at| at <= now_ms);
-            if self.table.remove_where(hash, is_expired).is_some() {
+            if let Some(entry) = self.table.remove_where(hash, is_expired) {
+                garbage.take_entry(entry);
                 self.volatile -= 1;
                 removed += 1;
                 continue;

@@ -12,8 +12,8 @@ use larder_store::Command as Request;
 
 use crate::command::Command;
 use crate::engine::Engine;
+use crate::keyspace::Keyspace;
 use crate::keyspace::waiting::Waiter;
-use crate::keyspace::{Db, Keyspace};
 use crate::pubsub::{Mailbox, Subscriber};
 
 use client::Registered;
@@ -50,8 +50,6 @@ struct More {
 struct Later {
     /// What is no longer watched: its shards may be held right now.
     unwatched: Option<Box<Watching>>,
-    /// What was removed by the thousand, to be freed.
-    discarded: Vec<Db>,
     /// Waits that this connection has ended, to leave their queues: these may be held right now.
     forgotten: Vec<Arc<Waiter>>,
 }
@@ -349,11 +347,6 @@ impl Session {
     /// held right now.
     pub(crate) fn forget_later(&mut self, waiter: Arc<Waiter>) {
         self.later().forgotten.push(waiter);
-    }
-
-    /// Has this freed when the shards are let go.
-    pub(crate) fn discard_later(&mut self, dbs: Vec<Db>) {
-        self.later().discarded.extend(dbs);
     }
 
     pub(crate) fn watched_keys(&self) -> impl Iterator<Item = (usize, &[u8])> {

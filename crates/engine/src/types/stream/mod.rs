@@ -42,6 +42,12 @@ impl Stream {
         false
     }
 
+    /// How many entries there are, and notes about them in the groups.
+    pub(crate) fn len(&self) -> usize {
+        let pending = self.groups.values().map(Group::pending_len);
+        self.log.len() as usize + pending.sum::<usize>()
+    }
+
     /// What `OBJECT ENCODING` answers.
     pub(crate) fn encoding(&self) -> &'static str {
         "stream"
