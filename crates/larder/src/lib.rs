@@ -34,7 +34,6 @@
 //! ([`Error::Refused`]), the command never left the process ([`Error::NotSent`]), or nobody knows
 //! ([`Error::Unanswered`]). A store on a server connects again by itself; no command is sent twice
 //! unless that is safe. [`health()`] asks a store how it is.
-
 //!
 //! # In tests
 //!
@@ -68,7 +67,9 @@ pub use larder_embedded::{
     Clock, Config as EmbeddedConfig, Embedded, EmbeddedConnection, ManualClock,
 };
 pub use larder_http as http;
-pub use larder_remote::{Config as RemoteConfig, OpenError as RemoteOpenError, Remote, Tls};
+pub use larder_remote::{
+    Config as RemoteConfig, OpenError as RemoteOpenError, Remote, Tls, without_password,
+};
 pub use larder_store::{
     Answer, Backend, Channels, Command, Error, Event, FromValue, Key, Keys, Kind, Listen, Message,
     Refusal, Script, ScriptCall, Store, Subscription, ToArgument, Value,

@@ -202,7 +202,7 @@ impl Topology {
     /// If it is not `redis://`, `rediss://` or `redis+unix://`, or malformed.
     pub fn parse(url: &str) -> Result<Topology, OpenError> {
         let failed = |reason: &str| OpenError::Url {
-            url: redact(url),
+            url: without_password(url),
             reason: reason.to_owned(),
         };
         let scheme = url.split("://").next().unwrap_or_default();
@@ -256,11 +256,22 @@ fn check_rest(url: &str) -> Result<(), String> {
     }
 }
 
-/// The URL without its password.
-fn redact(url: &str) -> String {
-    // It may be malformed, so it is taken apart by hand. A password may hold any sign.
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let rest = match rest.rsplit_once('@') {
+/// A URL as it may be shown: with `***` in the place of its password.
+///
+/// The URL may be malformed, and a password may hold any sign, so what is doubtful is taken for a
+/// part of the password.
+pub fn without_password(url: &str) -> String {
+    // Taken apart by hand: a parser would give up where the URL is malformed.
+    let (scheme, rest) = match url.find("://") {
+        Some(end) => url.split_at(end + "://".len()),
+        None => ("", url),
+    };
+    // The URL of a Unix socket has no user in front of an `@`.
+    let user_and_host = match scheme {
+        "redis+unix://" => None,
+        _ => rest.rsplit_once('@'),
+    };
+    let rest = match user_and_host {
         Some((user, host)) => match user.split_once(':') {
             Some((user, _)) => format!("{user}:***@{host}"),
             None => rest.to_owned(),
@@ -274,10 +285,7 @@ fn redact(url: &str) -> String {
         }
         None => rest,
     };
-    match scheme {
-        "" => rest,
-        scheme => format!("{scheme}://{rest}"),
-    }
+    format!("{scheme}{rest}")
 }
 
 #[cfg(test)]
@@ -349,11 +357,33 @@ mod tests {
             "redis://ann:se@cret@[::1",
             "redis+unix:///tmp/redis.sock?db=x&pass=secret&user=ann",
             "redis+unix:///tmp/redis.sock?db=x&pass=secret",
+            "redis+unix:///tmp/of:ann/redis.sock?db=x&pass=se@cret",
+            "redis://ann:se?cret@localhost",
             "ann:secret@localhost",
         ] {
             let error = Topology::parse(url).unwrap_err().to_string();
             assert!(!error.contains("cret"), "{error}");
             assert!(error.contains("***"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_shown_whole_but_for_its_password() {
+        for (url, shown) in [
+            ("memory:", "memory:"),
+            ("redis://127.0.0.1:6379/2", "redis://127.0.0.1:6379/2"),
+            ("redis://ann:sec@ret@host:6379", "redis://ann:***@host:6379"),
+            ("redis://ann:sec?ret@host:6379", "redis://ann:***@host:6379"),
+            (
+                "redis://:sec@ret@host?pass=secret",
+                "redis://:***@host?pass=***",
+            ),
+            (
+                "redis+unix:///run/a:b.sock?pass=sec@ret&db=1",
+                "redis+unix:///run/a:b.sock?pass=***&db=1",
+            ),
+        ] {
+            assert_eq!(without_password(url), shown);
         }
     }
 

@@ -24,5 +24,5 @@ mod link;
 mod subscription;
 mod tries;
 
-pub use config::{Config, OpenError, Tls, Topology};
+pub use config::{Config, OpenError, Tls, Topology, without_password};
 pub use remote::Remote;

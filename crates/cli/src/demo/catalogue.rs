@@ -39,37 +39,3 @@ pub(crate) fn products() -> impl Iterator<Item = Product> {
 
 /// How many products there are.
 pub(crate) const LEN: u32 = PRODUCTS.len() as u32;
-
-/// The store's URL as it may be shown: without a password.
-pub(crate) fn store_name(url: &str) -> String {
-    // The URL of a Unix socket has it among its parameters.
-    let (address, _) = url.split_once('?').unwrap_or((url, ""));
-    match address.rsplit_once('@') {
-        Some((before, host)) => {
-            let scheme = before.split("://").next().unwrap_or_default();
-            format!("{scheme}://…@{host}")
-        }
-        None => address.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::store_name;
-
-    #[test]
-    fn no_password_is_shown() {
-        for (url, shown) in [
-            ("memory:", "memory:"),
-            ("redis://127.0.0.1:6379/2", "redis://127.0.0.1:6379/2"),
-            ("redis://ann:sec@ret@host:6379", "redis://…@host:6379"),
-            (
-                "redis+unix:///run/r.sock?db=1&pass=sec@ret",
-                "redis+unix:///run/r.sock",
-            ),
-            ("redis://:sec@ret@host?pass=secret", "redis://…@host"),
-        ] {
-            assert_eq!(store_name(url), shown);
-        }
-    }
-}

@@ -76,7 +76,7 @@ async fn open(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         .map_err(|error| format!("can't listen on {}: {error}", args.http))?;
     let address = listener.local_addr()?;
 
-    let shop = Arc::new(Shop::open(&store, catalogue::store_name(&args.store)).await?);
+    let shop = Arc::new(Shop::open(&store, larder::without_password(&args.store)).await?);
     let orders = Orders::start(&shop).await?;
     let crowd = Arc::new(Crowd::start(&shop));
     crowd.set_visitors(args.visitors);
