@@ -61,7 +61,9 @@ pub(crate) fn tops() -> &'static [Top] {
 pub(crate) fn at_address(address: usize) -> Option<&'static Command> {
     let rows = Index::get().by_name.iter().flatten();
     rows.filter_map(|named| match &named.found {
-        Found::Command(command) | Found::Both(command) => Some(*command),
+        Found::Command(command) | Found::Both(command) | Found::Subcommand(command) => {
+            Some(*command)
+        }
         Found::Container => None,
     })
     .find(|command| std::ptr::from_ref(*command).addr() == address)
@@ -96,6 +98,8 @@ enum Found {
     Container,
     /// A command that has subcommands too: COMMAND.
     Both(&'static Command),
+    /// Two words, which are not the first word of a request.
+    Subcommand(&'static Command),
 }
 
 impl Index {
@@ -116,7 +120,7 @@ impl Index {
             };
             index.insert(top.name, found);
             for command in &top.subcommands {
-                index.insert(command.name, Found::Command(command));
+                index.insert(command.name, Found::Subcommand(command));
             }
         }
         Index { tops, ..index }
@@ -244,7 +248,7 @@ fn find_otherwise(found: Option<Found>, arguments: Arguments<'_>) -> Result<&'st
         Some(Found::Command(command)) => Ok(command),
         Some(Found::Both(command)) if arguments.len() == 1 => Ok(command),
         Some(Found::Both(_) | Found::Container) => find_subcommand(arguments),
-        None => Err(unknown(arguments)),
+        Some(Found::Subcommand(_)) | None => Err(unknown(arguments)),
     }
 }
 
@@ -257,7 +261,7 @@ fn find_subcommand(arguments: Arguments<'_>) -> Result<&'static Command> {
     full.push(b' ');
     full.extend_from_slice(name);
     match Index::get().find(&full) {
-        Some(Found::Command(command)) => Ok(command),
+        Some(Found::Subcommand(command)) => Ok(command),
         _ => Err(Error::UnknownSubcommand {
             name: shown(name, 128),
             container: lower(container).to_ascii_uppercase(),
