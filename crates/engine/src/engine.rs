@@ -186,6 +186,14 @@ impl Engine {
         }
     }
 
+    /// Gives the claim on a waiter back: there is no answer yet. Its keys are to be held, so that no
+    /// change of them finds it still claimed, and is lost to it.
+    pub(crate) fn wait_on(&self, waiter: &Arc<Waiter>) {
+        waiter.wait_on();
+        // Its deadline may have come while it was claimed, and then it ended nothing.
+        self.note_deadline(waiter);
+    }
+
     /// Takes a waiter out of the queues of its keys.
     pub(crate) fn forget(&self, waiter: &Arc<Waiter>) {
         if let Some(deadline_us) = waiter.deadline_us {

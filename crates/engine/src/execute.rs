@@ -368,8 +368,8 @@ impl Engine {
         let mut keyspace = self.shards.lock(&needs, waiter.db, &now);
         let wait = self.run_caught(&mut session, command, args, &mut keyspace, &mut reply);
         if wait.is_some() {
-            waiter.wait_on();
-            return None;
+            self.wait_on(waiter);
+            return keyspace.take_aftermath();
         }
         // While the keys are held, so that the queues are right for whoever takes them next.
         for key in &waiter.keys {

@@ -231,3 +231,35 @@ impl Drop for Waiting {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Now;
+    use crate::execute::Outcome;
+    use crate::reply::ValueReply;
+    use crate::session::Session;
+
+    /// A wait whose deadline came just while its request was run, in vain, had no deadline any more
+    /// and never ended.
+    #[test]
+    fn a_wait_that_is_over_while_its_request_runs_ends_after_that() {
+        let (begin, over) = (Now::from_unix_us(1), Now::from_unix_us(2_000_000));
+        let engine = Engine::new([0; 32], begin);
+        let request = Command::new("BLPOP").arg("queue").arg(1);
+        let (mut session, mut reply) = (Session::local(), ValueReply::new());
+        let outcome = engine.execute(&mut session, request.arguments(), &begin, &mut reply);
+        let Outcome::Blocked(mut waiting) = outcome else {
+            panic!("there is nothing in the queue");
+        };
+
+        assert!(waiting.waiter.claim());
+        engine.tick(over);
+        engine.wait_on(&waiting.waiter);
+        engine.tick(over);
+
+        let mut context = Context::from_waker(Waker::noop());
+        let answer = Pin::new(&mut waiting).poll(&mut context);
+        assert_eq!(answer, Poll::Ready(Value::Null));
+    }
+}
