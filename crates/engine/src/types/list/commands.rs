@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::{List, Side};
-use crate::args::{Args, parse_int};
+use crate::args::Args;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::keyspace::entry::Kind;
@@ -421,11 +421,13 @@ impl<'a> Search<'a> {
                 }
                 (search.skip, search.backwards) = (skip as usize, rank < 0);
             } else if args.option("COUNT") {
-                search.count = Some(natural_or(args, "ERR COUNT can't be negative")?);
+                let count = args.natural_or(Error::text("ERR COUNT can't be negative"))?;
+                search.count = Some(count as usize);
             } else if args.option("MAXLEN") {
-                search.len_max = match natural_or(args, "ERR MAXLEN can't be negative")? {
+                let len_max = args.natural_or(Error::text("ERR MAXLEN can't be negative"))?;
+                search.len_max = match len_max {
                     0 => usize::MAX,
-                    len => len,
+                    len_max => len_max as usize,
                 };
             } else {
                 return Err(Error::Syntax);
@@ -532,7 +534,7 @@ fn pop(call: &mut Call<'_, '_>, side: Side) -> Result<()> {
     }
     let count = match call.args.is_empty() {
         true => None,
-        false => Some(call.args.natural().map_err(|_| Error::NotPositive)?),
+        false => Some(call.args.natural()?),
     };
     let limits = call.keyspace.limits();
 
@@ -690,11 +692,11 @@ struct PopFirst<'a> {
 
 impl<'a> PopFirst<'a> {
     fn read(args: &mut Args<'a>) -> Result<PopFirst<'a>> {
-        let keys = positive_or(args, "ERR numkeys should be greater than 0")?;
+        let keys = args.positive_or(Error::text("ERR numkeys should be greater than 0"))?;
         let keys = args.take(keys)?.iter().collect();
         let (side, mut count) = (side(args)?, 1);
         if args.option("COUNT") {
-            count = positive_or(args, "ERR count should be greater than 0")?;
+            count = args.positive_or(Error::text("ERR count should be greater than 0"))?;
         }
         args.end()?;
         Ok(PopFirst { keys, side, count })
@@ -778,20 +780,6 @@ fn side(args: &mut Args<'_>) -> Result<Side> {
         Ok(Side::Right)
     } else {
         Err(Error::Syntax)
-    }
-}
-
-/// A number that is not negative, or this error.
-fn natural_or(args: &mut Args<'_>, text: &'static str) -> Result<usize> {
-    let number = parse_int(args.bytes()?).and_then(|number| usize::try_from(number).ok());
-    number.ok_or(Error::text(text))
-}
-
-/// A number above zero, or this error.
-fn positive_or(args: &mut Args<'_>, text: &'static str) -> Result<usize> {
-    match natural_or(args, text)? {
-        0 => Err(Error::text(text)),
-        number => Ok(number),
     }
 }
 
