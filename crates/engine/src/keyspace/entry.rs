@@ -19,7 +19,7 @@
 //! to a multiple of eight, which no allocator charges for, so that a value can be overwritten in
 //! place by one of nearly the same length.
 //!
-//! This is the one module of the keyspace with unsafe code. What keeps it sound: the parts present
+//! Of the keyspace, only this module holds memory by unsafe code. What keeps it sound: the parts present
 //! and their offsets follow from `meta` and the lengths alone ([`Shape`]), and these change only
 //! when an allocation is made; an [`Entry`] always has an initialised payload; a type is stored
 //! under a kind only through [`Object`], which nobody outside this module can implement.
