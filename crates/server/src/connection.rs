@@ -184,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Outcome::Close => return Next::Close,
             }
             if self.output.len() >= FLUSH {
-                return self.is_output_allowed();
+                return self.flush();
             }
         }
         Next::Wait
@@ -217,8 +217,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Next::Close
     }
 
-    /// Whether the client may have an answer of this size.
-    fn is_output_allowed(&mut self) -> Next {
+    /// Has the answers written, or the client closed that may not have so much.
+    fn flush(&mut self) -> Next {
         let limit = self.shared.config.output_limit;
         if limit.is_some_and(|limit| self.output.len() > limit) {
             tracing::warn!("a client is closed: its answer is longer than the output limit");
