@@ -260,6 +260,11 @@ fn check_rest(url: &str) -> Result<(), String> {
 ///
 /// The URL may be malformed, and a password may hold any sign, so what is doubtful is taken for a
 /// part of the password.
+///
+/// ```
+/// let shown = larder_remote::without_password("redis://ann:secret@localhost/1");
+/// assert_eq!(shown, "redis://ann:***@localhost/1");
+/// ```
 pub fn without_password(url: &str) -> String {
     // Taken apart by hand: a parser would give up where the URL is malformed.
     let (scheme, rest) = match url.find("://") {

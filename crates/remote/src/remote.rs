@@ -28,7 +28,8 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// If the URL is not one of a server, or a certificate is none. Whether the server is there is not looked at.
+    /// If the URL is not one of a server, or a certificate is none. Whether the server is there is
+    /// not looked at.
     pub fn open(url: &str, config: Config) -> Result<Remote, OpenError> {
         let topology = Topology::parse(url)?;
         let client = topology.client(&config.tls)?;

@@ -20,7 +20,8 @@ pub struct Config {
     pub threads: Option<usize>,
     /// Connections that there may be at once.
     pub maxclients: usize,
-    /// How long a connection may be idle, in whole seconds. One that waits for a key or for messages may be for ever.
+    /// How long a connection may be idle, in whole seconds. One that waits for a key or for messages
+    /// may be for ever.
     pub timeout: Option<Duration>,
     /// How long a connection is silent before the system probes whether the other end is there.
     pub tcp_keepalive: Option<Duration>,

@@ -13,9 +13,9 @@ use super::{Error, Extension, Locks};
 
 /// A lock that this process holds, until it is released, dropped or lost.
 ///
-/// Dropping it gives the lock back in the background, by a task that the [`Locks`]
-/// own and [`Locks::close`] joins; if that fails, the lock is free when its
-/// time to live is over. [`Guard::release`] does it now, and says how it went.
+/// Dropping it gives the lock back in the background, by a task that the [`Locks`] own and
+/// [`Locks::close`] joins; if that fails, the lock is free when its time to live is over.
+/// [`Guard::release`] does it now, and says how it went.
 #[derive(Debug)]
 #[must_use = "dropping a guard gives the lock back"]
 pub struct Guard {
@@ -155,9 +155,8 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`Error::Ttl`] as for [`Locks::try_lock`], and [`Error::Store`] if
-    /// the store gave no answer; the lock may then live longer or not, and
-    /// [`Guard::remaining`] says what can be relied on.
+    /// [`Error::Ttl`] as for [`Locks::try_lock`], and [`Error::Store`] if the store gave no answer;
+    /// the lock may then live longer or not, and [`Guard::remaining`] says what can be relied on.
     pub async fn extend(&self, ttl: Duration) -> Result<bool, Error> {
         if !(Locks::TTL_MIN..=Locks::TTL_MAX).contains(&ttl) {
             return Err(Error::Ttl { ttl });
