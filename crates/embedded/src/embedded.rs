@@ -179,6 +179,10 @@ impl Core {
     /// A mailbox that is closed together with the store.
     pub(crate) fn keep(&self, mailbox: &Arc<Mailbox>) {
         self.listeners.keep(mailbox);
+        // Whoever has closed the store meanwhile may have closed the others already.
+        if self.is_closed() {
+            mailbox.close();
+        }
     }
 
     fn wake_at(&self, at: Now) {

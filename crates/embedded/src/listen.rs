@@ -50,3 +50,26 @@ impl Listen for Events {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use larder_engine::Overflow;
+
+    use super::*;
+    use crate::Embedded;
+
+    /// Who began to listen just while the store was closed listened for ever.
+    #[test]
+    fn a_mailbox_that_comes_when_the_store_is_closed_is_closed() {
+        let embedded = Embedded::open(crate::Config::default()).unwrap();
+        let mailbox = Arc::new(Mailbox::new(Overflow::DropOldest(1)));
+
+        embedded.close();
+        embedded.core().keep(&mailbox);
+
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(mailbox.poll(&mut context), Poll::Ready(None));
+    }
+}
