@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::codec;
 
 use super::access::{Found, lease_of};
+use super::entry::Tag;
 use super::flight::{Flight, Lead, Outcome, Role, Token};
 use super::{Cache, Error, Keep};
 
@@ -322,40 +323,49 @@ impl Fill<'_> {
             Ok(value) => value,
             Err(error) => return self.load_failed(lead, stale, error).await,
         };
-        let encoded = match codec::encode(&value) {
-            Ok(encoded) => encoded,
+        match self.write(&lead.token, &value, tags).await {
+            Ok(outcome) => {
+                lead.end(outcome);
+                Ok(value)
+            }
             Err(error) => {
                 self.give_back(&lead.token).await;
-                return Err(Error::from(error).into());
+                Err(error.into())
             }
-        };
-        let outcome = match self.cache.pack(&encoded, tags, self.keep) {
+        }
+    }
+
+    /// Puts a value that was loaded, encoded. Answers what those who wait are told.
+    async fn write<T: Serialize>(
+        &self,
+        token: &Token,
+        value: &T,
+        tags: Vec<Tag>,
+    ) -> Result<Outcome, Error> {
+        let counters = &self.cache.shared.counters;
+        let encoded = codec::encode(value)?;
+        let packed = match self.cache.pack(&encoded, tags, self.keep) {
             Err(Error::TooLarge { len, max }) => {
                 tracing::warn!(key = %self.key, len, max, "a value is too large to be cached");
-                self.cache.shared.counters.too_large.one();
-                self.give_back(&lead.token).await;
-                Outcome::Value(encoded)
+                counters.too_large.one();
+                self.give_back(token).await;
+                return Ok(Outcome::Value(encoded));
+            }
+            packed => packed?,
+        };
+        Ok(match self.put(token, packed.bytes, packed.ttl_ms).await {
+            Ok(true) => Outcome::LookAgain,
+            Ok(false) => {
+                // The value may be older than what those who wait may be given.
+                counters.refused.one();
+                Outcome::LookAgain
             }
             Err(error) => {
-                self.give_back(&lead.token).await;
-                return Err(error.into());
+                tracing::warn!(key = %self.key, %error, "a value was not cached");
+                counters.without_store.one();
+                Outcome::Value(encoded)
             }
-            Ok(packed) => match self.put(&lead.token, packed.bytes, packed.ttl_ms).await {
-                Ok(true) => Outcome::LookAgain,
-                Ok(false) => {
-                    // The value may be older than what those who wait may be given.
-                    self.cache.shared.counters.refused.one();
-                    Outcome::LookAgain
-                }
-                Err(error) => {
-                    tracing::warn!(key = %self.key, %error, "a value was not cached");
-                    self.cache.shared.counters.without_store.one();
-                    Outcome::Value(encoded)
-                }
-            },
-        };
-        lead.end(outcome);
-        Ok(value)
+        })
     }
 
     /// What a load that failed comes to. With a stale value the lease stays: nobody tries again
