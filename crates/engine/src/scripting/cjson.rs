@@ -95,7 +95,8 @@ impl Open {
         }
     }
 
-    /// The next value, which `next` of Lua finds in an object, after what stands before it has been written; at the end the other bracket.
+    /// The next value, which `next` of Lua finds in an object, after what stands before it has been
+    /// written; at the end the other bracket.
     fn next(&mut self, out: &mut Vec<u8>, next: &Function) -> mlua::Result<Option<Value>> {
         match self {
             Open::Array { place, len, .. } if place == len => {

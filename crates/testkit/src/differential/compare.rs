@@ -42,7 +42,8 @@ const TIMES: &[&str] = &[
     "XADD",
 ];
 
-/// Answers that are chosen at random, that count what is over and not yet gone, or that describe a server in its own words.
+/// Answers that are chosen at random, that count what is over and not yet gone, or that describe a
+/// server in its own words.
 const ANY_VALUES: &[&str] = &[
     "SPOP",
     "SRANDMEMBER",
