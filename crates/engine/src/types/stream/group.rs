@@ -84,8 +84,9 @@ impl Group {
         self.last_delivered_id = id;
     }
 
-    /// How many entries of the stream have not been delivered yet, where that can be told.
-    pub(crate) fn lag(&self, log: &Log) -> Option<u64> {
+    /// How many entries of the stream have not been delivered yet, where that can be told. Below 0 if
+    /// more were said to have been read than there have been.
+    pub(crate) fn lag(&self, log: &Log) -> Option<i64> {
         if log.entries_added() == 0 {
             return Some(0);
         }
@@ -94,7 +95,7 @@ impl Group {
             Some(read) if !log.has_gaps_after(last) => read,
             _ => log.entries_until(last)?,
         };
-        Some(log.entries_added().saturating_sub(read))
+        Some(log.entries_added().wrapping_sub(read).cast_signed())
     }
 
     // --- consumers -----------------------------------------------------------------------------

@@ -77,7 +77,11 @@ fn answer_full_group(reply: &mut dyn Reply, name: &[u8], group: &Group, log: &Lo
     reply.bulk(b"name");
     reply.bulk(name);
     named_id(reply, "last-delivered-id", group.last_delivered_id());
-    named_int_or_null(reply, "entries-read", group.entries_read());
+    named_int_or_null(
+        reply,
+        "entries-read",
+        group.entries_read().map(u64::cast_signed),
+    );
     named_int_or_null(reply, "lag", group.lag(log));
     named_int(reply, "pel-count", group.pending_len());
 
@@ -138,7 +142,11 @@ pub(super) fn groups(call: &mut Call<'_, '_>) -> Result<()> {
         named_int(reply, "consumers", group.consumers().len());
         named_int(reply, "pending", group.pending_len());
         named_id(reply, "last-delivered-id", group.last_delivered_id());
-        named_int_or_null(reply, "entries-read", group.entries_read());
+        named_int_or_null(
+            reply,
+            "entries-read",
+            group.entries_read().map(u64::cast_signed),
+        );
         named_int_or_null(reply, "lag", group.lag(&stream.log));
     }
     Ok(())
@@ -178,10 +186,10 @@ fn named_int(reply: &mut dyn Reply, name: &str, number: usize) {
     reply.int(number as i64);
 }
 
-fn named_int_or_null(reply: &mut dyn Reply, name: &str, number: Option<u64>) {
+fn named_int_or_null(reply: &mut dyn Reply, name: &str, number: Option<i64>) {
     reply.bulk(name.as_bytes());
     match number {
-        Some(number) => reply.int(number as i64),
+        Some(number) => reply.int(number),
         None => reply.null(),
     }
 }
