@@ -64,6 +64,8 @@ pub struct Engine {
     pub(crate) clients: Clients,
     pub(crate) config: Config,
     pub(crate) stats: Stats,
+    /// 40 hexadecimal digits that no other engine has.
+    pub(crate) run_id: String,
     random: Mutex<SmallRng>,
     /// Waits that end by themselves, the next one first.
     deadlines: Mutex<BTreeMap<(u64, u64), Arc<Waiter>>>,
@@ -92,6 +94,7 @@ impl Engine {
         let mut random = SmallRng::from_seed(seed);
         let shards = Shards::new(Seed::new(random.next_u64(), random.next_u64()));
         shards.set_clock(now);
+        let run_id: [u32; 5] = std::array::from_fn(|_| random.next_u32());
         Arc::new(Engine {
             shards,
             pubsub: PubSub::default(),
@@ -99,6 +102,7 @@ impl Engine {
             clients: Clients::default(),
             config: Config::default(),
             stats: Stats::new(now),
+            run_id: run_id.map(|part| format!("{part:08x}")).concat(),
             random: Mutex::new(random),
             deadlines: Mutex::default(),
             alarm: Mutex::default(),

@@ -35,5 +35,5 @@ pub use keyspace::Garbage;
 pub use keyspace::waiting::Waiting;
 pub use pubsub::{Mail, Mailbox, Message, Overflow, Subscriber};
 pub use reply::{Reply, RespReply, ValueReply, write_value};
-pub use session::{Client, ClientInfo, Session};
+pub use session::{Buffers, Client, ClientInfo, Session};
 pub use table::commands;

@@ -33,6 +33,7 @@ impl Connection {
         let info = ClientInfo {
             address: "127.0.0.1:5000".to_owned(),
             local_address: "127.0.0.1:6379".to_owned(),
+            descriptor: Some(7),
             since_us: START.unix_us(),
         };
         let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));

@@ -27,6 +27,7 @@ impl Connection {
         let info = ClientInfo {
             address: "127.0.0.1:5000".to_owned(),
             local_address: "127.0.0.1:6379".to_owned(),
+            descriptor: Some(7),
             since_us: NOW.unix_us(),
         };
         Connection {
@@ -84,6 +85,7 @@ fn a_client_has_a_name_and_a_library() {
     assert!(line.contains(" name=ann "), "{line}");
     assert!(line.contains(" lib-name=redis-py lib-ver=5.0.1"), "{line}");
     assert!(line.contains(" cmd=client|info "), "{line}");
+    assert!(line.contains(" fd=7 "), "{line}");
 }
 
 #[test]
@@ -96,6 +98,7 @@ fn the_list_of_clients_says_what_each_is_doing() {
     let line = one.send("CLIENT LIST ID 2");
     assert!(line.contains(" flags=x "), "{line}");
     assert!(line.contains(" multi=1 watch=2 "), "{line}");
+    assert!(line.contains(" multi-mem=4 "), "{line}");
     other.send("DISCARD");
     other.send("SUBSCRIBE news");
     let line = one.send("CLIENT LIST TYPE pubsub");

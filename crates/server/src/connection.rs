@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 
 use larder_embedded::Embedded;
 use larder_engine::{
-    Engine, Mail, Mailbox, Message, Outcome, Overflow, Reply, RespReply, Session, Waiting,
+    Buffers, Engine, Mail, Mailbox, Message, Outcome, Overflow, Reply, RespReply, Session, Waiting,
 };
 use larder_resp::{self as resp, Limits, ProtocolError};
 use larder_store::Value;
@@ -126,8 +126,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         })
         .await;
         loop {
+            self.show_buffers();
             match poll_fn(|context| self.poll_event(context)).await? {
-                Event::Read | Event::Mail => {}
+                Event::Read => self.show_buffers(),
+                Event::Mail => {}
                 Event::Answer(value) => self.unblock(&value),
                 Event::End => break,
             }
@@ -150,6 +152,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // Before the client can know that it is gone: what comes for it then is somebody else's.
         self.blocked = None;
         self.socket.shutdown().await
+    }
+
+    /// Shows other connections what this one holds.
+    fn show_buffers(&self) {
+        if let Some(client) = self.session.client() {
+            client.show_buffers(Buffers {
+                unanswered: self.input.unanswered(),
+                input_capacity: self.input.capacity(),
+                unwritten: self.output.len() - self.written,
+                output_capacity: self.output.capacity(),
+            });
+        }
     }
 
     // --- running requests --------------------------------------------------------------------
@@ -325,7 +339,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Poll::Pending if self.is_given_up(context) => {
                     return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.show_buffers();
+                    return Poll::Pending;
+                }
             }
         }
         self.written = 0;

@@ -63,6 +63,17 @@ impl Input {
         self.bytes.len()
     }
 
+    /// How many bytes of what is held have not been answered.
+    pub(crate) fn unanswered(&self) -> usize {
+        let first = self.requests.front();
+        self.bytes.len() - first.map_or(self.found, |request| request.start)
+    }
+
+    /// How many bytes there is memory for.
+    pub(crate) fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The buffer, with room to read into behind what is there.
     pub(crate) fn room(&mut self) -> &mut Vec<u8> {
         if self.requests.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -101,6 +102,7 @@ impl Socket for TcpStream {
         ClientInfo {
             address: text(self.peer_addr()),
             local_address: text(self.local_addr()),
+            descriptor: Some(self.as_raw_fd()),
             since_us: now.unix_us(),
         }
     }
@@ -114,6 +116,7 @@ impl Socket for UnixStream {
         ClientInfo {
             address: text.clone(),
             local_address: text,
+            descriptor: Some(self.as_raw_fd()),
             since_us: now.unix_us(),
         }
     }

@@ -77,6 +77,27 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
 }
 
 #[test]
+fn the_list_of_clients_says_how_much_each_holds() {
+    let server = TestServer::start();
+    let (mut one, mut other) = (server.connect(), server.connect());
+    let mut says = |field: &str| {
+        until(|| {
+            one.request("CLIENT LIST");
+            matches!(one.answer(), Frame::Bulk(list) if String::from_utf8_lossy(&list).contains(field))
+        });
+    };
+    // A part of a request waits for the rest of it.
+    other.send("*1\r\n$4\r\nPI");
+    says(" qbuf=10 ");
+    other.send("NG\r\n");
+    assert_eq!(other.answer(), status("PONG"));
+    // Answers that nobody takes.
+    other.request(&format!("SET long {}", "x".repeat(1_000_000)));
+    (0..100).for_each(|_| other.request("GET long"));
+    says(" events=rw ");
+}
+
+#[test]
 fn limits_on_requests_are_those_of_the_config() {
     let config = Config {
         proto_max_bulk_len: 1000,

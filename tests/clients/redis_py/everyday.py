@@ -23,6 +23,14 @@ ADDRESS = {
     "protocol": PROTOCOL,
 }
 
+# What CLIENT INFO says of every client, and what of it is the same for all servers.
+CLIENT_FIELDS = (
+    "id addr laddr fd name age idle flags db sub psub ssub multi qbuf qbuf-free argv-mem multi-mem "
+    "rbs rbp obl oll omem tot-mem events cmd user redir resp"
+).split()
+CONSTANT = {"name", "flags", "db", "sub", "psub", "multi", "oll", "omem", "events", "cmd", "user"}
+INFO_FIELDS = "redis_version redis_mode run_id role used_memory cluster_enabled loading".split()
+
 # An error is to be seen at once: nothing is tried again.
 r = redis.Redis(**ADDRESS, decode_responses=True, retry=Retry(NoBackoff(), 0))
 raw = redis.Redis(**ADDRESS)
@@ -77,6 +85,10 @@ def connections():
     say("ping", r.ping())
     say("echo", r.echo("日本"))
     say("name", [r.client_setname("everyday"), r.client_getname()])
+    client = r.client_info()
+    say("client", {field: client[field] for field in CLIENT_FIELDS if field in CONSTANT})
+    say("lacks", [field for field in CLIENT_FIELDS if field not in r.client_list()[0]])
+    say("info lacks", [field for field in INFO_FIELDS if field not in r.info()])
     say("hello", r.execute_command("HELLO", PROTOCOL)["proto"] if PROTOCOL == 3 else 2)
     say_of("a protocol that is not there", lambda: r.execute_command("HELLO", 9))
     say_of("an unknown command", lambda: r.execute_command("NOSUCH", "a", "b"))

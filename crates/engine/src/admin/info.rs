@@ -31,6 +31,7 @@ const SECTIONS: &[(&str, &str, Section)] = &[
     ("stats", "Stats", stats),
     ("replication", "Replication", replication),
     ("cpu", "CPU", cpu),
+    ("cluster", "Cluster", cluster),
     ("keyspace", "Keyspace", keyspace),
 ];
 
@@ -90,6 +91,7 @@ fn server(call: &mut Call<'_, '_>, lines: &mut Lines) {
     );
     lines.add("arch_bits", usize::BITS);
     lines.add("process_id", std::process::id());
+    lines.add("run_id", &call.engine.run_id);
     lines.add("tcp_port", host.tcp_port);
     lines.add("server_time_usec", call.now().unix_us());
     lines.add("uptime_in_seconds", uptime_s);
@@ -156,6 +158,10 @@ fn cpu(call: &mut Call<'_, '_>, lines: &mut Lines) {
         lines.add("used_cpu_sys", text(time.system));
         lines.add("used_cpu_user", text(time.user));
     }
+}
+
+fn cluster(_: &mut Call<'_, '_>, lines: &mut Lines) {
+    lines.add("cluster_enabled", 0);
 }
 
 fn keyspace(call: &mut Call<'_, '_>, lines: &mut Lines) {

@@ -1,6 +1,7 @@
 //! The connections that there are, as CLIENT LIST shows them.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Weak};
@@ -22,13 +23,28 @@ pub struct ClientInfo {
     pub address: String,
     /// The address of this end.
     pub local_address: String,
+    /// The descriptor of the socket, if it has one.
+    pub descriptor: Option<i32>,
     /// When the connection was made, in Unix microseconds.
     pub since_us: u64,
 }
 
+/// What a connection holds between its socket and the engine, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Buffers {
+    /// What has been read and not been answered.
+    pub unanswered: usize,
+    /// What the buffer for reading takes.
+    pub input_capacity: usize,
+    /// The answers that have not been written.
+    pub unwritten: usize,
+    /// What the buffer for answers takes.
+    pub output_capacity: usize,
+}
+
 /// A connection as others see it.
 ///
-/// What changes with every request is held in atomics: a request stores three words, and who lists
+/// What changes with every request is held in atomics: a request stores a few words, and who lists
 /// clients may see a mixture of two requests.
 #[derive(Debug)]
 pub struct Client {
@@ -40,6 +56,7 @@ pub struct Client {
     /// The address of the row that was run last, or 0.
     last_command: AtomicUsize,
     doing: Doing,
+    buffers: Held,
     is_kept: AtomicBool,
     is_untouching: AtomicBool,
     is_killed: AtomicBool,
@@ -55,7 +72,18 @@ struct Doing {
     watched: AtomicUsize,
     /// How many requests are queued, and 1; or 0 outside of a transaction.
     queued: AtomicUsize,
+    /// How many bytes the queued requests take.
+    queued_bytes: AtomicUsize,
     is_resp3: AtomicBool,
+}
+
+/// [`Buffers`], as they were shown last.
+#[derive(Debug, Default)]
+struct Held {
+    unanswered: AtomicUsize,
+    input_capacity: AtomicUsize,
+    unwritten: AtomicUsize,
+    output_capacity: AtomicUsize,
 }
 
 /// What kind of client a connection is, as CLIENT LIST TYPE knows it.
@@ -73,6 +101,24 @@ pub(crate) struct Names {
     pub(crate) name: String,
     pub(crate) library: String,
     pub(crate) library_version: String,
+}
+
+impl Held {
+    fn store(&self, buffers: Buffers) {
+        self.unanswered.store(buffers.unanswered, Relaxed);
+        self.input_capacity.store(buffers.input_capacity, Relaxed);
+        self.unwritten.store(buffers.unwritten, Relaxed);
+        self.output_capacity.store(buffers.output_capacity, Relaxed);
+    }
+
+    fn load(&self) -> Buffers {
+        Buffers {
+            unanswered: self.unanswered.load(Relaxed),
+            input_capacity: self.input_capacity.load(Relaxed),
+            unwritten: self.unwritten.load(Relaxed),
+            output_capacity: self.output_capacity.load(Relaxed),
+        }
+    }
 }
 
 impl Client {
@@ -102,6 +148,11 @@ impl Client {
         if let Some(waker) = self.killer.lock().take() {
             waker.wake();
         }
+    }
+
+    /// Shows others what the connection holds.
+    pub fn show_buffers(&self, buffers: Buffers) {
+        self.buffers.store(buffers);
     }
 
     pub(crate) fn info(&self) -> &ClientInfo {
@@ -140,14 +191,16 @@ impl Client {
             let subscriber = session.subscribed();
             subscriber.map_or(0, |subscriber| subscriber.names(topic).len())
         };
-        let queued = session.transaction();
-        let queued = queued.map_or(0, |transaction| transaction.queue.len() + 1);
+        let transaction = session.transaction();
+        let queued = transaction.map_or(0, |transaction| transaction.queue.len() + 1);
+        let queued_bytes = transaction.map_or(0, |transaction| transaction.bytes);
         self.doing.channels.store(topics(Topic::Channel), Relaxed);
         self.doing.patterns.store(topics(Topic::Pattern), Relaxed);
         self.doing
             .watched
             .store(session.watched_keys().count(), Relaxed);
         self.doing.queued.store(queued, Relaxed);
+        self.doing.queued_bytes.store(queued_bytes, Relaxed);
         self.doing.is_resp3.store(session.resp3, Relaxed);
     }
 
@@ -202,35 +255,57 @@ impl Client {
         }
     }
 
-    /// The line of `CLIENT LIST`, as far as others can know it.
+    /// The line of `CLIENT LIST`, as far as others can know it. Arguments are read where they stand
+    /// in the buffer, and answers are written to one buffer, so there is nothing else that takes
+    /// memory.
     pub(crate) fn line(&self, now: Now) -> String {
         let names = self.names.lock();
+        let doing = &self.doing;
         let last = table::at_address(self.last_command.load(Relaxed));
-        let last = last.map_or("NULL".into(), Command::full_name);
         let idle_s = now.unix_us().saturating_sub(self.last_seen_us()) / 1_000_000;
-        format!(
-            "id={} addr={} laddr={} fd=-1 name={} age={} idle={idle_s} flags={} db={} sub={} \
-             psub={} ssub=0 multi={} watch={} cmd={last} user={} lib-name={} lib-ver={} resp={}",
-            self.id,
-            self.info.address,
-            self.info.local_address,
-            names.name,
-            self.age_s(now),
-            self.flags(),
-            self.db.load(Relaxed),
-            self.doing.channels.load(Relaxed),
-            self.doing.patterns.load(Relaxed),
-            self.doing.queued.load(Relaxed) as i64 - 1,
-            self.doing.watched.load(Relaxed),
-            self.user(),
-            names.library,
-            names.library_version,
-            if self.doing.is_resp3.load(Relaxed) {
-                3
-            } else {
-                2
-            },
-        )
+        let Buffers {
+            unanswered,
+            input_capacity: input,
+            unwritten,
+            output_capacity: output,
+        } = self.buffers.load();
+        let queued = doing.queued_bytes.load(Relaxed);
+        let fields: [(&str, &dyn Display); 31] = [
+            ("id", &self.id),
+            ("addr", &self.info.address),
+            ("laddr", &self.info.local_address),
+            ("fd", &self.info.descriptor.unwrap_or(-1)),
+            ("name", &names.name),
+            ("age", &self.age_s(now)),
+            ("idle", &idle_s),
+            ("flags", &self.flags()),
+            ("db", &self.db.load(Relaxed)),
+            ("sub", &doing.channels.load(Relaxed)),
+            ("psub", &doing.patterns.load(Relaxed)),
+            ("ssub", &0),
+            ("multi", &(doing.queued.load(Relaxed) as i64 - 1)),
+            ("watch", &doing.watched.load(Relaxed)),
+            ("qbuf", &unanswered),
+            ("qbuf-free", &input.saturating_sub(unanswered)),
+            ("argv-mem", &0),
+            ("multi-mem", &queued),
+            ("rbs", &output),
+            ("rbp", &output),
+            ("obl", &unwritten),
+            ("oll", &0),
+            ("omem", &0),
+            ("tot-mem", &(size_of::<Client>() + input + output + queued)),
+            ("events", &if unwritten > 0 { "rw" } else { "r" }),
+            ("cmd", &last.map_or("NULL".into(), Command::full_name)),
+            ("user", &self.user()),
+            ("redir", &-1),
+            ("resp", &if doing.is_resp3.load(Relaxed) { 3 } else { 2 }),
+            ("lib-name", &names.library),
+            ("lib-ver", &names.library_version),
+        ];
+        fields
+            .map(|(name, value)| format!("{name}={value}"))
+            .join(" ")
     }
 }
 
@@ -272,6 +347,7 @@ impl Clients {
             db: AtomicUsize::new(0),
             last_command: AtomicUsize::new(0),
             doing: Doing::default(),
+            buffers: Held::default(),
             is_kept: AtomicBool::new(false),
             is_untouching: AtomicBool::new(false),
             is_killed: AtomicBool::new(false),

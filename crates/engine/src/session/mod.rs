@@ -17,7 +17,7 @@ use crate::keyspace::waiting::Waiter;
 use crate::pubsub::{Mailbox, Subscriber};
 
 use client::Registered;
-pub use client::{Client, ClientInfo};
+pub use client::{Buffers, Client, ClientInfo};
 use transaction::{Transaction, Watching};
 
 /// What the engine knows of one connection: its database, its protocol, its transaction.
@@ -282,6 +282,7 @@ impl Session {
     #[inline(never)]
     pub(crate) fn queue(&mut self, command: &'static Command, arguments: Arguments<'_>) {
         if let Some(transaction) = self.transaction_mut() {
+            transaction.bytes += arguments.iter().map(<[u8]>::len).sum::<usize>();
             transaction.queue.push((command, Request::from(arguments)));
             self.show();
         }

@@ -75,6 +75,8 @@ pub(crate) const COMMANDS: &[Command] = &[
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
     pub(super) queue: Vec<(&'static Command, Request)>,
+    /// How many bytes the words of the queue take.
+    pub(super) bytes: usize,
     /// Whether a request was refused.
     pub(super) is_void: bool,
 }
