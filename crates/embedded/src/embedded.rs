@@ -162,6 +162,8 @@ impl Home {
             // A panic in the thread was reported where it happened.
             let _ = ticker.join();
         }
+        // Nobody would tell them any more that their time is over.
+        self.core.engine.end_all_waits();
     }
 }
 

@@ -165,6 +165,18 @@ async fn a_closed_store_refuses_calls_and_ends_subscriptions() {
     ));
 }
 
+/// Nobody looked at deadlines any more, so even a wait of a second had no end.
+#[tokio::test]
+async fn a_wait_ends_when_the_store_is_closed() {
+    let (embedded, store) = open();
+    let answer = store.call(Command::new("BLPOP").arg("queue").arg(1));
+
+    embedded.close();
+
+    let answer = tokio::time::timeout(Duration::from_secs(5), answer).await;
+    assert_eq!(answer, Ok(Ok(Value::Null)));
+}
+
 #[tokio::test]
 async fn a_scan_finds_every_key() {
     let (_, store) = open();

@@ -212,6 +212,19 @@ impl Engine {
         }
     }
 
+    /// Ends all waits that have begun, as if their time were over: for a store that is closed.
+    pub fn end_all_waits(&self) {
+        for shard in self.shards.iter() {
+            let waiters: Vec<_> = shard.lock().all_waiters().cloned().collect();
+            for waiter in waiters {
+                if waiter.claim() {
+                    waiter.answer(Value::Null);
+                    self.forget(&waiter);
+                }
+            }
+        }
+    }
+
     fn end_waits(&self, now: Now) {
         loop {
             let mut deadlines = self.deadlines.lock();

@@ -258,6 +258,11 @@ impl Shard {
             .flatten()
     }
 
+    /// All who wait for a key of this shard; those who wait for several may be there as often.
+    pub(crate) fn all_waiters(&self) -> impl Iterator<Item = &Arc<Waiter>> {
+        self.waiting.values().flatten()
+    }
+
     // --- changes of a whole database ---------------------------------------------------------
 
     /// Touches all who watch a key that `old` held. Those who wait for a stream's group hear of it.
