@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_engine::{Mailbox, Outcome, Overflow, Session, Subscriber, ValueReply};
+use larder_engine::{Mailbox, Outcome, Overflow, Parked, Session, Subscriber, ValueReply, Waiting};
 use larder_store::{
     Answer, Backend, Channels, Command, Error, Subscription, Value, refuse_batch, refuse_state,
 };
@@ -19,7 +19,9 @@ impl Backend for Embedded {
         let mut session = Session::local();
         match run(self.core(), &mut session, &command) {
             Step::Done(result) => Answer::ready(result),
-            Step::Later(waiting) => Answer::later(async { plain(waiting.await) }),
+            step => {
+                Answer::later(async move { self.core().finish(step, &mut session, &command).await })
+            }
         }
     }
 
@@ -32,20 +34,21 @@ impl Backend for Embedded {
         let mut session = Session::local();
         let mut results = Vec::with_capacity(commands.len());
         let mut commands = commands.into_iter();
-        let later = loop {
+        let (command, step) = loop {
             let Some(command) = commands.next() else {
                 return Answer::ready(Ok(results));
             };
             match run(self.core(), &mut session, &command) {
                 Step::Done(result) => results.push(result),
-                later => break later,
+                step => break (command, step),
             }
         };
         Answer::later(async move {
-            results.push(later.result().await);
+            let core = self.core();
+            results.push(core.finish(step, &mut session, &command).await);
             for command in commands {
-                let step = run(self.core(), &mut session, &command);
-                results.push(step.result().await);
+                let step = run(core, &mut session, &command);
+                results.push(core.finish(step, &mut session, &command).await);
             }
             Ok(results)
         })
@@ -82,14 +85,27 @@ impl Backend for Embedded {
 /// What became of a command.
 enum Step {
     Done(Result<Value, Error>),
-    Later(larder_engine::Waiting),
+    /// Its answer comes later.
+    Waits(Waiting),
+    /// It has not been run: others hold its keys.
+    Parked(Parked),
 }
 
-impl Step {
-    async fn result(self) -> Result<Value, Error> {
-        match self {
-            Step::Done(result) => result,
-            Step::Later(waiting) => plain(waiting.await),
+impl Core {
+    /// The answer of a command, when it comes.
+    async fn finish(
+        &self,
+        mut step: Step,
+        session: &mut Session,
+        command: &Command,
+    ) -> Result<Value, Error> {
+        loop {
+            match step {
+                Step::Done(result) => return result,
+                Step::Waits(waiting) => return plain(waiting.await),
+                Step::Parked(parked) => parked.await,
+            }
+            step = run(self, session, command);
         }
     }
 }
@@ -105,7 +121,8 @@ fn run(core: &Core, session: &mut Session, command: &Command) -> Step {
         .execute(session, command.arguments(), core, &mut reply)
     {
         Outcome::Done | Outcome::Close => Step::Done(plain(reply.take_value())),
-        Outcome::Blocked(waiting) => Step::Later(waiting),
+        Outcome::Blocked(waiting) => Step::Waits(waiting),
+        Outcome::Parked(parked) => Step::Parked(parked),
     }
 }
 

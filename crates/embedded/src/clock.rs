@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use larder_engine::Now;
+use larder_engine::{Now, Ticks};
 
 /// Where a store takes the time from.
 #[derive(Clone, Debug, Default)]
@@ -24,39 +25,66 @@ pub enum Clock {
 /// [`Embedded::pass`]: crate::Embedded::pass
 #[derive(Clone)]
 pub struct ManualClock {
-    unix_us: Arc<AtomicU64>,
+    shown: Arc<Shown>,
+}
+
+/// What a manual clock shows.
+struct Shown {
+    unix_us: AtomicU64,
+    ticks_us: AtomicU64,
 }
 
 impl Clock {
     /// A clock that stands still at the present time.
     pub fn manual() -> ManualClock {
         ManualClock {
-            unix_us: Arc::new(AtomicU64::new(system().unix_us())),
+            shown: Arc::new(Shown {
+                unix_us: AtomicU64::new(system().unix_us()),
+                ticks_us: AtomicU64::new(0),
+            }),
         }
     }
 
-    /// The time.
+    /// The time of day.
     #[inline]
     pub fn now(&self) -> Now {
         match self {
             Clock::System => system(),
-            Clock::Manual(clock) => Now::from_unix_us(clock.unix_us.load(Ordering::SeqCst)),
+            Clock::Manual(clock) => Now::from_unix_us(clock.shown.unix_us.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// The time since some beginning, on a clock that nobody sets.
+    pub fn ticks(&self) -> Ticks {
+        match self {
+            Clock::System => ticks(),
+            Clock::Manual(clock) => Ticks::from_us(clock.shown.ticks_us.load(Ordering::SeqCst)),
         }
     }
 }
 
 impl ManualClock {
-    /// Moves the clock on.
+    /// Lets time pass.
     pub fn advance(&self, by: Duration) {
-        let by_us = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
-        self.unix_us.fetch_add(by_us, Ordering::SeqCst);
+        self.shown.unix_us.fetch_add(whole_us(by), Ordering::SeqCst);
+        self.shown
+            .ticks_us
+            .fetch_add(whole_us(by), Ordering::SeqCst);
+    }
+
+    /// Sets the time of day back, as an administrator may, and no time passes: not beyond 1970.
+    pub fn set_back(&self, by: Duration) {
+        let earlier = |unix_us: u64| Some(unix_us.saturating_sub(whole_us(by)));
+        let unix_us = &self.shown.unix_us;
+        // It can't fail: there is always an earlier time.
+        let _ = unix_us.fetch_update(Ordering::SeqCst, Ordering::SeqCst, earlier);
     }
 }
 
 impl fmt::Debug for ManualClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ManualClock")
-            .field(&self.unix_us.load(Ordering::SeqCst))
+            .field(&self.shown.unix_us.load(Ordering::SeqCst))
             .finish()
     }
 }
@@ -68,4 +96,14 @@ fn system() -> Now {
         .unwrap_or_default();
     let whole_us = since_epoch.as_secs().saturating_mul(1_000_000);
     Now::from_unix_us(whole_us.saturating_add(since_epoch.subsec_micros().into()))
+}
+
+/// The time since this was asked for the first time.
+fn ticks() -> Ticks {
+    static BEGINNING: OnceLock<Instant> = OnceLock::new();
+    Ticks::from_us(whole_us(BEGINNING.get_or_init(Instant::now).elapsed()))
+}
+
+fn whole_us(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -50,19 +50,22 @@ impl EmbeddedConnection {
 
     /// Runs one command. A refusal is a value here.
     async fn run(&mut self, arguments: &ArgumentBuffer) -> RedisResult<redis::Value> {
-        if self.embedded.is_closed() {
-            return Err((ErrorKind::Io, "the store is closed").into());
-        }
-        let mut reply = ValueReply::new();
-        let outcome = self.embedded.engine().execute(
-            &mut self.session,
-            arguments.as_arguments(),
-            &self.embedded,
-            &mut reply,
-        );
-        match outcome {
-            Outcome::Done | Outcome::Close => value(reply.take_value()),
-            Outcome::Blocked(waiting) => value(waiting.await),
+        loop {
+            if self.embedded.is_closed() {
+                return Err((ErrorKind::Io, "the store is closed").into());
+            }
+            let mut reply = ValueReply::new();
+            let outcome = self.embedded.engine().execute(
+                &mut self.session,
+                arguments.as_arguments(),
+                &self.embedded,
+                &mut reply,
+            );
+            match outcome {
+                Outcome::Done | Outcome::Close => return value(reply.take_value()),
+                Outcome::Blocked(waiting) => return value(waiting.await),
+                Outcome::Parked(parked) => parked.await,
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use larder_engine::{Engine, Mailbox, Now, TimeSource};
+use larder_engine::{Engine, Mailbox, Now, Ticks, TimeSource};
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
@@ -46,7 +46,7 @@ pub(crate) struct Core {
     is_closed: AtomicBool,
     pub(crate) listeners: Listeners,
     /// When the background thread is wanted next.
-    alarm: Mutex<Option<Now>>,
+    alarm: Mutex<Option<Ticks>>,
     woken: Condvar,
 }
 
@@ -110,7 +110,7 @@ impl Embedded {
     pub fn pass(&self, time: Duration) {
         if let Clock::Manual(clock) = &self.home.core.clock {
             clock.advance(time);
-            self.home.core.engine.tick(self.now());
+            self.home.core.engine.tick(self);
         }
     }
 
@@ -134,12 +134,20 @@ impl TimeSource for Embedded {
     fn now(&self) -> Now {
         Embedded::now(self)
     }
+
+    fn ticks(&self) -> Ticks {
+        self.home.core.clock.ticks()
+    }
 }
 
 impl TimeSource for Core {
     #[inline]
     fn now(&self) -> Now {
         self.clock.now()
+    }
+
+    fn ticks(&self) -> Ticks {
+        self.clock.ticks()
     }
 }
 
@@ -155,9 +163,8 @@ impl Home {
     fn close(&self) {
         self.core.is_closed.store(true, Ordering::Release);
         self.core.listeners.close();
-        // Scripts hold the keys that the background thread may be waiting for.
         self.core.engine.stop_scripts();
-        self.core.wake_at(Now::from_unix_us(0));
+        self.core.wake_at(Ticks::from_us(0));
         if let Some(ticker) = self.ticker.lock().take() {
             // A panic in the thread was reported where it happened.
             let _ = ticker.join();
@@ -187,7 +194,7 @@ impl Core {
         }
     }
 
-    fn wake_at(&self, at: Now) {
+    fn wake_at(&self, at: Ticks) {
         let mut alarm = self.alarm.lock();
         if alarm.is_none_or(|alarm| at < alarm) {
             *alarm = Some(at);
@@ -197,7 +204,7 @@ impl Core {
 
     fn tick_until_closed(&self) {
         while !self.is_closed() {
-            self.engine.tick(self.now());
+            self.engine.tick(self);
             let mut alarm = self.alarm.lock();
             let due = alarm
                 .take()
@@ -207,8 +214,7 @@ impl Core {
             let pause = match due {
                 // The time of a manual clock says nothing of how long to sleep.
                 Some(due) if matches!(self.clock, Clock::System) => {
-                    let us = due.unix_us().saturating_sub(self.now().unix_us());
-                    TICK.min(Duration::from_micros(us))
+                    TICK.min(Duration::from_micros(due.us_since(self.ticks())))
                 }
                 _ => TICK,
             };

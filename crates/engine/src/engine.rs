@@ -13,7 +13,7 @@ use crate::admin::config::Config;
 use crate::admin::stats::Stats;
 use crate::hash::Seed;
 use crate::keyspace::waiting::Waiter;
-use crate::keyspace::{DATABASES, Garbage, Shard, Shards};
+use crate::keyspace::{DATABASES, Garbage, Keyspace, Ready, SHARDS, Shards};
 use crate::pubsub::PubSub;
 use crate::scripting::Scripts;
 use crate::session::client::Clients;
@@ -44,15 +44,56 @@ impl Now {
     }
 }
 
+/// A point in time on a clock that nobody sets: for how long something takes. It begins anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticks {
+    us: u64,
+}
+
+impl Ticks {
+    /// The point in time that is beyond all others.
+    pub(crate) const NEVER: Ticks = Ticks { us: u64::MAX };
+
+    /// So many microseconds after the beginning.
+    pub const fn from_us(us: u64) -> Ticks {
+        Ticks { us }
+    }
+
+    /// Microseconds since the beginning.
+    pub const fn us(self) -> u64 {
+        self.us
+    }
+
+    /// So many microseconds later.
+    #[must_use]
+    pub const fn after_us(self, us: u64) -> Ticks {
+        Ticks {
+            us: self.us.saturating_add(us),
+        }
+    }
+
+    /// How many microseconds have passed since then.
+    pub const fn us_since(self, then: Ticks) -> u64 {
+        self.us.saturating_sub(then.us)
+    }
+}
+
 /// Where the time comes from. A [`Now`] is a clock that stands still.
 pub trait TimeSource {
-    /// The time.
+    /// The time of day: for what expires at a time that somebody has said.
     fn now(&self) -> Now;
+
+    /// The time of a clock that nobody sets: for how long a wait or a script may last.
+    fn ticks(&self) -> Ticks;
 }
 
 impl TimeSource for Now {
     fn now(&self) -> Now {
         *self
+    }
+
+    fn ticks(&self) -> Ticks {
+        Ticks::from_us(self.us)
     }
 }
 
@@ -67,16 +108,18 @@ pub struct Engine {
     /// 40 hexadecimal digits that no other engine has.
     pub(crate) run_id: String,
     random: Mutex<SmallRng>,
-    /// Waits that end by themselves, the next one first.
-    deadlines: Mutex<BTreeMap<(u64, u64), Arc<Waiter>>>,
+    /// All callers that wait for keys, in the order of their deadlines.
+    waits: Mutex<BTreeMap<(Ticks, u64), Arc<Waiter>>>,
+    /// Keys whose waiters could not be served, since others held shards that those need.
+    unserved: Mutex<Vec<Ready>>,
     alarm: Mutex<Option<Alarm>>,
     disposal: OnceLock<Disposal>,
     last_id: AtomicU64,
 }
 
-/// Called with the time, in Unix microseconds, at which [`Engine::tick`] is wanted earlier than
-/// [`Engine::next_deadline`] said.
-pub type Alarm = Box<dyn Fn(Now) + Send + Sync>;
+/// Called with the time at which [`Engine::tick`] is wanted earlier than [`Engine::next_deadline`]
+/// said. It is called while shards are held, and must not wait.
+pub type Alarm = Box<dyn Fn(Ticks) + Send + Sync>;
 
 /// Takes what takes long to free, to drop it where nobody waits for that.
 pub type Disposal = Box<dyn Fn(Garbage) + Send + Sync>;
@@ -104,7 +147,8 @@ impl Engine {
             stats: Stats::new(now),
             run_id: run_id.map(|part| format!("{part:08x}")).concat(),
             random: Mutex::new(random),
-            deadlines: Mutex::default(),
+            waits: Mutex::default(),
+            unserved: Mutex::default(),
             alarm: Mutex::default(),
             disposal: OnceLock::new(),
             last_id: AtomicU64::new(0),
@@ -113,33 +157,49 @@ impl Engine {
 
     /// Lets the effects of time happen: expired keys leave memory, and waits that have lasted long
     /// enough end. To be called ten times a second, and at [`Engine::next_deadline`].
-    pub fn tick(self: &Arc<Engine>, now: Now) {
+    ///
+    /// It waits for nobody: a shard that somebody holds is left to the next time.
+    pub fn tick(self: &Arc<Engine>, clock: &dyn TimeSource) {
+        let now = clock.now();
         self.shards.set_clock(now);
-        self.end_waits(now);
-        let mut commands = 0;
-        for shard in self.shards.iter() {
-            commands += shard.lock().counts().commands;
+        self.end_waits(clock.ticks());
+        self.note_overdue_scripts(clock.ticks());
+        for index in 0..SHARDS {
+            if let Some(mut shard) = self.shards.try_take(index) {
+                self.shards.sweep(index, &mut shard);
+            }
             for db in 0..DATABASES {
-                while self.expire_some(shard, db, now) {}
+                while self.expire_some(index, db, clock) {}
             }
         }
-        self.stats.tick(now, commands);
+        self.serve_unserved(clock);
+        self.shards.parking().wake_all();
+        let commands = self.shards.figures().map(|figures| figures.commands.get());
+        self.stats.tick(now, commands.sum());
     }
 
-    /// Removes some expired keys under one lock. Answers whether there are more.
-    fn expire_some(self: &Arc<Engine>, shard: &Mutex<Shard>, db: usize, now: Now) -> bool {
-        let (removed, more, left) = shard.lock().expire(db, now.unix_ms(), EXPIRE_STEP);
-        self.stats.expired(removed);
-        self.clear_up(left, now);
-        more
+    /// Removes some expired keys under one lock, if nobody holds it. Answers whether there are more.
+    fn expire_some(self: &Arc<Engine>, index: usize, db: usize, clock: &dyn TimeSource) -> bool {
+        let (has_more, leftover) = {
+            let mut keyspace = Keyspace::new(&self.shards, db, clock);
+            if !keyspace.try_hold(index) {
+                return false;
+            }
+            let has_more = keyspace.expire(index, EXPIRE_STEP);
+            self.serve_ready(&mut keyspace);
+            (has_more, keyspace.take_leftover())
+        };
+        if let Some(leftover) = leftover {
+            self.clear_up(*leftover, clock);
+        }
+        has_more
     }
 
     /// When the next wait ends, if one does.
-    pub fn next_deadline(&self) -> Option<Now> {
-        let deadlines = self.deadlines.lock();
-        deadlines
-            .first_key_value()
-            .map(|((us, _), _)| Now::from_unix_us(*us))
+    pub fn next_deadline(&self) -> Option<Ticks> {
+        let waits = self.waits.lock();
+        let ((deadline, _), _) = waits.first_key_value()?;
+        Some(*deadline).filter(|deadline| *deadline < Ticks::NEVER)
     }
 
     /// Has `alarm` called whenever a wait begins that ends before all others.
@@ -162,6 +222,17 @@ impl Engine {
         }
     }
 
+    /// How many keys there are in a database. Expired keys count until they are removed.
+    pub(crate) fn keys(&self, db: usize) -> usize {
+        self.shards.figures().map(|figures| figures.keys(db)).sum()
+    }
+
+    /// How many keys of a database have an expiry.
+    pub(crate) fn volatile_keys(&self, db: usize) -> usize {
+        let figures = self.shards.figures();
+        figures.map(|figures| figures.volatile(db)).sum()
+    }
+
     /// A number that no other call has got.
     pub(crate) fn fresh_id(&self) -> u64 {
         self.last_id.fetch_add(1, Ordering::Relaxed) + 1
@@ -174,19 +245,18 @@ impl Engine {
 
     // --- callers that wait -------------------------------------------------------------------
 
-    /// Notes when a wait ends.
-    pub(crate) fn note_deadline(&self, waiter: &Arc<Waiter>) {
-        let Some(deadline_us) = waiter.deadline_us else {
-            return;
-        };
-        let mut deadlines = self.deadlines.lock();
-        deadlines.insert((deadline_us, waiter.id), Arc::clone(waiter));
-        let is_next = deadlines
-            .first_key_value()
-            .is_some_and(|((_, id), _)| *id == waiter.id);
-        drop(deadlines);
-        if is_next && let Some(alarm) = &*self.alarm.lock() {
-            alarm(Now::from_unix_us(deadline_us));
+    /// Notes a wait, so that it ends.
+    pub(crate) fn note_wait(&self, waiter: &Arc<Waiter>) {
+        let mut waits = self.waits.lock();
+        waits.insert(waiter.place(), Arc::clone(waiter));
+        let next = waits.first_key_value();
+        let is_next = next.is_some_and(|((_, id), _)| *id == waiter.id);
+        drop(waits);
+        if is_next
+            && let Some(deadline) = waiter.deadline
+            && let Some(alarm) = &*self.alarm.lock()
+        {
+            alarm(deadline);
         }
     }
 
@@ -195,51 +265,62 @@ impl Engine {
     pub(crate) fn wait_on(&self, waiter: &Arc<Waiter>) {
         waiter.wait_on();
         // Its deadline may have come while it was claimed, and then it ended nothing.
-        self.note_deadline(waiter);
+        self.note_wait(waiter);
     }
 
-    /// Takes a waiter out of the queues of its keys.
-    pub(crate) fn forget(&self, waiter: &Arc<Waiter>) {
-        if let Some(deadline_us) = waiter.deadline_us {
-            self.deadlines.lock().remove(&(deadline_us, waiter.id));
-        }
+    /// Takes a note of [`Engine::note_wait`] away: the wait is over.
+    pub(crate) fn forget_wait(&self, waiter: &Waiter) {
+        self.waits.lock().remove(&waiter.place());
+    }
+
+    /// Takes a waiter that is over out of the queues of its keys, as far as nobody holds them.
+    pub(crate) fn forget(&self, waiter: &Waiter) {
+        self.forget_wait(waiter);
         for key in &waiter.keys {
             let index = self.shards.index(self.shards.seed().hash(key));
-            self.shards
-                .shard(index)
-                .lock()
-                .stop_waiting(waiter.db, key, waiter);
+            match self.shards.try_take(index) {
+                Some(mut shard) => shard.stop_waiting(waiter.db, key, waiter),
+                None => self.shards.leave_behind(index),
+            }
         }
     }
 
     /// Ends all waits that have begun, as if their time were over: for a store that is closed.
     pub fn end_all_waits(&self) {
-        for shard in self.shards.iter() {
-            let waiters: Vec<_> = shard.lock().all_waiters().cloned().collect();
-            for waiter in waiters {
-                if waiter.claim() {
-                    waiter.answer(Value::Null);
-                    self.forget(&waiter);
-                }
-            }
-        }
+        let waits = std::mem::take(&mut *self.waits.lock());
+        waits.into_values().for_each(|waiter| self.end(&waiter));
+        self.shards.parking().wake_all();
     }
 
-    fn end_waits(&self, now: Now) {
+    fn end_waits(&self, now: Ticks) {
         loop {
-            let mut deadlines = self.deadlines.lock();
-            let Some(due) = deadlines
-                .first_entry()
-                .filter(|next| next.key().0 <= now.unix_us())
-            else {
+            let mut waits = self.waits.lock();
+            let Some(due) = waits.first_entry().filter(|next| next.key().0 <= now) else {
                 return;
             };
             let waiter = due.remove();
-            drop(deadlines);
-            if waiter.claim() {
-                waiter.answer(Value::Null);
-                self.forget(&waiter);
-            }
+            drop(waits);
+            self.end(&waiter);
         }
+    }
+
+    /// Ends a wait with nothing, unless somebody has its answer already.
+    fn end(&self, waiter: &Waiter) {
+        if waiter.claim() {
+            waiter.answer(Value::Null);
+            self.forget(waiter);
+        }
+    }
+
+    /// Puts keys aside whose waiters could not be served.
+    pub(crate) fn leave_unserved(&self, keys: Vec<Ready>) {
+        if !keys.is_empty() {
+            self.unserved.lock().extend(keys);
+        }
+    }
+
+    /// The keys whose waiters could not be served.
+    pub(crate) fn take_unserved(&self) -> Vec<Ready> {
+        std::mem::take(&mut *self.unserved.lock())
     }
 }

@@ -3,7 +3,6 @@
 //! [`Engine::execute`] finds the command's row, checks the request against it, takes the shards
 //! that it needs, runs it, and serves those who waited for what it changed.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -13,11 +12,11 @@ use smallvec::SmallVec;
 
 use crate::args::Args;
 use crate::command::{Call, Command, Flags, Keys};
-use crate::engine::{Engine, Now, TimeSource};
+use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
 use crate::keyspace::waiting::{Wait, Waiter, Waiting};
-use crate::keyspace::{Aftermath, Keyspace, Needs, Ready};
-use crate::reply::{Reply, ValueReply, write_value};
+use crate::keyspace::{Contended, Keyspace, Needs, Parked};
+use crate::reply::{Reply, Unwanted};
 use crate::session::{Replies, Session};
 use crate::table;
 
@@ -29,6 +28,9 @@ pub enum Outcome {
     Done,
     /// The answer comes later.
     Blocked(Waiting),
+    /// Nothing has happened, since others hold its keys: the request is to be executed again when
+    /// this future is done. Requests of the same session that come behind it have to wait as well.
+    Parked(Parked),
     /// It has been answered, and the connection is to be closed.
     Close,
 }
@@ -36,8 +38,9 @@ pub enum Outcome {
 impl Engine {
     /// Runs one request of `session`, and answers it through `reply`.
     ///
-    /// `arguments` must have at least one word. The caller's thread does all the work; it waits for
-    /// nobody but those who hold the same keys. The time is that at which it has the keys.
+    /// `arguments` must have at least one word. The caller's thread does all the work. It waits for
+    /// nobody for longer than a moment: see [`Outcome::Parked`]. The time is that at which it has the
+    /// keys.
     #[inline]
     pub fn execute(
         self: &Arc<Engine>,
@@ -72,16 +75,26 @@ impl Engine {
         reply: &mut dyn Reply,
     ) -> Outcome {
         // The answer may be wanted after all: that of CLIENT REPLY ON, and of RESET.
-        let mut unwanted = ValueReply::for_protocol(session.resp3);
+        let mut unwanted = Unwanted::new(session.is_resp3());
         session.begin_unanswered();
         let outcome = self.answer(session, arguments, clock, &mut unwanted);
-        if session.replies() == Replies::On {
-            write_value(reply, &unwanted.take_value());
-        }
-        session.end_unanswered();
         match outcome {
-            Outcome::Blocked(waiting) => Outcome::Blocked(waiting.silent()),
-            outcome => outcome,
+            Outcome::Parked(parked) => {
+                session.not_yet_unanswered();
+                Outcome::Parked(parked)
+            }
+            outcome => {
+                if session.replies() == Replies::On
+                    && let Some(status) = unwanted.status()
+                {
+                    reply.status(status);
+                }
+                session.end_unanswered();
+                match outcome {
+                    Outcome::Blocked(waiting) => Outcome::Blocked(waiting.silent()),
+                    outcome => outcome,
+                }
+            }
         }
     }
 
@@ -94,10 +107,7 @@ impl Engine {
     ) -> Outcome {
         let command = match self.admit(session, arguments) {
             Ok(command) => command,
-            Err(error) => {
-                reply.error(&self.refuse(session, arguments, error));
-                return Outcome::Done;
-            }
+            Err(error) => return self.refuse(session, arguments, error, reply),
         };
         if session.is_queueing() && !command.flags.has(Flags::UNQUEUED) {
             session.queue(command, arguments);
@@ -107,49 +117,56 @@ impl Engine {
 
         let args = command.args(arguments);
         let needs = self.needs(session, command, args);
-        let is_busy = || self.is_busy(clock.now());
         // The keyspace is dropped where it was made: it is large, and moving it would cost.
-        let aftermath = {
+        let (waiter, leftover) = {
             let mut keyspace = Keyspace::new(&self.shards, session.db, clock);
-            if !keyspace.hold(&needs, &is_busy) {
-                session.refused();
-                reply.error(&Error::Busy);
-                return Outcome::Done;
+            if let Err(contended) = keyspace.hold(&needs) {
+                return self.put_off(session, arguments, contended, clock, reply);
             }
             if !keyspace.count_command() {
                 self.stats.command();
             }
             session.note(command, &keyspace);
             let wait = self.run_caught(session, command, args, &mut keyspace, reply);
-            if let Some(wait) = wait {
-                let waiter = self.enqueue(session, wait, arguments, &mut keyspace);
-                let aftermath = keyspace.take_aftermath();
-                drop(keyspace);
-                self.note_deadline(&waiter);
-                if let Some(aftermath) = aftermath {
-                    self.clear_up(*aftermath, clock.now());
-                }
-                return Outcome::Blocked(Waiting::new(Arc::clone(self), waiter));
-            }
-            keyspace.take_aftermath()
+            let waiter = wait.map(|wait| self.enqueue(session, wait, arguments, &mut keyspace));
+            self.serve_ready(&mut keyspace);
+            (waiter, keyspace.take_leftover())
         };
-        session.settle(self);
+        if let Some(leftover) = leftover {
+            self.clear_up(*leftover, clock);
+        }
         if !command.flags.touches_keys() {
             session.show();
         }
-        if let Some(aftermath) = aftermath {
-            self.clear_up(*aftermath, clock.now());
+        match waiter {
+            Some(waiter) => Outcome::Blocked(Waiting::new(Arc::clone(self), waiter)),
+            None if session.is_closing() => Outcome::Close,
+            None => Outcome::Done,
         }
-        if session.is_closing() {
-            Outcome::Close
-        } else {
-            Outcome::Done
+    }
+
+    /// Has a request wait whose keys others hold, or refuses it if that may take too long.
+    #[cold]
+    fn put_off(
+        &self,
+        session: &mut Session,
+        arguments: Arguments<'_>,
+        contended: Contended,
+        clock: &dyn TimeSource,
+        reply: &mut dyn Reply,
+    ) -> Outcome {
+        if !self.shards.is_busy(contended.index) {
+            self.note_overdue_scripts(clock.ticks());
+        }
+        match self.shards.is_busy(contended.index) {
+            true => self.refuse(session, arguments, Error::Busy, reply),
+            false => Outcome::Parked(Parked::new(self, contended.epoch)),
         }
     }
 
     /// Runs a command and answers its refusal. A defect in it must not take the store down with it.
     #[inline]
-    fn run_caught<'e>(
+    pub(crate) fn run_caught<'e>(
         self: &'e Arc<Engine>,
         session: &mut Session,
         command: &'static Command,
@@ -189,26 +206,39 @@ impl Engine {
         Ok(command)
     }
 
-    /// Notes that a request was refused before it ran. Answers what is to be said: one that was to end
-    /// a transaction has ended it.
+    /// Refuses a request before it has run. A transaction that it belongs to is void, and one that it
+    /// was to end has ended.
     #[cold]
-    fn refuse(&self, session: &mut Session, arguments: Arguments<'_>, error: Error) -> Error {
+    fn refuse(
+        &self,
+        session: &mut Session,
+        arguments: Arguments<'_>,
+        error: Error,
+        reply: &mut dyn Reply,
+    ) -> Outcome {
         let name = arguments.get(0).unwrap_or_default();
         if !name.eq_ignore_ascii_case(b"EXEC") {
             session.refused();
-            return error;
+            reply.error(&error);
+            return Outcome::Done;
         }
-        session.abandon_transaction(self);
+        session.abandon_transaction();
         let reason = error.to_string();
         let reason = reason.strip_prefix("ERR ").unwrap_or(&reason);
-        Error::text(format!(
+        reply.error(&Error::text(format!(
             "EXECABORT Transaction discarded because of: {reason}"
-        ))
+        )));
+        Outcome::Done
     }
 
     /// The shards that a request needs.
     #[inline]
-    fn needs<'k>(&self, session: &Session, command: &Command, args: Args<'k>) -> Needs<'k> {
+    pub(crate) fn needs<'k>(
+        &self,
+        session: &Session,
+        command: &Command,
+        args: Args<'k>,
+    ) -> Needs<'k> {
         let is_plain = command.keys == Keys::First && !command.flags.has(Flags::WHOLE);
         match args.peek() {
             Some(key) if is_plain => self.shards.need_of(key),
@@ -287,8 +317,6 @@ impl Engine {
         Ok(call.wait)
     }
 
-    // --- callers that wait -------------------------------------------------------------------
-
     /// Puts a caller into the queues of the keys that it waits for, whose shards it still holds.
     #[inline(never)]
     fn enqueue(
@@ -302,84 +330,18 @@ impl Engine {
             .request
             .take()
             .unwrap_or_else(|| Request::from(arguments));
-        let (id, db) = (self.fresh_id(), session.db);
-        let waiter = Waiter::new(
-            id,
-            db,
-            request,
-            *wait,
-            keyspace.now().unix_us(),
-            session.resp3,
-        );
-        let waiter = Arc::new(waiter);
+        let (id, now) = (self.fresh_id(), keyspace.ticks());
+        let waiter = Arc::new(Waiter::new(id, session, request, *wait, now));
         if let Some(client) = session.client() {
             client.waits(&waiter);
         }
         for key in &waiter.keys {
-            keyspace.shard_of(key).wait(db, key, Arc::clone(&waiter));
+            let shard = keyspace.shard_of(key);
+            shard.wait(waiter.db, key, Arc::clone(&waiter));
         }
+        // While the keys are held: whoever serves it finds it noted, and takes the note away.
+        self.note_wait(&waiter);
         waiter
-    }
-
-    /// Does what calls have left: serves those who wait for keys that have changed, and has freed
-    /// what takes long. What those do may make others ready.
-    #[inline(never)]
-    pub(crate) fn clear_up(self: &Arc<Engine>, left: Aftermath, now: Now) {
-        self.dispose(left.garbage);
-        let mut ready = VecDeque::from(left.ready);
-        while let Some(next) = ready.pop_front() {
-            let mut served = 0;
-            while let Some(waiter) = self.next_waiter(&next, served, now) {
-                served = waiter.id;
-                if let Some(left) = self.serve_one(&waiter, now) {
-                    self.dispose(left.garbage);
-                    ready.extend(left.ready);
-                }
-            }
-        }
-    }
-
-    /// Who waits longest for a key and what it holds now, of those who came after another.
-    fn next_waiter(&self, ready: &Ready, after: u64, now: Now) -> Option<Arc<Waiter>> {
-        let needs = self.shards.need_of(&ready.key);
-        let mut keyspace = self.shards.lock(&needs, ready.db, &now);
-        let kind = keyspace.kind(&ready.key);
-        let shard = keyspace.shard_of(&ready.key);
-        let mut waiters = shard.waiters(ready.db, &ready.key);
-        waiters
-            .find(|waiter| waiter.id > after && waiter.wants(kind))
-            .cloned()
-    }
-
-    /// Runs a waiter's request. Answers what that left, if anything.
-    fn serve_one(self: &Arc<Engine>, waiter: &Arc<Waiter>, now: Now) -> Option<Box<Aftermath>> {
-        if !waiter.claim() {
-            // Its deadline has come, or somebody else serves it; it leaves the queue by itself.
-            return None;
-        }
-        let mut session = Session::waiting(waiter);
-        let arguments = waiter.request.arguments();
-        let Ok(command) = table::find(arguments) else {
-            return None;
-        };
-        let args = command.args(arguments);
-        let mut reply = ValueReply::for_protocol(waiter.resp3);
-        let needs = self.needs(&session, command, args);
-        let mut keyspace = self.shards.lock(&needs, waiter.db, &now);
-        let wait = self.run_caught(&mut session, command, args, &mut keyspace, &mut reply);
-        if wait.is_some() {
-            self.wait_on(waiter);
-            return keyspace.take_aftermath();
-        }
-        // While the keys are held, so that the queues are right for whoever takes them next.
-        for key in &waiter.keys {
-            keyspace.shard_of(key).stop_waiting(waiter.db, key, waiter);
-        }
-        let left = keyspace.take_aftermath();
-        drop(keyspace);
-        self.forget(waiter);
-        waiter.answer(reply.take_value());
-        left
     }
 }
 

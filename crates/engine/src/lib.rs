@@ -6,6 +6,7 @@
 
 mod engine;
 mod execute;
+mod serve;
 
 mod args;
 mod command;
@@ -28,11 +29,11 @@ mod session;
 
 pub use admin::{CpuTime, Host};
 pub use command::{Arity, Command, Flags, Keys};
-pub use engine::{Alarm, Disposal, Engine, Now, TimeSource};
+pub use engine::{Alarm, Disposal, Engine, Now, Ticks, TimeSource};
 pub use error::Error;
 pub use execute::Outcome;
-pub use keyspace::Garbage;
 pub use keyspace::waiting::Waiting;
+pub use keyspace::{Garbage, Parked};
 pub use pubsub::{Mail, Mailbox, Message, Overflow, Subscriber};
 pub use reply::{Reply, RespReply, ValueReply, write_value};
 pub use session::{Buffers, Client, ClientInfo, Session};

@@ -397,6 +397,57 @@ impl Reply for ValueReply {
     }
 }
 
+/// Takes an answer that nobody wants, and keeps none of it but the last status: CLIENT REPLY ON and
+/// RESET have their answers wanted after all, and those are statuses.
+#[derive(Debug)]
+pub(crate) struct Unwanted {
+    status: Option<String>,
+    resp3: bool,
+}
+
+impl Unwanted {
+    /// A sink for answers that would have the types of RESP3, or of RESP2.
+    pub(crate) fn new(resp3: bool) -> Unwanted {
+        Unwanted {
+            status: None,
+            resp3,
+        }
+    }
+
+    /// The status that was answered last, if that is the answer.
+    pub(crate) fn status(&self) -> Option<&str> {
+        self.status.as_deref()
+    }
+}
+
+impl Reply for Unwanted {
+    fn status(&mut self, text: &str) {
+        self.status = Some(text.to_owned());
+    }
+
+    fn error(&mut self, _: &Error) {}
+    fn int(&mut self, _: i64) {}
+    fn bulk(&mut self, _: &[u8]) {}
+    fn null(&mut self) {}
+    fn null_array(&mut self) {}
+    fn array(&mut self, _: usize) {}
+    fn map(&mut self, _: usize) {}
+    fn set(&mut self, _: usize) {}
+    fn push(&mut self, _: usize) {}
+    fn double(&mut self, _: f64) {}
+    fn bool(&mut self, _: bool) {}
+    fn big_number(&mut self, _: &str) {}
+    fn verbatim(&mut self, _: &str) {}
+
+    fn is_resp3(&self) -> bool {
+        self.resp3
+    }
+
+    fn set_resp3(&mut self, resp3: bool) {
+        self.resp3 = resp3;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

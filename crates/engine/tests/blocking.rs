@@ -10,7 +10,7 @@ use std::thread::{self, Thread};
 use std::time::Duration;
 
 use larder_engine::{
-    ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session, Waiting,
+    ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session, Ticks, Waiting,
 };
 use larder_resp::ArgumentBuffer;
 
@@ -48,15 +48,18 @@ impl Connection {
         request
             .split(' ')
             .for_each(|word| words.push(word.as_bytes()));
-        let mut out = Vec::new();
-        let mut reply = RespReply::new(&mut out, false);
-        let arguments = words.as_arguments();
-        match self
-            .engine
-            .execute(&mut self.session, arguments, &START, &mut reply)
-        {
-            Outcome::Blocked(waiting) => Answer::Waits(waiting),
-            Outcome::Done | Outcome::Close => Answer::Here(text(&out)),
+        loop {
+            let mut out = Vec::new();
+            let mut reply = RespReply::new(&mut out, false);
+            let arguments = words.as_arguments();
+            match self
+                .engine
+                .execute(&mut self.session, arguments, &START, &mut reply)
+            {
+                Outcome::Blocked(waiting) => return Answer::Waits(waiting),
+                Outcome::Parked(_) => thread::yield_now(),
+                Outcome::Done | Outcome::Close => return Answer::Here(text(&out)),
+            }
         }
     }
 
@@ -242,12 +245,12 @@ fn a_wait_ends_when_its_time_has_passed() {
     let mut moved = Connection::to(&engine).wait("BLMOVE key other LEFT LEFT 1.5");
     let mut read = Connection::to(&engine).wait("XREAD BLOCK 1500 STREAMS key $");
     assert_eq!(
-        engine.next_deadline().map(Now::unix_ms),
-        Some(START.unix_ms() + 1500)
+        engine.next_deadline().map(Ticks::us),
+        Some(START.unix_us() + 1_500_000)
     );
-    engine.tick(later(1));
+    engine.tick(&later(1));
     assert_eq!(poll(&mut pop), None);
-    engine.tick(later(2));
+    engine.tick(&later(2));
     assert_eq!(poll(&mut pop).as_deref(), Some("*-1"));
     assert_eq!(poll(&mut moved).as_deref(), Some("*-1"));
     assert_eq!(poll(&mut read).as_deref(), Some("*-1"));
@@ -405,9 +408,9 @@ fn a_stored_sorted_set_serves_the_waiter() {
 fn a_waiter_for_members_gets_nothing_when_its_time_has_passed() {
     let engine = engine();
     let mut waiting = Connection::to(&engine).wait("BZPOPMIN scores 1.5");
-    engine.tick(later(1));
+    engine.tick(&later(1));
     assert_eq!(poll(&mut waiting), None);
-    engine.tick(later(2));
+    engine.tick(&later(2));
     assert_eq!(poll(&mut waiting).as_deref(), Some("*-1"));
 }
 

@@ -51,6 +51,7 @@ impl Connection {
         {
             Outcome::Done => {}
             Outcome::Blocked(_) => out.extend_from_slice(b"(waits)"),
+            Outcome::Parked(_) => out.extend_from_slice(b"(parked)"),
             Outcome::Close => out.extend_from_slice(b"(closed)"),
         }
         String::from_utf8(out)

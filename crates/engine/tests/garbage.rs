@@ -84,7 +84,7 @@ fn what_expires_is_given_away_too() {
     for key in ["one", "other"] {
         assert_eq!(call(&engine, &format!("PEXPIRE {key} 5000")), ":1");
     }
-    engine.tick(Now::from_unix_us(START.unix_us() + 6_000_000));
+    engine.tick(&Now::from_unix_us(START.unix_us() + 6_000_000));
     assert_eq!(garbage.try_iter().count(), 2);
     assert_eq!(call(&engine, "DBSIZE"), ":0");
 }

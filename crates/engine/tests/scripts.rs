@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use larder_engine::{Engine, Now, RespReply, Session, TimeSource};
+use larder_engine::{Engine, Now, RespReply, Session, Ticks, TimeSource};
 use larder_resp::ArgumentBuffer;
 
 const START: u64 = 1_700_000_000_000_000;
@@ -20,6 +20,10 @@ struct Hasty(AtomicU64);
 impl TimeSource for Hasty {
     fn now(&self) -> Now {
         Now::from_unix_us(START + self.0.fetch_add(6_000_000, Ordering::Relaxed))
+    }
+
+    fn ticks(&self) -> Ticks {
+        Ticks::from_us(self.now().unix_us())
     }
 }
 

@@ -13,7 +13,8 @@ use std::task::{Context, Poll, ready};
 
 use larder_embedded::Embedded;
 use larder_engine::{
-    Buffers, Engine, Mail, Mailbox, Message, Outcome, Overflow, Reply, RespReply, Session, Waiting,
+    Buffers, Engine, Mail, Mailbox, Message, Outcome, Overflow, Parked, Reply, RespReply, Session,
+    Waiting,
 };
 use larder_resp::{self as resp, Limits, ProtocolError};
 use larder_store::Value;
@@ -56,6 +57,8 @@ pub(crate) struct Connection<S> {
     mailbox: Arc<Mailbox>,
     /// The answer that is waited for.
     blocked: Option<Waiting>,
+    /// What the next request waits for before it is run.
+    parked: Option<Parked>,
     listed: Listed,
     shared: Arc<Shared>,
 }
@@ -66,6 +69,8 @@ enum Event {
     Read,
     /// The answer that was waited for.
     Answer(Value),
+    /// The next request may be run.
+    Unparked,
     /// Messages, which are in the output now.
     Mail,
     /// The client is gone, or is to go.
@@ -112,6 +117,7 @@ pub(crate) async fn serve<S: Socket>(mut socket: S, shared: Arc<Shared>) -> io::
         session,
         mailbox,
         blocked: None,
+        parked: None,
         listed,
         shared,
     };
@@ -130,6 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             match poll_fn(|context| self.poll_event(context)).await? {
                 Event::Read => self.show_buffers(),
                 Event::Mail => {}
+                Event::Unparked => self.parked = None,
                 Event::Answer(value) => self.unblock(&value),
                 Event::End => break,
             }
@@ -170,7 +177,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Runs the requests that have been read, until their answers should be written.
     fn run_requests(&mut self) -> Next {
-        while self.blocked.is_none() {
+        while self.blocked.is_none() && self.parked.is_none() {
             if self.input.next().is_none() {
                 match self.input.find(self.limits()) {
                     Ok(false) => return Next::Wait,
@@ -188,12 +195,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let embedded = &self.shared.embedded;
             let engine = embedded.engine();
             let outcome = engine.execute(&mut self.session, arguments, embedded, &mut reply);
+            if let Outcome::Parked(parked) = outcome {
+                self.parked = Some(parked);
+                return Next::Wait;
+            }
             self.input.pop();
             if self.session.subscriptions() < subscriptions {
                 self.put_mail_before(start);
             }
             match outcome {
-                Outcome::Done => {}
+                Outcome::Done | Outcome::Parked(_) => {}
                 Outcome::Blocked(waiting) => self.blocked = Some(waiting),
                 Outcome::Close => return Next::Close,
             }
@@ -277,6 +288,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.listed.order() > Order::Serve {
             return Poll::Ready(Ok(Event::End));
         }
+        if let Some(parked) = &mut self.parked
+            && pin!(parked).poll(context).is_ready()
+        {
+            return Poll::Ready(Ok(Event::Unparked));
+        }
         if self.blocked.is_some() || self.session.is_subscribed() {
             self.listed.set_waiting(true);
             if let Poll::Ready(event) = self.poll_engine(context) {
@@ -311,12 +327,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Event>> {
-        let held_max = match self.blocked {
-            Some(_) => READ_WHILE_BLOCKED,
-            None => self.shared.config.client_query_buffer_limit,
+        let is_held_up = self.blocked.is_some() || self.parked.is_some();
+        let held_max = match is_held_up {
+            true => READ_WHILE_BLOCKED,
+            false => self.shared.config.client_query_buffer_limit,
         };
         if self.input.len() >= held_max {
-            if self.blocked.is_some() {
+            if is_held_up {
                 return Poll::Pending;
             }
             tracing::warn!("a client is closed: its request is longer than the query buffer limit");

@@ -160,7 +160,7 @@ impl Workers {
     /// Gives a connection to the thread whose turn it is, or keeps it.
     fn hand_over(&self, connection: impl Future<Output = io::Result<()>> + Send + 'static) {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.runtimes.len();
-        let is_busy = self.shared.engine().is_busy(self.shared.embedded.now());
+        let is_busy = self.shared.engine().is_busy(&self.shared.embedded);
         let runtime = if is_busy {
             &self.front
         } else {

@@ -539,7 +539,7 @@ fn a_new_client_can_kill_the_script_of_a_thread_that_hangs() {
     let mut request = Vec::new();
     write_request(&mut request, &["EVAL", "while true do end", "0"]);
     hanging.send(&request);
-    until(|| server.store.engine().is_busy(server.store.now()));
+    until(|| server.store.engine().is_busy(&server.store));
 
     let mut killer = server.connect();
     killer.request("SCRIPT KILL");
@@ -565,6 +565,6 @@ fn a_server_ends_though_a_script_does_not() {
     let mut request = Vec::new();
     write_request(&mut request, &["EVAL", script, "0"]);
     hanging.send(&request);
-    until(|| server.store.engine().is_busy(server.store.now()));
+    until(|| server.store.engine().is_busy(&server.store));
     server.server.shutdown();
 }

@@ -4,6 +4,7 @@ use super::help;
 use super::parameters::{PARAMETERS, Parameter};
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
+use crate::keyspace::Figures;
 use crate::pubsub::glob;
 
 const FLAGS: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
@@ -117,7 +118,8 @@ fn failed(parameter: &Parameter, why: &str) -> Error {
 fn resetstat(call: &mut Call<'_, '_>) -> Result<()> {
     call.engine.stats.reset();
     call.engine.clients.reset_seen();
-    call.keyspace.reset_counts();
+    let figures = call.engine.shards.figures();
+    figures.for_each(Figures::reset);
     call.reply.ok();
     Ok(())
 }

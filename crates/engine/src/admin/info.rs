@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::Result;
-use crate::keyspace::DATABASES;
+use crate::keyspace::{DATABASES, Figure, Figures};
 
 pub(crate) const COMMANDS: &[Command] = &[Command {
     name: "INFO",
@@ -132,17 +132,20 @@ fn persistence(_: &mut Call<'_, '_>, lines: &mut Lines) {
 
 fn stats(call: &mut Call<'_, '_>, lines: &mut Lines) {
     let engine = call.engine;
-    let counts = call.keyspace.counts();
+    let sum = |figure: fn(&Figures) -> &Figure| {
+        let figures = engine.shards.figures();
+        figures.map(|figures| figure(figures).get()).sum::<u64>()
+    };
     lines.add("total_connections_received", engine.clients.seen());
     lines.add(
         "total_commands_processed",
-        engine.stats.commands() + counts.commands,
+        engine.stats.commands() + sum(|figures| &figures.commands),
     );
     lines.add("instantaneous_ops_per_sec", engine.stats.commands_per_s());
-    lines.add("expired_keys", engine.stats.expired_keys() + counts.expired);
+    lines.add("expired_keys", sum(|figures| &figures.expired));
     lines.add("evicted_keys", 0);
-    lines.add("keyspace_hits", counts.hits);
-    lines.add("keyspace_misses", counts.misses);
+    lines.add("keyspace_hits", sum(|figures| &figures.hits));
+    lines.add("keyspace_misses", sum(|figures| &figures.misses));
     lines.add("pubsub_channels", engine.pubsub.channels().len());
     lines.add("pubsub_patterns", engine.pubsub.patterns_len());
 }
@@ -166,9 +169,9 @@ fn cluster(_: &mut Call<'_, '_>, lines: &mut Lines) {
 
 fn keyspace(call: &mut Call<'_, '_>, lines: &mut Lines) {
     each_db(call, |call| {
-        let (keys, expires) = (call.keyspace.len(), call.keyspace.volatile_len());
-        let ttl_ms = super::memory::average_ttl_ms(call);
         let db = call.keyspace.db();
+        let (keys, expires) = (call.engine.keys(db), call.engine.volatile_keys(db));
+        let ttl_ms = super::memory::average_ttl_ms(call);
         if keys > 0 {
             lines.add(
                 &format!("db{db}"),

@@ -14,7 +14,6 @@ pub(crate) struct Stats {
     started: Now,
     /// Commands that held no shard, or several. The others are counted in the shards.
     commands: Lanes<AtomicU64>,
-    expired_keys: AtomicU64,
     rate: Mutex<Rate>,
 }
 
@@ -36,7 +35,6 @@ impl Stats {
         Stats {
             started: now,
             commands: Lanes::default(),
-            expired_keys: AtomicU64::new(0),
             rate: Mutex::new(Rate {
                 commands: 0,
                 at: now,
@@ -62,16 +60,6 @@ impl Stats {
         self.commands.iter().map(|lane| lane.load(Relaxed)).sum()
     }
 
-    pub(crate) fn expired(&self, keys: usize) {
-        if keys > 0 {
-            self.expired_keys.fetch_add(keys as u64, Relaxed);
-        }
-    }
-
-    pub(crate) fn expired_keys(&self) -> u64 {
-        self.expired_keys.load(Relaxed)
-    }
-
     /// Takes a sample of how many commands there are in a second, after so many that held one shard.
     pub(crate) fn tick(&self, now: Now, in_shards: u64) {
         let mut rate = self.rate.lock();
@@ -95,7 +83,6 @@ impl Stats {
     /// Begins all counters anew.
     pub(crate) fn reset(&self) {
         self.commands.iter().for_each(|lane| lane.store(0, Relaxed));
-        self.expired_keys.store(0, Relaxed);
         let mut rate = self.rate.lock();
         rate.commands = 0;
         rate.per_second = [0; Rate::SAMPLES];

@@ -60,6 +60,11 @@ pub(crate) enum Kind {
     Stream,
 }
 
+impl Kind {
+    /// How many there are.
+    pub(crate) const COUNT: usize = Kind::Stream as usize + 1;
+}
+
 /// A type whose values an entry holds as its payload. The list of them ends this module.
 pub(crate) trait Object: Default + Send + Sync + 'static + sealed::Listed {
     /// The kind of an entry that holds this type: no two types have the same.

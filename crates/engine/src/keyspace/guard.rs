@@ -8,9 +8,9 @@ use std::ops::{Deref, DerefMut};
 
 use smallvec::SmallVec;
 
-use super::Keyspace;
 use super::entry::{Entry, Object};
 use super::table::{Found, Keyed};
+use super::{Keyspace, What};
 
 /// A value of type `T` that is being changed.
 ///
@@ -28,8 +28,7 @@ struct Guarded<'a, 'e> {
     hash: u64,
     found: Found,
     is_changed: bool,
-    /// Whether transactions that watch the key are to know.
-    is_watched: bool,
+    what: What,
 }
 
 impl<'a, 'e> Guarded<'a, 'e> {
@@ -42,7 +41,7 @@ impl<'a, 'e> Guarded<'a, 'e> {
             hash,
             found,
             is_changed: false,
-            is_watched: true,
+            what: What::Written,
         }
     }
 
@@ -54,19 +53,19 @@ impl<'a, 'e> Guarded<'a, 'e> {
         self.keyspace.db_of_mut(self.hash).table.at_mut(self.found)
     }
 
-    /// Lets the entry go: marks its key if it was changed, and removes it if it is empty.
+    /// Lets the entry go: removes it if it is empty, and says what happened to its key.
     fn let_go(&mut self, is_empty: bool) {
-        if self.is_changed && self.keyspace.is_noticed(self.hash) {
-            let key = self.entry().map(Entry::key).unwrap_or_default();
-            let key: SmallVec<[u8; 64]> = SmallVec::from_slice(key);
-            match self.is_watched {
-                true => self.keyspace.changed(self.hash, &key),
-                false => self.keyspace.wake(self.hash, &key),
-            }
-        }
+        let (hash, found) = (self.hash, self.found);
+        let noted: Option<SmallVec<[u8; 64]>> = (self.is_changed && self.keyspace.is_noted(hash))
+            .then(|| SmallVec::from_slice(self.entry().map(Entry::key).unwrap_or_default()));
         if is_empty {
             // What is empty is freed at once, however large it was.
-            self.keyspace.db_of_mut(self.hash).remove_at(self.found);
+            self.keyspace.db_of_mut(hash).remove_at(found);
+        }
+        match noted {
+            Some(key) if is_empty => self.keyspace.note(hash, &key, What::Removed),
+            Some(key) => self.keyspace.note(hash, &key, self.what),
+            None => self.keyspace.show_keys(hash),
         }
     }
 }
@@ -88,7 +87,7 @@ impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
     /// Says that what is changed is nothing that WATCH looks at: the groups of a stream, which are
     /// not its content. Those who wait for the key hear of it all the same.
     pub(crate) fn unwatched(&mut self) {
-        self.guarded.is_watched = false;
+        self.guarded.what = What::Annotated;
     }
 }
 

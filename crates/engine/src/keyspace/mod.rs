@@ -7,46 +7,50 @@
 //!                                           └─ waiting: callers that wait for a change
 //! ```
 //!
-//! A command runs while its caller holds the shards of its keys, in a [`Keyspace`]. So every
-//! command, transaction and script is atomic, and two threads on two keys do not meet. Shards are
-//! taken in the order of their indices, so nobody waits in a circle.
+//! A command runs while its caller holds the shards of its keys, in a [`Keyspace`]: `hold.rs` says
+//! how they are taken. So every command, transaction and script is atomic, and two threads on two
+//! keys do not meet.
 //!
 //! [`Keyspace::read`] gives what a key holds; an expired key is never seen. [`Keyspace::write`]
-//! gives a guard, and only that guard marks a key as changed when it is let go: WATCH and blocked
-//! callers follow from the mark, and no command does this by hand.
+//! gives a guard, which notes a change of its key when it is let go. All changes come together in
+//! `change.rs`, and WATCH and blocked callers follow from there; no command does this by hand.
 
-mod aftermath;
 pub(crate) mod agenda;
+mod change;
 pub(crate) mod entry;
+mod figures;
 mod guard;
+mod hold;
+mod leftover;
+mod parking;
+mod places;
 mod prefetch;
 mod shard;
 pub(crate) mod table;
 pub(crate) mod waiting;
 pub(crate) mod watch;
+mod whole;
 
 use std::cell::Cell;
-use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
-use crate::engine::{Now, TimeSource};
+use crate::engine::{Now, Ticks, TimeSource};
 use crate::error::{Error, Result};
 use crate::types::Limits;
+use change::Interest;
 use entry::{Entry, Kind, Object, Str};
+use hold::{Held, ShardGuard};
 use table::{Found, Keyed};
 
-/// How often a caller who waits for a shard looks whether that is any use.
-const LOOK_AROUND: Duration = Duration::from_millis(20);
-
-/// Why the shard of a key is found.
-const IS_HELD: &str = "a command touches only keys that its row names, and those are held";
-
-pub use aftermath::Garbage;
-pub(crate) use aftermath::{Aftermath, Ready};
+pub(crate) use change::What;
+pub(crate) use figures::{Figure, Figures};
 pub(crate) use guard::{StringGuard, WriteGuard};
-pub(crate) use shard::{Counts, DATABASES, Db, Shard, Shards};
+pub(crate) use hold::{Contended, Needs};
+pub use leftover::Garbage;
+pub(crate) use leftover::{Leftover, Ready};
+pub use parking::Parked;
+pub(crate) use shard::{DATABASES, Db, SHARDS, Shard, Shards};
 
 /// What a write does to the time at which the key expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,19 +72,13 @@ pub(crate) struct Keyspace<'e> {
     db: usize,
     clock: &'e dyn TimeSource,
     now: Cell<Option<Now>>,
-    /// Most often there is none.
-    aftermath: Option<Box<Aftermath>>,
+    /// Which changes somebody wants to hear of, whatever their key.
+    interest: Interest,
+    /// Most often there is nothing.
+    leftover: Option<Box<Leftover>>,
     counts_lookups: bool,
     /// Whether what is looked up counts as used: not for a client that wants to leave no trace.
     touches: bool,
-}
-
-/// Locks on shards, in the order of their indices.
-enum Held<'e> {
-    None,
-    One(usize, MutexGuard<'e, Shard>),
-    Many(SmallVec<[(usize, MutexGuard<'e, Shard>); 4]>),
-    All(Vec<MutexGuard<'e, Shard>>),
 }
 
 /// A key with its hash.
@@ -88,91 +86,6 @@ enum Held<'e> {
 pub(crate) struct Hashed<'k> {
     key: &'k [u8],
     hash: u64,
-}
-
-/// Which shards a call needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Needs<'k> {
-    /// None: it touches no key.
-    Nothing,
-    /// The shard of this key.
-    One(Hashed<'k>),
-    /// The shards with these indices, ascending, without repetition.
-    Shards(SmallVec<[usize; 8]>),
-    /// Every shard.
-    Everything,
-}
-
-impl Shards {
-    /// Takes the shards that a call needs, waiting for those who hold them.
-    pub(crate) fn lock<'e>(
-        &'e self,
-        needs: &Needs<'e>,
-        db: usize,
-        clock: &'e dyn TimeSource,
-    ) -> Keyspace<'e> {
-        let mut keyspace = Keyspace::new(self, db, clock);
-        while !keyspace.hold(needs, &|| false) {}
-        keyspace
-    }
-
-    /// The shard of this key, as a need.
-    pub(crate) fn need_of<'k>(&self, key: &'k [u8]) -> Needs<'k> {
-        let hash = self.seed().hash(key);
-        Needs::One(Hashed { key, hash })
-    }
-
-    /// The shards of these keys, as a need.
-    pub(crate) fn needs_of<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Needs<'static> {
-        let mut indices: SmallVec<[usize; 8]> =
-            keys.map(|key| self.index(self.seed().hash(key))).collect();
-        indices.sort_unstable();
-        indices.dedup();
-        if indices.is_empty() {
-            Needs::Nothing
-        } else {
-            Needs::Shards(indices)
-        }
-    }
-}
-
-/// Waits for a shard, until `gives_up` says that it is no use.
-#[inline]
-fn hold<'e>(shard: &'e Mutex<Shard>, gives_up: &dyn Fn() -> bool) -> Option<MutexGuard<'e, Shard>> {
-    loop {
-        if let Some(held) = shard.try_lock_for(LOOK_AROUND) {
-            return Some(held);
-        }
-        if gives_up() {
-            return None;
-        }
-    }
-}
-
-impl Needs<'_> {
-    /// What both need.
-    pub(crate) fn and(self, other: Needs<'_>, shards: &Shards) -> Needs<'static> {
-        match (self.into_shards(shards), other.into_shards(shards)) {
-            (Needs::Everything, _) | (_, Needs::Everything) => Needs::Everything,
-            (Needs::Nothing, needs) | (needs, Needs::Nothing) => needs,
-            (Needs::Shards(mut indices), Needs::Shards(more)) => {
-                indices.extend(more);
-                indices.sort_unstable();
-                indices.dedup();
-                Needs::Shards(indices)
-            }
-            (one, _) => one,
-        }
-    }
-
-    fn into_shards(self, shards: &Shards) -> Needs<'static> {
-        match self {
-            Needs::Nothing => Needs::Nothing,
-            Needs::One(one) => Needs::Shards(SmallVec::from_slice(&[shards.index(one.hash)])),
-            Needs::Shards(indices) => Needs::Shards(indices),
-            Needs::Everything => Needs::Everything,
-        }
-    }
 }
 
 impl<'e> Keyspace<'e> {
@@ -186,50 +99,11 @@ impl<'e> Keyspace<'e> {
             db,
             clock,
             now: Cell::new(None),
-            aftermath: None,
+            interest: shards.interest(),
+            leftover: None,
             counts_lookups: false,
             touches: true,
         }
-    }
-
-    /// Takes the shards that the call needs. Answers false, and holds none, if others hold them and
-    /// `gives_up` says, when it is asked now and then, that waiting is no use.
-    // Always, since most calls need one shard, and that is a few instructions.
-    #[inline(always)]
-    pub(crate) fn hold(&mut self, needs: &Needs<'e>, gives_up: &dyn Fn() -> bool) -> bool {
-        let Needs::One(hashed) = needs else {
-            return self.hold_many(needs, gives_up).is_some();
-        };
-        let index = self.shards.index(hashed.hash);
-        let Some(shard) = hold(self.shards.shard(index), gives_up) else {
-            return false;
-        };
-        // It comes while the command begins.
-        shard.dbs[self.db].table.prefetch(hashed.hash);
-        self.chosen = Some(*hashed);
-        // There is none to let go, which would take a branch for each way to hold some.
-        debug_assert!(matches!(self.held, Held::None));
-        std::mem::forget(std::mem::replace(&mut self.held, Held::One(index, shard)));
-        true
-    }
-
-    #[inline(never)]
-    fn hold_many(&mut self, needs: &Needs<'e>, gives_up: &dyn Fn() -> bool) -> Option<()> {
-        let shards = self.shards;
-        self.held = match needs {
-            Needs::Shards(indices) => Held::Many(
-                indices
-                    .iter()
-                    .map(|&index| Some((index, hold(shards.shard(index), gives_up)?)))
-                    .collect::<Option<_>>()?,
-            ),
-            Needs::Everything => {
-                let shards = shards.iter().map(|shard| hold(shard, gives_up));
-                Held::All(shards.collect::<Option<_>>()?)
-            }
-            Needs::Nothing | Needs::One(_) => Held::None,
-        };
-        Some(())
     }
 
     /// The time of this call: that at which it is first asked for, when the call has its keys. So
@@ -242,9 +116,24 @@ impl<'e> Keyspace<'e> {
         })
     }
 
+    /// The time on the clock that nobody sets, now.
+    pub(crate) fn ticks(&self) -> Ticks {
+        self.clock.ticks()
+    }
+
     /// The time of this call, in Unix milliseconds.
     pub(crate) fn now_ms(&self) -> u64 {
         self.now().unix_ms()
+    }
+
+    /// Counts a command with the shard that it holds. Answers false if it holds none or several.
+    #[inline]
+    pub(crate) fn count_command(&self) -> bool {
+        let Held::One(_, shard) = &self.held else {
+            return false;
+        };
+        shard.figures().commands.add(1);
+        true
     }
 
     /// The database that keys are looked up in.
@@ -264,18 +153,18 @@ impl<'e> Keyspace<'e> {
 
     /// What is left to do for whoever lets the shards go.
     #[inline]
-    pub(crate) fn take_aftermath(&mut self) -> Option<Box<Aftermath>> {
-        self.aftermath.take()
+    pub(crate) fn take_leftover(&mut self) -> Option<Box<Leftover>> {
+        self.leftover.take()
     }
 
-    fn aftermath(&mut self) -> &mut Aftermath {
-        self.aftermath.get_or_insert_default()
+    pub(crate) fn leftover(&mut self) -> &mut Leftover {
+        self.leftover.get_or_insert_default()
     }
 
     /// Frees an entry, after the shards are let go if that takes long.
     fn discard(&mut self, entry: Entry) {
         if entry.is_bulky() {
-            self.aftermath().garbage.take_entry(entry);
+            self.leftover().garbage.take_entry(entry);
         }
     }
 
@@ -341,10 +230,11 @@ impl<'e> Keyspace<'e> {
         let entry = shard.dbs[self.db].table.find(hash, key);
         let entry = entry.filter(|entry| !self.is_expired(entry));
         if self.counts_lookups {
-            shard.count(|counts| match entry {
-                Some(_) => counts.hits += 1,
-                None => counts.misses += 1,
-            });
+            let figures = shard.figures();
+            match entry {
+                Some(_) => figures.hits.add(1),
+                None => figures.misses.add(1),
+            }
         }
         if let Some(entry) = entry {
             self.touch(entry);
@@ -527,9 +417,9 @@ impl<'e> Keyspace<'e> {
             self.discard(bulky);
         }
         if old_expiry.get().is_some_and(|at| at <= self.now_ms()) {
-            self.count_expired(hash);
+            self.note_expired(hash, key);
         }
-        self.changed(hash, key);
+        self.note(hash, key, What::Written);
     }
 
     /// Sets when a key expires. Answers whether there is such a key. A time that is past removes
@@ -544,10 +434,13 @@ impl<'e> Keyspace<'e> {
                 if let Some(entry) = self.db_of_mut(hash).remove(hash, key) {
                     self.discard(entry);
                 }
+                self.note(hash, key, What::Removed);
             }
-            at => self.db_of_mut(hash).set_expiry(hash, key, at),
+            at => {
+                self.db_of_mut(hash).set_expiry(hash, key, at);
+                self.note(hash, key, What::Written);
+            }
         }
-        self.changed(hash, key);
         true
     }
 
@@ -566,11 +459,11 @@ impl<'e> Keyspace<'e> {
         let hash = self.hash(key);
         let entry = self.db_of_mut(hash).remove(hash, key)?;
         if self.is_expired(&entry) {
-            self.has_expired(hash, key);
+            self.note_expired(hash, key);
             self.discard(entry);
             return None;
         }
-        self.changed(hash, key);
+        self.note(hash, key, What::Removed);
         Some(entry)
     }
 
@@ -583,182 +476,7 @@ impl<'e> Keyspace<'e> {
             self.discard(old);
         }
         self.db_of_mut(hash).insert(hash, entry);
-        self.changed(hash, &key);
-    }
-
-    // --- the whole keyspace; only for calls that hold every shard ----------------------------
-
-    /// The held shards' databases of this number.
-    pub(crate) fn dbs(&self) -> impl Iterator<Item = &Db> {
-        self.held_shards().map(|shard| &shard.dbs[self.db])
-    }
-
-    /// How many keys there are in the database. Expired keys count until they are removed.
-    pub(crate) fn len(&self) -> usize {
-        self.dbs().map(|db| db.table.len()).sum()
-    }
-
-    /// How many keys have an expiry.
-    pub(crate) fn volatile_len(&self) -> usize {
-        self.dbs().map(|db| db.volatile).sum()
-    }
-
-    /// What has happened in the held shards, in all databases.
-    pub(crate) fn counts(&self) -> Counts {
-        let counts = self.held_shards().map(Shard::counts);
-        counts.fold(Counts::default(), Counts::and)
-    }
-
-    /// Counts from 0 again.
-    pub(crate) fn reset_counts(&mut self) {
-        self.held_shards()
-            .for_each(|shard| shard.counts.set(Counts::default()));
-    }
-
-    /// Counts a command with the shard that it holds. Answers false if it holds none or several.
-    #[inline]
-    pub(crate) fn count_command(&self) -> bool {
-        let Held::One(_, shard) = &self.held else {
-            return false;
-        };
-        shard.count(|counts| counts.commands += 1);
-        true
-    }
-
-    /// Every entry of the database that has not expired.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.dbs()
-            .flat_map(|db| db.table.iter())
-            .filter(|entry| !self.is_expired(entry))
-    }
-
-    /// One step of a scan: visits the entries at `cursor`, and answers the next cursor, 0 at the
-    /// end. Entries that are there throughout a scan are visited; some may be visited twice.
-    pub(crate) fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&Entry)) -> u64 {
-        let (mut index, position) = self.shards.place_of(cursor);
-        let mut position = Some(position);
-        let mut live = |entry: &Entry| {
-            if !self.is_expired(entry) {
-                visit(entry);
-            }
-        };
-        // An empty table is no step, so that a small keyspace does not take a call a shard.
-        while let Some(shard) = self.held_shards().nth(index) {
-            let table = &shard.dbs[self.db].table;
-            if !table.is_empty() {
-                let next = table.scan(position.unwrap_or(0), &mut live);
-                return match next {
-                    Some(position) => self.shards.cursor_of(index, position),
-                    None => self.shards.cursor_of(index + 1, 0),
-                };
-            }
-            index += 1;
-            position = None;
-        }
-        0
-    }
-
-    /// A key chosen at random, if there is one.
-    pub(crate) fn sample(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
-        let len = self.len();
-        if len == 0 {
-            return None;
-        }
-        // Each try first chooses a shard by how many keys it has. Expired keys are passed over,
-        // and a keyspace of expired keys only is searched in the end.
-        for _ in 0..100 {
-            let mut nth = (random() % len as u64) as usize;
-            for db in self.dbs() {
-                if nth < db.table.len() {
-                    match db.table.sample(random()) {
-                        Some(entry) if !self.is_expired(entry) => return Some(entry),
-                        _ => break,
-                    }
-                }
-                nth -= db.table.len();
-            }
-        }
-        self.entries().next()
-    }
-
-    /// Removes every key of the database. What was there is freed after the shards are let go.
-    pub(crate) fn clear(&mut self) {
-        let (db, now_ms) = (self.db, self.now_ms());
-        let mut aftermath = self.aftermath.take().unwrap_or_default();
-        for shard in self.held_shards_mut() {
-            let fresh = Db::new(shard.dbs[db].table.seed());
-            let old = std::mem::replace(&mut shard.dbs[db], fresh);
-            shard.flushed(db, &old, now_ms, &mut aftermath.ready);
-            aftermath.garbage.take_db(old);
-        }
-        self.aftermath = Some(aftermath);
-    }
-
-    /// Exchanges what two databases hold.
-    pub(crate) fn swap(&mut self, one: usize, other: usize) {
-        let now_ms = self.now_ms();
-        let mut aftermath = self.aftermath.take().unwrap_or_default();
-        for shard in self.held_shards_mut() {
-            shard.dbs.swap(one, other);
-            shard.swapped(one, other, now_ms, &mut aftermath.ready);
-        }
-        self.aftermath = Some(aftermath);
-    }
-
-    fn held_shards(&self) -> Box<dyn Iterator<Item = &Shard> + '_> {
-        match &self.held {
-            Held::None => Box::new(std::iter::empty()),
-            Held::One(_, shard) => Box::new(std::iter::once(&**shard)),
-            Held::Many(held) => Box::new(held.iter().map(|(_, shard)| &**shard)),
-            Held::All(shards) => Box::new(shards.iter().map(|shard| &**shard)),
-        }
-    }
-
-    fn held_shards_mut(&mut self) -> Box<dyn Iterator<Item = &mut Shard> + '_> {
-        match &mut self.held {
-            Held::None => Box::new(std::iter::empty()),
-            Held::One(_, shard) => Box::new(std::iter::once(&mut **shard)),
-            Held::Many(held) => Box::new(held.iter_mut().map(|(_, shard)| &mut **shard)),
-            Held::All(shards) => Box::new(shards.iter_mut().map(|shard| &mut **shard)),
-        }
-    }
-
-    // --- who waits for a change --------------------------------------------------------------
-
-    /// The shard of a key, for those who watch it or wait for it.
-    pub(crate) fn shard_of(&mut self, key: &[u8]) -> &mut Shard {
-        self.shard_mut(self.hash(key))
-    }
-
-    /// Whether anybody watches a key of this shard, or waits for one.
-    fn is_noticed(&self, hash: u64) -> bool {
-        !self.shard(hash).is_quiet()
-    }
-
-    /// Marks a key as changed.
-    fn changed(&mut self, hash: u64, key: &[u8]) {
-        let db = self.db;
-        let shard = self.shard(hash);
-        if !shard.is_quiet() {
-            shard.touch_watchers(db, key);
-            self.wake(hash, key);
-        }
-    }
-
-    /// Has those served who wait for a key.
-    fn wake(&mut self, hash: u64, key: &[u8]) {
-        let db = self.db;
-        let shard = self.shard(hash);
-        if shard.has_waiters(db, key) {
-            let ready = Ready {
-                db,
-                key: key.into(),
-            };
-            let known = &mut self.aftermath().ready;
-            if !known.contains(&ready) {
-                known.push(ready);
-            }
-        }
+        self.note(hash, &key, What::Written);
     }
 
     // --- finding things ----------------------------------------------------------------------
@@ -786,18 +504,29 @@ impl<'e> Keyspace<'e> {
         if let Some(entry) = self.db_of_mut(hash).remove_at(found) {
             self.discard(entry);
         }
-        self.has_expired(hash, key);
+        self.note_expired(hash, key);
         None
     }
 
-    /// A key was removed because it has expired. WATCH sees that by itself.
-    fn has_expired(&mut self, hash: u64, key: &[u8]) {
-        self.count_expired(hash);
-        self.wake(hash, key);
+    /// A key has been removed since it had expired.
+    fn note_expired(&mut self, hash: u64, key: &[u8]) {
+        self.figures(hash).expired.add(1);
+        self.note(hash, key, What::Expired);
     }
 
-    fn count_expired(&self, hash: u64) {
-        self.shard(hash).count(|counts| counts.expired += 1);
+    /// Removes up to `limit` keys of the database that have expired, from a shard that is held.
+    /// Answers whether there is more to do.
+    pub(crate) fn expire(&mut self, index: usize, limit: usize) -> bool {
+        let (db, now_ms) = (self.db, self.now_ms());
+        let mut expired = Vec::new();
+        let shard = self.held.shard_mut(index);
+        let has_more = shard.dbs[db].expire(now_ms, limit, &mut expired);
+        for entry in expired {
+            let hash = self.hash(entry.key());
+            self.note_expired(hash, entry.key());
+            self.discard(entry);
+        }
+        has_more
     }
 
     fn db_of(&self, hash: u64) -> &Db {
@@ -809,62 +538,24 @@ impl<'e> Keyspace<'e> {
         &mut self.shard_mut(hash).dbs[db]
     }
 
+    /// The shard of a key, for those who watch it or wait for it.
+    pub(crate) fn shard_of(&mut self, key: &[u8]) -> &mut Shard {
+        self.shard_mut(self.hash(key))
+    }
+
     #[inline]
-    fn shard(&self, hash: u64) -> &Shard {
+    fn figures(&self, hash: u64) -> &Figures {
+        self.shard(hash).figures()
+    }
+
+    #[inline]
+    fn shard(&self, hash: u64) -> &ShardGuard<'e> {
         self.held.shard(self.shards.index(hash))
     }
 
     #[inline]
     fn shard_mut(&mut self, hash: u64) -> &mut Shard {
         self.held.shard_mut(self.shards.index(hash))
-    }
-}
-
-impl Held<'_> {
-    /// The shard with this index.
-    #[inline]
-    fn shard(&self, index: usize) -> &Shard {
-        let found = match self {
-            Held::One(held, shard) => (*held == index).then_some(&**shard),
-            several => several.find(index),
-        };
-        found.expect(IS_HELD)
-    }
-
-    #[inline]
-    fn shard_mut(&mut self, index: usize) -> &mut Shard {
-        let found = match self {
-            Held::One(held, shard) => (*held == index).then_some(&mut **shard),
-            several => several.find_mut(index),
-        };
-        found.expect(IS_HELD)
-    }
-
-    /// Apart from the way of those who hold one shard, and so is [`Held::find_mut`].
-    #[inline(never)]
-    fn find(&self, index: usize) -> Option<&Shard> {
-        match self {
-            Held::None => None,
-            Held::One(held, shard) => (*held == index).then_some(shard),
-            Held::Many(held) => {
-                let found = held.iter().find(|(held, _)| *held == index);
-                found.map(|(_, shard)| &**shard)
-            }
-            Held::All(shards) => shards.get(index).map(|shard| &**shard),
-        }
-    }
-
-    #[inline(never)]
-    fn find_mut(&mut self, index: usize) -> Option<&mut Shard> {
-        match self {
-            Held::None => None,
-            Held::One(held, shard) => (*held == index).then_some(shard),
-            Held::Many(held) => {
-                let found = held.iter_mut().find(|(held, _)| *held == index);
-                found.map(|(_, shard)| &mut **shard)
-            }
-            Held::All(shards) => shards.get_mut(index).map(|shard| &mut **shard),
-        }
     }
 }
 

@@ -1,18 +1,22 @@
 //! A shard of the keyspace: what one lock protects.
 
-use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use parking_lot::Mutex;
 use smallvec::SmallVec;
 
-use super::aftermath::{Aftermath, Garbage, Ready};
 use super::agenda::Agenda;
-use super::entry::{CLOCK_MASK, Entry};
+use super::change::{Interest, SharedInterest};
+use super::entry::{CLOCK_MASK, Entry, Kind};
+use super::figures::Figures;
+use super::hold::Slot;
+use super::leftover::Ready;
+use super::parking::ParkingLot;
+use super::places::Places;
 use super::table::{Found, Keyed, Table};
-use super::waiting::Waiter;
+use super::waiting::{Queue, Waiter};
 use super::watch::Watch;
 use crate::engine::Now;
 use crate::hash::Seed;
@@ -22,8 +26,8 @@ use crate::types::{Limits, SharedLimits};
 pub(crate) const DATABASES: usize = 16;
 
 /// How many shards there are: enough that two threads seldom meet, few enough that taking them all
-/// costs a microsecond or two.
-const SHARDS: usize = 64;
+/// costs a microsecond or two. A word has a bit for each.
+pub(crate) const SHARDS: usize = u64::BITS as usize;
 
 /// The hash bits that choose the shard. The tables use the bits above and below.
 const SHARD_SHIFT: u32 = 8;
@@ -34,43 +38,28 @@ const POSITION_BITS: u32 = 64 - POSITION_SHIFT;
 
 /// All shards.
 pub(crate) struct Shards {
-    shards: Box<[Padded]>,
+    slots: Box<[Slot]>,
     seed: Seed,
+    /// Which changes somebody wants to hear of, whatever their key.
+    interest: SharedInterest,
     limits: SharedLimits,
     /// The second that it is, as the access clocks of entries have it.
     clock: AtomicU32,
+    /// The shards that scripts hold which have been running for too long, a bit each.
+    busy: AtomicU64,
+    parking: ParkingLot,
 }
-
-/// A shard on cache lines of its own, so that two threads on two shards do not slow each other.
-#[repr(align(128))]
-struct Padded(Mutex<Shard>);
-
-/// What has happened in a shard.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Commands that held this shard alone. Counting them here costs no atomic operation.
-    pub(crate) commands: u64,
-    /// How often a key that was read was there.
-    pub(crate) hits: u64,
-    /// How often a key that was read was not there.
-    pub(crate) misses: u64,
-    /// How often a key that was to be changed had expired, and was removed for that.
-    pub(crate) expired: u64,
-}
-
-/// A key in a database.
-type Place = (usize, Box<[u8]>);
 
 /// What one lock protects: what every command uses stands first, in the lock's cache line.
 #[repr(C)]
 pub(crate) struct Shard {
-    /// In a cell, since readers count too.
-    pub(super) counts: Cell<Counts>,
+    /// Who wants to hear of changes here.
+    interest: Interest,
     pub(crate) dbs: [Db; DATABASES],
     /// Who watches a key: transactions that are void when it changes.
-    watched: HashMap<Place, Vec<Arc<Watch>>>,
-    /// Who waits for a key, longest first.
-    waiting: HashMap<Place, VecDeque<Arc<Waiter>>>,
+    watched: Places<Vec<Arc<Watch>>>,
+    /// Who waits for a key.
+    waiting: Places<Queue>,
 }
 
 /// The keys of one database that fall into one shard.
@@ -84,31 +73,40 @@ pub(crate) struct Db {
 impl Shards {
     /// Empty shards.
     pub(crate) fn new(seed: Seed) -> Shards {
-        let shards = (0..SHARDS)
-            .map(|_| Padded(Mutex::new(Shard::new(seed))))
-            .collect();
+        let parking = ParkingLot::default();
+        let slots = (0..SHARDS).map(|_| Slot::new(seed, &parking)).collect();
         Shards {
-            shards,
+            slots,
             seed,
+            interest: SharedInterest::default(),
             limits: SharedLimits::new(&Limits::new(seed)),
             clock: AtomicU32::new(0),
+            busy: AtomicU64::new(0),
+            parking,
         }
     }
 
+    #[inline]
     pub(crate) fn seed(&self) -> Seed {
         self.seed
+    }
+
+    /// Which changes somebody wants to hear of, whatever their key.
+    #[inline]
+    pub(super) fn interest(&self) -> Interest {
+        self.interest.load()
     }
 
     /// The second that it is, as the access clocks of entries have it: as of the last tick, so that
     /// a read need not ask for the time.
     #[inline]
     pub(crate) fn clock(&self) -> u32 {
-        self.clock.load(Ordering::Relaxed)
+        self.clock.load(Relaxed)
     }
 
     pub(crate) fn set_clock(&self, now: Now) {
         let clock = (now.unix_ms() / 1000) as u32 & CLOCK_MASK;
-        self.clock.store(clock, Ordering::Relaxed);
+        self.clock.store(clock, Relaxed);
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -119,16 +117,44 @@ impl Shards {
         self.limits.store(limits);
     }
 
+    #[inline]
     pub(crate) fn index(&self, hash: u64) -> usize {
         (hash >> SHARD_SHIFT) as usize % SHARDS
     }
 
-    pub(crate) fn shard(&self, index: usize) -> &Mutex<Shard> {
-        &self.shards[index].0
+    #[inline]
+    pub(super) fn slot(&self, index: usize) -> &Slot {
+        &self.slots[index]
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Mutex<Shard>> {
-        self.shards.iter().map(|padded| &padded.0)
+    /// The figures of each shard.
+    pub(crate) fn figures(&self) -> impl Iterator<Item = &Figures> {
+        self.slots.iter().map(Slot::figures)
+    }
+
+    /// Where callers wait that could not have their shards.
+    pub(crate) fn parking(&self) -> &ParkingLot {
+        &self.parking
+    }
+
+    /// Whether a script holds this shard that has been running for too long.
+    pub(crate) fn is_busy(&self, index: usize) -> bool {
+        self.busy.load(Relaxed) & (1 << index) != 0
+    }
+
+    /// Whether any shard is held by such a script.
+    #[inline]
+    pub(crate) fn any_busy(&self) -> bool {
+        self.busy.load(Relaxed) != 0
+    }
+
+    /// Says which shards such scripts hold, a bit each. Those who wait for one of them learn it at
+    /// once.
+    pub(crate) fn set_busy(&self, mask: u64) {
+        let before = self.busy.swap(mask, Relaxed);
+        if mask & !before != 0 {
+            self.parking.wake_all();
+        }
     }
 
     /// Asks the processor for the memory of these keys: first for the bucket of each, then for the
@@ -138,7 +164,7 @@ impl Shards {
         for hint in [Table::prefetch, Table::prefetch_entry] {
             for &hash in &hashes {
                 // Who holds the shard is using it right now: then there is no need for a hint.
-                if let Some(shard) = self.shard(self.index(hash)).try_lock() {
+                if let Some(shard) = self.try_take(self.index(hash)) {
                     hint(&shard.dbs[db].table, hash);
                 }
             }
@@ -148,7 +174,7 @@ impl Shards {
     /// The cursor of a place in hash order: the shard, then the position in its table. It stays
     /// below 2^46, so that clients that keep cursors in floating point keep them exactly.
     pub(super) fn cursor_of(&self, index: usize, position: u64) -> u64 {
-        match index < self.shards.len() {
+        match index < SHARDS {
             true => ((index as u64) << POSITION_BITS) | (position >> POSITION_SHIFT),
             false => 0,
         }
@@ -160,69 +186,48 @@ impl Shards {
     }
 }
 
-impl Counts {
-    /// Both together.
-    pub(crate) fn and(self, more: Counts) -> Counts {
-        Counts {
-            commands: self.commands + more.commands,
-            hits: self.hits + more.hits,
-            misses: self.misses + more.misses,
-            expired: self.expired + more.expired,
-        }
-    }
-}
-
 impl Shard {
-    /// What has happened here.
-    pub(crate) fn counts(&self) -> Counts {
-        self.counts.get()
-    }
-
-    #[inline]
-    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
-        let mut counts = self.counts.get();
-        change(&mut counts);
-        self.counts.set(counts);
-    }
-
-    fn new(seed: Seed) -> Shard {
+    pub(super) fn new(seed: Seed) -> Shard {
         Shard {
-            counts: Cell::default(),
+            interest: Interest::default(),
             dbs: std::array::from_fn(|_| Db::new(seed)),
-            watched: HashMap::new(),
-            waiting: HashMap::new(),
+            watched: Places::default(),
+            waiting: Places::default(),
         }
     }
 
-    /// Whether nobody watches or waits here.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.watched.is_empty() && self.waiting.is_empty()
+    /// Who wants to hear of changes here.
+    #[inline]
+    pub(super) fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    /// Whoever came to a queue, or left one, has this called.
+    fn note_interest(&mut self) {
+        self.interest = Interest::WATCHED
+            .when(!self.watched.is_empty())
+            .or(Interest::AWAITED.when(!self.waiting.is_empty()));
     }
 
     // --- transactions that watch -------------------------------------------------------------
 
     pub(crate) fn watch(&mut self, db: usize, key: &[u8], watch: Arc<Watch>) {
-        self.watched
-            .entry((db, key.into()))
-            .or_default()
-            .push(watch);
+        self.watched.get_or_default(db, key).push(watch);
+        self.note_interest();
     }
 
     pub(crate) fn unwatch(&mut self, db: usize, key: &[u8], watch: &Arc<Watch>) {
-        let place = (db, key.into());
-        if let Some(watches) = self.watched.get_mut(&place) {
+        if let Some(watches) = self.watched.get_mut(db, key) {
             watches.retain(|other| !Arc::ptr_eq(other, watch));
             if watches.is_empty() {
-                self.watched.remove(&place);
+                self.watched.remove(db, key);
+                self.note_interest();
             }
         }
     }
 
     pub(super) fn touch_watchers(&self, db: usize, key: &[u8]) {
-        if self.watched.is_empty() {
-            return;
-        }
-        if let Some(watches) = self.watched.get(&(db, Box::from(key))) {
+        if let Some(watches) = self.watched.get(db, key) {
             watches.iter().for_each(|watch| watch.touch());
         }
     }
@@ -230,45 +235,55 @@ impl Shard {
     // --- callers that wait -------------------------------------------------------------------
 
     pub(crate) fn wait(&mut self, db: usize, key: &[u8], waiter: Arc<Waiter>) {
-        self.waiting
-            .entry((db, key.into()))
-            .or_default()
-            .push_back(waiter);
+        self.waiting.get_or_default(db, key).add(waiter);
+        self.note_interest();
     }
 
-    pub(crate) fn stop_waiting(&mut self, db: usize, key: &[u8], waiter: &Arc<Waiter>) {
-        let place = (db, key.into());
-        if let Some(waiters) = self.waiting.get_mut(&place) {
-            waiters.retain(|other| !Arc::ptr_eq(other, waiter));
-            if waiters.is_empty() {
-                self.waiting.remove(&place);
+    pub(crate) fn stop_waiting(&mut self, db: usize, key: &[u8], waiter: &Waiter) {
+        if let Some(queue) = self.waiting.get_mut(db, key) {
+            queue.remove(waiter.id);
+            if queue.is_empty() {
+                self.waiting.remove(db, key);
+                self.note_interest();
             }
         }
     }
 
-    pub(super) fn has_waiters(&self, db: usize, key: &[u8]) -> bool {
-        !self.waiting.is_empty() && self.waiting.contains_key(&(db, Box::from(key)))
+    /// Those who wait for a key, if anybody does.
+    pub(super) fn queue_mut(&mut self, db: usize, key: &[u8]) -> Option<&mut Queue> {
+        self.waiting.get_mut(db, key)
     }
 
-    /// Who waits for a key, longest first.
-    pub(crate) fn waiters(&self, db: usize, key: &[u8]) -> impl Iterator<Item = &Arc<Waiter>> {
-        self.waiting
-            .get(&(db, Box::from(key)))
-            .into_iter()
-            .flatten()
+    /// Who waits longest for a key that now holds this, of those who came after another.
+    pub(crate) fn next_waiter(
+        &self,
+        db: usize,
+        key: &[u8],
+        after: u64,
+        kind: Option<Kind>,
+    ) -> Option<Arc<Waiter>> {
+        self.waiting.get(db, key)?.next(after, kind)
     }
 
-    /// All who wait for a key of this shard; those who wait for several may be there as often.
-    pub(crate) fn all_waiters(&self) -> impl Iterator<Item = &Arc<Waiter>> {
-        self.waiting.values().flatten()
+    /// Takes those out of the queues that are over: they could not leave while the shard was held.
+    pub(super) fn sweep(&mut self) {
+        self.watched.retain(|watches| {
+            watches.retain(|watch| !watch.is_over());
+            !watches.is_empty()
+        });
+        self.waiting.retain(|queue| {
+            queue.sweep();
+            !queue.is_empty()
+        });
+        self.note_interest();
     }
 
     // --- changes of a whole database ---------------------------------------------------------
 
     /// Touches all who watch a key that `old` held. Those who wait for a stream's group hear of it.
-    pub(super) fn flushed(&self, db: usize, old: &Db, now_ms: u64, ready: &mut Vec<Ready>) {
-        for ((watched_db, key), watches) in &self.watched {
-            if *watched_db == db && old.has(key, now_ms) {
+    pub(super) fn flushed(&self, db: usize, old: &Db, now_ms: u64, ready: &mut VecDeque<Ready>) {
+        for (key, watches) in self.watched.iter(db) {
+            if old.has(key, now_ms) {
                 watches.iter().for_each(|watch| watch.touch());
             }
         }
@@ -276,44 +291,28 @@ impl Shard {
     }
 
     /// Touches all who watch a key of two databases that changed places, if either had it.
-    pub(super) fn swapped(&self, one: usize, other: usize, now_ms: u64, ready: &mut Vec<Ready>) {
-        for ((db, key), watches) in &self.watched {
-            let has = |db: usize| self.dbs[db].has(key, now_ms);
-            if (*db == one || *db == other) && (has(one) || has(other)) {
-                watches.iter().for_each(|watch| watch.touch());
-            }
-        }
-        self.waiters_of(one, ready);
-        self.waiters_of(other, ready);
-    }
-
-    /// Removes up to `limit` keys of a database that have expired. Answers how many it removed,
-    /// whether there is more to do, and what is left: keys that are gone and somebody waits for, and
-    /// what they held.
-    pub(crate) fn expire(
-        &mut self,
-        db: usize,
+    pub(super) fn swapped(
+        &self,
+        one: usize,
+        other: usize,
         now_ms: u64,
-        limit: usize,
-    ) -> (usize, bool, Aftermath) {
-        let mut left = Aftermath::default();
-        let (removed, more) = self.dbs[db].expire(now_ms, limit, &mut left.garbage);
-        if removed > 0 && !self.waiting.is_empty() {
-            self.waiters_of(db, &mut left.ready);
-            left.ready
-                .retain(|ready| !self.dbs[db].has(&ready.key, now_ms));
+        ready: &mut VecDeque<Ready>,
+    ) {
+        for db in [one, other] {
+            for (key, watches) in self.watched.iter(db) {
+                if [one, other].iter().any(|db| self.dbs[*db].has(key, now_ms)) {
+                    watches.iter().for_each(|watch| watch.touch());
+                }
+            }
+            self.waiters_of(db, ready);
         }
-        (removed, more, left)
     }
 
-    fn waiters_of(&self, db: usize, ready: &mut Vec<Ready>) {
-        let keys = self
-            .waiting
-            .keys()
-            .filter(|(waited_db, _)| *waited_db == db);
-        ready.extend(keys.map(|(db, key)| Ready {
-            db: *db,
-            key: key.clone(),
+    fn waiters_of(&self, db: usize, ready: &mut VecDeque<Ready>) {
+        let keys = self.waiting.iter(db);
+        ready.extend(keys.map(|(key, _)| Ready {
+            db,
+            key: key.into(),
         }));
     }
 }
@@ -407,17 +406,15 @@ impl Db {
         entry.is_some_and(|entry| entry.expires_at().is_none_or(|at| at > now_ms))
     }
 
-    /// Removes up to `limit` keys that have expired. Answers how many it removed, and whether
+    /// Removes up to `limit` keys that have expired, and gives them to `expired`. Answers whether
     /// there is more to do.
-    fn expire(&mut self, now_ms: u64, limit: usize, garbage: &mut Garbage) -> (usize, bool) {
+    pub(super) fn expire(&mut self, now_ms: u64, limit: usize, expired: &mut Vec<Entry>) -> bool {
         let due = self.agenda.take_due(now_ms, limit);
-        let mut removed = 0;
         for &(slot, hash) in &due {
             let is_expired = |entry: &Entry| entry.expires_at().is_some_and(|at| at <= now_ms);
             if let Some(entry) = self.table.remove_where(hash, is_expired) {
-                garbage.take_entry(entry);
+                expired.push(entry);
                 self.volatile -= 1;
-                removed += 1;
                 continue;
             }
             self.file_again(slot, hash);
@@ -425,7 +422,7 @@ impl Db {
         if self.agenda.needs_rebuild(self.volatile) {
             self.rebuild_agenda();
         }
-        (removed, due.len() == limit)
+        due.len() == limit
     }
 
     /// Files an entry anew whose record came up before the entry expires.

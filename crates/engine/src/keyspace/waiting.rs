@@ -3,11 +3,16 @@
 //! A command that finds nothing (`BLPOP` on an empty list) leaves a [`Waiter`] in the queues of
 //! its keys, under the shards that it holds, so no change can slip in between. Its caller gets a
 //! [`Waiting`], a future. Whoever changes one of the keys runs the waiter's command for it, in the
-//! order in which waiters came, before its own answer is given; the first answer that is not
-//! "nothing yet" ends the wait. A wait also ends at its deadline, when the engine is told that
-//! time has passed, and when the [`Waiting`] is dropped.
+//! order in which waiters came, before it lets the keys go: nobody else can take what the waiter
+//! gets. The first answer that is not "nothing yet" ends the wait.
+//!
+//! A wait also ends at its deadline, when the engine is told that time has passed, and when the
+//! [`Waiting`] is dropped. Neither takes a shard that somebody holds: a waiter that is over and can't
+//! leave its queues stays there as what it is, and is passed over until somebody sweeps it out.
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::Bound;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -16,8 +21,9 @@ use larder_store::{Command, Value};
 use parking_lot::Mutex;
 
 use super::entry::Kind;
-use crate::engine::Engine;
+use crate::engine::{Engine, Ticks};
 use crate::reply::{Reply, write_value};
+use crate::session::{Caller, Session};
 
 /// How a command says that there is nothing, where it may not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +69,10 @@ pub(crate) struct Waiter {
     kind: Option<Kind>,
     /// What is run when one of the keys changes.
     pub(crate) request: Command,
-    /// When the wait ends, in Unix microseconds.
-    pub(crate) deadline_us: Option<u64>,
+    /// When the wait ends, if it does by itself.
+    pub(crate) deadline: Option<Ticks>,
+    /// Who waits.
+    pub(crate) caller: Caller,
     pub(crate) resp3: bool,
     state: Mutex<State>,
 }
@@ -79,30 +87,30 @@ enum State {
 }
 
 impl Waiter {
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "a plain record, made in one place"
-    )]
+    /// A waiter on behalf of `session`, with the request that is run when one of the keys changes.
     pub(crate) fn new(
         id: u64,
-        db: usize,
+        session: &Session,
         request: Command,
         wait: Wait,
-        now_us: u64,
-        resp3: bool,
+        now: Ticks,
     ) -> Waiter {
         Waiter {
             id,
-            db,
+            db: session.db(),
             keys: wait.keys,
             kind: wait.kind,
             request,
-            deadline_us: wait
-                .timeout_us
-                .map(|timeout| now_us.saturating_add(timeout)),
-            resp3,
+            deadline: wait.timeout_us.map(|timeout_us| now.after_us(timeout_us)),
+            caller: session.caller().clone(),
+            resp3: session.is_resp3(),
             state: Mutex::new(State::Waiting(None)),
         }
+    }
+
+    /// Where the wait stands in the order of deadlines: those that never end come last.
+    pub(crate) fn place(&self) -> (Ticks, u64) {
+        (self.deadline.unwrap_or(Ticks::NEVER), self.id)
     }
 
     /// Whether a change of a key that now holds this may bring an answer.
@@ -148,6 +156,11 @@ impl Waiter {
         matches!(*self.state.lock(), State::Waiting(_) | State::Served(_))
     }
 
+    /// Whether the wait is over: answered, or given up.
+    fn is_over(&self) -> bool {
+        !self.is_waiting()
+    }
+
     fn poll(&self, context: &mut Context<'_>) -> Poll<Value> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Over) {
@@ -169,6 +182,68 @@ impl Waiter {
         let old = std::mem::replace(&mut *self.state.lock(), State::Over);
         matches!(old, State::Waiting(_) | State::Served(_))
     }
+}
+
+/// Those who wait for one key, in the order in which they came.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiters: BTreeMap<u64, Arc<Waiter>>,
+    /// How many want a value of each kind, and last, how many any change.
+    wanted: [usize; Kind::COUNT + 1],
+    /// Whether the key has changed and its waiters are to be served.
+    is_ready: bool,
+}
+
+impl Queue {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiters.is_empty()
+    }
+
+    pub(super) fn add(&mut self, waiter: Arc<Waiter>) {
+        let place = wanted_place(waiter.kind);
+        if self.waiters.insert(waiter.id, waiter).is_none() {
+            self.wanted[place] += 1;
+        }
+    }
+
+    pub(super) fn remove(&mut self, id: u64) {
+        if let Some(waiter) = self.waiters.remove(&id) {
+            self.wanted[wanted_place(waiter.kind)] -= 1;
+        }
+    }
+
+    /// Takes those out that are over.
+    pub(super) fn sweep(&mut self) {
+        let over = self.waiters.values().filter(|waiter| waiter.is_over());
+        let over: Vec<u64> = over.map(|waiter| waiter.id).collect();
+        over.into_iter().for_each(|id| self.remove(id));
+    }
+
+    /// The first waiter that wants a key with this kind of value, of those behind another.
+    pub(super) fn next(&self, after: u64, kind: Option<Kind>) -> Option<Arc<Waiter>> {
+        let any = self.wanted[wanted_place(None)];
+        let wanted = kind.map_or(0, |kind| self.wanted[wanted_place(Some(kind))]);
+        if any + wanted == 0 {
+            return None;
+        }
+        let behind = (Bound::Excluded(after), Bound::Unbounded);
+        let mut waiters = self.waiters.range(behind).map(|(_, waiter)| waiter);
+        waiters.find(|waiter| waiter.wants(kind)).cloned()
+    }
+
+    /// Notes that the key has changed. Answers whether that is news.
+    pub(super) fn become_ready(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_ready, true)
+    }
+
+    /// Those who wait have been served, as far as that was possible.
+    pub(super) fn end_serving(&mut self) {
+        self.is_ready = false;
+    }
+}
+
+fn wanted_place(kind: Option<Kind>) -> usize {
+    kind.map_or(Kind::COUNT, |kind| kind as usize)
 }
 
 /// The answer of a command that waits. Dropping it ends the wait.
@@ -254,9 +329,9 @@ mod tests {
         };
 
         assert!(waiting.waiter.claim());
-        engine.tick(over);
+        engine.tick(&over);
         engine.wait_on(&waiting.waiter);
-        engine.tick(over);
+        engine.tick(&over);
 
         let mut context = Context::from_waker(Waker::noop());
         let answer = Pin::new(&mut waiting).poll(&mut context);

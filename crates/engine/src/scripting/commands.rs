@@ -150,9 +150,7 @@ fn run(
     let script = &find(&call.engine.scripts, word)?;
     let mut vm = call.engine.scripts.take()?;
     vm.limit_memory(call.engine.config.script_memory_max());
-    let mut session = Session::local();
-    session.db = call.session.db;
-    session.resp3 = false;
+    let mut session = Session::in_script(call.session);
     let work = Work {
         engine: call.engine,
         session: &mut session,
@@ -164,13 +162,17 @@ fn run(
     let answered = vm.run(script, keys.iter(), arguments, work, call.reply);
     call.keyspace.select(db);
     call.engine.scripts.give_back(vm);
+    // Before its shards are let go: whoever needed them is not to be refused any more.
+    if call.engine.shards.any_busy() {
+        call.engine.note_overdue_scripts(call.keyspace.ticks());
+    }
     answered
 }
 
 fn kill(call: &mut Call<'_, '_>) -> Result<()> {
     let threshold_ms = call.engine.config.script_busy_ms();
     let watchdogs = &call.engine.scripts.watchdogs;
-    watchdogs.kill(call.keyspace.now(), threshold_ms)?;
+    watchdogs.kill(call.keyspace.ticks(), threshold_ms)?;
     call.reply.ok();
     Ok(())
 }

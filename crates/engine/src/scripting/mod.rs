@@ -31,7 +31,7 @@ use parking_lot::{Mutex, RwLock};
 use sha1::{Digest as _, Sha1};
 
 use crate::command::Command;
-use crate::engine::{Engine, Now};
+use crate::engine::{Engine, Ticks, TimeSource};
 use crate::error::{Error, Result};
 use crate::lanes::Lanes;
 use vm::Vm;
@@ -159,13 +159,21 @@ impl Scripts {
 impl Engine {
     /// Whether a script has been running for so long that callers who need its keys are refused,
     /// as `BUSY`. SCRIPT KILL is answered all the same, by a thread that does not run the script.
-    pub fn is_busy(&self, now: Now) -> bool {
+    pub fn is_busy(&self, clock: &dyn TimeSource) -> bool {
         let threshold_ms = self.config.script_busy_ms();
-        self.scripts.watchdogs.any_overdue(now, threshold_ms)
+        let watchdogs = &self.scripts.watchdogs;
+        watchdogs.any_overdue(clock.ticks(), threshold_ms)
     }
 
-    /// Ends the scripts that run now, even those that have written, because the store ends. Their
-    /// callers are answered with an error, soon after this returns.
+    /// Has those refused who need what such scripts hold.
+    pub(crate) fn note_overdue_scripts(&self, now: Ticks) {
+        let threshold_ms = self.config.script_busy_ms();
+        let overdue = self.scripts.watchdogs.overdue(now, threshold_ms);
+        self.shards.set_busy(overdue);
+    }
+
+    /// Ends the scripts that run now, even those that have written, and those to come, because the
+    /// store ends. Their callers are answered with an error, soon after this returns.
     pub fn stop_scripts(&self) {
         self.scripts.watchdogs.stop();
     }

@@ -136,7 +136,8 @@ impl Vm {
         let function = self.compiled(script)?;
         let below = self.stack.len();
         let handler = self.prepare(function, keys, arguments)?;
-        self.watchdog.begin(work.keyspace.now());
+        self.watchdog
+            .begin(work.keyspace.ticks(), work.keyspace.held_mask());
         let mut running = Running {
             work,
             lua: &self.lua,

@@ -7,14 +7,13 @@
 //! as in Redis.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU8;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
 
 use parking_lot::Mutex;
 
 use super::Script;
-use crate::engine::Now;
+use crate::engine::Ticks;
 use crate::error::{Error, Result};
 
 /// After how many instructions a script looks whether it is to end.
@@ -69,16 +68,25 @@ impl Ended {
 #[derive(Debug, Default)]
 pub(super) struct Watchdog {
     since_us: AtomicU64,
+    /// The shards that the script holds, a bit each.
+    shards: AtomicU64,
+    /// Whether the store ends, and with it all scripts.
+    is_stopping: Arc<AtomicBool>,
     state: AtomicU8,
     /// The line at which the script was ended, or 0.
     line: AtomicUsize,
 }
 
 impl Watchdog {
-    /// A script begins.
-    pub(super) fn begin(&self, now: Now) {
-        self.since_us.store(now.unix_us(), Relaxed);
-        self.state.store(CLEAN, Release);
+    /// A script begins that holds these shards, a bit each.
+    pub(super) fn begin(&self, now: Ticks, shards: u64) {
+        self.since_us.store(now.us(), Relaxed);
+        self.shards.store(shards, Relaxed);
+        self.state.store(CLEAN, SeqCst);
+        // After the state: who stops scripts says so first, and then looks at the states.
+        if self.is_stopping.load(SeqCst) {
+            self.state.store(STOPPED, Release);
+        }
     }
 
     /// The script is over. Answers why it was to end and at which line it did, if it was.
@@ -105,11 +113,11 @@ impl Watchdog {
     }
 
     /// Whether a script has been running for longer than this. Never, if that is 0.
-    fn is_overdue(&self, now: Now, threshold_ms: u64) -> bool {
-        let runs_us = || now.unix_us().saturating_sub(self.since_us.load(Relaxed));
+    fn is_overdue(&self, now: Ticks, threshold_ms: u64) -> bool {
+        let since = || Ticks::from_us(self.since_us.load(Relaxed));
         threshold_ms > 0
             && self.state.load(Acquire) != IDLE
-            && runs_us() >= threshold_ms.saturating_mul(1000)
+            && now.us_since(since()) >= threshold_ms.saturating_mul(1000)
     }
 }
 
@@ -117,12 +125,16 @@ impl Watchdog {
 #[derive(Debug, Default)]
 pub(super) struct Watchdogs {
     list: Mutex<Vec<Arc<Watchdog>>>,
+    is_stopping: Arc<AtomicBool>,
 }
 
 impl Watchdogs {
     /// One for a new machine. It leaves the list when the machine is gone.
     pub(super) fn add(&self) -> Arc<Watchdog> {
-        let watchdog = Arc::new(Watchdog::default());
+        let watchdog = Arc::new(Watchdog {
+            is_stopping: Arc::clone(&self.is_stopping),
+            ..Watchdog::default()
+        });
         let mut list = self.list.lock();
         list.retain(|other| Arc::strong_count(other) > 1);
         list.push(Arc::clone(&watchdog));
@@ -130,9 +142,16 @@ impl Watchdogs {
     }
 
     /// Whether any script has been running for longer than this.
-    pub(super) fn any_overdue(&self, now: Now, threshold_ms: u64) -> bool {
+    pub(super) fn any_overdue(&self, now: Ticks, threshold_ms: u64) -> bool {
         let list = self.list.lock();
         list.iter().any(|dog| dog.is_overdue(now, threshold_ms))
+    }
+
+    /// The shards that scripts hold which have been running for longer than this, a bit each.
+    pub(super) fn overdue(&self, now: Ticks, threshold_ms: u64) -> u64 {
+        let list = self.list.lock();
+        let overdue = list.iter().filter(|dog| dog.is_overdue(now, threshold_ms));
+        overdue.fold(0, |mask, dog| mask | dog.shards.load(Relaxed))
     }
 
     /// Ends the scripts that have been running for longer than this and have written nothing.
@@ -140,7 +159,7 @@ impl Watchdogs {
     /// # Errors
     ///
     /// If there are none.
-    pub(super) fn kill(&self, now: Now, threshold_ms: u64) -> Result<()> {
+    pub(super) fn kill(&self, now: Ticks, threshold_ms: u64) -> Result<()> {
         let (mut killed, mut wrote) = (false, false);
         let list = self.list.lock();
         for dog in list.iter().filter(|dog| dog.is_overdue(now, threshold_ms)) {
@@ -156,8 +175,9 @@ impl Watchdogs {
         }
     }
 
-    /// Ends all scripts that run now, whatever they have done.
+    /// Ends all scripts, whatever they have done: those that run now, and those to come.
     pub(super) fn stop(&self) {
+        self.is_stopping.store(true, SeqCst);
         for dog in self.list.lock().iter() {
             for state in [CLEAN, WROTE] {
                 let _ = dog.state.compare_exchange(state, STOPPED, AcqRel, Acquire);

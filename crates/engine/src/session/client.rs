@@ -218,6 +218,13 @@ impl Client {
         self.is_untouching.load(Relaxed)
     }
 
+    /// Makes what the client has said of itself as if it were new: RESET. Its library stays known.
+    pub(super) fn reset(&self) {
+        self.names().name.clear();
+        self.keep(false);
+        self.set_untouching(false);
+    }
+
     /// Notes that the connection waits.
     pub(crate) fn waits(&self, waiter: &Arc<Waiter>) {
         *self.waiter.lock() = Arc::downgrade(waiter);

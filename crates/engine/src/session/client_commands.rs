@@ -403,7 +403,7 @@ fn unblock(call: &mut Call<'_, '_>) -> Result<()> {
     call.reply.int(i64::from(waiter.is_some()));
     if let Some(waiter) = waiter {
         waiter.answer(answer);
-        call.session.forget_later(waiter);
+        call.engine.forget(&waiter);
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What the engine knows of one connection.
 
+mod caller;
 pub(crate) mod client;
 pub(crate) mod client_commands;
 pub(crate) mod commands;
@@ -16,6 +17,7 @@ use crate::keyspace::Keyspace;
 use crate::keyspace::waiting::Waiter;
 use crate::pubsub::{Mailbox, Subscriber};
 
+pub(crate) use caller::Caller;
 use client::Registered;
 pub use client::{Buffers, Client, ClientInfo};
 use transaction::{Transaction, Watching};
@@ -31,34 +33,25 @@ pub struct Session {
     authenticated: bool,
     closing: bool,
     replies: Replies,
+    caller: Caller,
     /// What calls from inside the process seldom have: so it costs them nothing.
     more: Option<Box<More>>,
 }
 
-/// A transaction, a connection, and what they leave to be done.
+/// A transaction and a connection.
 #[derive(Debug, Default)]
 struct More {
     transaction: Option<Transaction>,
     watching: Option<Box<Watching>>,
-    later: Option<Box<Later>>,
     /// None for calls from inside the process.
     connection: Option<Connection>,
-}
-
-/// What is to be done when the shards are let go.
-#[derive(Debug, Default)]
-struct Later {
-    /// What is no longer watched: its shards may be held right now.
-    unwatched: Option<Box<Watching>>,
-    /// Waits that this connection has ended, to leave their queues: these may be held right now.
-    forgotten: Vec<Arc<Waiter>>,
 }
 
 /// What only a session with a connection has.
 #[derive(Debug)]
 struct Connection {
     subscriber: Option<Subscriber>,
-    client: Registered,
+    _registered: Registered,
     mailbox: Arc<Mailbox>,
 }
 
@@ -82,6 +75,7 @@ impl Session {
             authenticated: true,
             closing: false,
             replies: Replies::On,
+            caller: Caller::default(),
             more: None,
         }
     }
@@ -101,9 +95,11 @@ impl Session {
 
     /// A session for a connection. Messages that it subscribes to arrive in `mailbox`.
     pub fn connected(engine: &Arc<Engine>, info: ClientInfo, mailbox: Arc<Mailbox>) -> Session {
+        let registered = engine.clients.add(engine, info);
+        let caller = Caller::of(registered.client());
         let connection = Connection {
             subscriber: None,
-            client: engine.clients.add(engine, info),
+            _registered: registered,
             mailbox,
         };
         let more = More {
@@ -113,6 +109,7 @@ impl Session {
         Session {
             resp3: false,
             authenticated: !engine.config.needs_password(),
+            caller,
             more: Some(Box::new(more)),
             ..Session::local()
         }
@@ -123,6 +120,17 @@ impl Session {
         Session {
             db: waiter.db,
             resp3: waiter.resp3,
+            caller: waiter.caller.clone(),
+            ..Session::local()
+        }
+    }
+
+    /// The session in which the commands of a script run, on behalf of whoever runs it.
+    pub(crate) fn in_script(session: &Session) -> Session {
+        Session {
+            db: session.db,
+            resp3: false,
+            caller: session.caller.clone(),
             ..Session::local()
         }
     }
@@ -140,7 +148,12 @@ impl Session {
     /// What others see of this connection; none for calls from inside the process.
     #[inline]
     pub fn client(&self) -> Option<&Arc<Client>> {
-        Some(self.connection()?.client.client())
+        self.caller.client()
+    }
+
+    /// Who calls.
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     #[inline]
@@ -194,7 +207,7 @@ impl Session {
 
     /// Whether the connection's reads do not count as uses of keys: CLIENT NO-TOUCH.
     pub(crate) fn leaves_no_trace(&self) -> bool {
-        self.client().is_some_and(|client| client.is_untouching())
+        self.caller.leaves_no_trace()
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -221,7 +234,7 @@ impl Session {
             connection.subscriber = None;
         }
         if let Some(client) = self.client() {
-            client.names().name = Default::default();
+            client.reset();
         }
         self.db = 0;
         self.resp3 = false;
@@ -243,6 +256,13 @@ impl Session {
     pub(crate) fn begin_unanswered(&mut self) {
         if self.replies == Replies::Skip {
             self.replies = Replies::Skipping;
+        }
+    }
+
+    /// The request has not been run after all.
+    pub(crate) fn not_yet_unanswered(&mut self) {
+        if self.replies == Replies::Skipping {
+            self.replies = Replies::Skip;
         }
     }
 
@@ -295,11 +315,10 @@ impl Session {
         }
     }
 
-    /// Ends a transaction without running it. No shard may be held.
-    pub(crate) fn abandon_transaction(&mut self, engine: &Engine) {
+    /// Ends a transaction without running it.
+    pub(crate) fn abandon_transaction(&mut self) {
         self.end_transaction();
         self.unwatch();
-        self.settle(engine);
         self.show();
     }
 
@@ -311,29 +330,16 @@ impl Session {
 
     /// Watches no key any more.
     pub(crate) fn unwatch(&mut self) {
-        let more = self.more.as_mut();
-        if let Some(watching) = more.and_then(|more| more.watching.take()) {
-            self.later().unwatched = Some(watching);
-        }
+        self.end_watching();
+    }
+
+    /// Takes out what it watches, if it does. Dropping that ends it.
+    fn end_watching(&mut self) -> Option<Box<Watching>> {
+        self.more.as_mut()?.watching.take()
     }
 
     fn watching(&self) -> Option<&Watching> {
         self.more.as_ref()?.watching.as_deref()
-    }
-
-    fn later(&mut self) -> &mut Later {
-        self.more().later.get_or_insert_default()
-    }
-
-    /// The shards have been let go: does what had to wait for it.
-    #[inline]
-    pub(crate) fn settle(&mut self, engine: &Engine) {
-        let more = self.more.as_mut();
-        if let Some(later) = more.and_then(|more| more.later.take()) {
-            for waiter in &later.forgotten {
-                engine.forget(waiter);
-            }
-        }
     }
 
     /// Shows others what the connection is in the middle of. To be called where that may have
@@ -342,12 +348,6 @@ impl Session {
         if let Some(client) = self.client() {
             client.show(self);
         }
-    }
-
-    /// Has these waits ended when the shards are let go: their queues are under locks that may be
-    /// held right now.
-    pub(crate) fn forget_later(&mut self, waiter: Arc<Waiter>) {
-        self.later().forgotten.push(waiter);
     }
 
     pub(crate) fn watched_keys(&self) -> impl Iterator<Item = (usize, &[u8])> {

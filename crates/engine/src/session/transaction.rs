@@ -11,6 +11,7 @@ use larder_store::Command as Request;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::keyspace::Keyspace;
 use crate::keyspace::watch::Watch;
 
 pub(crate) const COMMANDS: &[Command] = &[
@@ -103,12 +104,25 @@ impl Watching {
     }
 }
 
+impl Watching {
+    /// Ends it where its keys are held.
+    fn end_in(mut self, keyspace: &mut Keyspace<'_>) {
+        for Watched { db, key, .. } in std::mem::take(&mut self.keys) {
+            keyspace.shard_of(&key).unwatch(db, &key, &self.watch);
+        }
+    }
+}
+
 impl Drop for Watching {
     fn drop(&mut self) {
+        self.watch.end();
         let shards = &self.engine.shards;
         for Watched { db, key, .. } in &self.keys {
             let index = shards.index(shards.seed().hash(key));
-            shards.shard(index).lock().unwatch(*db, key, &self.watch);
+            match shards.try_take(index) {
+                Some(mut shard) => shard.unwatch(*db, key, &self.watch),
+                None => shards.leave_behind(index),
+            }
         }
     }
 }
@@ -128,7 +142,9 @@ fn exec(call: &mut Call<'_, '_>) -> Result<()> {
         .end_transaction()
         .ok_or(Error::ExecWithoutMulti)?;
     let has_changed = watched_key_has_changed(call);
-    call.session.unwatch();
+    if let Some(watching) = call.session.end_watching() {
+        watching.end_in(call.keyspace);
+    }
     if transaction.is_void {
         return Err(Error::TransactionAborted);
     }

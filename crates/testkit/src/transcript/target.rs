@@ -9,7 +9,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use larder_embedded::{Clock, Config, Embedded};
-use larder_engine::{ClientInfo, Mail, Mailbox, Outcome, Overflow, RespReply, Session, Waiting};
+use larder_engine::{
+    ClientInfo, Mail, Mailbox, Outcome, Overflow, RespReply, Session, TimeSource, Waiting,
+};
 use larder_resp::{ArgumentBuffer, Frame, write_request};
 
 use super::parse::{Case, parse_version};
@@ -146,13 +148,15 @@ impl Connection for Call {
             Outcome::Done => {}
             Outcome::Close => self.is_closed = true,
             Outcome::Blocked(waiting) => self.waiting = Some(waiting),
+            // Transcripts send one request at a time, and nothing else runs for long.
+            Outcome::Parked(_) => self.send(words),
         }
     }
 
     fn receive_bytes(&mut self, patience: Duration) -> Arrived {
         self.look_at_wait();
         if let (Some(_), Some(end)) = (&self.waiting, self.embedded.engine().next_deadline())
-            && let Some(left_us) = end.unix_us().checked_sub(self.embedded.now().unix_us())
+            && let Some(left_us) = end.us().checked_sub(self.embedded.ticks().us())
             && patience >= ANSWER
         {
             // What is waited for comes with the time, which here passes at once.

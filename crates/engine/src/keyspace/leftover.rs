@@ -1,5 +1,6 @@
-//! What a call leaves to be done when it has let its shards go.
+//! What a call leaves to be done: some of it before it lets its shards go, the rest after that.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use super::entry::Entry;
@@ -7,9 +8,11 @@ use super::shard::Db;
 
 /// What is left to do.
 #[derive(Debug, Default)]
-pub(crate) struct Aftermath {
-    /// The keys that changed and on which somebody waits.
-    pub(crate) ready: Vec<Ready>,
+pub(crate) struct Leftover {
+    /// The keys that changed and on which somebody waits who has not been served yet.
+    pub(crate) ready: VecDeque<Ready>,
+    /// Those whose waiters need shards that others hold.
+    pub(crate) unserved: Vec<Ready>,
     pub(crate) garbage: Garbage,
 }
 

@@ -1,0 +1,38 @@
+//! Caller: on whose behalf a command runs.
+
+use std::sync::Arc;
+
+use super::client::Client;
+
+/// On whose behalf a command runs: a connection, or code inside the process.
+///
+/// It is the same for a request, for the commands of a transaction and of a script that it runs, and
+/// for the request of a caller that waits and is served by somebody else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Caller {
+    /// None inside the process.
+    client: Option<Arc<Client>>,
+}
+
+impl Caller {
+    /// The caller behind a connection.
+    pub(super) fn of(client: &Arc<Client>) -> Caller {
+        Caller {
+            client: Some(Arc::clone(client)),
+        }
+    }
+
+    /// What others see of the connection, if it is one.
+    #[inline]
+    pub(crate) fn client(&self) -> Option<&Arc<Client>> {
+        self.client.as_ref()
+    }
+
+    /// Whether its commands do not count as uses of keys: CLIENT NO-TOUCH.
+    #[inline]
+    pub(crate) fn leaves_no_trace(&self) -> bool {
+        self.client
+            .as_ref()
+            .is_some_and(|client| client.is_untouching())
+    }
+}
