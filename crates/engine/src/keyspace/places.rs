@@ -5,8 +5,10 @@ use std::collections::HashMap;
 /// A `T` for each key that has one. Nothing is allocated to look one up.
 pub(super) struct Places<T> {
     /// The databases in which there is any, few most often.
-    dbs: Vec<(usize, HashMap<Box<[u8]>, T>)>,
+    dbs: Vec<(usize, Keys<T>)>,
 }
+
+type Keys<T> = HashMap<Box<[u8]>, T>;
 
 impl<T> Default for Places<T> {
     fn default() -> Places<T> {
@@ -38,7 +40,7 @@ impl<T> Places<T> {
     {
         let place = self.dbs.iter().position(|(other, _)| *other == db);
         let place = place.unwrap_or_else(|| {
-            self.dbs.push((db, HashMap::new()));
+            self.dbs.push((db, Keys::new()));
             self.dbs.len() - 1
         });
         self.dbs[place].1.entry(key.into()).or_default()
@@ -69,7 +71,7 @@ impl<T> Places<T> {
         keys.map(|(key, value)| (&**key, value))
     }
 
-    fn of_db(&self, db: usize) -> Option<&HashMap<Box<[u8]>, T>> {
+    fn of_db(&self, db: usize) -> Option<&Keys<T>> {
         let (_, keys) = self.dbs.iter().find(|(other, _)| *other == db)?;
         Some(keys)
     }
