@@ -50,6 +50,45 @@ async fn expired_keys_leave_memory_though_nobody_asks() {
     assert_eq!(run(&store, "DBSIZE").await, Ok(Value::Int(0)));
 }
 
+/// Answers that are there at once once kept a task from ever being interrupted.
+#[tokio::test]
+async fn a_task_that_asks_without_end_lets_the_timers_and_tasks_of_its_thread_run() {
+    let (_, store) = open();
+    let other = tokio::spawn(async {});
+    let asks = async {
+        loop {
+            run(&store, "GET a").await.unwrap();
+        }
+    };
+    let soon = Duration::from_millis(1);
+    let timed: Result<(), _> = tokio::time::timeout(soon, asks).await;
+    assert!(timed.is_err());
+    other.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_call_whose_keys_are_held_leaves_its_thread_to_others() {
+    let (embedded, store) = open();
+    let hanging = {
+        let embedded = embedded.clone();
+        std::thread::spawn(move || {
+            let script = "while true do end return redis.call('GET', KEYS[1])";
+            let eval = Command::new("EVAL").arg(script).arg(1).arg("held");
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            runtime.unwrap().block_on(Store::new(embedded).call(eval))
+        })
+    };
+    // Until the script has begun, this is answered; then it waits, and the timer rings.
+    let soon = Duration::from_millis(1);
+    while let Ok(answer) = tokio::time::timeout(soon, run(&store, "GET held")).await {
+        assert_eq!(answer, Ok(Value::Null));
+    }
+    assert_eq!(run(&store, "SET other 1").await, Ok(Value::ok()));
+    embedded.engine().stop_scripts();
+    assert!(matches!(hanging.join().unwrap(), Err(Error::Refused(_))));
+    assert_eq!(run(&store, "GET held").await, Ok(Value::Null));
+}
+
 #[tokio::test]
 async fn a_transaction_runs_as_one_and_answers_in_order() {
     let (_, store) = open();

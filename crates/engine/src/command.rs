@@ -196,12 +196,16 @@ impl Flags {
     pub const PUBSUB: Flags = Flags(1 << 10);
     /// A RESP2 connection that is subscribed may send it.
     pub const SUBSCRIBED: Flags = Flags(1 << 11);
-    /// It works on the whole keyspace, so it holds every shard.
+    /// It works on the whole keyspace, and so holds every shard.
     pub const WHOLE: Flags = Flags(1 << 12);
     /// It runs a script.
     pub const SCRIPT: Flags = Flags(1 << 13);
     /// It changes no key, and has an effect outside the connection all the same.
     pub const MAY_REPLICATE: Flags = Flags(1 << 14);
+
+    /// Of those that work on the whole keyspace: it takes one shard after the other, and sees each as
+    /// it is then. In a transaction it holds all.
+    pub const SHARDWISE: Flags = Flags(1 << 15);
 
     /// These flags and those.
     #[must_use]

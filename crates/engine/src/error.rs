@@ -102,6 +102,10 @@ pub enum Error {
     NotFromScript,
     #[error("NOSCRIPT No matching script. Please use EVAL.")]
     NoScript,
+    /// Not for callers: others hold a key, and the request is run again. See [`crate::Parked`].
+    #[error("BUSY the keys of the request are held by others")]
+    #[doc(hidden)]
+    Contended { index: usize, epoch: u64 },
     #[error(
         "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
     )]

@@ -14,6 +14,7 @@ use crate::args::Args;
 use crate::command::{Call, Command, Flags, Keys};
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
+use crate::generic::sort;
 use crate::keyspace::waiting::{Wait, Waiter, Waiting};
 use crate::keyspace::{Contended, Keyspace, Needs, Parked};
 use crate::reply::{Reply, Unwanted};
@@ -33,6 +34,15 @@ pub enum Outcome {
     Parked(Parked),
     /// It has been answered, and the connection is to be closed.
     Close,
+}
+
+/// What came of a command that ran.
+pub(crate) enum Ran {
+    Answered,
+    /// It wants to wait.
+    Waits(Box<Wait>),
+    /// It needs a shard that others hold, and has neither changed nor answered anything.
+    Contended(Contended),
 }
 
 impl Engine {
@@ -127,8 +137,14 @@ impl Engine {
                 self.stats.command();
             }
             session.note(command, &keyspace);
-            let wait = self.run_caught(session, command, args, &mut keyspace, reply);
-            let waiter = wait.map(|wait| self.enqueue(session, wait, arguments, &mut keyspace));
+            let waiter = match self.run_caught(session, command, args, &mut keyspace, reply) {
+                Ran::Answered => None,
+                Ran::Waits(wait) => Some(self.enqueue(session, wait, arguments, &mut keyspace)),
+                Ran::Contended(contended) => {
+                    drop(keyspace);
+                    return self.put_off(session, arguments, contended, clock, reply);
+                }
+            };
             self.serve_ready(&mut keyspace);
             (waiter, keyspace.take_leftover())
         };
@@ -173,18 +189,20 @@ impl Engine {
         args: Args<'_>,
         keyspace: &mut Keyspace<'e>,
         reply: &mut dyn Reply,
-    ) -> Option<Box<Wait>> {
-        let run = || {
-            let wait = self.run(session, command, args, keyspace, true, reply);
-            wait.unwrap_or_else(|error| {
+    ) -> Ran {
+        let run = || match self.run(session, command, args, keyspace, true, reply) {
+            Ok(None) => Ran::Answered,
+            Ok(Some(wait)) => Ran::Waits(wait),
+            Err(Error::Contended { index, epoch }) => Ran::Contended(Contended { index, epoch }),
+            Err(error) => {
                 reply.error(&error);
-                None
-            })
+                Ran::Answered
+            }
         };
         catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
             reply.error(&Error::Internal);
             session.close();
-            None
+            Ran::Answered
         })
     }
 
@@ -255,7 +273,11 @@ impl Engine {
         arguments: Arguments<'k>,
     ) -> Needs<'k> {
         if command.flags.has(Flags::WHOLE) {
-            return Needs::Everything;
+            match command.flags.has(Flags::SHARDWISE) && !session.is_queueing() {
+                true => return Needs::Nothing,
+                false if sort::looks_elsewhere(command, arguments) => return Needs::Everything,
+                false => {}
+            }
         }
         if command.flags.has(Flags::SCRIPT) && !self.scripts.is_bounded(command, arguments) {
             return Needs::Everything;

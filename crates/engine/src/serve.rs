@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::engine::{Engine, TimeSource};
+use crate::execute::Ran;
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::{Keyspace, Leftover, Ready};
 use crate::reply::ValueReply;
@@ -83,8 +84,8 @@ impl Engine {
         }
         let mut reply = ValueReply::for_protocol(waiter.resp3);
         keyspace.select(waiter.db);
-        let wait = self.run_caught(&mut session, command, args, keyspace, &mut reply);
-        if wait.is_some() {
+        let ran = self.run_caught(&mut session, command, args, keyspace, &mut reply);
+        if !matches!(ran, Ran::Answered) {
             self.wait_on(waiter);
             return Served::Tried;
         }

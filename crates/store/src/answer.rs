@@ -1,15 +1,21 @@
 //! The answer of a store: a future that needs no allocation when it is ready at once.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::Error;
 
+/// How many answers a thread takes that are ready at once, before a task lets others have a turn.
+const TURN: u32 = 128;
+
 /// What a store answers, now or later.
 ///
 /// The embedded engine answers at once, without an allocation; a server answers when its reply has
-/// come.
+/// come. A task that asks again and again for what is there at once lets the other tasks and timers of
+/// its thread run now and then, whatever its runtime: one answer of some hundred is ready at the second
+/// poll.
 #[must_use = "an answer that is dropped may end the call"]
 pub struct Answer<'a, T> {
     state: State<'a, T>,
@@ -48,6 +54,10 @@ impl<T: Unpin> Future for Answer<'_, T> {
     /// When it is polled again after it was ready, as futures may.
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.state {
+            State::Ready(_) if is_turn_over() => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
             State::Ready(result) => Poll::Ready(
                 result
                     .take()
@@ -56,4 +66,15 @@ impl<T: Unpin> Future for Answer<'_, T> {
             State::Later(future) => future.as_mut().poll(context),
         }
     }
+}
+
+/// Counts an answer of this thread. Says whether it is the one behind which others have their turn.
+#[inline]
+fn is_turn_over() -> bool {
+    thread_local! {
+        static LEFT: Cell<u32> = const { Cell::new(TURN) };
+    }
+    let left = LEFT.get();
+    LEFT.set(left.checked_sub(1).unwrap_or(TURN));
+    left == 0
 }

@@ -37,7 +37,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: resetstat,
         arity: Arity::Exactly(2),
         keys: Keys::None,
-        flags: FLAGS.and(Flags::WHOLE),
+        flags: FLAGS,
         syntax: "",
         summary: "Begins all counters of INFO anew.",
         complexity: "O(1)",

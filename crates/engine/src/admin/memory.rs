@@ -68,7 +68,7 @@ pub(super) fn estimate(call: &Call<'_, '_>) -> u64 {
         .map(|db| db.table.bytes() + db.agenda.bytes())
         .sum();
     let sizes = sample(call).map(|entry| entry.total_bytes() as u64);
-    tables as u64 + average(sizes) * call.keyspace.len() as u64
+    tables as u64 + average(sizes) * call.engine.keys(call.keyspace.db()) as u64
 }
 
 /// The average time that keys with an expiry have left, as a sample of all keys says.
@@ -80,7 +80,7 @@ pub(super) fn average_ttl_ms(call: &Call<'_, '_>) -> u64 {
 
 /// Some entries of the database, chosen at random.
 fn sample<'a>(call: &'a Call<'_, '_>) -> impl Iterator<Item = &'a Entry> {
-    let samples = SAMPLES.min(call.keyspace.len());
+    let samples = SAMPLES.min(call.engine.keys(call.keyspace.db()));
     (0..samples).filter_map(|_| call.keyspace.sample(|| call.engine.random()))
 }
 

@@ -14,7 +14,7 @@ use crate::types::sorted_set::SortedSet;
 use crate::types::stream::Stream;
 
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
-const WHOLE: Flags = Flags::READONLY.and(Flags::WHOLE);
+const WALK: Flags = Flags::READONLY.and(Flags::WHOLE).and(Flags::SHARDWISE);
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -121,9 +121,9 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: keys,
         arity: Arity::Exactly(2),
         keys: Keys::None,
-        flags: WHOLE,
+        flags: WALK,
         syntax: "pattern",
-        summary: "Lists the keys that match a pattern. Holds up everybody: SCAN does not.",
+        summary: "Lists the keys that match a pattern: those that are there throughout, once each.",
         complexity: "O(n), n the number of keys.",
         since: "1.0.0",
     },
@@ -132,7 +132,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: scan,
         arity: Arity::AtLeast(2),
         keys: Keys::None,
-        flags: WHOLE,
+        flags: WALK,
         syntax: "cursor [MATCH pattern] [COUNT count] [TYPE type]",
         summary: "Walks over the keys, some at a time.",
         complexity: "O(1) for each call, O(n) for a whole walk.",
@@ -143,7 +143,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: randomkey,
         arity: Arity::Exactly(1),
         keys: Keys::None,
-        flags: WHOLE,
+        flags: WALK,
         syntax: "",
         summary: "Gives a key chosen at random.",
         complexity: "O(1)",
@@ -154,7 +154,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         run: dbsize,
         arity: Arity::Exactly(1),
         keys: Keys::None,
-        flags: WHOLE.and(Flags::FAST),
+        flags: WALK.and(Flags::FAST),
         syntax: "",
         summary: "Counts the keys of the database.",
         complexity: "O(1)",
@@ -372,9 +372,14 @@ fn copy_object<T: Object>(entry: &Entry, key: &[u8], copy: impl FnOnce(&T) -> T)
 
 fn keys(call: &mut Call<'_, '_>) -> Result<()> {
     let pattern = call.args.bytes()?;
-    let entries = call.keyspace.entries().map(Keyed::key);
-    let found: Vec<&[u8]> = entries.filter(|key| glob::matches(pattern, key)).collect();
-    call.reply.bulks(&found);
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    call.keyspace.each_entry(&mut |entry| {
+        if glob::matches(pattern, entry.key()) {
+            found.push(entry.key().to_vec());
+        }
+    })?;
+    call.reply.array(found.len());
+    found.iter().for_each(|key| call.reply.bulk(key));
     Ok(())
 }
 
@@ -458,13 +463,19 @@ fn scan(call: &mut Call<'_, '_>) -> Result<()> {
     let mut seen = 0;
     // A step that finds nothing costs little; so many of them end a call all the same.
     for _ in 0..options.count.saturating_mul(10) {
-        cursor = call.keyspace.scan(cursor, &mut |entry| {
+        let step = call.keyspace.scan(cursor, &mut |entry| {
             seen += 1;
             let is_type = |wanted: &Vec<u8>| entry.kind().type_name().as_bytes() == &wanted[..];
             if options.allows(entry.key()) && wanted_type.as_ref().is_none_or(is_type) {
                 found.push(entry.key().to_vec());
             }
         });
+        match step {
+            Ok(next) => cursor = next,
+            // Others hold the next shard: the caller comes back for it.
+            Err(_) if seen > 0 => break,
+            Err(contended) => return Err(contended.into()),
+        }
         if cursor == 0 || seen >= options.count {
             break;
         }
@@ -479,13 +490,18 @@ fn scan(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn randomkey(call: &mut Call<'_, '_>) -> Result<()> {
     let engine = call.engine;
-    let entry = call.keyspace.sample(|| engine.random());
-    call.reply.bulk_or_null(entry.map(Keyed::key));
+    let weights = engine.shards.figures();
+    let weights: Vec<usize> = weights
+        .map(|figures| figures.keys(call.keyspace.db()))
+        .collect();
+    let key = call.keyspace.random_key(&weights, || engine.random())?;
+    call.reply.bulk_or_null(key.as_deref());
     Ok(())
 }
 
 fn dbsize(call: &mut Call<'_, '_>) -> Result<()> {
-    call.reply.int(call.keyspace.len() as i64);
+    let db = call.keyspace.db();
+    call.reply.int(call.engine.keys(db) as i64);
     Ok(())
 }
 

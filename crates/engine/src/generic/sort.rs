@@ -9,6 +9,8 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
+use larder_resp::Arguments;
+
 use crate::args::Args;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
@@ -46,6 +48,15 @@ pub(crate) const COMMANDS: &[Command] = &[
         since: "7.0.0",
     },
 ];
+
+/// Whether a command needs every key, as far as its words tell: one that works on all, and a SORT that
+/// looks at keys by a pattern.
+pub(crate) fn looks_elsewhere(command: &Command, arguments: Arguments<'_>) -> bool {
+    let mut words = arguments.iter();
+    let is_pattern =
+        |word: &[u8]| word.eq_ignore_ascii_case(b"BY") || word.eq_ignore_ascii_case(b"GET");
+    !command.name.starts_with("SORT") || words.any(is_pattern)
+}
 
 fn sort(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;

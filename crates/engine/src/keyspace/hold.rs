@@ -27,6 +27,7 @@ use super::figures::Figures;
 use super::parking::ParkingLot;
 use super::shard::{SHARDS, Shard, Shards};
 use super::{Hashed, Keyspace};
+use crate::error::Error;
 use crate::hash::Seed;
 
 /// How long a caller waits for a shard with its thread: longer than nearly every command takes, and
@@ -152,6 +153,12 @@ pub(crate) struct Contended {
     pub(crate) index: usize,
     /// Which letting go the caller has still to wait for.
     pub(crate) epoch: u64,
+}
+
+impl From<Contended> for Error {
+    fn from(Contended { index, epoch }: Contended) -> Error {
+        Error::Contended { index, epoch }
+    }
 }
 
 impl Shards {
@@ -354,7 +361,7 @@ impl<'e> Keyspace<'e> {
 }
 
 impl<'e> Held<'e> {
-    fn has(&self, index: usize) -> bool {
+    pub(super) fn has(&self, index: usize) -> bool {
         match self {
             Held::None => false,
             Held::One(held, _) => *held == index,

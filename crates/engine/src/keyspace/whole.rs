@@ -1,10 +1,13 @@
 //! The whole keyspace: what concerns all keys of a database.
 //!
-//! Only calls that hold every shard may use this; to others there seems to be nothing.
+//! What only looks takes one shard after the other, unless the call holds them all: so nobody waits
+//! for longer than one shard takes. What changes a whole database is for calls that hold every shard.
 
 use super::Keyspace;
 use super::entry::Entry;
-use super::shard::Db;
+use super::hold::Contended;
+use super::shard::{Db, SHARDS, Shard};
+use super::table::Keyed;
 
 impl Keyspace<'_> {
     /// The shards' databases of this number.
@@ -12,65 +15,101 @@ impl Keyspace<'_> {
         self.held.all().iter().map(|shard| &shard.dbs[self.db])
     }
 
-    /// How many keys there are in the database. Expired keys count until they are removed.
-    pub(crate) fn len(&self) -> usize {
-        self.dbs().map(|db| db.table.len()).sum()
+    /// An entry chosen at random, of one that has not expired.
+    pub(crate) fn sample(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
+        let weights: Vec<usize> = self.dbs().map(|db| db.table.len()).collect();
+        let len: usize = weights.iter().sum();
+        let index = weighted(&weights, random().checked_rem(len as u64)?);
+        let db = self.dbs().nth(index)?;
+        let entry = db.table.sample(random());
+        entry.filter(|entry| !self.is_expired(entry))
     }
 
-    /// Every entry of the database that has not expired.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.dbs()
-            .flat_map(|db| db.table.iter())
-            .filter(|entry| !self.is_expired(entry))
+    /// Looks at a shard, which is taken for that time if it is not held.
+    fn look<T>(&self, index: usize, look: impl FnOnce(&Shard) -> T) -> Result<T, Contended> {
+        match self.held.has(index) {
+            true => Ok(look(self.held.shard(index))),
+            false => Ok(look(&*self.shards.take(index)?)),
+        }
+    }
+
+    /// Visits every entry of the database that has not expired.
+    ///
+    /// # Errors
+    ///
+    /// If a shard can't be had for now, and so in the functions below.
+    pub(crate) fn each_entry(&self, visit: &mut dyn FnMut(&Entry)) -> Result<(), Contended> {
+        for index in 0..SHARDS {
+            self.look(index, |shard| {
+                let entries = shard.dbs[self.db].table.iter();
+                entries
+                    .filter(|entry| !self.is_expired(entry))
+                    .for_each(&mut *visit);
+            })?;
+        }
+        Ok(())
     }
 
     /// One step of a scan: visits the entries at `cursor`, and answers the next cursor, 0 at the
     /// end. Entries that are there throughout a scan are visited; some may be visited twice.
-    pub(crate) fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&Entry)) -> u64 {
-        let (mut index, position) = self.shards.place_of(cursor);
+    pub(crate) fn scan(
+        &self,
+        cursor: u64,
+        visit: &mut dyn FnMut(&Entry),
+    ) -> Result<u64, Contended> {
+        let (first, position) = self.shards.place_of(cursor);
         let mut position = Some(position);
         let mut live = |entry: &Entry| {
             if !self.is_expired(entry) {
                 visit(entry);
             }
         };
-        // An empty table is no step, so that a small keyspace does not take a call a shard.
-        while let Some(shard) = self.held.all().get(index) {
-            let table = &shard.dbs[self.db].table;
-            if !table.is_empty() {
-                let next = table.scan(position.unwrap_or(0), &mut live);
-                return match next {
-                    Some(position) => self.shards.cursor_of(index, position),
-                    None => self.shards.cursor_of(index + 1, 0),
-                };
+        for index in first..SHARDS {
+            let from = position.take().unwrap_or(0);
+            let step = self.look(index, |shard| {
+                let table = &shard.dbs[self.db].table;
+                (!table.is_empty()).then(|| table.scan(from, &mut live))
+            })?;
+            match step {
+                // An empty table is no step, so that a small keyspace does not take a call a shard.
+                None => {}
+                Some(Some(position)) => return Ok(self.shards.cursor_of(index, position)),
+                Some(None) => return Ok(self.shards.cursor_of(index + 1, 0)),
             }
-            index += 1;
-            position = None;
         }
-        0
+        Ok(0)
     }
 
-    /// A key chosen at random, if there is one.
-    pub(crate) fn sample(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
-        let len = self.len();
+    /// A key chosen at random, if there is one that has not expired. `weights` says how many keys
+    /// each shard has.
+    pub(crate) fn random_key(
+        &self,
+        weights: &[usize],
+        mut random: impl FnMut() -> u64,
+    ) -> Result<Option<Vec<u8>>, Contended> {
+        let len: usize = weights.iter().sum();
         if len == 0 {
-            return None;
+            return Ok(None);
         }
         // Each try first chooses a shard by how many keys it has. Expired keys are passed over,
         // and a keyspace of expired keys only is searched in the end.
         for _ in 0..100 {
-            let mut nth = (random() % len as u64) as usize;
-            for db in self.dbs() {
-                if nth < db.table.len() {
-                    match db.table.sample(random()) {
-                        Some(entry) if !self.is_expired(entry) => return Some(entry),
-                        _ => break,
-                    }
-                }
-                nth -= db.table.len();
+            let index = weighted(weights, random() % len as u64);
+            let position = random();
+            let key = self.look(index, |shard| {
+                let entry = shard.dbs[self.db].table.sample(position);
+                let live = entry.filter(|entry| !self.is_expired(entry));
+                live.map(|entry| entry.key().to_vec())
+            })?;
+            if key.is_some() {
+                return Ok(key);
             }
         }
-        self.entries().next()
+        let mut found = None;
+        self.each_entry(&mut |entry| {
+            found.get_or_insert_with(|| entry.key().to_vec());
+        })?;
+        Ok(found)
     }
 
     /// Removes every key of the database. What was there is freed after the shards are let go.
@@ -101,4 +140,15 @@ impl Keyspace<'_> {
         }
         self.leftover = Some(leftover);
     }
+}
+
+/// The place of the weight into which the `nth` unit falls.
+fn weighted(weights: &[usize], mut nth: u64) -> usize {
+    for (place, &weight) in weights.iter().enumerate() {
+        match nth.checked_sub(weight as u64) {
+            Some(rest) => nth = rest,
+            None => return place,
+        }
+    }
+    0
 }
