@@ -17,6 +17,7 @@
 
 pub(crate) mod agenda;
 mod change;
+mod db;
 pub(crate) mod entry;
 mod figures;
 mod guard;
@@ -44,13 +45,14 @@ use hold::{Held, ShardGuard};
 use table::{Found, Keyed};
 
 pub(crate) use change::What;
+pub(crate) use db::Db;
 pub(crate) use figures::{Figure, Figures};
 pub(crate) use guard::{StringGuard, WriteGuard};
 pub(crate) use hold::{Contended, Needs};
 pub use leftover::Garbage;
 pub(crate) use leftover::{Leftover, Ready};
 pub use parking::Parked;
-pub(crate) use shard::{DATABASES, Db, SHARDS, Shard, Shards};
+pub(crate) use shard::{DATABASES, SHARDS, Shard, Shards};
 
 /// What a write does to the time at which the key expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 //! Only calls that hold every shard may use this; to others there seems to be nothing.
 
 use super::Keyspace;
+use super::db::Db;
 use super::entry::Entry;
-use super::shard::Db;
 
 impl Keyspace<'_> {
     /// The shards' databases of this number.
