@@ -1,17 +1,26 @@
 //! Db: the keys of one database that fall into one shard.
 
-use super::agenda::Agenda;
 use super::entry::Entry;
-use super::table::{Found, Keyed, Table};
+use super::expiries::{Expiries, Record};
+use super::table::{Found, Table};
 use crate::hash::Seed;
 
 /// The keys of one database that fall into one shard.
 pub(crate) struct Db {
     pub(crate) table: Table<Entry>,
-    pub(crate) agenda: Agenda,
+    pub(crate) expiries: Expiries,
     /// How many keys have an expiry.
     pub(crate) volatile: usize,
 }
+
+/// How many doubted records a change looks after. Eight keep the records below twice the entries:
+/// all are doubted when there are half as many again as entries, and are looked after before a
+/// quarter of the entries can have gone.
+const DOUBTS: usize = 8;
+/// How many records are looked at for the one that expires soonest.
+const SOONEST: usize = 16;
+/// How many records are drawn until one is live.
+const SAMPLES: u32 = 16;
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -25,17 +34,21 @@ impl Db {
     pub(super) fn new(seed: Seed) -> Db {
         Db {
             table: Table::new(seed),
-            agenda: Agenda::default(),
+            expiries: Expiries::default(),
             volatile: 0,
         }
     }
 
     pub(super) fn insert(&mut self, hash: u64, mut entry: Entry) {
-        if let Some(at) = entry.expires_at() {
-            self.volatile += 1;
-            entry.set_filed(self.agenda.file(hash, at, None));
+        let at = entry.expires_at();
+        if let Some(slot) = self.expiries.file(hash, at, None) {
+            entry.set_filed(slot);
         }
         self.table.insert(hash, entry);
+        if at.is_some() {
+            self.volatile += 1;
+            self.settle_doubts();
+        }
     }
 
     /// Gives a key a value, by `set` in the entry that is there, else as the entry that `make`
@@ -63,10 +76,13 @@ impl Db {
         if entry.expires_at() != at {
             entry.set_expiry(at);
         }
-        if let Some(at) = at {
-            entry.set_filed(self.agenda.file(hash, at, filed));
+        if was.is_some() || at.is_some() {
+            if let Some(slot) = self.expiries.file(hash, at, filed) {
+                entry.set_filed(slot);
+            }
+            self.volatile = self.volatile + usize::from(at.is_some()) - usize::from(was.is_some());
+            self.settle_doubts();
         }
-        self.volatile = self.volatile + usize::from(at.is_some()) - usize::from(was.is_some());
     }
 
     pub(super) fn remove(&mut self, hash: u64, key: &[u8]) -> Option<Entry> {
@@ -76,7 +92,13 @@ impl Db {
 
     pub(super) fn remove_at(&mut self, found: Found) -> Option<Entry> {
         let entry = self.table.remove_at(found)?;
-        self.volatile -= usize::from(entry.expires_at().is_some());
+        if entry.expires_at().is_some() {
+            self.volatile -= 1;
+            if let Some(filed) = entry.filed() {
+                self.expiries.take_back(found.hash, filed);
+            }
+            self.settle_doubts();
+        }
         Some(entry)
     }
 
@@ -85,16 +107,16 @@ impl Db {
         let Some(entry) = self.table.find_mut(hash, key) else {
             return;
         };
-        let was_volatile = entry.expires_at().is_some();
-        if !was_volatile && at_ms.is_none() {
+        let (was, filed) = (entry.expires_at(), entry.filed());
+        if was.is_none() && at_ms.is_none() {
             return;
         }
-        let filed = entry.filed();
         entry.set_expiry(at_ms);
-        if let Some(at) = at_ms {
-            entry.set_filed(self.agenda.file(hash, at, filed));
+        if let Some(slot) = self.expiries.file(hash, at_ms, filed) {
+            entry.set_filed(slot);
         }
-        self.volatile = self.volatile - usize::from(was_volatile) + usize::from(at_ms.is_some());
+        self.volatile = self.volatile + usize::from(at_ms.is_some()) - usize::from(was.is_some());
+        self.settle_doubts();
     }
 
     pub(super) fn has(&self, key: &[u8], now_ms: u64) -> bool {
@@ -105,42 +127,91 @@ impl Db {
     /// Removes up to `limit` keys that have expired, and gives them to `expired`. Answers whether
     /// there is more to do.
     pub(super) fn expire(&mut self, now_ms: u64, limit: usize, expired: &mut Vec<Entry>) -> bool {
-        let due = self.agenda.take_due(now_ms, limit);
-        for &(slot, hash) in &due {
-            let is_expired = |entry: &Entry| entry.expires_at().is_some_and(|at| at <= now_ms);
-            if let Some(entry) = self.table.remove_where(hash, is_expired) {
+        let due = self.expiries.take_due(now_ms, limit);
+        for hint in [Table::prefetch, Table::prefetch_entry] {
+            due.iter().for_each(|record| hint(&self.table, record.hash));
+        }
+        for record in &due {
+            let is_expired = |entry: &Entry| {
+                entry.filed() == Some(record.slot)
+                    && entry.expires_at().is_some_and(|at| at <= now_ms)
+            };
+            if let Some(entry) = self.table.remove_where(record.hash, is_expired) {
                 expired.push(entry);
                 self.volatile -= 1;
                 continue;
             }
-            self.file_again(slot, hash);
-        }
-        if self.agenda.needs_rebuild(self.volatile) {
-            self.rebuild_agenda();
+            self.file_again(*record);
         }
         due.len() == limit
     }
 
-    /// Files an entry anew whose record came up before the entry expires.
-    fn file_again(&mut self, slot: u64, hash: u64) {
-        let is_it = |entry: &Entry| entry.filed() == Some(slot);
-        if let Some(entry) = self.table.find_where(hash, is_it)
-            && let Some(at) = entry.expires_at()
-        {
-            entry.set_filed(self.agenda.file(hash, at, None));
+    /// Of the keys with an expiry the one that expires soonest, or one that expires in the same
+    /// slot: as far as a few records tell. None if they tell of none; then it may be asked again,
+    /// since it has forgotten stale ones.
+    pub(super) fn soonest(&mut self) -> Option<&Entry> {
+        let mut soonest: Option<(u64, u64)> = None;
+        for record in self.expiries.take_soonest(SOONEST) {
+            if let Some(at) = self.file_again(record) {
+                let candidate = (at, record.hash);
+                soonest = Some(soonest.map_or(candidate, |soonest| soonest.min(candidate)));
+            }
+        }
+        let (at, hash) = soonest?;
+        let is_it = |entry: &Entry| entry.expires_at() == Some(at);
+        self.table.find_where(hash, is_it).map(|entry| &*entry)
+    }
+
+    /// A key with an expiry, chosen by `random`, or the soonest where few records are live.
+    #[cfg_attr(not(test), expect(dead_code, reason = "an eviction will ask for it"))]
+    pub(super) fn sample_volatile(&mut self, random: u64) -> Option<&Entry> {
+        let live = (0..SAMPLES).find_map(|nth| {
+            let record = self.expiries.sample(random.rotate_left(nth))?;
+            let is_it = |entry: &Entry| entry.filed() == Some(record.slot);
+            let entry = self.table.find_where(record.hash, is_it)?;
+            Some((record, entry.expires_at()))
+        });
+        let Some((record, at)) = live else {
+            return self.soonest();
+        };
+        let is_it = |entry: &Entry| entry.expires_at() == at;
+        self.table
+            .find_where(record.hash, is_it)
+            .map(|entry| &*entry)
+    }
+
+    /// Files an entry anew whose record was taken, and answers when it expires. None if the record
+    /// is stale.
+    fn file_again(&mut self, record: Record) -> Option<u64> {
+        let is_it = |entry: &Entry| entry.filed() == Some(record.slot);
+        let entry = self.table.find_where(record.hash, is_it)?;
+        let at = entry.expires_at();
+        if let Some(slot) = self.expiries.file(record.hash, at, None) {
+            entry.set_filed(slot);
+        }
+        at
+    }
+
+    /// Looks after some records if there are too many stale ones: more than one change can add, so
+    /// that this comes to an end.
+    #[inline]
+    fn settle_doubts(&mut self) {
+        if self.expiries.has_doubts(self.volatile) {
+            self.settle_some_doubts();
         }
     }
 
-    fn rebuild_agenda(&mut self) {
-        let seed = self.table.seed();
-        let mut volatile = Vec::with_capacity(self.volatile);
-        self.table.retain(|entry| {
-            if let Some(at) = entry.expires_at() {
-                entry.set_filed(Agenda::slot(at));
-                volatile.push((seed.hash(entry.key()), at));
+    #[cold]
+    fn settle_some_doubts(&mut self) {
+        for _ in 0..DOUBTS {
+            if self.expiries.has_doubts(self.volatile)
+                && let Some(record) = self.expiries.take_doubted()
+            {
+                self.file_again(record);
             }
-            true
-        });
-        self.agenda.rebuild(volatile);
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Shards ── Shard (a lock each, by key hash) ── Db 0..16 ── Table of entries
-//!                                           │            └─ Agenda: what expires when
+//!                                           │            └─ Expiries: what expires when
 //!                                           ├─ watched: transactions that wait for no change
 //!                                           └─ waiting: callers that wait for a change
 //! ```
@@ -15,10 +15,10 @@
 //! gives a guard, which notes a change of its key when it is let go. All changes come together in
 //! `change.rs`, and WATCH and blocked callers follow from there; no command does this by hand.
 
-pub(crate) mod agenda;
 mod change;
 mod db;
 pub(crate) mod entry;
+mod expiries;
 mod figures;
 mod guard;
 mod hold;
