@@ -128,9 +128,7 @@ impl Db {
     /// there is more to do.
     pub(super) fn expire(&mut self, now_ms: u64, limit: usize, expired: &mut Vec<Entry>) -> bool {
         let due = self.expiries.take_due(now_ms, limit);
-        for hint in [Table::prefetch, Table::prefetch_entry] {
-            due.iter().for_each(|record| hint(&self.table, record.hash));
-        }
+        self.look_ahead(&due);
         for record in &due {
             let is_expired = |entry: &Entry| {
                 entry.filed() == Some(record.slot)
@@ -192,6 +190,13 @@ impl Db {
         at
     }
 
+    /// Asks the processor for the entries of these records, so that the waits overlap.
+    fn look_ahead(&self, records: &[Record]) {
+        for hint in [Table::prefetch, Table::prefetch_entry] {
+            { records.iter() }.for_each(|record| hint(&self.table, record.hash));
+        }
+    }
+
     /// Looks after some records if there are too many stale ones: more than one change can add, so
     /// that this comes to an end.
     #[inline]
@@ -203,12 +208,10 @@ impl Db {
 
     #[cold]
     fn settle_some_doubts(&mut self) {
-        for _ in 0..DOUBTS {
-            if self.expiries.has_doubts(self.volatile)
-                && let Some(record) = self.expiries.take_doubted()
-            {
-                self.file_again(record);
-            }
+        let doubted = self.expiries.take_doubted(DOUBTS);
+        self.look_ahead(&doubted);
+        for record in doubted {
+            self.file_again(record);
         }
     }
 }

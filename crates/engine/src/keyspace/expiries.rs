@@ -278,14 +278,17 @@ impl Expiries {
         })
     }
 
-    /// Takes one record that may be stale, to be dealt with as one of [`Expiries::take_due`].
-    /// Doubts all records if none is doubted yet.
-    pub(crate) fn take_doubted(&mut self) -> Option<Record> {
-        let wheel = self.wheel.as_mut()?;
+    /// Takes up to `limit` records that may be stale, to be dealt with as those of
+    /// [`Expiries::take_due`]. Doubts all records if none is doubted yet.
+    pub(crate) fn take_doubted(&mut self, limit: usize) -> Vec<Record> {
+        let Some(wheel) = &mut self.wheel else {
+            return Vec::new();
+        };
         if wheel.doubted.is_empty() {
             wheel.doubt_all();
         }
-        wheel.chunks.pop_of(&mut wheel.doubted)
+        let next = || wheel.chunks.pop_of(&mut wheel.doubted);
+        std::iter::from_fn(next).take(limit).collect()
     }
 
     /// Takes up to `limit` records of the first slots that have any, to be dealt with as those of

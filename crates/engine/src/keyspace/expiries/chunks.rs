@@ -11,7 +11,7 @@
 //!
 //! A list is no more than the number of its first chunk, and the chunk that records are put into
 //! and taken from is the first. So a list of one record costs 64 bytes, and one of many 9.2 a
-//! record. A page whose chunks are all free holds no memory.
+//! record. Of the pages whose chunks are all free one at most holds memory.
 
 use super::{Record, Slot};
 
@@ -31,7 +31,7 @@ pub(super) struct Chunks {
 /// Chunks that share an allocation.
 #[derive(Default)]
 struct Page {
-    /// None while all are free.
+    /// Often none while all are free.
     chunks: Option<Box<[Chunk; PAGE]>>,
     /// A bit for each chunk that is in a list.
     used: u16,
@@ -210,7 +210,8 @@ impl Chunks {
             self.open.push(index as u32);
         }
         page.used &= !(1 << place);
-        if page.used == 0 {
+        // The last one with room stays: a lock that comes and goes needs it again and again.
+        if page.used == 0 && self.open.len() > 1 {
             page.chunks = None;
         }
     }
