@@ -122,15 +122,24 @@ impl Chunks {
     pub(super) fn take_back(&mut self, list: &mut List, hash: u64) {
         let mut at = *list;
         for _ in 0..LOOK_BACK {
-            let Some(chunk) = self.chunk(at) else {
+            let Some(chunk) = self.chunk_mut(at) else {
                 return;
             };
-            let hashes = &chunk.hashes[..usize::from(chunk.len)];
+            let next = chunk.next;
+            let hashes = &mut chunk.hashes[..usize::from(chunk.len)];
             if let Some(index) = hashes.iter().rposition(|other| *other == hash) {
-                self.replace_by_last(list, at, index);
+                // What is last in the list takes its place, and it is taken in place of that.
+                if at == *list {
+                    hashes.swap(index, hashes.len() - 1);
+                    self.pop(list);
+                } else if let Some(last) = self.pop(list)
+                    && let Some(chunk) = self.chunk_mut(at)
+                {
+                    chunk.hashes[index] = last.hash;
+                }
                 return;
             }
-            at = chunk.next;
+            at = next;
         }
     }
 
@@ -164,19 +173,6 @@ impl Chunks {
         pages.count() * size_of::<[Chunk; PAGE]>()
             + self.pages.capacity() * size_of::<Page>()
             + self.open.capacity() * size_of::<u32>()
-    }
-
-    /// Fills a record's place with the last record of its list.
-    fn replace_by_last(&mut self, list: &mut List, at: List, index: usize) {
-        let Some(last) = self.pop(list) else {
-            return;
-        };
-        if self.is_used(at)
-            && let Some(chunk) = self.chunk_mut(at)
-            && index < usize::from(chunk.len)
-        {
-            chunk.hashes[index] = last.hash;
-        }
     }
 
     /// A chunk without records, which `next` follows.
