@@ -219,16 +219,29 @@ fn a_time_and_a_slot_share_a_word() {
 fn the_soonest_are_taken_first_wherever_they_lie() {
     let start = 20_000 * DAY;
     let mut expiries = at(start);
-    let times = [300 * DAY, 10 * DAY, DAY, 3_000 * SECOND, 30 * SECOND, 0];
-    for ttl in times {
+    let seconds = (0..60).map(|nth| nth * SECOND);
+    let minutes = (2..60).map(|nth| nth * 60 * SECOND);
+    let hours = (2..60).map(|nth| nth * 3_600 * SECOND);
+    let days = (4..60).map(|nth| nth * 2 * DAY);
+    let times: Vec<u64> = { seconds.chain(minutes) }
+        .chain(hours)
+        .chain(days)
+        .collect();
+    for &ttl in times.iter().rev() {
         let _ = file(&mut expiries, ttl, start + ttl);
     }
     let _ = file(&mut expiries, 1, start - DAY);
 
-    assert_eq!(hashes(expiries.take_soonest(2)), [1, 0]);
+    let first = hashes(expiries.take_soonest(2));
+    let rest = hashes(expiries.take_soonest(1_000));
+
+    assert_eq!(first, [1, 0]);
+    // Beyond the last ring there is no order.
+    let ordered = rest.iter().position(|ttl| *ttl > 90 * DAY);
+    assert!(rest[..ordered.expect("some are beyond")].is_sorted());
     assert_eq!(
-        hashes(expiries.take_soonest(10)),
-        [30 * SECOND, 3_000 * SECOND, DAY, 10 * DAY, 300 * DAY]
+        (first.len() + rest.len(), expiries.records()),
+        (times.len() + 1, 0)
     );
 }
 
