@@ -7,7 +7,7 @@
 //!
 //! So the key shares nothing with what clients see: an engine's run id and its random numbers, of
 //! which a few tell all that follow and all that were before. Each of the three is a digest of its
-//! own of the engine's random bytes ([`derive`]).
+//! own of the engine's random bytes ([`derive()`]).
 
 use sha2::{Digest as _, Sha256};
 

@@ -152,7 +152,7 @@ impl Chunks {
             random = random
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            let place = ((random >> 32) * places as u64 >> 32) as usize;
+            let place = (((random >> 32) * places as u64) >> 32) as usize;
             let list = List((place / RECORDS) as u32);
             let chunk = self.chunk(list).filter(|_| self.is_used(list));
             if let Some(chunk) = chunk
