@@ -11,7 +11,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::admin::config::Config;
 use crate::admin::stats::Stats;
-use crate::hash::Seed;
+use crate::hash::{Seed, derive};
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::{DATABASES, Garbage, Keyspace, Ready, SHARDS, Shards};
 use crate::pubsub::PubSub;
@@ -134,10 +134,8 @@ impl Engine {
     /// An empty engine. All its randomness comes from `seed`: the order of scans, random members,
     /// ids.
     pub fn new(seed: [u8; 32], now: Now) -> Arc<Engine> {
-        let mut random = SmallRng::from_seed(seed);
-        let shards = Shards::new(Seed::new(random.next_u64(), random.next_u64()));
+        let shards = Shards::new(Seed::derived(&seed));
         shards.set_clock(now);
-        let run_id: [u32; 5] = std::array::from_fn(|_| random.next_u32());
         Arc::new(Engine {
             shards,
             pubsub: PubSub::default(),
@@ -145,8 +143,8 @@ impl Engine {
             clients: Clients::default(),
             config: Config::default(),
             stats: Stats::new(now),
-            run_id: run_id.map(|part| format!("{part:08x}")).concat(),
-            random: Mutex::new(random),
+            run_id: hex::encode(derive::<20>(&seed, "run id")),
+            random: Mutex::new(SmallRng::from_seed(derive(&seed, "random numbers"))),
             waits: Mutex::default(),
             unserved: Mutex::default(),
             alarm: Mutex::default(),

@@ -4,6 +4,21 @@
 //! order, so they show anybody who asks the leading bits of the hashes of keys that he chose
 //! himself. With a known function that is enough to make thousands of keys that land in one bucket;
 //! with a secret key it tells nothing about the next key.
+//!
+//! So the key shares nothing with what clients see: an engine's run id and its random numbers, of
+//! which a few tell all that follow and all that were before. Each of the three is a digest of its
+//! own of the engine's random bytes ([`derive()`]).
+
+use sha2::{Digest as _, Sha256};
+
+/// Up to 32 bytes for one purpose out of an engine's random bytes. Who knows them knows nothing of
+/// those for another purpose.
+pub(crate) fn derive<const LEN: usize>(random_bytes: &[u8; 32], purpose: &str) -> [u8; LEN] {
+    const { assert!(LEN <= 32, "no longer than a digest") };
+    let digest = Sha256::new().chain_update(random_bytes);
+    let digest = digest.chain_update(purpose).finalize();
+    std::array::from_fn(|index| digest[index])
+}
 
 /// The secret under which keys are hashed. Two tables with one seed agree on every hash.
 #[derive(Clone, Copy)]
@@ -16,6 +31,12 @@ impl Seed {
     /// Makes a seed of two random words.
     pub(crate) fn new(k0: u64, k1: u64) -> Self {
         Self { k0, k1 }
+    }
+
+    /// Makes the seed of an engine with these random bytes.
+    pub(crate) fn derived(random_bytes: &[u8; 32]) -> Self {
+        let words = u128::from_le_bytes(derive(random_bytes, "hash seed"));
+        Self::new(words as u64, (words >> 64) as u64)
     }
 
     /// Hashes a key, a field or a member.
@@ -107,9 +128,52 @@ pub(crate) fn short_word(bytes: &[u8]) -> u64 {
 mod tests {
     use std::hash::Hasher;
 
+    use rand::rngs::SmallRng;
+    use rand::{Rng as _, SeedableRng as _};
     use siphasher::sip::SipHasher13;
 
     use super::*;
+    use crate::engine::{Engine, Now};
+
+    /// The words that stand in these bytes, wherever they begin.
+    fn words(bytes: &[u8]) -> impl Iterator<Item = u64> {
+        let words = bytes.windows(8).filter_map(|word| word.first_chunk());
+        words.map(|word| u64::from_le_bytes(*word))
+    }
+
+    /// Both were consecutive numbers of one generator, whose other numbers RANDOMKEY shows, and
+    /// which can be run backwards.
+    #[test]
+    fn what_clients_see_does_not_come_from_where_the_hash_seed_does() {
+        let random_bytes = [7; 32];
+        let engine = Engine::new(random_bytes, Now::from_unix_us(0));
+        let Seed { k0, k1 } = engine.shards.seed();
+
+        let run_id = hex::decode(&engine.run_id).expect("it is hexadecimal");
+        let mut shown: Vec<u64> = words(&run_id).collect();
+        shown.extend((0..1_000).map(|_| engine.random()));
+        let states = [random_bytes, derive(&random_bytes, "random numbers")];
+        for state in states {
+            let mut generator = SmallRng::from_seed(state);
+            shown.extend((0..1_000).map(|_| generator.next_u64()));
+            shown.extend(words(&state));
+        }
+
+        assert_eq!(run_id.len(), 20);
+        assert!(!shown.contains(&k0) && !shown.contains(&k1));
+    }
+
+    #[test]
+    fn each_purpose_and_each_engine_has_bytes_of_its_own() {
+        let purposes = ["hash seed", "run id", "random numbers"];
+
+        let all =
+            [[7; 32], [8; 32]].map(|bytes| purposes.map(|purpose| derive::<16>(&bytes, purpose)));
+
+        let all = all.as_flattened();
+        let repeated = |one: usize| all[..one].contains(&all[one]);
+        assert!(!(0..all.len()).any(repeated));
+    }
 
     #[test]
     fn a_hash_depends_on_the_seed_and_on_every_byte() {

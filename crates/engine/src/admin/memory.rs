@@ -65,7 +65,7 @@ pub(super) fn estimate(call: &Call<'_, '_>) -> u64 {
     let tables: usize = call
         .keyspace
         .dbs()
-        .map(|db| db.table.bytes() + db.agenda.bytes())
+        .map(|db| db.table.bytes() + db.expiries.bytes())
         .sum();
     let sizes = sample(call).map(|entry| entry.total_bytes() as u64);
     tables as u64 + average(sizes) * call.engine.keys(call.keyspace.db()) as u64

@@ -11,7 +11,7 @@
 //! - `meta` holds the kind and two flags in its low byte, and in the other three the access clock,
 //!   the second in which the entry was used last. It is atomic, for readers who share the entry set
 //!   the clock.
-//! - The expiry is the time in milliseconds and the slot in which the agenda has filed the entry.
+//! - The expiry is a [`Due`]: the time in milliseconds, and the slot of the entry's record.
 //! - The payload is what the kind says: nothing for `Inline`, whose bytes are the value behind the
 //!   key; an `i64`; a `Vec<u8>`; or one of the objects of [`crate::types`], by value.
 //!
@@ -31,6 +31,7 @@ use std::mem::ManuallyDrop;
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::keyspace::expiries::{Due, Slot};
 use crate::keyspace::prefetch::prefetch;
 use crate::keyspace::table::Keyed;
 use crate::types;
@@ -105,15 +106,6 @@ struct Header {
     value_len: u16,
 }
 
-/// When an entry expires, and where the agenda knows it.
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Expiry {
-    at_ms: u64,
-    /// [`UNFILED`], or the slot of the live record.
-    filed: u64,
-}
-
 /// Freeing this many parts takes about as long as giving them to another thread.
 const BULKY: usize = 256;
 
@@ -127,8 +119,6 @@ const SHAPE_BITS: u32 = KIND_BITS | EXPIRES | LONG_KEY;
 const CLOCK_SHIFT: u32 = 8;
 /// The bits that an access clock has.
 pub(crate) const CLOCK_MASK: u32 = u32::MAX >> CLOCK_SHIFT;
-/// No slot: it would lie beyond every time.
-const UNFILED: u64 = u64::MAX;
 const ALIGN: usize = 8;
 
 impl Entry {
@@ -139,7 +129,7 @@ impl Entry {
 
     /// Makes a string like [`Entry::string`], with an expiry in milliseconds if there is one.
     pub(crate) fn string_until(key: &[u8], value: &[u8], expires_at: Option<u64>) -> Self {
-        let expiry = expires_at.map(|at_ms| Expiry { at_ms, ..UNSET });
+        let expiry = expires_at.map(|at_ms| Due::new(at_ms, None));
         Self::make_string(key, value, expiry, 0)
     }
 
@@ -167,23 +157,18 @@ impl Entry {
     /// When the entry expires, in milliseconds since 1970, if it does.
     #[inline]
     pub(crate) fn expires_at(&self) -> Option<u64> {
-        self.expiry().map(|expiry| expiry.at_ms)
+        self.expiry().map(Due::at_ms)
     }
 
-    /// The slot of the entry's live record in the agenda, if it has an expiry and a record.
-    pub(crate) fn filed(&self) -> Option<u64> {
-        self.expiry()
-            .map(|expiry| expiry.filed)
-            .filter(|filed| *filed != UNFILED)
+    /// The slot of the entry's live record, if it has an expiry and a record.
+    pub(crate) fn filed(&self) -> Option<Slot> {
+        self.expiry().and_then(Due::filed)
     }
 
     /// Remembers the slot of the live record. Means nothing for an entry without an expiry.
-    pub(crate) fn set_filed(&mut self, slot: u64) {
+    pub(crate) fn set_filed(&mut self, slot: Slot) {
         if let Some(expiry) = self.expiry() {
-            self.write_expiry(Expiry {
-                filed: slot,
-                ..expiry
-            });
+            self.write_expiry(Due::new(expiry.at_ms(), Some(slot)));
         }
     }
 
@@ -192,10 +177,7 @@ impl Entry {
     /// All else stays, also the filed slot if there was an expiry and there will be one.
     pub(crate) fn set_expiry(&mut self, at_ms: Option<u64>) {
         let old = self.expiry();
-        let new = at_ms.map(|at_ms| Expiry {
-            at_ms,
-            ..old.unwrap_or(UNSET)
-        });
+        let new = at_ms.map(|at_ms| Due::new(at_ms, self.filed()));
         match (old, new) {
             (None, None) => {}
             (Some(_), Some(new)) => self.write_expiry(new),
@@ -304,10 +286,7 @@ impl Entry {
     /// does the filed slot if there was an expiry and will be one.
     pub(crate) fn set_string_until(&mut self, value: &[u8], expires_at: Option<u64>) {
         let old = self.expiry();
-        let new = expires_at.map(|at_ms| Expiry {
-            at_ms,
-            ..old.unwrap_or(UNSET)
-        });
+        let new = expires_at.map(|at_ms| Due::new(at_ms, self.filed()));
         match new {
             Some(new) if old.is_some() && self.overwrite_inline(value) => self.write_expiry(new),
             None if old.is_none() && self.overwrite_inline(value) => {}
@@ -377,7 +356,7 @@ impl Entry {
         std::mem::replace(self, hollow)
     }
 
-    fn make_string(key: &[u8], value: &[u8], expiry: Option<Expiry>, clock: u32) -> Self {
+    fn make_string(key: &[u8], value: &[u8], expiry: Option<Due>, clock: u32) -> Self {
         if value.len() > INLINE_MAX {
             return Self::make(Kind::Raw, key, expiry, clock, value.to_vec());
         }
@@ -398,7 +377,7 @@ impl Entry {
     }
 
     /// Makes an entry with a payload, which must be of the type that the kind says.
-    fn make<T>(kind: Kind, key: &[u8], expiry: Option<Expiry>, clock: u32, payload: T) -> Self {
+    fn make<T>(kind: Kind, key: &[u8], expiry: Option<Due>, clock: u32, payload: T) -> Self {
         let shape = Shape {
             kind,
             expires: expiry.is_some(),
@@ -419,7 +398,7 @@ impl Entry {
     }
 
     /// Moves the value to a new allocation with this expiry, and with this key if there is one.
-    fn rehouse(&mut self, key: Option<&[u8]>, expiry: Option<Expiry>) {
+    fn rehouse(&mut self, key: Option<&[u8]>, expiry: Option<Due>) {
         let (key, old) = (key.unwrap_or(self.key()), self.shape());
         let new = Shape {
             expires: expiry.is_some(),
@@ -468,20 +447,20 @@ impl Entry {
     }
 
     #[inline]
-    fn expiry(&self) -> Option<Expiry> {
+    fn expiry(&self) -> Option<Due> {
         if self.meta() & EXPIRES == 0 {
             return None;
         }
         // SAFETY: the flag says that there is an expiry at this offset.
-        Some(unsafe { self.byte(EXPIRY_OFFSET).cast::<Expiry>().read() })
+        Some(unsafe { self.byte(EXPIRY_OFFSET).cast::<Due>().read() })
     }
 
     /// Overwrites the expiry. Does nothing without one.
-    fn write_expiry(&mut self, expiry: Expiry) {
+    fn write_expiry(&mut self, expiry: Due) {
         if self.meta() & EXPIRES != 0 {
             // SAFETY: the flag says that there is an expiry at this offset, and `self` is
             // borrowed alone.
-            unsafe { self.byte(EXPIRY_OFFSET).cast::<Expiry>().write(expiry) };
+            unsafe { self.byte(EXPIRY_OFFSET).cast::<Due>().write(expiry) };
         }
     }
 
@@ -640,7 +619,7 @@ impl Shape {
     }
 
     /// Allocates an entry with its key and all but its payload and value.
-    fn allocate(self, key: &[u8], expiry: Option<Expiry>, clock: u32) -> NonNull<Header> {
+    fn allocate(self, key: &[u8], expiry: Option<Due>, clock: u32) -> NonNull<Header> {
         debug_assert!(key.len() == self.key_len && expiry.is_some() == self.expires);
         let layout = self.layout();
         let long = self.has_long_key();
@@ -666,7 +645,7 @@ impl Shape {
             let byte = |offset| start.as_ptr().add(offset);
             byte(0).cast::<Header>().write(header);
             if let Some(expiry) = expiry {
-                byte(EXPIRY_OFFSET).cast::<Expiry>().write(expiry);
+                byte(EXPIRY_OFFSET).cast::<Due>().write(expiry);
             }
             if long {
                 byte(long_key_offset(self.expires))
@@ -679,11 +658,6 @@ impl Shape {
     }
 }
 
-/// The expiry of an entry that is given one, before the time is filled in.
-const UNSET: Expiry = Expiry {
-    at_ms: 0,
-    filed: UNFILED,
-};
 const EXPIRY_OFFSET: usize = size_of::<Header>();
 
 /// Where the key begins, for each pattern of [`SHAPE_BITS`].
@@ -702,7 +676,7 @@ const KEY_OFFSETS: [u8; SHAPE_BITS as usize + 1] = {
 
 #[inline]
 const fn long_key_offset(expires: bool) -> usize {
-    EXPIRY_OFFSET + if expires { size_of::<Expiry>() } else { 0 }
+    EXPIRY_OFFSET + if expires { size_of::<Due>() } else { 0 }
 }
 
 #[inline]

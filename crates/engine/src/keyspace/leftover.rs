@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use super::db::Db;
 use super::entry::Entry;
-use super::shard::Db;
 
 /// What is left to do.
 #[derive(Debug, Default)]

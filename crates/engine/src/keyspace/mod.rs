@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Shards ── Shard (a lock each, by key hash) ── Db 0..16 ── Table of entries
-//!                                           │            └─ Agenda: what expires when
+//!                                           │            └─ Expiries: what expires when
 //!                                           ├─ watched: transactions that wait for no change
 //!                                           └─ waiting: callers that wait for a change
 //! ```
@@ -15,9 +15,10 @@
 //! gives a guard, which notes a change of its key when it is let go. All changes come together in
 //! `change.rs`, and WATCH and blocked callers follow from there; no command does this by hand.
 
-pub(crate) mod agenda;
 mod change;
+mod db;
 pub(crate) mod entry;
+mod expiries;
 mod figures;
 mod guard;
 mod hold;
@@ -44,13 +45,14 @@ use hold::{Held, ShardGuard};
 use table::{Found, Keyed};
 
 pub(crate) use change::What;
+pub(crate) use db::Db;
 pub(crate) use figures::{Figure, Figures};
 pub(crate) use guard::{StringGuard, WriteGuard};
 pub(crate) use hold::{Contended, Needs};
 pub use leftover::Garbage;
 pub(crate) use leftover::{Leftover, Ready};
 pub use parking::Parked;
-pub(crate) use shard::{DATABASES, Db, SHARDS, Shard, Shards};
+pub(crate) use shard::{DATABASES, SHARDS, Shard, Shards};
 
 /// What a write does to the time at which the key expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

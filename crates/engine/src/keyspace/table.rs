@@ -90,7 +90,7 @@ struct Bucket<E> {
 /// Where an entry lies in a table, until the table is changed.
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
-    hash: u64,
+    pub(super) hash: u64,
     segment: usize,
     place: Place,
 }
@@ -271,14 +271,6 @@ impl<E: Keyed> Table<E> {
             .flat_map(Bucket::iter)
     }
 
-    /// Keeps the entries for which `keep` holds, and drops the others.
-    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&mut E) -> bool) {
-        for index in 0..self.segments.len() {
-            self.segments[index].retain(&self.seed, &mut self.len, &mut keep);
-        }
-        self.tidy_all();
-    }
-
     /// Drops all entries, and the table's memory.
     pub(crate) fn clear(&mut self) {
         drop(self.drain());
@@ -450,16 +442,6 @@ impl<E: Keyed> Table<E> {
             self.merge(index);
         } else if segment.stale > segment.len / 2 {
             segment.rebuild(segment.buckets.len(), &self.seed);
-        }
-    }
-
-    /// Gives back memory after removals from any segment.
-    fn tidy_all(&mut self) {
-        // Backwards, since a merge fills its gap with the last segment: a tidy one by then.
-        for index in (0..self.segments.len()).rev() {
-            if index < self.segments.len() {
-                self.tidy(index);
-            }
         }
     }
 
@@ -684,23 +666,6 @@ impl<E: Keyed> Segment<E> {
             .into_iter()
             .flat_map(|bucket| bucket.slots)
             .flatten()
-    }
-
-    /// Drops the entries for which `keep` does not hold, and takes them off the table's `len`.
-    fn retain(&mut self, seed: &Seed, len: &mut usize, keep: &mut impl FnMut(&mut E) -> bool) {
-        for bucket in 0..self.buckets.len() {
-            for slot in 0..SLOTS {
-                let Some(entry) = &mut self.buckets[bucket].slots[slot] else {
-                    continue;
-                };
-                if !keep(entry) {
-                    let hash = seed.hash(entry.key());
-                    // Now, and not at the end: `keep` may panic on a later entry.
-                    *len -= 1;
-                    drop(self.take(hash, Place { bucket, slot }));
-                }
-            }
-        }
     }
 
     /// Visits what lies from `position` to the end of its bucket's part of the hash order. Answers

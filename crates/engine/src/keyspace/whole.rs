@@ -4,9 +4,10 @@
 //! for longer than one shard takes. What changes a whole database is for calls that hold every shard.
 
 use super::Keyspace;
+use super::db::Db;
 use super::entry::Entry;
 use super::hold::Contended;
-use super::shard::{Db, SHARDS, Shard};
+use super::shard::{SHARDS, Shard};
 use super::table::Keyed;
 
 impl Keyspace<'_> {

@@ -58,8 +58,10 @@ impl Both {
     }
 
     fn retain(&mut self, keep: impl Fn(u32) -> bool) {
-        self.table.retain(|pair| keep(number(pair)));
-        self.model.retain(|key, _| keep(*key));
+        let keys: Vec<u32> = self.model.keys().copied().collect();
+        { keys.into_iter() }
+            .filter(|key| !keep(*key))
+            .for_each(|key| self.remove(key));
     }
 
     fn check(&self) {
