@@ -19,7 +19,7 @@ mod aftermath;
 pub(crate) mod agenda;
 pub(crate) mod entry;
 mod guard;
-mod prefetch;
+pub(crate) mod prefetch;
 mod shard;
 pub(crate) mod table;
 pub(crate) mod waiting;
@@ -258,7 +258,7 @@ impl<'e> Keyspace<'e> {
     }
 
     /// At which sizes small collections become large ones.
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> &'e Limits {
         self.shards.limits()
     }
 
@@ -399,7 +399,7 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn write<T: Object>(&mut self, key: &[u8]) -> Result<WriteGuard<'_, 'e, T>> {
         let hash = self.hash(key);
         let found = match self.live(hash, key) {
-            None => self.add(hash, key, Entry::with_object(key, T::default())),
+            None => self.add(hash, key, Entry::with_empty::<T>(key)),
             Some((_, kind)) if kind != T::KIND => return Err(Error::WrongType),
             Some((found, _)) => found,
         };

@@ -16,7 +16,7 @@ use super::waiting::Waiter;
 use super::watch::Watch;
 use crate::engine::Now;
 use crate::hash::Seed;
-use crate::types::{Limits, SharedLimits};
+use crate::types::Limits;
 
 /// How many databases there are.
 pub(crate) const DATABASES: usize = 16;
@@ -36,7 +36,7 @@ const POSITION_BITS: u32 = 64 - POSITION_SHIFT;
 pub(crate) struct Shards {
     shards: Box<[Padded]>,
     seed: Seed,
-    limits: SharedLimits,
+    limits: Limits,
     /// The second that it is, as the access clocks of entries have it.
     clock: AtomicU32,
 }
@@ -90,7 +90,7 @@ impl Shards {
         Shards {
             shards,
             seed,
-            limits: SharedLimits::new(&Limits::new(seed)),
+            limits: Limits::new(seed),
             clock: AtomicU32::new(0),
         }
     }
@@ -111,12 +111,8 @@ impl Shards {
         self.clock.store(clock, Ordering::Relaxed);
     }
 
-    pub(crate) fn limits(&self) -> Limits {
-        self.limits.load()
-    }
-
-    pub(crate) fn set_limits(&self, limits: &Limits) {
-        self.limits.store(limits);
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn index(&self, hash: u64) -> usize {

@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::command::Call;
 use crate::error::{Error, Result};
 use crate::float::parse_float;
-use crate::keyspace::entry::Kind;
+use crate::keyspace::entry::{Kind, Object};
 use crate::keyspace::{Expiry, Keyspace};
 use crate::types::Limits;
 use crate::types::set::Set;
@@ -92,9 +92,9 @@ impl<'a> Request<'a> {
         }
         let limits = keyspace.limits();
         Ok(match operation {
-            Operation::Union => union(&sources, self.aggregate, &limits),
-            Operation::Intersection => intersection(&sources, self.aggregate, &limits),
-            Operation::Difference => difference(&sources, &limits),
+            Operation::Union => union(&sources, self.aggregate, limits),
+            Operation::Intersection => intersection(&sources, self.aggregate, limits),
+            Operation::Difference => difference(&sources, limits),
         })
     }
 }
@@ -163,7 +163,9 @@ impl Source<'_> {
             Source::Plain(set) => set
                 .iter()
                 .all(|member| member.with_bytes(|member| visit(member, Score::ONE))),
-            Source::Sorted(set) => set.iter().all(|(member, score)| visit(member, score)),
+            Source::Sorted(set) => set
+                .iter()
+                .all(|(member, score)| member.with_bytes(|member| visit(member, score))),
         };
     }
 }
