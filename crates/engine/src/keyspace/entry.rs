@@ -679,7 +679,11 @@ impl Shape {
         let header = Header {
             meta: AtomicU32::new(meta),
             key_len: if long { u16::MAX } else { self.key_len as u16 },
-            value_len: if self.is_packed { 0 } else { self.value_len as u16 },
+            value_len: if self.is_packed {
+                0
+            } else {
+                self.value_len as u16
+            },
         };
         // SAFETY: the layout is not empty, since a header is in it. Each part is written inside
         // the allocation, at the offset that the same shape gives to whoever reads it; all offsets

@@ -350,8 +350,14 @@ fn count_bytes<T: Object>(changes: &[Change], change: impl Fn(&mut T, &Change)) 
     let copied_before = HELD.get();
     let copy = entry.copy(b"another key", &limits());
     assert_eq!(copy.bytes() as isize, HELD.get() - copied_before);
-    assert_eq!(entry.object::<T>().map(T::encoding), copy.object::<T>().map(T::encoding));
-    assert_eq!(entry.object::<T>().map(T::len), copy.object::<T>().map(T::len));
+    assert_eq!(
+        entry.object::<T>().map(T::encoding),
+        copy.object::<T>().map(T::encoding)
+    );
+    assert_eq!(
+        entry.object::<T>().map(T::len),
+        copy.object::<T>().map(T::len)
+    );
     drop((entry, copy));
     assert_eq!(HELD.get(), before);
 }

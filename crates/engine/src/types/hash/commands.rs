@@ -4,8 +4,8 @@ use super::{Hash, Written};
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::float::parse_float;
-use crate::keyspace::entry::{Object, Str};
 use crate::generic::commands::ScanOptions;
+use crate::keyspace::entry::{Object, Str};
 use crate::long_double::LongDouble;
 use crate::reply::Reply;
 use crate::types::cursor;
@@ -260,7 +260,9 @@ fn hincrby(call: &mut Call<'_, '_>) -> Result<()> {
     let limits = call.keyspace.limits();
     let mut hash = call.keyspace.write::<Hash>(key)?;
     let number = match hash.get(field) {
-        Some(value) => value.int().ok_or(Error::text("ERR hash value is not an integer"))?,
+        Some(value) => value
+            .int()
+            .ok_or(Error::text("ERR hash value is not an integer"))?,
         None => 0,
     };
     let sum = number
@@ -367,7 +369,11 @@ fn hexists(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn hscan(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, mut at) = cursor::arguments(&mut call.args)?;
+    let (key, at) = cursor::arguments(&mut call.args)?;
+    let Some(hash) = call.keyspace.read::<Hash>(key)? else {
+        cursor::answer(call.reply, 0, &[]);
+        return Ok(());
+    };
     let (mut options, mut with_values) = (ScanOptions::new(), true);
     while !call.args.is_empty() {
         if call.args.option("NOVALUES") {
@@ -378,20 +384,15 @@ fn hscan(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     let mut found = Vec::new();
-    match call.keyspace.read::<Hash>(key)? {
-        None => at = 0,
-        Some(hash) => {
-            at = cursor::walk(at, options.count, |at, visited| {
-                hash.scan(at, &mut |field, value| {
-                    *visited += 1;
-                    if field.with_bytes(|field| options.allows(field)) {
-                        found.push(field.to_vec());
-                        found.extend(with_values.then(|| value.to_vec()));
-                    }
-                })
-            });
-        }
-    }
+    let at = cursor::walk(at, options.count, |at, visited| {
+        hash.scan(at, &mut |field, value| {
+            *visited += 1;
+            if field.with_bytes(|field| options.allows(field)) {
+                found.push(field.to_vec());
+                found.extend(with_values.then(|| value.to_vec()));
+            }
+        })
+    });
     cursor::answer(call.reply, at, &found);
     Ok(())
 }

@@ -51,9 +51,7 @@ impl Object for Hash {
     fn heap_bytes(&self) -> usize {
         match self.held() {
             Held::Packed(_) => 0,
-            Held::Large(fields) => {
-                size_of::<Fields>() + fields.table.bytes() + fields.field_bytes
-            }
+            Held::Large(fields) => size_of::<Fields>() + fields.table.bytes() + fields.field_bytes,
         }
     }
 

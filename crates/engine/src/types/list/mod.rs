@@ -107,10 +107,11 @@ impl List {
         if !has_room {
             self.nodes.extend(side);
         }
-        self.nodes.change(self.nodes.index_of(side), |node| match side {
-            Side::Left => node.push_front(element),
-            Side::Right => node.push_back(element),
-        });
+        self.nodes
+            .change(self.nodes.index_of(side), |node| match side {
+                Side::Left => node.push_front(element),
+                Side::Right => node.push_back(element),
+            });
         self.len += 1;
     }
 

@@ -92,8 +92,7 @@ impl Node {
     /// Whether the node stays within `capacity` when `element` takes the place of another.
     pub(crate) fn can_replace(&self, place: usize, element: &[u8], capacity: Capacity) -> bool {
         let replaced = self.listpack().skip(place, 1) - place;
-        self.len() == 1
-            || self.used() + element.len() + ENTRY_OVERHEAD - replaced <= capacity.bytes
+        self.len() == 1 || self.used() + element.len() + ENTRY_OVERHEAD - replaced <= capacity.bytes
     }
 
     /// Bytes of the listpack.
@@ -162,7 +161,11 @@ impl Node {
         let mut found = self.listpack().find_all(element);
         if found.len() > count {
             let surplus = found.len() - count;
-            found.drain(if first { count..found.len() } else { 0..surplus });
+            found.drain(if first {
+                count..found.len()
+            } else {
+                0..surplus
+            });
         }
         if !found.is_empty() {
             self.edit().remove_all(&found);

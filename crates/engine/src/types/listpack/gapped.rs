@@ -105,7 +105,10 @@ impl Room for Gapped {
             }
             None => {
                 let start = self.start;
-                drop(self.bytes.drain(start + range.start + len..start + range.end));
+                drop(
+                    self.bytes
+                        .drain(start + range.start + len..start + range.end),
+                );
             }
         }
         let total = self.used() as u32;

@@ -95,13 +95,19 @@ fn compare<R: Room + Default>(steps: Vec<Step>) {
         assert!(listpack.iter().map(Str::to_vec).eq(model.iter().cloned()));
         let backwards = listpack.iter().rev().map(Str::to_vec);
         assert!(backwards.eq(model.iter().rev().cloned()));
-        assert_eq!((listpack.len(), listpack.is_empty()), (model.len(), model.is_empty()));
+        assert_eq!(
+            (listpack.len(), listpack.is_empty()),
+            (model.len(), model.is_empty())
+        );
     }
     let listpack = Listpack::new(room.bytes());
     for (index, element) in model.iter().enumerate() {
         assert_eq!(listpack.element(listpack.place(index)).0.to_vec(), *element);
         let first = model.iter().position(|other| other == element);
-        assert_eq!(listpack.find::<1>(element), first.map(|index| listpack.place(index)));
+        assert_eq!(
+            listpack.find::<1>(element),
+            first.map(|index| listpack.place(index))
+        );
     }
 }
 
@@ -156,4 +162,96 @@ fn more_elements_than_the_header_can_count_are_counted_one_by_one() {
     assert_eq!(gapped.bytes()[4..6], [0xff, 0xff]);
     assert_eq!(Listpack::new(gapped.bytes()).len(), 65_536);
     assert_eq!(Listpack::new(gapped.bytes()).iter().count(), 65_536);
+}
+
+/// The bytes that a text of hexadecimal digits stands for.
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    hex.as_bytes().chunks(2).map(byte).collect()
+}
+
+fn listpack_of(elements: &[&[u8]]) -> Thin {
+    let mut thin = Thin::default();
+    for element in elements {
+        ListpackMut::new(&mut thin).push([string(element)]);
+    }
+    thin
+}
+
+/// The value of `DUMP` of a list of these elements, made by redis-server 7.0.15 with
+/// `rdbcompression no`, without what stands around the listpack.
+#[test]
+fn a_listpack_has_the_bytes_of_redis() {
+    let dumped = concat!(
+        "160100001b008568656c6c6f0600017f01c08002dfff02cfff02d00002f1001003f1ffef03f1ff7f03f1",
+        "008003f200800004f2ffff7f04f200008004f30000800005f3ffffff7f05f30000008005f40000008000",
+        "00000009f4ffffffffffffff7f09f400000000000000800982303103822d30038001bf78787878787878",
+        "787878787878787878787878787878787878787878787878787878787878787878787878787878787878",
+        "787878787878787878787878787840e04079797979797979797979797979797979797979797979797979",
+        "797979797979797979797979797979797979797979797979797979797979797979797979797979428331",
+        "2e350494313233343536373839303132333435363738393015ff",
+    );
+    let (long, longer) = ([b'x'; 63], [b'y'; 64]);
+    let elements: [&[u8]; 27] = [
+        b"hello",
+        b"0",
+        b"127",
+        b"128",
+        b"-1",
+        b"4095",
+        b"-4096",
+        b"4096",
+        b"-4097",
+        b"32767",
+        b"-32768",
+        b"32768",
+        b"8388607",
+        b"-8388608",
+        b"8388608",
+        b"2147483647",
+        b"-2147483648",
+        b"2147483648",
+        b"9223372036854775807",
+        b"-9223372036854775808",
+        b"01",
+        b"-0",
+        b"",
+        &long,
+        &longer,
+        b"1.5",
+        b"12345678901234567890",
+    ];
+
+    assert_eq!(listpack_of(&elements).bytes(), bytes_of(dumped));
+    let dumped = bytes_of(dumped);
+    assert!(Listpack::new(&dumped).iter().map(Str::to_vec).eq(elements));
+}
+
+/// As above, of the hash `name ann age 42 score -1.5`, and of the set `a 1 bb 300` from Valkey 9.1.
+#[test]
+fn a_small_hash_and_a_small_set_have_the_bytes_of_redis() {
+    let hash = "260000000600846e616d650583616e6e0483616765042a018573636f726506842d312e3505ff";
+    let set = "130000000400816102010182626203c12c02ff";
+
+    let fields: [&[u8]; 6] = [b"name", b"ann", b"age", b"42", b"score", b"-1.5"];
+    assert_eq!(listpack_of(&fields).bytes(), bytes_of(hash));
+    assert_eq!(
+        listpack_of(&[b"a", b"1", b"bb", b"300"]).bytes(),
+        bytes_of(set)
+    );
+}
+
+/// As above, of a list of 4,095 times `a` and 4,096 times `b`.
+#[test]
+fn long_strings_have_the_heads_of_redis() {
+    let (first, second) = (listpack_of(&[&[b'a'; 4095]]), listpack_of(&[&[b'b'; 4096]]));
+    assert_eq!(first.bytes()[..9], bytes_of("0a1000000100efff61"));
+    assert_eq!(
+        first.bytes()[first.bytes().len() - 4..],
+        bytes_of("612081ff")
+    );
+    assert_eq!(
+        second.bytes()[second.bytes().len() - 4..],
+        bytes_of("622085ff")
+    );
 }

@@ -300,7 +300,11 @@ fn smove(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn sscan(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, mut at) = cursor::arguments(&mut call.args)?;
+    let (key, at) = cursor::arguments(&mut call.args)?;
+    let Some(set) = call.keyspace.read::<Set>(key)? else {
+        cursor::answer(call.reply, 0, &[]);
+        return Ok(());
+    };
     let mut options = ScanOptions::new();
     while !call.args.is_empty() {
         if !options.read(&mut call.args)? {
@@ -309,19 +313,14 @@ fn sscan(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     let mut found = Vec::new();
-    match call.keyspace.read::<Set>(key)? {
-        None => at = 0,
-        Some(set) => {
-            at = cursor::walk(at, options.count, |at, visited| {
-                set.scan(at, &mut |member| {
-                    *visited += 1;
-                    if member.with_bytes(|member| options.allows(member)) {
-                        found.push(member.to_vec());
-                    }
-                })
-            });
-        }
-    }
+    let at = cursor::walk(at, options.count, |at, visited| {
+        set.scan(at, &mut |member| {
+            *visited += 1;
+            if member.with_bytes(|member| options.allows(member)) {
+                found.push(member.to_vec());
+            }
+        })
+    });
     cursor::answer(call.reply, at, &found);
     Ok(())
 }

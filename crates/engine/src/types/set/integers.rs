@@ -72,7 +72,10 @@ impl Integers {
 
     /// Bytes an integer: 2, 4 or 8.
     fn width(&self) -> usize {
-        self.0.content().first().map_or(2, |width| usize::from(*width))
+        self.0
+            .content()
+            .first()
+            .map_or(2, |width| usize::from(*width))
     }
 
     /// The bytes of all integers.

@@ -189,7 +189,8 @@ impl Set {
     /// Goes over to a way in which `member` can be added.
     fn make_room_for(&mut self, member: &[u8], limits: &Limits) {
         let fits_packed = |len: usize| {
-            len < limits.set_max_listpack_entries.get() && member.len() <= limits.set_max_listpack_value.get()
+            len < limits.set_max_listpack_entries.get()
+                && member.len() <= limits.set_max_listpack_value.get()
         };
         match &self.0 {
             Repr::Integers(integers) => match parse_int(member) {

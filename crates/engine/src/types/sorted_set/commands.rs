@@ -729,7 +729,11 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn zscan(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, mut at) = cursor::arguments(&mut call.args)?;
+    let (key, at) = cursor::arguments(&mut call.args)?;
+    let Some(set) = call.keyspace.read::<SortedSet>(key)? else {
+        cursor::answer(call.reply, 0, &[]);
+        return Ok(());
+    };
     let mut options = ScanOptions::new();
     while !call.args.is_empty() {
         if !options.read(&mut call.args)? {
@@ -738,22 +742,17 @@ fn zscan(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     let mut found = Vec::new();
-    match call.keyspace.read::<SortedSet>(key)? {
-        None => at = 0,
-        Some(set) => {
-            at = cursor::walk(at, options.count, |at, visited| {
-                set.scan(at, &mut |member, score| {
-                    *visited += 1;
-                    if member.with_bytes(|member| options.allows(member)) {
-                        found.push(member.to_vec());
-                        let mut text = Vec::new();
-                        write_double(&mut text, score.get());
-                        found.push(text);
-                    }
-                })
-            });
-        }
-    }
+    let at = cursor::walk(at, options.count, |at, visited| {
+        set.scan(at, &mut |member, score| {
+            *visited += 1;
+            if member.with_bytes(|member| options.allows(member)) {
+                found.push(member.to_vec());
+                let mut text = Vec::new();
+                write_double(&mut text, score.get());
+                found.push(text);
+            }
+        })
+    });
     cursor::answer(call.reply, at, &found);
     Ok(())
 }

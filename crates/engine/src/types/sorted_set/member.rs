@@ -185,7 +185,9 @@ fn start_of(len: usize) -> usize {
 
 fn layout(len: usize) -> Layout {
     // Multiples of eight are what allocators give anyway. The header with its padding fits.
-    let size = (start_of(len) + len).next_multiple_of(ALIGN).max(size_of::<Header>());
+    let size = (start_of(len) + len)
+        .next_multiple_of(ALIGN)
+        .max(size_of::<Header>());
     Layout::from_size_align(size, ALIGN).expect("a word is shorter than isize::MAX")
 }
 

@@ -100,7 +100,9 @@ impl Order {
 
     /// Adds a member that is not there yet. O(log n).
     pub(super) fn insert(&mut self, score: Score, member: Member) {
-        if let Some(Split { separator, right }) = self.root.insert(score, member, true, &mut self.nodes) {
+        if let Some(Split { separator, right }) =
+            self.root.insert(score, member, true, &mut self.nodes)
+        {
             self.nodes.branches += 1;
             let left = std::mem::replace(&mut self.root, Node::Leaf(Box::default()));
             self.root = Node::Branch(Box::new(Branch::of_two(left, separator, right)));
@@ -227,7 +229,9 @@ impl Entries {
         let (mut start, mut end) = (0, self.len());
         while start < end {
             let middle = (start + end) / 2;
-            match cut.is_after(self.scores[middle], |other| self.members[middle].bytes().cmp(other)) {
+            match cut.is_after(self.scores[middle], |other| {
+                self.members[middle].bytes().cmp(other)
+            }) {
                 true => start = middle + 1,
                 false => end = middle,
             }

@@ -51,7 +51,9 @@ impl Score {
         match string {
             Str::Int(number) => Score(number as f64),
             Str::Bytes(text) => {
-                let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+                let number = std::str::from_utf8(text)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
                 number.and_then(Score::new).unwrap_or_default()
             }
         }

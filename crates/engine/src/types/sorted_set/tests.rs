@@ -170,3 +170,39 @@ fn a_score_is_a_number_and_minus_zero_equals_zero() {
     );
     assert!(score(f64::NEG_INFINITY) < score(-1.0) && score(1.0) < score(f64::INFINITY));
 }
+
+/// The value of `DUMP` of this sorted set, made by Valkey 9.1, without what stands around the
+/// listpack.
+#[test]
+fn a_small_one_has_the_bytes_of_redis() {
+    let dumped = "530000000e00836c6f7704842d696e6605856d696e757306dff9028574656e74680683302e3104\
+                  836f6e650401018374776f0483322e35048362696704f400008a5d784563010984686967680583\
+                  696e6604ff";
+    let members = [
+        ("one", 1.0),
+        ("two", 2.5),
+        ("low", f64::NEG_INFINITY),
+        ("big", 1e17),
+        ("high", f64::INFINITY),
+        ("tenth", 0.1),
+        ("minus", -7.0),
+    ];
+    let mut set = SortedSet::default();
+    for (member, value) in members {
+        set.insert(
+            member.as_bytes(),
+            score(value),
+            &Limits::new(Seed::new(1, 2)),
+        );
+    }
+
+    let Held::Packed(packed) = set.held() else {
+        panic!("seven members are few");
+    };
+    let hex: String = packed
+        .bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    assert_eq!(hex, dumped);
+}

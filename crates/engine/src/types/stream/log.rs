@@ -313,7 +313,8 @@ fn has_room(block: &Block, added: usize, limits: &Limits) -> bool {
         bytes => bytes.min(BLOCK_BYTES_MAX),
     };
     let entries_max = limits.stream_node_max_entries.get();
-    block.used() + added < bytes_max && (entries_max == 0 || block.len_ever() < entries_max)
+    block.listpack_bytes() + added < bytes_max
+        && (entries_max == 0 || block.len_ever() < entries_max)
 }
 
 /// How many entries of the first block are to go, of a stream with `len` entries.
