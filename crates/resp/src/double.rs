@@ -5,15 +5,18 @@ use std::io::Write as _;
 /// The longest text of a number: a sign, a dot, 17 digits, and zeros or an exponent.
 const LEN_MAX: usize = 32;
 
+/// The largest number that Redis takes for an integer if it is whole.
+const WHOLE_MAX: f64 = (1_i64 << 62) as f64;
+
 /// Appends a number as Redis writes a score: the shortest digits that read back as the same
-/// number; whole numbers below 10^17 without an exponent; `inf`, `-inf` and `nan` for what is no
+/// number; whole numbers up to 2^62 with all their digits; `inf`, `-inf` and `nan` for what is no
 /// number. The other notations are those of `fpconv_dtoa`, with which Redis writes since 7.2.
 pub fn write_double(out: &mut Vec<u8>, number: f64) {
-    with_text(number, |text| out.extend_from_slice(text));
+    with_double(number, |text| out.extend_from_slice(text));
 }
 
-/// Shows a number's text, made on the stack.
-pub(crate) fn with_text(number: f64, show: impl FnOnce(&[u8])) {
+/// Shows what [`write_double`] appends, made on the stack.
+pub fn with_double<T>(number: f64, show: impl FnOnce(&[u8]) -> T) -> T {
     if number.is_nan() {
         return show(b"nan");
     }
@@ -23,12 +26,12 @@ pub(crate) fn with_text(number: f64, show: impl FnOnce(&[u8])) {
     if number == 0.0 && number.is_sign_negative() {
         return show(b"-0");
     }
-    if number == number.trunc() && number.abs() < 1e17 {
+    if number == number.trunc() && number.abs() <= WHOLE_MAX {
         return show(itoa::Buffer::new().format(number as i64).as_bytes());
     }
     let mut text = Text::default();
     Decimal::of(number.abs()).write(number < 0.0, &mut text);
-    show(text.as_bytes());
+    show(text.as_bytes())
 }
 
 /// A positive number: `digits` times ten to the power of `exponent`.
@@ -131,9 +134,9 @@ mod tests {
         String::from_utf8(out).expect("digits")
     }
 
-    /// What Valkey 9.1 answers to ZSCORE.
+    /// What Redis 7.2 answers to ZSCORE.
     #[test]
-    fn numbers_are_written_as_valkey_writes_them() {
+    fn numbers_are_written_as_redis_writes_them() {
         for text in [
             "1",
             "-0.5",
@@ -161,6 +164,16 @@ mod tests {
             let number: f64 = text.parse().expect("a number");
             assert_eq!(text_of(number), text);
         }
+        for text in [
+            "100000000000000000",
+            "1541815603606036480",
+            "-1541815603606036480",
+            "4611686018427387904",
+        ] {
+            assert_eq!(text_of(text.parse().expect("a number")), text);
+        }
+        assert_eq!(text_of(4_611_686_018_427_388_928.0), "4611686018427389000");
+        assert_eq!(text_of(-0.0), "-0");
         assert_eq!(text_of(f64::NEG_INFINITY), "-inf");
         assert_eq!(text_of(f64::NAN), "nan");
     }

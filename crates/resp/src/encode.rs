@@ -1,6 +1,6 @@
 //! Writing RESP2 and RESP3. Nothing here allocates but the buffer that is written to.
 
-use crate::double::{with_text, write_double};
+use crate::double::{with_double, write_double};
 
 /// A status, such as `OK`. Line breaks in it become spaces.
 pub fn status(out: &mut Vec<u8>, text: &str) {
@@ -69,7 +69,7 @@ pub fn double(out: &mut Vec<u8>, number: f64) {
 
 /// A floating-point number as a byte string, for RESP2.
 pub fn double_bulk(out: &mut Vec<u8>, number: f64) {
-    with_text(number, |text| bulk(out, text));
+    with_double(number, |text| bulk(out, text));
 }
 
 /// Yes or no. RESP3.

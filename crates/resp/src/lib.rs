@@ -10,6 +10,6 @@ mod frame;
 
 pub use arguments::{ArgumentBuffer, Arguments, Places, Span};
 pub use decode::{Decoded, Decoder, Limits, ProtocolError};
-pub use double::write_double;
+pub use double::{with_double, write_double};
 pub use encode::*;
 pub use frame::{Frame, FrameError, write_request};

@@ -3,12 +3,7 @@
 use super::help;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
-use crate::keyspace::entry::{Entry, Kind};
-use crate::types::hash::Hash;
-use crate::types::list::List;
-use crate::types::set::Set;
-use crate::types::sorted_set::SortedSet;
-use crate::types::stream::Stream;
+use crate::keyspace::entry::Entry;
 
 /// How many keys of a database an estimate looks at.
 const SAMPLES: usize = 32;
@@ -22,7 +17,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         flags: Flags::READONLY,
         syntax: "key [SAMPLES count]",
         summary: "Says how many bytes a key and its value take. Nothing is sampled: all is counted.",
-        complexity: "O(n), n the number of nodes of the value.",
+        complexity: "O(1)",
         since: "4.0.0",
     },
     help::row("MEMORY HELP", "4.0.0"),
@@ -39,25 +34,10 @@ fn usage(call: &mut Call<'_, '_>) -> Result<()> {
         }
     }
     match call.keyspace.entry(key) {
-        Some(entry) => call.reply.int(entry.total_bytes() as i64),
+        Some(entry) => call.reply.int(entry.bytes() as i64),
         None => call.reply.null(),
     }
     Ok(())
-}
-
-impl Entry {
-    /// How many bytes the entry takes, with what its value holds elsewhere.
-    pub(super) fn total_bytes(&self) -> usize {
-        let held = match self.kind() {
-            Kind::Inline | Kind::Int | Kind::Raw => Some(0),
-            Kind::List => self.object::<List>().map(List::heap_bytes),
-            Kind::Hash => self.object::<Hash>().map(Hash::heap_bytes),
-            Kind::Set => self.object::<Set>().map(Set::heap_bytes),
-            Kind::SortedSet => self.object::<SortedSet>().map(SortedSet::heap_bytes),
-            Kind::Stream => self.object::<Stream>().map(Stream::heap_bytes),
-        };
-        self.bytes() + held.unwrap_or(0)
-    }
 }
 
 /// About how many bytes the database takes: its tables, and its keys as a sample of them says.
@@ -67,7 +47,7 @@ pub(super) fn estimate(call: &Call<'_, '_>) -> u64 {
         .dbs()
         .map(|db| db.table.bytes() + db.expiries.bytes())
         .sum();
-    let sizes = sample(call).map(|entry| entry.total_bytes() as u64);
+    let sizes = sample(call).map(|entry| entry.bytes() as u64);
     tables as u64 + average(sizes) * call.engine.keys(call.keyspace.db()) as u64
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::config::{Config, Host};
 use crate::engine::Engine;
 use crate::keyspace::DATABASES;
-use crate::types::Limits;
+use crate::types::{Limit, Limits};
 
 /// A parameter.
 pub(super) struct Parameter {
@@ -23,7 +23,7 @@ enum Place {
     /// A number from the first to the last of these.
     Setting(fn(&Config) -> &AtomicU64, Unit, u64, u64),
     /// A limit of small collections.
-    Limit(fn(&mut Limits) -> &mut usize, Unit),
+    Limit(fn(&Limits) -> &Limit, Unit),
     /// `list-max-listpack-size`: a count, or one of five sizes.
     ListSize,
     Password,
@@ -108,12 +108,12 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     aliased(
         "hash-max-listpack-entries",
         "hash-max-ziplist-entries",
-        Place::Limit(|limits| &mut limits.hash_max_listpack_entries, Unit::Count),
+        Place::Limit(|limits| &limits.hash_max_listpack_entries, Unit::Count),
     ),
     aliased(
         "hash-max-listpack-value",
         "hash-max-ziplist-value",
-        Place::Limit(|limits| &mut limits.hash_max_listpack_value, Unit::Memory),
+        Place::Limit(|limits| &limits.hash_max_listpack_value, Unit::Memory),
     ),
     aliased(
         "list-max-listpack-size",
@@ -122,33 +122,33 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     ),
     row(
         "set-max-intset-entries",
-        Place::Limit(|limits| &mut limits.set_max_intset_entries, Unit::Count),
+        Place::Limit(|limits| &limits.set_max_intset_entries, Unit::Count),
     ),
     row(
         "set-max-listpack-entries",
-        Place::Limit(|limits| &mut limits.set_max_listpack_entries, Unit::Count),
+        Place::Limit(|limits| &limits.set_max_listpack_entries, Unit::Count),
     ),
     row(
         "set-max-listpack-value",
-        Place::Limit(|limits| &mut limits.set_max_listpack_value, Unit::Memory),
+        Place::Limit(|limits| &limits.set_max_listpack_value, Unit::Memory),
     ),
     aliased(
         "zset-max-listpack-entries",
         "zset-max-ziplist-entries",
-        Place::Limit(|limits| &mut limits.zset_max_listpack_entries, Unit::Count),
+        Place::Limit(|limits| &limits.zset_max_listpack_entries, Unit::Count),
     ),
     aliased(
         "zset-max-listpack-value",
         "zset-max-ziplist-value",
-        Place::Limit(|limits| &mut limits.zset_max_listpack_value, Unit::Memory),
+        Place::Limit(|limits| &limits.zset_max_listpack_value, Unit::Memory),
     ),
     row(
         "stream-node-max-entries",
-        Place::Limit(|limits| &mut limits.stream_node_max_entries, Unit::Count),
+        Place::Limit(|limits| &limits.stream_node_max_entries, Unit::Count),
     ),
     row(
         "stream-node-max-bytes",
-        Place::Limit(|limits| &mut limits.stream_node_max_bytes, Unit::Memory),
+        Place::Limit(|limits| &limits.stream_node_max_bytes, Unit::Memory),
     ),
     row("databases", Place::Started(|_| DATABASES.to_string())),
     row("port", Place::Started(|host| host.tcp_port.to_string())),
@@ -187,11 +187,11 @@ impl Parameter {
 
     /// Its value, as CONFIG GET answers it.
     pub(super) fn get(&self, engine: &Engine) -> Vec<u8> {
-        let mut limits = engine.shards.limits();
+        let limits = engine.shards.limits();
         let text = match &self.place {
             Place::Setting(cell, ..) => cell(&engine.config).load(Relaxed).to_string(),
-            Place::Limit(field, _) => field(&mut limits).to_string(),
-            Place::ListSize => limits.list_max_listpack_size.to_string(),
+            Place::Limit(field, _) => field(limits).get().to_string(),
+            Place::ListSize => limits.list_max_listpack_size.get().to_string(),
             Place::Password => return engine.config.password(),
             Place::Only(value, _) => (*value).to_owned(),
             Place::Started(value) => value(&engine.config.host()),
@@ -220,18 +220,16 @@ impl Parameter {
 
     /// Gives it a value that [`Parameter::read`] allowed.
     pub(super) fn set(&self, value: Value, engine: &Engine) {
-        let mut limits = engine.shards.limits();
+        let limits = engine.shards.limits();
         match (&self.place, value) {
             (Place::Setting(cell, ..), Value::Number(number)) => {
                 cell(&engine.config).store(number, Relaxed);
             }
             (Place::Limit(field, _), Value::Number(number)) => {
-                *field(&mut limits) = usize::try_from(number).unwrap_or(usize::MAX);
-                engine.shards.set_limits(&limits);
+                field(limits).set(usize::try_from(number).unwrap_or(usize::MAX));
             }
             (Place::ListSize, Value::ListSize(size)) => {
-                limits.list_max_listpack_size = size;
-                engine.shards.set_limits(&limits);
+                limits.list_max_listpack_size.set(size);
             }
             (Place::Password, Value::Password(password)) => {
                 let password = Some(&*password).filter(|password| !password.is_empty());

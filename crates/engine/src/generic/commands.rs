@@ -3,15 +3,9 @@
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::keyspace::DATABASES;
-use crate::keyspace::entry::{Entry, Kind, Object, Str};
+use crate::keyspace::entry::Kind;
 use crate::keyspace::table::Keyed;
 use crate::pubsub::glob;
-use crate::types::Limits;
-use crate::types::hash::Hash;
-use crate::types::list::List;
-use crate::types::set::Set;
-use crate::types::sorted_set::SortedSet;
-use crate::types::stream::Stream;
 
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
 const WALK: Flags = Flags::READONLY.and(Flags::WHOLE).and(Flags::SHARDWISE);
@@ -195,20 +189,6 @@ pub(crate) const COMMANDS: &[Command] = &[
     },
 ];
 
-impl Kind {
-    /// The type's name, as TYPE answers it.
-    pub(crate) fn type_name(self) -> &'static str {
-        match self {
-            Kind::Inline | Kind::Int | Kind::Raw => "string",
-            Kind::List => "list",
-            Kind::Hash => "hash",
-            Kind::Set => "set",
-            Kind::SortedSet => "zset",
-            Kind::Stream => "stream",
-        }
-    }
-}
-
 fn del(call: &mut Call<'_, '_>) -> Result<()> {
     let removed = call
         .args
@@ -319,7 +299,7 @@ fn copy(call: &mut Call<'_, '_>) -> Result<()> {
     call.keyspace.select(db);
     let limits = call.keyspace.limits();
     let entry = call.keyspace.entry(source).filter(|_| is_free);
-    let copied = entry.map(|entry| copy_of(entry, destination, &limits));
+    let copied = entry.map(|entry| entry.copy(destination, limits));
     call.reply.int(i64::from(copied.is_some()));
     if let Some(copied) = copied {
         call.keyspace.select(target);
@@ -327,47 +307,6 @@ fn copy(call: &mut Call<'_, '_>) -> Result<()> {
         call.keyspace.select(db);
     }
     Ok(())
-}
-
-/// The same value and expiry under another key.
-fn copy_of(entry: &Entry, key: &[u8], limits: &Limits) -> Entry {
-    let mut copied = match entry.kind() {
-        Kind::Int | Kind::Inline | Kind::Raw => match entry.str() {
-            Some(Str::Int(number)) => Entry::int(key, number),
-            Some(Str::Bytes(bytes)) => Entry::string(key, bytes),
-            None => Entry::string(key, b""),
-        },
-        Kind::List => copy_object(entry, key, List::clone),
-        Kind::Stream => copy_object(entry, key, Stream::clone),
-        Kind::Hash => copy_object(entry, key, |old: &Hash| {
-            let mut new = Hash::default();
-            for (field, value) in old.iter() {
-                new.set(field, value, limits);
-            }
-            new
-        }),
-        Kind::Set => copy_object(entry, key, |old: &Set| {
-            let mut new = Set::default();
-            for member in old.iter() {
-                member.with_bytes(|member| new.insert(member, limits));
-            }
-            new
-        }),
-        Kind::SortedSet => copy_object(entry, key, |old: &SortedSet| {
-            let mut new = SortedSet::default();
-            for (member, score) in old.iter() {
-                new.insert(member, score, limits);
-            }
-            new
-        }),
-    };
-    copied.set_expiry(entry.expires_at());
-    copied
-}
-
-fn copy_object<T: Object>(entry: &Entry, key: &[u8], copy: impl FnOnce(&T) -> T) -> Entry {
-    let object = entry.object().map(copy);
-    Entry::with_object(key, object.unwrap_or_default())
 }
 
 fn keys(call: &mut Call<'_, '_>) -> Result<()> {

@@ -3,15 +3,12 @@
 use crate::admin::help;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
-use crate::keyspace::entry::{Entry, Kind};
-use crate::types::hash::Hash;
-use crate::types::list::List;
-use crate::types::set::Set;
-use crate::types::sorted_set::SortedSet;
-use crate::types::stream::Stream;
+use crate::keyspace::entry::{Collection, Entry, Kind, Str};
 
 /// The longest string that Redis calls `embstr`: one that it holds beside its header.
 const EMBEDDED_MAX: usize = 44;
+/// Redis shares the integers from 0 up to, but not including, this one.
+const SHARED_INTEGERS: i64 = 10_000;
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -32,7 +29,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         keys: Keys::First,
         flags: Flags::READONLY,
         syntax: "key",
-        summary: "Says how many share the value of a key: always 1.",
+        summary: "Says how many share the value of a key: 1, but for the integers that Redis shares.",
         complexity: "O(1)",
         since: "2.2.3",
     },
@@ -80,8 +77,9 @@ fn encoding(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn refcount(call: &mut Call<'_, '_>) -> Result<()> {
-    if entry(call)?.is_some() {
-        call.reply.int(1);
+    let refcount = entry(call)?.map(Entry::refcount);
+    if let Some(refcount) = refcount {
+        call.reply.int(refcount);
     }
     Ok(())
 }
@@ -109,18 +107,20 @@ fn freq(call: &mut Call<'_, '_>) -> Result<()> {
 impl Entry {
     /// How the value is held, in Redis's words.
     fn encoding(&self) -> &'static str {
-        let encoding = match self.kind() {
-            Kind::Int => Some("int"),
-            Kind::Inline | Kind::Raw => self.str().map(|string| match string.len() {
-                ..=EMBEDDED_MAX if self.kind() == Kind::Inline => "embstr",
-                _ => "raw",
-            }),
-            Kind::List => self.object::<List>().map(List::encoding),
-            Kind::Hash => self.object::<Hash>().map(Hash::encoding),
-            Kind::Set => self.object::<Set>().map(Set::encoding),
-            Kind::SortedSet => self.object::<SortedSet>().map(SortedSet::encoding),
-            Kind::Stream => self.object::<Stream>().map(Stream::encoding),
-        };
-        encoding.unwrap_or("unknown")
+        match (self.kind(), self.str()) {
+            (Kind::Int, _) => "int",
+            (Kind::Inline, Some(string)) if string.len() <= EMBEDDED_MAX => "embstr",
+            (_, Some(_)) => "raw",
+            (_, None) => self.collection().map_or("unknown", Collection::encoding),
+        }
+    }
+
+    /// How many share the value, in Redis's eyes: whoever holds one of the small integers that Redis
+    /// makes at its start holds what nobody counts.
+    fn refcount(&self) -> i64 {
+        match self.str() {
+            Some(Str::Int(0..SHARED_INTEGERS)) => i64::from(i32::MAX),
+            _ => 1,
+        }
     }
 }

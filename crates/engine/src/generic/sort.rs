@@ -15,12 +15,10 @@ use crate::args::Args;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::float::parse_float;
-use crate::keyspace::entry::{Kind, Str};
+use crate::keyspace::entry::{Collection, Entry, Object, Str};
 use crate::keyspace::{Expiry, Keyspace};
 use crate::types::hash::Hash;
 use crate::types::list::{List, Side};
-use crate::types::set::Set;
-use crate::types::sorted_set::SortedSet;
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -199,15 +197,12 @@ impl<'a> Pattern<'a> {
         let key = [before, element, after].concat();
         // A key that holds another type is as good as none.
         match field {
-            None => match keyspace.read_string(&key).ok()?? {
-                Str::Bytes(bytes) => Some(Cow::Borrowed(bytes)),
-                number @ Str::Int(_) => Some(Cow::Owned(number.to_vec())),
-            },
+            None => Some(keyspace.read_string(&key).ok()??.into_bytes()),
             Some(field) => keyspace
                 .read::<Hash>(&key)
                 .ok()??
                 .get(field)
-                .map(Cow::Borrowed),
+                .map(Str::into_bytes),
         }
     }
 }
@@ -215,7 +210,8 @@ impl<'a> Pattern<'a> {
 // --- doing it ---------------------------------------------------------------------------------
 
 fn run(call: &mut Call<'_, '_>, key: &[u8], request: &Request<'_>) -> Result<()> {
-    let has_order = matches!(call.keyspace.kind(key), Some(Kind::List | Kind::SortedSet));
+    let value = call.keyspace.entry(key).and_then(Entry::collection);
+    let has_order = value.is_some_and(Collection::is_ordered);
     let mut elements = elements(call.keyspace, key)?;
     let order = match request.order {
         // A set has no order of its own, and what is stored or scripted must not depend on one.
@@ -342,26 +338,12 @@ impl Element {
     }
 }
 
-/// The elements of a list, a set or a sorted set; none if there is no such key.
+/// The elements of a value that can be sorted; none if there is no such key.
 fn elements(keyspace: &Keyspace<'_>, key: &[u8]) -> Result<Vec<Element>> {
-    let elements = match keyspace.kind(key) {
-        None => return Ok(Vec::new()),
-        Some(Kind::List) => keyspace.read::<List>(key)?.map(|list| {
-            list.iter()
-                .map(|element| Element::new(element.to_vec()))
-                .collect()
-        }),
-        Some(Kind::Set) => keyspace.read::<Set>(key)?.map(|set| {
-            set.iter()
-                .map(|member| Element::new(member.to_vec()))
-                .collect()
-        }),
-        Some(Kind::SortedSet) => keyspace.read::<SortedSet>(key)?.map(|set| {
-            set.iter()
-                .map(|(member, _)| Element::new(member.to_vec()))
-                .collect()
-        }),
-        Some(_) => return Err(Error::WrongType),
+    let Some(entry) = keyspace.entry(key) else {
+        return Ok(Vec::new());
     };
-    Ok(elements.unwrap_or_default())
+    let elements = entry.collection().and_then(Collection::elements);
+    let elements = elements.ok_or(Error::WrongType)?;
+    Ok(elements.into_iter().map(Element::new).collect())
 }

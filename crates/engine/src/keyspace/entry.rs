@@ -13,18 +13,24 @@
 //!   the clock.
 //! - The expiry is a [`Due`]: the time in milliseconds, and the slot of the entry's record.
 //! - The payload is what the kind says: nothing for `Inline`, whose bytes are the value behind the
-//!   key; an `i64`; a `Vec<u8>`; or one of the objects of [`crate::types`], by value.
+//!   key; an `i64`; a `Vec<u8>`; or one of the objects of [`crate::types`], by value. A collection
+//!   that is packed has no payload either: its listpack is the value behind the key (`housed.rs`).
 //!
 //! An inline string with a 16-byte key and a 32-byte value takes 56 bytes. The size is rounded up
 //! to a multiple of eight, which no allocator charges for, so that a value can be overwritten in
-//! place by one of nearly the same length.
+//! place by one of nearly the same length; for a listpack in steps of a sixteenth, so that it does
+//! not move with each element.
 //!
 //! Of the keyspace, only this module holds memory by unsafe code. What keeps it sound: the parts present
 //! and their offsets follow from `meta` and the lengths alone ([`Shape`]), and these change only
-//! when an allocation is made; an [`Entry`] always has an initialised payload; a type is stored
-//! under a kind only through [`Object`], which nobody outside this module can implement.
+//! when an allocation is made, or with it the length at the start of a listpack; an [`Entry`] always
+//! has an initialised payload; a type is stored under a kind only through [`Object`], which nobody
+//! can implement for a type that is not in the list (`object.rs`).
 
 #![allow(unsafe_code)]
+
+mod housed;
+mod object;
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::mem::ManuallyDrop;
@@ -34,54 +40,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::keyspace::expiries::{Due, Slot};
 use crate::keyspace::prefetch::prefetch;
 use crate::keyspace::table::Keyed;
-use crate::types;
+use crate::types::Limits;
+
+pub(crate) use housed::{Held, HeldMut, Housed, Packed};
+pub(crate) use object::{Collection, Kind, Object};
+use object::{drop_payload, payload_size};
 
 /// The longest string that is held inline.
 pub(crate) const INLINE_MAX: usize = 1024;
-
-/// How a value is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Kind {
-    /// A string beside its key.
-    Inline,
-    /// A string that is an integer.
-    Int,
-    /// A string in an allocation of its own.
-    Raw,
-    /// A list.
-    List,
-    /// A hash.
-    Hash,
-    /// A set.
-    Set,
-    /// A sorted set.
-    SortedSet,
-    /// A stream.
-    Stream,
-}
-
-impl Kind {
-    /// How many there are.
-    pub(crate) const COUNT: usize = Kind::Stream as usize + 1;
-}
-
-/// A type whose values an entry holds as its payload. The list of them ends this module.
-pub(crate) trait Object: Default + Send + Sync + 'static + sealed::Listed {
-    /// The kind of an entry that holds this type: no two types have the same.
-    const KIND: Kind;
-
-    /// Whether there is nothing in it, so that its key has to go.
-    fn is_empty(&self) -> bool;
-
-    /// How many parts it has, each of which may take time to be freed.
-    fn len(&self) -> usize;
-}
-
-mod sealed {
-    /// Keeps [`super::Object`] for the types that [`super::Shape`] knows the layout of.
-    pub(crate) trait Listed {}
-}
 
 /// What a string's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,7 +64,7 @@ pub(crate) struct Entry(NonNull<Header>);
 /// The beginning of every allocation.
 #[repr(C)]
 struct Header {
-    /// Bits 0 to 2: the kind. Bits 3 and 4: the flags. Bits 8 to 31: the access clock.
+    /// Bits 0 to 3: the kind. Bits 4 to 6: the flags. Bits 8 to 31: the access clock.
     meta: AtomicU32,
     /// The key's length, unless [`LONG_KEY`] says that it stands elsewhere.
     key_len: u16,
@@ -109,13 +75,15 @@ struct Header {
 /// Freeing this many parts takes about as long as giving them to another thread.
 const BULKY: usize = 256;
 
-const KIND_BITS: u32 = 0b111;
+const KIND_BITS: u32 = 0b1111;
 /// The flag of an entry with an expiry.
-const EXPIRES: u32 = 1 << 3;
+const EXPIRES: u32 = 1 << 4;
 /// The flag of an entry whose key's length takes eight bytes of its own.
-const LONG_KEY: u32 = 1 << 4;
+const LONG_KEY: u32 = 1 << 5;
+/// The flag of a collection whose value is a listpack behind the key.
+const PACKED: u32 = 1 << 6;
 /// The bits of `meta` on which the key's offset depends.
-const SHAPE_BITS: u32 = KIND_BITS | EXPIRES | LONG_KEY;
+const SHAPE_BITS: u32 = KIND_BITS | EXPIRES | LONG_KEY | PACKED;
 const CLOCK_SHIFT: u32 = 8;
 /// The bits that an access clock has.
 pub(crate) const CLOCK_MASK: u32 = u32::MAX >> CLOCK_SHIFT;
@@ -145,7 +113,12 @@ impl Entry {
 
     /// Makes an entry of one of the collections.
     pub(crate) fn with_object<T: Object>(key: &[u8], value: T) -> Self {
-        Self::make(T::KIND, key, None, 0, value)
+        value.house(key, None, 0)
+    }
+
+    /// Makes an entry of an empty collection.
+    pub(crate) fn with_empty<T: Object>(key: &[u8]) -> Self {
+        T::empty(key)
     }
 
     /// How the value is held.
@@ -247,15 +220,13 @@ impl Entry {
     /// The collection, if it is of this type.
     #[inline]
     pub(crate) fn object<T: Object>(&self) -> Option<&T> {
-        // SAFETY: the payload of a kind is the type with that `Object::KIND`.
-        (self.kind() == T::KIND).then(|| unsafe { self.payload() })
+        T::of(self)
     }
 
     /// The collection, if it is of this type, to be changed.
     #[inline]
     pub(crate) fn object_mut<T: Object>(&mut self) -> Option<&mut T> {
-        // SAFETY: the payload of a kind is the type with that `Object::KIND`.
-        (self.kind() == T::KIND).then(|| unsafe { self.payload_mut() })
+        T::of_mut(self)
     }
 
     /// Overwrites an inline string by one that takes the same allocation. Answers whether it could.
@@ -312,10 +283,7 @@ impl Entry {
 
     /// Makes the value a collection; key, expiry and clock stay.
     pub(crate) fn set_object<T: Object>(&mut self, value: T) {
-        match self.object_mut() {
-            Some(object) => *object = value,
-            None => self.set_payload(T::KIND, value),
-        }
+        *self = value.house(self.key(), self.expiry(), self.clock());
     }
 
     /// Turns a string into one with its own allocation, and gives it to be changed.
@@ -338,16 +306,42 @@ impl Entry {
         self
     }
 
-    /// How many bytes the entry holds: its allocation, and that of a `Raw` string. What a
-    /// collection holds is the collection's to say.
+    /// The same value and expiry under another key, with this entry left as it is.
+    pub(crate) fn copy(&self, key: &[u8], limits: &Limits) -> Self {
+        let mut copy = match self.str() {
+            Some(Str::Int(number)) => Self::int(key, number),
+            Some(Str::Bytes(bytes)) if self.kind() == Kind::Raw => {
+                Self::with_raw(key, bytes.to_vec())
+            }
+            Some(Str::Bytes(bytes)) => Self::string(key, bytes),
+            None => {
+                let collection = self.collection();
+                let collection = collection.expect("what is no string is a collection");
+                collection.copy_to(key, limits)
+            }
+        };
+        copy.set_expiry(self.expires_at());
+        copy
+    }
+
+    /// How many bytes the entry holds: its allocation, and all that its value has allocated. O(1).
+    #[inline]
     pub(crate) fn bytes(&self) -> usize {
-        self.shape().size() + self.raw().map_or(0, Vec::capacity)
+        let elsewhere = match self.kind() {
+            Kind::Inline | Kind::Int => 0,
+            Kind::Raw => self.raw().map_or(0, Vec::capacity),
+            _ if self.is_packed() => 0,
+            _ => self.collection().map_or(0, Collection::heap_bytes),
+        };
+        self.shape().size() + elsewhere
     }
 
     /// Whether freeing it takes so long that others should not wait for it.
     #[inline]
     pub(crate) fn is_bulky(&self) -> bool {
-        !matches!(self.kind(), Kind::Inline | Kind::Int | Kind::Raw) && parts(self) > BULKY
+        let is_one_part = matches!(self.kind(), Kind::Inline | Kind::Int | Kind::Raw);
+        let is_one_part = is_one_part || self.is_packed();
+        !is_one_part && self.collection().map_or(0, Collection::parts) > BULKY
     }
 
     /// Takes the value out, as an entry with the same key, and leaves a number in its place.
@@ -362,6 +356,7 @@ impl Entry {
         }
         let shape = Shape {
             kind: Kind::Inline,
+            is_packed: false,
             expires: expiry.is_some(),
             key_len: key.len(),
             value_len: value.len(),
@@ -380,6 +375,7 @@ impl Entry {
     fn make<T>(kind: Kind, key: &[u8], expiry: Option<Due>, clock: u32, payload: T) -> Self {
         let shape = Shape {
             kind,
+            is_packed: false,
             expires: expiry.is_some(),
             key_len: key.len(),
             value_len: 0,
@@ -412,7 +408,7 @@ impl Entry {
             ptr::copy_nonoverlapping(
                 self.byte(old.payload_offset()),
                 moved.byte(new.payload_offset()),
-                payload_size(old.kind),
+                old.payload_size(),
             );
             ptr::copy_nonoverlapping(
                 self.byte(old.value_offset()),
@@ -438,12 +434,23 @@ impl Entry {
     #[inline]
     fn shape(&self) -> Shape {
         let meta = self.meta();
+        let is_packed = meta & PACKED != 0;
         Shape {
             kind: kind_of(meta),
+            is_packed,
             expires: meta & EXPIRES != 0,
             key_len: self.key_span().1,
-            value_len: usize::from(self.header().value_len),
+            value_len: match is_packed {
+                true => self.packed_len(),
+                false => usize::from(self.header().value_len),
+            },
         }
+    }
+
+    /// Whether the value is a listpack behind the key.
+    #[inline]
+    fn is_packed(&self) -> bool {
+        self.meta() & PACKED != 0
     }
 
     #[inline]
@@ -561,11 +568,13 @@ impl Keyed for Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        // SAFETY: the payload is of the kind's type, and dropped once; nobody uses the entry after
-        // its drop.
+        // SAFETY: the payload, which there is unless the value is packed, is of the kind's type, and
+        // dropped once; nobody uses the entry after its drop.
         unsafe {
-            let payload = self.byte(self.payload_offset());
-            drop_payload(self.kind(), payload);
+            if !self.is_packed() {
+                let payload = self.byte(self.payload_offset());
+                drop_payload(self.kind(), payload);
+            }
             self.free();
         }
     }
@@ -581,9 +590,10 @@ unsafe impl Sync for Entry {}
 #[derive(Clone, Copy)]
 struct Shape {
     kind: Kind,
+    is_packed: bool,
     expires: bool,
     key_len: usize,
-    /// 0 unless the kind is `Inline`.
+    /// 0 unless the kind is `Inline` or the value is packed.
     value_len: usize,
 }
 
@@ -600,7 +610,15 @@ impl Shape {
 
     #[inline]
     fn key_offset(self) -> usize {
-        self.payload_offset() + payload_size(self.kind)
+        self.payload_offset() + self.payload_size()
+    }
+
+    #[inline]
+    fn payload_size(self) -> usize {
+        match self.is_packed {
+            true => 0,
+            false => payload_size(self.kind),
+        }
     }
 
     #[inline]
@@ -611,7 +629,11 @@ impl Shape {
     /// How many bytes are allocated.
     #[inline]
     fn size(self) -> usize {
-        (self.value_offset() + self.value_len).next_multiple_of(ALIGN)
+        let size = self.value_offset() + self.value_len;
+        match self.is_packed {
+            true => size.next_multiple_of((size.next_power_of_two() / 16).max(ALIGN)),
+            false => size.next_multiple_of(ALIGN),
+        }
     }
 
     fn layout(self) -> Layout {
@@ -630,10 +652,17 @@ impl Shape {
         if long {
             meta |= LONG_KEY;
         }
+        if self.is_packed {
+            meta |= PACKED;
+        }
         let header = Header {
             meta: AtomicU32::new(meta),
             key_len: if long { u16::MAX } else { self.key_len as u16 },
-            value_len: self.value_len as u16,
+            value_len: if self.is_packed {
+                0
+            } else {
+                self.value_len as u16
+            },
         };
         // SAFETY: the layout is not empty, since a header is in it. Each part is written inside
         // the allocation, at the offset that the same shape gives to whoever reads it; all offsets
@@ -666,7 +695,10 @@ const KEY_OFFSETS: [u8; SHAPE_BITS as usize + 1] = {
     let mut meta = 0;
     while meta <= SHAPE_BITS {
         let payload = payload_offset(meta & EXPIRES != 0, meta & LONG_KEY != 0);
-        let offset = payload + payload_size(kind_of(meta));
+        let offset = match meta & PACKED {
+            0 => payload + payload_size(kind_of(meta)),
+            _ => payload,
+        };
         assert!(offset <= u8::MAX as usize);
         offsets[meta as usize] = offset as u8;
         meta += 1;
@@ -686,90 +718,7 @@ const fn payload_offset(expires: bool, long_key: bool) -> usize {
 
 #[inline]
 const fn kind_of(meta: u32) -> Kind {
-    const KINDS: [Kind; 8] = [
-        Kind::Inline,
-        Kind::Int,
-        Kind::Raw,
-        Kind::List,
-        Kind::Hash,
-        Kind::Set,
-        Kind::SortedSet,
-        Kind::Stream,
-    ];
-    KINDS[(meta & KIND_BITS) as usize]
-}
-
-/// Says for each kind with a payload which type that is.
-macro_rules! payloads {
-    ({ $($plain:ident = $plain_type:ty,)* } objects { $($kind:ident = $type:ty,)* }) => {
-        /// The size of the payload, rounded up so that the key may follow it.
-        #[inline]
-        const fn payload_size(kind: Kind) -> usize {
-            match kind {
-                Kind::Inline => 0,
-                $(Kind::$plain => size_of::<$plain_type>(),)*
-                $(Kind::$kind => size_of::<$type>(),)*
-            }
-        }
-
-        /// Drops a payload in its place.
-        ///
-        /// # Safety
-        ///
-        /// There is a payload of this kind at `place`, which is not used afterwards.
-        unsafe fn drop_payload(kind: Kind, place: *mut u8) {
-            // SAFETY: as the caller promises.
-            unsafe {
-                match kind {
-                    Kind::Inline => {}
-                    $(Kind::$plain => place.cast::<$plain_type>().drop_in_place(),)*
-                    $(Kind::$kind => place.cast::<$type>().drop_in_place(),)*
-                }
-            }
-        }
-
-        $(const _: () = assert!(align_of::<$plain_type>() <= ALIGN);)*
-        $(const _: () = assert!(align_of::<$type>() <= ALIGN);)*
-
-        $(
-            impl sealed::Listed for $type {}
-
-            impl Object for $type {
-                const KIND: Kind = Kind::$kind;
-
-                fn is_empty(&self) -> bool {
-                    self.is_empty()
-                }
-
-                fn len(&self) -> usize {
-                    self.len()
-                }
-            }
-        )*
-
-        /// How many parts the value of an entry has, if it is an object.
-        #[inline(never)]
-        fn parts(entry: &Entry) -> usize {
-            match entry.kind() {
-                Kind::Inline $(| Kind::$plain)* => 0,
-                $(Kind::$kind => entry.object::<$type>().map_or(0, Object::len),)*
-            }
-        }
-    };
-}
-
-payloads! {
-    {
-        Int = i64,
-        Raw = Vec<u8>,
-    }
-    objects {
-        List = types::list::List,
-        Hash = types::hash::Hash,
-        Set = types::set::Set,
-        SortedSet = types::sorted_set::SortedSet,
-        Stream = types::stream::Stream,
-    }
+    Kind::ALL[(meta & KIND_BITS) as usize]
 }
 
 #[cfg(test)]

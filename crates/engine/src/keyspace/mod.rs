@@ -25,7 +25,7 @@ mod hold;
 mod leftover;
 mod parking;
 mod places;
-mod prefetch;
+pub(crate) mod prefetch;
 mod shard;
 pub(crate) mod table;
 pub(crate) mod waiting;
@@ -149,7 +149,7 @@ impl<'e> Keyspace<'e> {
     }
 
     /// At which sizes small collections become large ones.
-    pub(crate) fn limits(&self) -> Limits {
+    pub(crate) fn limits(&self) -> &'e Limits {
         self.shards.limits()
     }
 
@@ -291,7 +291,7 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn write<T: Object>(&mut self, key: &[u8]) -> Result<WriteGuard<'_, 'e, T>> {
         let hash = self.hash(key);
         let found = match self.live(hash, key) {
-            None => self.add(hash, key, Entry::with_object(key, T::default())),
+            None => self.add(hash, key, Entry::with_empty::<T>(key)),
             Some((_, kind)) if kind != T::KIND => return Err(Error::WrongType),
             Some((found, _)) => found,
         };

@@ -20,7 +20,7 @@ use super::waiting::{Queue, Waiter};
 use super::watch::Watch;
 use crate::engine::Now;
 use crate::hash::Seed;
-use crate::types::{Limits, SharedLimits};
+use crate::types::Limits;
 
 /// How many databases there are.
 pub(crate) const DATABASES: usize = 16;
@@ -42,7 +42,7 @@ pub(crate) struct Shards {
     seed: Seed,
     /// Which changes somebody wants to hear of, whatever their key.
     interest: SharedInterest,
-    limits: SharedLimits,
+    limits: Limits,
     /// The second that it is, as the access clocks of entries have it.
     clock: AtomicU32,
     /// The shards that scripts hold which have been running for too long, a bit each.
@@ -71,7 +71,7 @@ impl Shards {
             slots,
             seed,
             interest: SharedInterest::default(),
-            limits: SharedLimits::new(&Limits::new(seed)),
+            limits: Limits::new(seed),
             clock: AtomicU32::new(0),
             busy: AtomicU64::new(0),
             parking,
@@ -101,12 +101,8 @@ impl Shards {
         self.clock.store(clock, Relaxed);
     }
 
-    pub(crate) fn limits(&self) -> Limits {
-        self.limits.load()
-    }
-
-    pub(crate) fn set_limits(&self, limits: &Limits) {
-        self.limits.store(limits);
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     #[inline]

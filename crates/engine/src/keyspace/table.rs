@@ -61,6 +61,8 @@ pub(crate) struct Table<E> {
     directory: Vec<u32>,
     segments: Vec<Segment<E>>,
     len: usize,
+    /// How many buckets all segments have together.
+    buckets: usize,
     /// How many leading bits of a hash the directory takes.
     depth: u32,
     seed: Seed,
@@ -125,6 +127,7 @@ impl<E: Keyed> Table<E> {
             directory: Vec::new(),
             segments: Vec::new(),
             len: 0,
+            buckets: 0,
             depth: 0,
             seed,
         }
@@ -281,6 +284,7 @@ impl<E: Keyed> Table<E> {
         self.directory = Vec::new();
         self.depth = 0;
         self.len = 0;
+        self.buckets = 0;
         std::mem::take(&mut self.segments)
             .into_iter()
             .flat_map(Segment::into_entries)
@@ -335,16 +339,11 @@ impl<E: Keyed> Table<E> {
         }
     }
 
-    /// How many bytes the table itself has allocated: not what its entries own.
+    /// How many bytes the table itself has allocated: not what its entries own. O(1).
     pub(crate) fn bytes(&self) -> usize {
-        let buckets: usize = self
-            .segments
-            .iter()
-            .map(|segment| segment.buckets.len())
-            .sum();
         self.directory.capacity() * size_of::<u32>()
             + self.segments.capacity() * size_of::<Segment<E>>()
-            + buckets * size_of::<Bucket<E>>()
+            + self.buckets * size_of::<Bucket<E>>()
     }
 
     /// The entry for which `wanted` holds, among those with the tag of `hash`.
@@ -387,22 +386,30 @@ impl<E: Keyed> Table<E> {
 
     /// Makes room for one more entry at least in the segment, or splits it.
     fn grow(&mut self, index: usize) {
-        let segment = &mut self.segments[index];
+        let segment = &self.segments[index];
         let buckets = segment.buckets.len();
         if buckets < BUCKETS_MAX {
-            segment.rebuild(grown(buckets), &self.seed);
+            self.rebuild(index, grown(buckets));
         } else if segment.depth < DEPTH_MAX {
             self.split(index);
         } else {
             // 800 keys with the same 28 leading bits: not by chance, and not without the seed.
-            segment.rebuild(buckets * 2, &self.seed);
+            self.rebuild(index, buckets * 2);
         }
+    }
+
+    /// Moves the entries of a segment into another number of buckets.
+    fn rebuild(&mut self, index: usize, buckets: usize) {
+        let segment = &mut self.segments[index];
+        self.buckets = self.buckets - segment.buckets.len() + buckets;
+        segment.rebuild(buckets, &self.seed);
     }
 
     /// Replaces a segment by two, each with the entries of one half of its hashes.
     fn split(&mut self, index: usize) {
         let segment = &mut self.segments[index];
         let (depth, prefix) = (segment.depth + 1, segment.prefix << 1);
+        self.buckets -= segment.buckets.len();
         let hashed = segment.take_all(&self.seed);
         let ones = hashed
             .iter()
@@ -418,6 +425,7 @@ impl<E: Keyed> Table<E> {
             };
             half.insert(hash, entry);
         }
+        self.buckets += low.buckets.len() + high.buckets.len();
         if depth > self.depth {
             self.directory = self
                 .directory
@@ -436,12 +444,12 @@ impl<E: Keyed> Table<E> {
         if self.len == 0 {
             return self.clear();
         }
-        let segment = &mut self.segments[index];
+        let segment = &self.segments[index];
         if segment.is_sparse() {
-            segment.rebuild(buckets_for(segment.len as usize * 2), &self.seed);
+            self.rebuild(index, buckets_for(segment.len as usize * 2));
             self.merge(index);
         } else if segment.stale > segment.len / 2 {
-            segment.rebuild(segment.buckets.len(), &self.seed);
+            self.rebuild(index, segment.buckets.len());
         }
     }
 
@@ -458,6 +466,8 @@ impl<E: Keyed> Table<E> {
             return;
         }
         let mut merged = Segment::with_room(one.prefix >> 1, depth, len * 2);
+        self.buckets -= one.buckets.len() + two.buckets.len();
+        self.buckets += merged.buckets.len();
         for half in [index, other] {
             for (hash, entry) in self.segments[half].take_all(&self.seed) {
                 merged.insert(hash, entry);
@@ -516,6 +526,8 @@ impl<E: Keyed> Table<E> {
     #[cfg(test)]
     pub(crate) fn check_invariants(&self) {
         assert_eq!(self.directory.is_empty(), self.segments.is_empty());
+        let buckets = self.segments.iter().map(|segment| segment.buckets.len());
+        assert_eq!(self.buckets, buckets.sum::<usize>());
         assert_eq!(
             self.len,
             self.segments

@@ -7,13 +7,15 @@ pub(crate) mod sorted_set;
 pub(crate) mod stream;
 pub(crate) mod string;
 
+pub(crate) mod listpack;
+
 mod cursor;
 mod limits;
-mod packed;
 mod sample;
+mod thin;
 mod varint;
 
-pub(crate) use limits::{Limits, SharedLimits};
+pub(crate) use limits::{Limit, Limits};
 
 /// A number below `len`, which is not 0, from a random one of 64 bits.
 fn scaled(random: u64, len: usize) -> usize {

@@ -6,6 +6,11 @@ use std::cell::Cell;
 use proptest::prelude::*;
 
 use super::*;
+use crate::hash::Seed;
+use crate::types;
+use crate::types::Limits;
+use crate::types::list::Side;
+use crate::types::sorted_set::Score;
 
 /// From this time on, an entry has no slot.
 const FAR_MS: u64 = 1 << 52;
@@ -301,4 +306,124 @@ fn nothing_is_leaked_or_freed_twice() {
     drop(entry);
 
     assert_eq!(HELD.get(), held);
+}
+
+// --- what collections have allocated ------------------------------------------------------------
+
+/// Limits that a few steps go beyond.
+fn limits() -> Limits {
+    let limits = Limits::new(Seed::new(1, 2));
+    limits.hash_max_listpack_entries.set(6);
+    limits.zset_max_listpack_entries.set(6);
+    limits.set_max_listpack_entries.set(6);
+    limits.set_max_intset_entries.set(6);
+    limits
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Add(Vec<u8>, Vec<u8>),
+    Remove(Vec<u8>),
+    Expire(Option<u64>),
+}
+
+fn changes() -> impl Strategy<Value = Vec<Change>> {
+    let member = || {
+        prop_oneof![
+            (0u16..300).prop_map(|number| number.to_string().into_bytes()),
+            prop::collection::vec(b'a'..b'c', 0..9),
+        ]
+    };
+    let bytes = |len| prop::collection::vec(any::<u8>(), len);
+    let value = || prop_oneof![bytes(0..20usize), bytes(60..300usize)];
+    let change = prop_oneof![
+        8 => (member(), value()).prop_map(|(member, value)| Change::Add(member, value)),
+        3 => member().prop_map(Change::Remove),
+        1 => prop::option::of(any::<u64>()).prop_map(Change::Expire),
+    ];
+    prop::collection::vec(change, 0..300)
+}
+
+/// Makes changes to an entry, and asserts after each that it takes as many bytes as it says.
+fn count_bytes<T: Object>(changes: &[Change], change: impl Fn(&mut T, &Change)) {
+    let before = HELD.get();
+    let mut entry = Entry::with_empty::<T>(b"a key");
+    for step in changes {
+        match step {
+            Change::Expire(at_ms) => entry.set_expiry(*at_ms),
+            step => change(entry.object_mut().expect("it stays what it is"), step),
+        }
+        assert_eq!(entry.bytes() as isize, HELD.get() - before);
+        assert_eq!(entry.key(), b"a key");
+    }
+    let copied_before = HELD.get();
+    let copy = entry.copy(b"another key", &limits());
+    assert_eq!(copy.bytes() as isize, HELD.get() - copied_before);
+    assert_eq!(
+        entry.object::<T>().map(T::encoding),
+        copy.object::<T>().map(T::encoding)
+    );
+    assert_eq!(
+        entry.object::<T>().map(T::len),
+        copy.object::<T>().map(T::len)
+    );
+    drop((entry, copy));
+    assert_eq!(HELD.get(), before);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn a_hash_takes_the_bytes_that_it_says(changes in changes()) {
+        let limits = limits();
+        count_bytes::<types::hash::Hash>(&changes, |hash, change| match change {
+            Change::Add(field, value) => drop(hash.set(field, value, &limits)),
+            Change::Remove(field) => drop(hash.remove(field)),
+            Change::Expire(_) => {}
+        });
+    }
+
+    #[test]
+    fn a_set_takes_the_bytes_that_it_says(changes in changes()) {
+        let limits = limits();
+        count_bytes::<types::set::Set>(&changes, |set, change| match change {
+            Change::Add(member, _) => drop(set.insert(member, &limits)),
+            Change::Remove(member) => drop(set.remove(member)),
+            Change::Expire(_) => {}
+        });
+    }
+
+    #[test]
+    fn a_sorted_set_takes_the_bytes_that_it_says(changes in changes()) {
+        let limits = limits();
+        count_bytes::<types::sorted_set::SortedSet>(&changes, |set, change| match change {
+            Change::Add(member, value) => {
+                let score = Score::new(value.len() as f64 / 2.0).unwrap();
+                let _ = set.insert(member, score, &limits);
+            }
+            Change::Remove(member) => drop(set.remove(member)),
+            Change::Expire(_) => {}
+        });
+    }
+
+    #[test]
+    fn a_list_takes_the_bytes_that_it_says(changes in changes(), size in prop_oneof![Just(5i64), Just(-1)]) {
+        let limits = limits();
+        limits.list_max_listpack_size.set(size);
+        count_bytes::<types::list::List>(&changes, |list, change| match change {
+            Change::Add(element, place) if place.len() < 20 => {
+                list.insert(place.len(), element, &limits);
+            }
+            Change::Add(_, element) if element.len() % 2 == 0 => {
+                list.push(Side::Left, element, &limits);
+            }
+            Change::Add(_, element) => list.push(Side::Right, element, &limits),
+            Change::Remove(element) if element.len() > 2 => {
+                list.discard(Side::Right, element.len(), &limits);
+            }
+            Change::Remove(element) => drop(list.remove(element, 3, Side::Left, &limits)),
+            Change::Expire(_) => {}
+        });
+    }
 }

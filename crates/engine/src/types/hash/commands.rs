@@ -1,11 +1,11 @@
 //! Commands on hashes.
 
 use super::{Hash, Written};
-use crate::args::parse_int;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::float::parse_float;
 use crate::generic::commands::ScanOptions;
+use crate::keyspace::entry::{Object, Str};
 use crate::long_double::LongDouble;
 use crate::reply::Reply;
 use crate::types::cursor;
@@ -221,7 +221,7 @@ fn set_pairs(call: &mut Call<'_, '_>) -> Result<i64> {
     let hash = &mut *guard;
     let mut added = 0;
     while let (Some(field), Some(value)) = (words.next(), words.next()) {
-        added += i64::from(hash.set(field, value, &limits) == Written::Added);
+        added += i64::from(hash.set(field, value, limits) == Written::Added);
     }
     Ok(added)
 }
@@ -233,7 +233,7 @@ fn hsetnx(call: &mut Call<'_, '_>) -> Result<()> {
     let mut hash = call.keyspace.write::<Hash>(key)?;
     let is_new = !hash.contains(field);
     if is_new {
-        hash.set(field, value, &limits);
+        hash.set(field, value, limits);
     }
     drop(hash);
     call.reply.int(i64::from(is_new));
@@ -260,13 +260,15 @@ fn hincrby(call: &mut Call<'_, '_>) -> Result<()> {
     let limits = call.keyspace.limits();
     let mut hash = call.keyspace.write::<Hash>(key)?;
     let number = match hash.get(field) {
-        Some(value) => parse_int(value).ok_or(Error::text("ERR hash value is not an integer"))?,
+        Some(value) => value
+            .int()
+            .ok_or(Error::text("ERR hash value is not an integer"))?,
         None => 0,
     };
     let sum = number
         .checked_add(increment)
         .ok_or(Error::IncrementOverflow)?;
-    hash.set(field, itoa::Buffer::new().format(sum).as_bytes(), &limits);
+    hash.set(field, itoa::Buffer::new().format(sum).as_bytes(), limits);
     drop(hash);
     call.reply.int(sum);
     Ok(())
@@ -282,11 +284,13 @@ fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
     let limits = call.keyspace.limits();
     let mut hash = call.keyspace.write::<Hash>(key)?;
     let number = match hash.get(field) {
-        Some(value) => LongDouble::read(value, Error::text("ERR hash value is not a float"))?,
+        Some(value) => value.with_bytes(|value| {
+            LongDouble::read(value, Error::text("ERR hash value is not a float"))
+        })?,
         None => LongDouble::default(),
     };
     let sum = number.checked_add(increment)?.to_string();
-    hash.set(field, sum.as_bytes(), &limits);
+    hash.set(field, sum.as_bytes(), limits);
     drop(hash);
     call.reply.bulk(sum.as_bytes());
     Ok(())
@@ -297,8 +301,7 @@ fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
 fn hget(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, field) = (call.args.key()?, call.args.bytes()?);
     let hash = call.keyspace.read::<Hash>(key)?;
-    call.reply
-        .bulk_or_null(hash.and_then(|hash| hash.get(field)));
+    Str::write_or_null(hash.and_then(|hash| hash.get(field)), call.reply);
     Ok(())
 }
 
@@ -308,8 +311,7 @@ fn hmget(call: &mut Call<'_, '_>) -> Result<()> {
     let fields = call.args.rest();
     call.reply.array(fields.len());
     for field in fields {
-        call.reply
-            .bulk_or_null(hash.and_then(|hash| hash.get(field)));
+        Str::write_or_null(hash.and_then(|hash| hash.get(field)), call.reply);
     }
     Ok(())
 }
@@ -319,8 +321,8 @@ fn hgetall(call: &mut Call<'_, '_>) -> Result<()> {
     let hash = call.keyspace.read::<Hash>(key)?;
     call.reply.map(hash.map_or(0, Hash::len));
     for (field, value) in hash.into_iter().flat_map(Hash::iter) {
-        call.reply.bulk(field);
-        call.reply.bulk(value);
+        field.write(call.reply);
+        value.write(call.reply);
     }
     Ok(())
 }
@@ -330,7 +332,7 @@ fn hkeys(call: &mut Call<'_, '_>) -> Result<()> {
     let hash = call.keyspace.read::<Hash>(key)?;
     call.reply.array(hash.map_or(0, Hash::len));
     let pairs = hash.into_iter().flat_map(Hash::iter);
-    pairs.for_each(|(field, _)| call.reply.bulk(field));
+    pairs.for_each(|(field, _)| field.write(call.reply));
     Ok(())
 }
 
@@ -339,7 +341,7 @@ fn hvals(call: &mut Call<'_, '_>) -> Result<()> {
     let hash = call.keyspace.read::<Hash>(key)?;
     call.reply.array(hash.map_or(0, Hash::len));
     let pairs = hash.into_iter().flat_map(Hash::iter);
-    pairs.for_each(|(_, value)| call.reply.bulk(value));
+    pairs.for_each(|(_, value)| value.write(call.reply));
     Ok(())
 }
 
@@ -353,7 +355,7 @@ fn hlen(call: &mut Call<'_, '_>) -> Result<()> {
 fn hstrlen(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, field) = (call.args.key()?, call.args.bytes()?);
     let hash = call.keyspace.read::<Hash>(key)?;
-    let len = hash.and_then(|hash| hash.get(field)).map_or(0, <[u8]>::len);
+    let len = hash.and_then(|hash| hash.get(field)).map_or(0, Str::len);
     call.reply.int(len as i64);
     Ok(())
 }
@@ -367,7 +369,11 @@ fn hexists(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn hscan(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, mut at) = cursor::arguments(&mut call.args)?;
+    let (key, at) = cursor::arguments(&mut call.args)?;
+    let Some(hash) = call.keyspace.read::<Hash>(key)? else {
+        cursor::answer(call.reply, 0, &[]);
+        return Ok(());
+    };
     let (mut options, mut with_values) = (ScanOptions::new(), true);
     while !call.args.is_empty() {
         if call.args.option("NOVALUES") {
@@ -378,20 +384,15 @@ fn hscan(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     let mut found = Vec::new();
-    match call.keyspace.read::<Hash>(key)? {
-        None => at = 0,
-        Some(hash) => {
-            at = cursor::walk(at, options.count, |at, visited| {
-                hash.scan(at, &mut |field, value| {
-                    *visited += 1;
-                    if options.allows(field) {
-                        found.push(field.to_vec());
-                        found.extend(with_values.then(|| value.to_vec()));
-                    }
-                })
-            });
-        }
-    }
+    let at = cursor::walk(at, options.count, |at, visited| {
+        hash.scan(at, &mut |field, value| {
+            *visited += 1;
+            if field.with_bytes(|field| options.allows(field)) {
+                found.push(field.to_vec());
+                found.extend(with_values.then(|| value.to_vec()));
+            }
+        })
+    });
     cursor::answer(call.reply, at, &found);
     Ok(())
 }
@@ -407,7 +408,7 @@ fn hrandfield(call: &mut Call<'_, '_>) -> Result<()> {
             let field = hash
                 .and_then(|hash| hash.sample(random()))
                 .map(|(field, _)| field);
-            call.reply.bulk_or_null(field);
+            Str::write_or_null(field, call.reply);
         }
         (_, None) => call.reply.array(0),
         (Wanted::Distinct(count), Some(hash)) => {
@@ -427,7 +428,7 @@ fn hrandfield(call: &mut Call<'_, '_>) -> Result<()> {
 fn answer_pairs<'h>(
     reply: &mut dyn Reply,
     len: usize,
-    pairs: impl Iterator<Item = (&'h [u8], &'h [u8])>,
+    pairs: impl Iterator<Item = (Str<'h>, Str<'h>)>,
     with_values: bool,
 ) {
     let nests = with_values && reply.is_resp3();
@@ -436,9 +437,9 @@ fn answer_pairs<'h>(
         if nests {
             reply.array(2);
         }
-        reply.bulk(field);
+        field.write(reply);
         if with_values {
-            reply.bulk(value);
+            value.write(reply);
         }
     }
 }

@@ -1,28 +1,27 @@
 //! Hash: fields, each with a value.
 //!
-//! A small hash is [`Packed`], field and value in turn. When it has more than
+//! A small hash is a listpack, field and value in turn, in its entry. When it has more than
 //! `hash-max-listpack-entries` fields, or one that is longer than `hash-max-listpack-value`, it
-//! becomes a [`Table`] and stays one.
+//! becomes a table of [`Fields`] and stays one.
 
 pub(crate) mod commands;
 
+use crate::keyspace::entry::{Held, HeldMut, Housed, Object, Str};
 use crate::keyspace::table::{Keyed, Table};
-use crate::types::packed::Packed;
+use crate::types::listpack::{ListpackMut, Room};
+use crate::types::thin::Thin;
 use crate::types::{Limits, cursor, scaled, varint};
 
 /// Fields, each with a value. See the module's documentation.
-#[derive(Default)]
-pub(crate) struct Hash(Repr);
+pub(crate) type Hash = Housed<Fields>;
 
-enum Repr {
-    Packed(Packed),
-    Table(Box<Table<Field>>),
-}
-
-impl Default for Repr {
-    fn default() -> Repr {
-        Repr::Packed(Packed::default())
-    }
+/// The fields of a large hash.
+///
+/// Invariant: `field_bytes` is what all fields have allocated. [`Fields::set`] and
+/// [`Fields::remove`] are the only functions that write either.
+pub(crate) struct Fields {
+    table: Table<Field>,
+    field_bytes: usize,
 }
 
 /// What [`Hash::set`] did.
@@ -32,30 +31,50 @@ pub(crate) enum Written {
     Updated,
 }
 
-impl Hash {
-    /// How many fields there are.
-    pub(crate) fn len(&self) -> usize {
-        match &self.0 {
-            Repr::Packed(packed) => packed.len() / 2,
-            Repr::Table(table) => table.len(),
+impl Object for Hash {
+    const TYPE_NAME: &'static str = "hash";
+
+    fn len(&self) -> usize {
+        match self.held() {
+            Held::Packed(packed) => packed.len() / 2,
+            Held::Large(fields) => fields.table.len(),
         }
     }
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn encoding(&self) -> &'static str {
+        match self.held() {
+            Held::Packed(_) => "listpack",
+            Held::Large(_) => "hashtable",
+        }
     }
 
+    fn heap_bytes(&self) -> usize {
+        match self.held() {
+            Held::Packed(_) => 0,
+            Held::Large(fields) => size_of::<Fields>() + fields.table.bytes() + fields.field_bytes,
+        }
+    }
+
+    fn copy(&self, limits: &Limits) -> Hash {
+        match self.held() {
+            Held::Packed(packed) => Hash::packed(packed),
+            Held::Large(_) => Hash::large(Fields::of(self.iter(), limits)),
+        }
+    }
+}
+
+impl Hash {
     /// The value of a field.
-    pub(crate) fn get(&self, field: &[u8]) -> Option<&[u8]> {
-        match &self.0 {
-            Repr::Packed(packed) => {
-                let (_, value) = packed.element(packed.find::<2>(field)?);
+    pub(crate) fn get(&self, field: &[u8]) -> Option<Str<'_>> {
+        match self.held() {
+            Held::Packed(packed) => {
+                let value = packed.skip(packed.find::<2>(field)?, 1);
                 Some(packed.element(value).0)
             }
-            Repr::Table(table) => {
+            Held::Large(fields) => {
+                let table = &fields.table;
                 let found = table.find(table.seed().hash(field), field)?;
-                Some(found.pair().1)
+                Some(Str::Bytes(found.pair().1))
             }
         }
     }
@@ -68,27 +87,20 @@ impl Hash {
     /// Gives a field this value, adding the field if it is new.
     pub(crate) fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> Written {
         self.make_room_for(field, value, limits);
-        match &mut self.0 {
-            Repr::Packed(packed) => match packed.find::<2>(field) {
-                Some(place) => {
-                    let (_, old_value) = packed.element(place);
-                    packed.replace(old_value, value);
-                    Written::Updated
-                }
-                None => {
-                    packed.push([field, value]);
-                    Written::Added
-                }
-            },
-            Repr::Table(table) => {
-                let hash = table.seed().hash(field);
-                match table.find_mut(hash, field) {
-                    Some(found) => {
-                        found.set_value(value);
+        match self.held_mut() {
+            HeldMut::Large(fields) => fields.set(field, value),
+            HeldMut::Packed(mut room) => {
+                let packed = room.listpack();
+                let found = packed.find::<2>(field);
+                let old_value = found.map(|place| packed.skip(place, 1));
+                let mut packed = ListpackMut::new(&mut room);
+                match old_value {
+                    Some(place) => {
+                        packed.replace(place, Str::Bytes(value));
                         Written::Updated
                     }
                     None => {
-                        table.insert(hash, Field::new(field, value));
+                        packed.push([Str::Bytes(field), Str::Bytes(value)]);
                         Written::Added
                     }
                 }
@@ -98,20 +110,23 @@ impl Hash {
 
     /// Removes a field, and says whether it was there.
     pub(crate) fn remove(&mut self, field: &[u8]) -> bool {
-        match &mut self.0 {
-            Repr::Packed(packed) => {
-                let place = packed.find::<2>(field);
-                place.inspect(|place| packed.remove(*place, 2)).is_some()
+        match self.held_mut() {
+            HeldMut::Large(fields) => fields.remove(field),
+            HeldMut::Packed(mut room) => {
+                let Some(place) = room.listpack().find::<2>(field) else {
+                    return false;
+                };
+                ListpackMut::new(&mut room).remove(place, 2);
+                true
             }
-            Repr::Table(table) => table.remove(table.seed().hash(field), field).is_some(),
         }
     }
 
     /// All fields with their values: in the order of their adding while the hash is small.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
-        let (small, large) = match &self.0 {
-            Repr::Packed(packed) => (Some(packed.pairs()), None),
-            Repr::Table(table) => (None, Some(table.iter().map(Field::pair))),
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Str<'_>, Str<'_>)> {
+        let (small, large) = match self.held() {
+            Held::Packed(packed) => (Some(packed.pairs()), None),
+            Held::Large(fields) => (None, Some(fields.table.iter().map(Field::strings))),
         };
         small
             .into_iter()
@@ -122,91 +137,114 @@ impl Hash {
     /// Visits some fields, and answers the cursor to go on from, which is 0 at the end.
     ///
     /// A small hash is visited whole. See [`Table::scan`] for what is promised of a large one.
-    pub(crate) fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&[u8], &[u8])) -> u64 {
-        match &self.0 {
-            Repr::Packed(packed) => {
+    pub(crate) fn scan(&self, cursor: u64, visit: &mut dyn FnMut(Str<'_>, Str<'_>)) -> u64 {
+        match self.held() {
+            Held::Packed(packed) => {
                 packed
                     .pairs()
                     .for_each(|(field, value)| visit(field, value));
                 0
             }
-            Repr::Table(table) => cursor::scan(table, cursor, &mut |found| {
-                let (field, value) = found.pair();
+            Held::Large(fields) => cursor::scan(&fields.table, cursor, &mut |found| {
+                let (field, value) = found.strings();
                 visit(field, value);
             }),
         }
     }
 
     /// A field chosen by `random`, each with the same chance, and its value.
-    pub(crate) fn sample(&self, random: u64) -> Option<(&[u8], &[u8])> {
-        match &self.0 {
-            Repr::Packed(packed) if packed.is_empty() => None,
-            Repr::Packed(packed) => {
+    pub(crate) fn sample(&self, random: u64) -> Option<(Str<'_>, Str<'_>)> {
+        match self.held() {
+            Held::Packed(packed) if packed.is_empty() => None,
+            Held::Packed(packed) => {
                 let index = scaled(random, packed.len() / 2);
                 packed.pairs_in(index..index + 1).next()
             }
-            Repr::Table(table) => table.sample(random).map(Field::pair),
-        }
-    }
-
-    /// What `OBJECT ENCODING` calls the way in which the hash is held.
-    pub(crate) fn encoding(&self) -> &'static str {
-        match &self.0 {
-            Repr::Packed(_) => "listpack",
-            Repr::Table(_) => "hashtable",
-        }
-    }
-
-    /// How many bytes are allocated.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        match &self.0 {
-            Repr::Packed(packed) => packed.heap_bytes(),
-            Repr::Table(table) => {
-                let fields: usize = table.iter().map(|field| field.0.len()).sum();
-                size_of::<Table<Field>>() + table.bytes() + fields
-            }
+            Held::Large(fields) => fields.table.sample(random).map(Field::strings),
         }
     }
 
     /// Becomes a table if the field cannot be added, or cannot get this value, otherwise.
     fn make_room_for(&mut self, field: &[u8], value: &[u8], limits: &Limits) {
-        let Repr::Packed(packed) = &self.0 else {
+        let Held::Packed(packed) = self.held() else {
             return;
         };
-        let is_long = field.len().max(value.len()) > limits.hash_max_listpack_value;
-        let is_full = packed.len() / 2 >= limits.hash_max_listpack_entries;
-        if is_long || is_full && packed.find::<2>(field).is_none() {
-            let mut table = Table::new(limits.seed);
-            for (field, value) in packed.pairs() {
-                table.insert(limits.seed.hash(field), Field::new(field, value));
-            }
-            self.0 = Repr::Table(Box::new(table));
+        let is_long = field.len().max(value.len()) > limits.hash_max_listpack_value.get();
+        let is_full = packed.len() / 2 >= limits.hash_max_listpack_entries.get();
+        let is_huge = !packed.has_room_for([Str::Bytes(field), Str::Bytes(value)]);
+        if is_long || is_huge || is_full && packed.find::<2>(field).is_none() {
+            let fields = Fields::of(packed.pairs(), limits);
+            self.set_large(fields);
         }
     }
 }
 
+impl Fields {
+    fn of<'a>(pairs: impl Iterator<Item = (Str<'a>, Str<'a>)>, limits: &Limits) -> Fields {
+        let mut fields = Fields {
+            table: Table::new(limits.seed),
+            field_bytes: 0,
+        };
+        for (field, value) in pairs {
+            field.with_bytes(|field| value.with_bytes(|value| fields.set(field, value)));
+        }
+        fields
+    }
+
+    fn set(&mut self, field: &[u8], value: &[u8]) -> Written {
+        let hash = self.table.seed().hash(field);
+        match self.table.find_mut(hash, field) {
+            Some(found) => {
+                let before = found.0.heap_bytes();
+                found.set_value(value);
+                self.field_bytes = self.field_bytes - before + found.0.heap_bytes();
+                Written::Updated
+            }
+            None => {
+                let field = Field::new(field, value);
+                self.field_bytes += field.0.heap_bytes();
+                self.table.insert(hash, field);
+                Written::Added
+            }
+        }
+    }
+
+    fn remove(&mut self, field: &[u8]) -> bool {
+        let removed = self.table.remove(self.table.seed().hash(field), field);
+        if let Some(removed) = &removed {
+            self.field_bytes -= removed.0.heap_bytes();
+        }
+        removed.is_some()
+    }
+}
+
 /// A field and its value in one allocation: the field's length, the field, the value.
-struct Field(Box<[u8]>);
+struct Field(Thin);
 
 impl Field {
     fn new(field: &[u8], value: &[u8]) -> Field {
         let len = varint::encode(field.len() as u64);
-        Field([len.as_slice(), field, value].concat().into_boxed_slice())
+        Field(Thin::new(&[len.as_slice(), field, value]))
     }
 
     fn pair(&self) -> (&[u8], &[u8]) {
-        let (len, header) = varint::read(&self.0);
-        self.0[header..].split_at(len as usize)
+        let content = self.0.content();
+        let (len, header) = varint::read(content);
+        content[header..].split_at(len as usize)
+    }
+
+    fn strings(&self) -> (Str<'_>, Str<'_>) {
+        let (field, value) = self.pair();
+        (Str::Bytes(field), Str::Bytes(value))
     }
 
     fn set_value(&mut self, value: &[u8]) {
-        let (field, old) = self.pair();
-        if old.len() == value.len() {
-            let start = self.0.len() - value.len();
-            self.0[start..].copy_from_slice(value);
-        } else {
-            *self = Field::new(field, value);
-        }
+        let end = self.0.bytes().len();
+        let start = end - self.pair().1.len();
+        self.0.open(start..end, value.len());
+        let tail = self.0.tail_mut();
+        let start = tail.len() - value.len();
+        tail[start..].copy_from_slice(value);
     }
 }
 

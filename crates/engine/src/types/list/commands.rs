@@ -10,7 +10,7 @@ use super::{List, Side};
 use crate::args::Args;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
-use crate::keyspace::entry::Kind;
+use crate::keyspace::entry::{Kind, Object, Str};
 use crate::keyspace::waiting::{Nothing, Wait};
 use crate::keyspace::{Keyspace, WriteGuard};
 use crate::reply::Reply;
@@ -329,7 +329,7 @@ fn linsert(call: &mut Call<'_, '_>) -> Result<()> {
         call.reply.int(0);
         return Ok(());
     };
-    let Some(index) = list.iter().position(|other| other == pivot) else {
+    let Some(index) = list.position_of(pivot) else {
         call.reply.int(-1);
         return Ok(());
     };
@@ -369,7 +369,7 @@ fn lindex(call: &mut Call<'_, '_>) -> Result<()> {
         return Ok(());
     };
     let element = place(index?, list.len()).and_then(|index| list.get(index));
-    call.reply.bulk_or_null(element);
+    Str::write_or_null(element, call.reply);
     Ok(())
 }
 
@@ -443,7 +443,8 @@ impl<'a> Search<'a> {
             Some(0) => usize::MAX,
             Some(count) => count,
         };
-        let matches = |(index, element): (usize, &[u8])| (element == self.element).then_some(index);
+        let element = Str::of(self.element);
+        let matches = |(index, other)| (other == element).then_some(index);
         if self.backwards {
             let last = list.len() - 1;
             let elements = list.rev_from(last).enumerate().take(self.len_max);
@@ -543,7 +544,7 @@ fn pop(call: &mut Call<'_, '_>, side: Side) -> Result<()> {
         (None, None) => call.reply.null(),
         (None, Some(_)) => call.reply.null_array(),
         (Some(mut list), None) => {
-            call.reply.bulk_or_null(list.peek(side));
+            Str::write_or_null(list.peek(side), call.reply);
             list.discard(side, 1, limits);
         }
         (Some(list), Some(count)) => answer_popped(call.reply, list, side, count as usize, limits),
@@ -557,7 +558,7 @@ fn answer_popped(
     mut list: WriteGuard<'_, '_, List>,
     side: Side,
     count: usize,
-    limits: Limits,
+    limits: &Limits,
 ) {
     let count = count.min(list.len());
     match side {
@@ -641,7 +642,7 @@ impl<'a> Move<'a> {
         let Some(source) = keyspace.read::<List>(self.source)? else {
             return Ok(false);
         };
-        let Some(element) = source.peek(self.from).map(<[u8]>::to_vec) else {
+        let Some(element) = source.peek(self.from).map(Str::to_vec) else {
             return Ok(false);
         };
         keyspace.read::<List>(self.destination)?;
@@ -742,7 +743,7 @@ fn pop_or_wait(call: &mut Call<'_, '_>, side: Side) -> Result<()> {
         };
         call.reply.array(2);
         call.reply.bulk(key);
-        call.reply.bulk_or_null(list.peek(side));
+        Str::write_or_null(list.peek(side), call.reply);
         list.discard(side, 1, limits);
         return Ok(());
     }
@@ -807,8 +808,10 @@ fn places(start: i64, stop: i64, len: usize) -> Range<usize> {
 fn answer_elements<'l>(
     reply: &mut dyn Reply,
     count: usize,
-    elements: impl Iterator<Item = &'l [u8]>,
+    elements: impl Iterator<Item = Str<'l>>,
 ) {
     reply.array(count);
-    elements.take(count).for_each(|element| reply.bulk(element));
+    elements
+        .take(count)
+        .for_each(|element| element.write(reply));
 }

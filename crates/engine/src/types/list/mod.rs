@@ -1,32 +1,34 @@
 //! List: elements in the order in which they were put.
 //!
-//! A small list is one packed [`Node`] (Redis's encoding "listpack"). A larger one is a deque of
-//! nodes of at most `list-max-listpack-size` ("quicklist"):
+//! A small list is one [`Node`], which is a listpack (Redis's encoding "listpack"). A larger one is
+//! a deque of nodes of at most `list-max-listpack-size` ("quicklist"):
 //!
 //! ```text
-//! Many: | node | node | ... | node |     node: | gap | entry | entry | ... | room |
+//! | node | node | ... | node |     node: | gap | listpack | room |
 //! ```
 //!
 //! So both ends are O(1), an index is found by counting nodes and then entries from the nearer
 //! end, and an element costs its bytes and two more. An element larger than a node is alone in
 //! its own.
 //!
-//! Invariants: `len` is the number of all elements; no node of a deque is empty; a deque has at
-//! least one node unless it is being built. [`List::settle`] keeps the last two.
+//! Invariant: `len` is the number of all elements. `nodes.rs` says what holds of the nodes.
 //!
 //! Nothing here knows of keys, replies or time. Those are the business of `commands.rs`.
 
 pub(crate) mod commands;
 mod node;
+mod nodes;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
 use std::ops::Range;
 
 use self::node::{Capacity, Node};
+use self::nodes::Nodes;
+use crate::keyspace::entry::{Object, Str};
 use crate::types::Limits;
+use crate::types::listpack::Listpack;
 
 /// An end of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,18 +44,6 @@ pub(crate) struct List {
     len: usize,
 }
 
-#[derive(Clone, Debug)]
-enum Nodes {
-    One(Node),
-    Many(VecDeque<Node>),
-}
-
-impl Default for Nodes {
-    fn default() -> Nodes {
-        Nodes::One(Node::default())
-    }
-}
-
 /// Where an element is.
 #[derive(Clone, Copy, Debug)]
 struct Position {
@@ -63,119 +53,134 @@ struct Position {
     index: usize,
 }
 
-impl List {
-    /// How many elements there are.
-    pub(crate) fn len(&self) -> usize {
+impl Object for List {
+    const TYPE_NAME: &'static str = "list";
+
+    const IS_ORDERED: bool = true;
+
+    fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// What `OBJECT ENCODING` answers.
-    pub(crate) fn encoding(&self) -> &'static str {
-        match self.nodes {
-            Nodes::One(_) => "listpack",
-            Nodes::Many(_) => "quicklist",
+    fn encoding(&self) -> &'static str {
+        match self.nodes.is_one() {
+            true => "listpack",
+            false => "quicklist",
         }
     }
 
-    /// Bytes held on the heap.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        let table = match &self.nodes {
-            Nodes::One(_) => 0,
-            Nodes::Many(nodes) => nodes.capacity() * size_of::<Node>(),
-        };
-        table + self.nodes.iter().map(Node::heap_bytes).sum::<usize>()
+    fn heap_bytes(&self) -> usize {
+        self.nodes.heap_bytes()
     }
 
+    fn copy(&self, _: &Limits) -> List {
+        self.clone()
+    }
+
+    fn elements(&self) -> Option<Vec<Vec<u8>>> {
+        Some(self.iter().map(Str::to_vec).collect())
+    }
+}
+
+impl List {
     // --- the ends ------------------------------------------------------------------------------
 
     /// The element at an end. O(1).
-    pub(crate) fn peek(&self, side: Side) -> Option<&[u8]> {
-        let node = self.nodes.at(side);
-        if node.is_empty() {
+    pub(crate) fn peek(&self, side: Side) -> Option<Str<'_>> {
+        let listpack = self.nodes.at(side).listpack();
+        if listpack.is_empty() {
             return None;
         }
         Some(match side {
-            Side::Left => node.element(node.first()).0,
-            Side::Right => node.element_before(node.end()).0,
+            Side::Left => listpack.element(listpack.first()).0,
+            Side::Right => listpack.element_before(listpack.end()).0,
         })
     }
 
     /// Adds an element at an end. O(1).
-    pub(crate) fn push(&mut self, side: Side, element: &[u8], limits: Limits) {
-        let capacity = Capacity::new(limits);
-        if !self.nodes.at(side).has_room_for(element, capacity) {
+    pub(crate) fn push(&mut self, side: Side, element: &[u8], limits: &Limits) {
+        let (capacity, node) = (Capacity::new(limits), self.nodes.at(side));
+        let has_room = match self.nodes.is_one() {
+            true => node.is_whole_with(element, capacity),
+            false => node.is_empty() || node.has_room_for(element, capacity),
+        };
+        if !has_room {
             self.nodes.extend(side);
         }
-        let node = self.nodes.at_mut(side);
-        match side {
-            Side::Left => node.push_front(element, capacity),
-            Side::Right => node.push_back(element, capacity),
-        }
+        self.nodes
+            .change(self.nodes.index_of(side), |node| match side {
+                Side::Left => node.push_front(element),
+                Side::Right => node.push_back(element),
+            });
         self.len += 1;
     }
 
     /// Removes `count` elements at an end, or all if there are not so many.
-    pub(crate) fn discard(&mut self, side: Side, count: usize, limits: Limits) {
+    pub(crate) fn discard(&mut self, side: Side, count: usize, limits: &Limits) {
         let mut left = count.min(self.len);
         self.len -= left;
         while left > 0 {
-            let node = self.nodes.at_mut(side);
-            let dropped = left.min(node.len());
-            match side {
+            let index = self.nodes.index_of(side);
+            let dropped = left.min(self.nodes.get(index).len());
+            self.nodes.change(index, |node| match side {
                 Side::Left => node.drop_front(dropped),
                 Side::Right => node.drop_back(dropped),
-            }
+            });
             left -= dropped;
-            self.nodes.drop_empty(side);
+            self.nodes.remove_empty(index);
         }
-        self.settle(Capacity::new(limits));
+        self.nodes.settle(Capacity::new(limits));
     }
 
     // --- by index ------------------------------------------------------------------------------
 
     /// The element at `index`. O(1) near the ends.
-    pub(crate) fn get(&self, index: usize) -> Option<&[u8]> {
+    pub(crate) fn get(&self, index: usize) -> Option<Str<'_>> {
         self.iter_from(index).next()
     }
 
+    /// The index of the first element that equals `element`.
+    pub(crate) fn position_of(&self, element: &[u8]) -> Option<usize> {
+        let element = Str::of(element);
+        self.iter().position(|other| other == element)
+    }
+
     /// Puts `element` in the place of the one at `index`. Answers whether there is one.
-    pub(crate) fn set(&mut self, index: usize, element: &[u8], limits: Limits) -> bool {
+    pub(crate) fn set(&mut self, index: usize, element: &[u8], limits: &Limits) -> bool {
         if index >= self.len {
             return false;
         }
         let capacity = Capacity::new(limits);
         let position = self.position(index);
-        let node = self.nodes.get_mut(position.node);
-        let place = node.place(position.index);
+        let node = self.nodes.get(position.node);
+        let place = node.listpack().place(position.index);
         if node.can_replace(place, element, capacity) {
-            node.replace(place, element);
+            self.nodes
+                .change(position.node, |node| node.replace(place, element));
             return true;
         }
-        node.remove(place);
+        self.nodes.change(position.node, |node| node.remove(place));
         self.len -= 1;
         self.insert(index, element, limits);
         true
     }
 
     /// Puts an element before the one at `index`, or at the end if there is none.
-    pub(crate) fn insert(&mut self, index: usize, element: &[u8], limits: Limits) {
+    pub(crate) fn insert(&mut self, index: usize, element: &[u8], limits: &Limits) {
         if index == 0 || index >= self.len {
             let side = if index == 0 { Side::Left } else { Side::Right };
             return self.push(side, element, limits);
         }
         let capacity = Capacity::new(limits);
         let position = self.position(index);
-        let node = self.nodes.get_mut(position.node);
-        let place = node.place(position.index);
+        let node = self.nodes.get(position.node);
+        let place = node.listpack().place(position.index);
         if node.has_room_for(element, capacity) {
-            node.insert(place, element);
+            self.nodes
+                .change(position.node, |node| node.insert(place, element));
         } else {
-            let tail = node.split_off(place, position.index);
+            let split = |node: &mut Node| node.split_off(place, position.index);
+            let tail = self.nodes.change(position.node, split);
             self.insert_between(position.node, element, tail, capacity);
         }
         self.len += 1;
@@ -183,32 +188,29 @@ impl List {
 
     /// Puts an element between a node and the `tail` that was cut from it.
     fn insert_between(&mut self, node: usize, element: &[u8], mut tail: Node, capacity: Capacity) {
-        let nodes = self.nodes.many();
+        let before = match self.nodes.get(node).is_empty() {
+            // The one before is then next to what is inserted.
+            true => node.checked_sub(1),
+            false => Some(node),
+        };
+        let before = before.filter(|node| self.nodes.get(*node).has_room_for(element, capacity));
         let mut next = node + 1;
-        if nodes[node].is_empty() {
-            nodes.remove(node);
-            next = node;
+        if let Some(before) = before {
+            self.nodes.change(before, |node| node.push_back(element));
+        } else if tail.has_room_for(element, capacity) {
+            tail.push_front(element);
+        } else {
+            let mut alone = Node::default();
+            alone.push_back(element);
+            self.nodes.insert(next, alone);
+            next += 1;
         }
-        let previous = next
-            .checked_sub(1)
-            .and_then(|previous| nodes.get_mut(previous));
-        match previous {
-            Some(previous) if previous.has_room_for(element, capacity) => {
-                previous.push_back(element, capacity);
-            }
-            _ if tail.has_room_for(element, capacity) => tail.push_front(element, capacity),
-            _ => {
-                let mut alone = Node::default();
-                alone.push_back(element, capacity);
-                nodes.insert(next, alone);
-                next += 1;
-            }
-        }
-        nodes.insert(next, tail);
+        self.nodes.insert(next, tail);
+        self.nodes.remove_empty(node);
     }
 
     /// Keeps the elements with these indices, and removes the others.
-    pub(crate) fn trim(&mut self, range: Range<usize>, limits: Limits) {
+    pub(crate) fn trim(&mut self, range: Range<usize>, limits: &Limits) {
         let end = range.end.min(self.len);
         self.discard(Side::Right, self.len - end, limits);
         self.discard(Side::Left, range.start, limits);
@@ -221,26 +223,44 @@ impl List {
         element: &[u8],
         count: usize,
         side: Side,
-        limits: Limits,
+        limits: &Limits,
     ) -> usize {
-        let mut left = count;
+        let (mut left, mut changed, mut last) = (count, 0, 0);
         for step in 0..self.nodes.len() {
-            let node = match side {
+            let index = match side {
                 Side::Left => step,
                 Side::Right => self.nodes.len() - 1 - step,
             };
-            let node = self.nodes.get_mut(node);
-            left -= node.remove_equal(element, left, side == Side::Left);
+            let remove = |node: &mut Node| node.remove_equal(element, left, side == Side::Left);
+            let removed = self.nodes.change(index, remove);
+            if removed > 0 {
+                (changed, last) = (changed + 1, index);
+            }
+            left -= removed;
             if left == 0 {
                 break;
             }
         }
-        let removed = count - left;
-        self.len -= removed;
-        if removed > 0 {
-            self.merge(Capacity::new(limits));
+        self.len -= count - left;
+        let capacity = Capacity::new(limits);
+        match changed {
+            0 => {}
+            1 => self.join_around(last, capacity),
+            _ => self.nodes.join_all(capacity),
         }
-        removed
+        self.nodes.settle(capacity);
+        count - left
+    }
+
+    /// Joins a node that has become smaller with its neighbours, where that is possible.
+    fn join_around(&mut self, index: usize, capacity: Capacity) {
+        self.nodes.join(index, capacity);
+        if let Some(before) = index.checked_sub(1) {
+            self.nodes.join(before, capacity);
+        }
+        if index < self.nodes.len() {
+            self.nodes.remove_empty(index);
+        }
     }
 
     // --- order ---------------------------------------------------------------------------------
@@ -252,53 +272,37 @@ impl List {
 
     /// The elements from `index` on, towards the right.
     pub(crate) fn iter_from(&self, index: usize) -> Iter<'_> {
-        if index >= self.len {
-            return Iter {
-                nodes: &self.nodes,
-                node: 0,
-                place: 0,
-                left: 0,
-            };
-        }
-        let Position {
-            node,
-            index: within,
-        } = self.position(index);
-        let place = self.nodes.get(node).place(within);
+        let position = self.position(index.min(self.len.saturating_sub(1)));
+        let listpack = self.nodes.get(position.node).listpack();
         Iter {
             nodes: &self.nodes,
-            node,
-            place,
-            left: self.len - index,
+            node: position.node,
+            listpack,
+            place: listpack.place(position.index),
+            left: self.len.saturating_sub(index),
         }
     }
 
     /// The elements from `index` on, towards the left.
     pub(crate) fn rev_from(&self, index: usize) -> RevIter<'_> {
-        if index >= self.len {
-            return RevIter {
-                nodes: &self.nodes,
-                node: 0,
-                place: 0,
-                left: 0,
-            };
-        }
-        let Position {
-            node,
-            index: within,
-        } = self.position(index);
-        let place = self.nodes.get(node).place(within + 1);
+        let is_there = index < self.len;
+        let position = self.position(index.min(self.len.saturating_sub(1)));
+        let listpack = self.nodes.get(position.node).listpack();
         RevIter {
             nodes: &self.nodes,
-            node,
-            place,
-            left: index + 1,
+            node: position.node,
+            listpack,
+            place: listpack.place(position.index + usize::from(is_there)),
+            left: if is_there { index + 1 } else { 0 },
         }
     }
 
-    /// Where the element at `index` is. Nodes are counted from the nearer end.
+    /// Where the element at `index` is, which must exist unless it is 0. Nodes are counted from the
+    /// nearer end.
     fn position(&self, index: usize) -> Position {
-        debug_assert!(index < self.len);
+        if self.len == 0 {
+            return Position { node: 0, index: 0 };
+        }
         if index <= self.len / 2 {
             let (mut node, mut index) = (0, index);
             while index >= self.nodes.get(node).len() {
@@ -317,111 +321,6 @@ impl List {
             index: self.nodes.get(node).len() - after,
         }
     }
-
-    // --- layout --------------------------------------------------------------------------------
-
-    /// Joins neighbours that fit into one node, after elements were removed all over the list.
-    fn merge(&mut self, capacity: Capacity) {
-        if let Nodes::Many(nodes) = &mut self.nodes {
-            let mut merged: VecDeque<Node> = VecDeque::with_capacity(nodes.len());
-            for node in nodes.drain(..).filter(|node| !node.is_empty()) {
-                match merged.back_mut() {
-                    Some(last) if last.has_room_for_all(&node, capacity) => last.append(&node),
-                    _ => merged.push_back(node),
-                }
-            }
-            *nodes = merged;
-        }
-        self.settle(capacity);
-    }
-
-    /// Packs the list into one node again if it has become small: under half of what a node may
-    /// hold, so that a list at the border does not change its layout with each command.
-    fn settle(&mut self, capacity: Capacity) {
-        let Nodes::Many(nodes) = &mut self.nodes else {
-            return;
-        };
-        match nodes.len() {
-            0 => self.nodes = Nodes::default(),
-            1 if nodes[0].is_within(capacity.half()) => {
-                self.nodes = Nodes::One(std::mem::take(&mut nodes[0]));
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Nodes {
-    fn len(&self) -> usize {
-        match self {
-            Nodes::One(_) => 1,
-            Nodes::Many(nodes) => nodes.len(),
-        }
-    }
-
-    fn get(&self, index: usize) -> &Node {
-        match self {
-            Nodes::One(node) => node,
-            Nodes::Many(nodes) => &nodes[index],
-        }
-    }
-
-    fn get_mut(&mut self, index: usize) -> &mut Node {
-        match self {
-            Nodes::One(node) => node,
-            Nodes::Many(nodes) => &mut nodes[index],
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Node> {
-        (0..self.len()).map(|index| self.get(index))
-    }
-
-    /// The node at an end.
-    fn at(&self, side: Side) -> &Node {
-        self.get(self.index_of(side))
-    }
-
-    fn at_mut(&mut self, side: Side) -> &mut Node {
-        self.get_mut(self.index_of(side))
-    }
-
-    fn index_of(&self, side: Side) -> usize {
-        match side {
-            Side::Left => 0,
-            Side::Right => self.len() - 1,
-        }
-    }
-
-    /// The nodes as a deque, which they become if they were one.
-    fn many(&mut self) -> &mut VecDeque<Node> {
-        if let Nodes::One(node) = self {
-            let node = std::mem::take(node);
-            *self = Nodes::Many(VecDeque::from_iter((!node.is_empty()).then_some(node)));
-        }
-        match self {
-            Nodes::Many(nodes) => nodes,
-            Nodes::One(_) => unreachable!("one node has just become many"),
-        }
-    }
-
-    /// Adds an empty node at an end; what was there is full.
-    fn extend(&mut self, side: Side) {
-        let nodes = self.many();
-        match side {
-            Side::Left => nodes.push_front(Node::default()),
-            Side::Right => nodes.push_back(Node::default()),
-        }
-    }
-
-    /// Removes the node at an end if it is empty.
-    fn drop_empty(&mut self, side: Side) {
-        match (self, side) {
-            (Nodes::Many(nodes), Side::Left) => drop(nodes.pop_front_if(|node| node.is_empty())),
-            (Nodes::Many(nodes), Side::Right) => drop(nodes.pop_back_if(|node| node.is_empty())),
-            (Nodes::One(_), _) => {}
-        }
-    }
 }
 
 /// Elements towards the right.
@@ -429,20 +328,24 @@ impl Nodes {
 pub(crate) struct Iter<'a> {
     nodes: &'a Nodes,
     node: usize,
+    /// That of the node.
+    listpack: Listpack<'a>,
     place: usize,
     left: usize,
 }
 
 impl<'a> Iterator for Iter<'a> {
-    type Item = &'a [u8];
+    type Item = Str<'a>;
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    #[inline]
+    fn next(&mut self) -> Option<Str<'a>> {
         self.left = self.left.checked_sub(1)?;
-        if self.place == self.nodes.get(self.node).end() {
+        if self.place == self.listpack.end() {
             self.node += 1;
-            self.place = self.nodes.get(self.node).first();
+            self.listpack = self.nodes.get(self.node).listpack();
+            self.place = self.listpack.first();
         }
-        let (element, next) = self.nodes.get(self.node).element(self.place);
+        let (element, next) = self.listpack.element(self.place);
         self.place = next;
         Some(element)
     }
@@ -459,20 +362,24 @@ impl ExactSizeIterator for Iter<'_> {}
 pub(crate) struct RevIter<'a> {
     nodes: &'a Nodes,
     node: usize,
+    /// That of the node.
+    listpack: Listpack<'a>,
     place: usize,
     left: usize,
 }
 
 impl<'a> Iterator for RevIter<'a> {
-    type Item = &'a [u8];
+    type Item = Str<'a>;
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    #[inline]
+    fn next(&mut self) -> Option<Str<'a>> {
         self.left = self.left.checked_sub(1)?;
-        if self.place == self.nodes.get(self.node).first() {
+        if self.place == self.listpack.first() {
             self.node -= 1;
-            self.place = self.nodes.get(self.node).end();
+            self.listpack = self.nodes.get(self.node).listpack();
+            self.place = self.listpack.end();
         }
-        let (element, place) = self.nodes.get(self.node).element_before(self.place);
+        let (element, place) = self.listpack.element_before(self.place);
         self.place = place;
         Some(element)
     }

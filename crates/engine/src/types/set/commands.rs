@@ -5,7 +5,7 @@ use crate::args::Args;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::generic::commands::ScanOptions;
-use crate::keyspace::entry::Str;
+use crate::keyspace::entry::{Object, Str};
 use crate::keyspace::{Expiry, Keyspace};
 use crate::reply::Reply;
 use crate::types::cursor;
@@ -214,7 +214,7 @@ fn sadd(call: &mut Call<'_, '_>) -> Result<()> {
     let mut guard = call.keyspace.write::<Set>(key)?;
     let set = &mut *guard;
     let members = call.args.rest();
-    let added = members.filter(|member| set.insert(member, &limits)).count();
+    let added = members.filter(|member| set.insert(member, limits)).count();
     if added == 0 {
         guard.unchanged();
     }
@@ -293,14 +293,18 @@ fn smove(call: &mut Call<'_, '_>) -> Result<()> {
         if let Some(mut set) = call.keyspace.write_existing::<Set>(source)? {
             set.remove(member);
         }
-        call.keyspace.write::<Set>(target)?.insert(member, &limits);
+        call.keyspace.write::<Set>(target)?.insert(member, limits);
     }
     call.reply.int(i64::from(is_member));
     Ok(())
 }
 
 fn sscan(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, mut at) = cursor::arguments(&mut call.args)?;
+    let (key, at) = cursor::arguments(&mut call.args)?;
+    let Some(set) = call.keyspace.read::<Set>(key)? else {
+        cursor::answer(call.reply, 0, &[]);
+        return Ok(());
+    };
     let mut options = ScanOptions::new();
     while !call.args.is_empty() {
         if !options.read(&mut call.args)? {
@@ -309,19 +313,14 @@ fn sscan(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     let mut found = Vec::new();
-    match call.keyspace.read::<Set>(key)? {
-        None => at = 0,
-        Some(set) => {
-            at = cursor::walk(at, options.count, |at, visited| {
-                set.scan(at, &mut |member| {
-                    *visited += 1;
-                    if member.with_bytes(|member| options.allows(member)) {
-                        found.push(member.to_vec());
-                    }
-                })
-            });
-        }
-    }
+    let at = cursor::walk(at, options.count, |at, visited| {
+        set.scan(at, &mut |member| {
+            *visited += 1;
+            if member.with_bytes(|member| options.allows(member)) {
+                found.push(member.to_vec());
+            }
+        })
+    });
     cursor::answer(call.reply, at, &found);
     Ok(())
 }
@@ -484,7 +483,7 @@ fn in_common<'s>(sets: &[Option<&'s Set>]) -> impl Iterator<Item = Str<'s>> {
 fn intersection(keyspace: &Keyspace<'_>, keys: &mut dyn Iterator<Item = &[u8]>) -> Result<Set> {
     let (mut result, limits) = (Set::default(), keyspace.limits());
     for member in in_common(&read_all(keyspace, keys)?) {
-        member.with_bytes(|member| result.insert(member, &limits));
+        member.with_bytes(|member| result.insert(member, limits));
     }
     Ok(result)
 }
@@ -496,7 +495,7 @@ fn union(keyspace: &Keyspace<'_>, keys: &mut dyn Iterator<Item = &[u8]>) -> Resu
         .flatten()
         .flat_map(Set::iter)
     {
-        member.with_bytes(|member| result.insert(member, &limits));
+        member.with_bytes(|member| result.insert(member, limits));
     }
     Ok(result)
 }
@@ -510,7 +509,7 @@ fn difference(keyspace: &Keyspace<'_>, keys: &mut dyn Iterator<Item = &[u8]>) ->
     for member in first.iter() {
         member.with_bytes(|member| {
             if !others.iter().flatten().any(|other| other.contains(member)) {
-                result.insert(member, &limits);
+                result.insert(member, limits);
             }
         });
     }

@@ -1,39 +1,43 @@
 //! A sorted sequence of integers, each held in as many bytes as the widest needs.
+//!
+//! ```text
+//!   0       4       8
+//!   +-------+-------+---------+---------+-----+
+//!   | total | width | integer | integer | ... |      all with their lowest byte first
+//!   +-------+-------+---------+---------+-----+
+//! ```
+//!
+//! But for the first number this is Redis's intset, which has the width first and then the count.
+
+use std::cmp::Ordering;
+
+use crate::types::listpack::{LEN_BYTES, Room};
+use crate::types::thin::Thin;
 
 /// Integers in ascending order, none twice.
-#[derive(Clone, Debug)]
-pub(super) struct Integers {
-    /// The integers, lowest byte first.
-    bytes: Vec<u8>,
-    /// Bytes an integer: 2, 4 or 8.
-    width: usize,
-}
+#[derive(Clone, Default)]
+pub(super) struct Integers(Thin);
 
-impl Default for Integers {
-    fn default() -> Integers {
-        Integers {
-            bytes: Vec::new(),
-            width: 2,
-        }
-    }
-}
+/// Where the integers begin, behind the total.
+const FIRST: usize = 4;
 
 impl Integers {
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() / self.width
+        self.integers().len() / self.width()
     }
 
     pub(super) fn heap_bytes(&self) -> usize {
-        self.bytes.capacity()
+        self.0.heap_bytes()
     }
 
     pub(super) fn iter(&self) -> impl ExactSizeIterator<Item = i64> {
-        self.bytes.chunks_exact(self.width).map(read)
+        self.integers().chunks_exact(self.width()).map(read)
     }
 
     /// The integer at this index.
     pub(super) fn at(&self, index: usize) -> i64 {
-        read(&self.bytes[index * self.width..][..self.width])
+        let width = self.width();
+        read(&self.integers()[index * width..][..width])
     }
 
     pub(super) fn contains(&self, number: i64) -> bool {
@@ -45,15 +49,13 @@ impl Integers {
         let Err(index) = self.position(number) else {
             return false;
         };
-        if width_of(number) > self.width {
+        if width_of(number) > self.width() || self.0.content().is_empty() {
             self.widen(width_of(number));
         }
-        let (at, width) = (index * self.width, self.width);
-        if self.bytes.capacity() == self.bytes.len() {
-            self.bytes.reserve_exact(width + self.bytes.len() / 8);
-        }
-        self.bytes
-            .splice(at..at, number.to_le_bytes()[..width].iter().copied());
+        let width = self.width();
+        let at = FIRST + index * width;
+        self.0.open(LEN_BYTES + at..LEN_BYTES + at, width);
+        self.0.tail_mut()[at..at + width].copy_from_slice(&number.to_le_bytes()[..width]);
         true
     }
 
@@ -62,9 +64,23 @@ impl Integers {
         let Ok(index) = self.position(number) else {
             return false;
         };
-        let at = index * self.width;
-        self.bytes.drain(at..at + self.width);
+        let width = self.width();
+        let at = LEN_BYTES + FIRST + index * width;
+        self.0.open(at..at + width, 0);
         true
+    }
+
+    /// Bytes an integer: 2, 4 or 8.
+    fn width(&self) -> usize {
+        self.0
+            .content()
+            .first()
+            .map_or(2, |width| usize::from(*width))
+    }
+
+    /// The bytes of all integers.
+    fn integers(&self) -> &[u8] {
+        self.0.content().get(FIRST..).unwrap_or_default()
     }
 
     /// Where an integer is, or would be.
@@ -73,20 +89,21 @@ impl Integers {
         while start < end {
             let middle = (start + end) / 2;
             match self.at(middle).cmp(&number) {
-                std::cmp::Ordering::Less => start = middle + 1,
-                std::cmp::Ordering::Equal => return Ok(middle),
-                std::cmp::Ordering::Greater => end = middle,
+                Ordering::Less => start = middle + 1,
+                Ordering::Equal => return Ok(middle),
+                Ordering::Greater => end = middle,
             }
         }
         Err(start)
     }
 
     fn widen(&mut self, width: usize) {
-        let mut bytes = Vec::with_capacity((self.len() + 1) * width);
+        let mut bytes = Vec::with_capacity(FIRST + self.len() * width);
+        bytes.extend_from_slice(&(width as u32).to_le_bytes());
         for number in self.iter() {
             bytes.extend_from_slice(&number.to_le_bytes()[..width]);
         }
-        (self.bytes, self.width) = (bytes, width);
+        self.0 = Thin::new(&[&bytes]);
     }
 }
 

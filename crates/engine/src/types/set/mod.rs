@@ -3,9 +3,9 @@
 //! A set is held in one of three ways, and goes from an earlier to a later one when it must:
 //!
 //! - [`Integers`] while all members are integers, up to `set-max-intset-entries`;
-//! - [`Packed`] while members are no longer than `set-max-listpack-value` and no more than
+//! - a [`Listpack`] while members are no longer than `set-max-listpack-value` and no more than
 //!   `set-max-listpack-entries`;
-//! - [`Table`].
+//! - a table of [`Members`].
 //!
 //! It never goes back, except that an empty set is an empty sequence of integers.
 
@@ -16,9 +16,10 @@ use integers::Integers;
 
 use crate::args::parse_int;
 use crate::hash::Seed;
-use crate::keyspace::entry::Str;
+use crate::keyspace::entry::{Object, Str};
 use crate::keyspace::table::{Keyed, Table};
-use crate::types::packed::Packed;
+use crate::types::listpack::{Listpack, ListpackMut, Room};
+use crate::types::thin::Thin;
 use crate::types::{Limits, cursor, scaled};
 
 /// Members, none twice. See the module's documentation.
@@ -27,8 +28,18 @@ pub(crate) struct Set(Repr);
 
 enum Repr {
     Integers(Integers),
-    Packed(Packed),
-    Table(Box<Table<Member>>),
+    /// A listpack.
+    Packed(Thin),
+    Table(Box<Members>),
+}
+
+/// The members of a large set.
+///
+/// Invariant: `member_bytes` is what all members have allocated. [`Members::insert`] and
+/// [`Members::remove`] are the only functions that write either.
+struct Members {
+    table: Table<Member>,
+    member_bytes: usize,
 }
 
 impl Default for Repr {
@@ -37,29 +48,62 @@ impl Default for Repr {
     }
 }
 
-impl Set {
-    /// How many members there are.
-    pub(crate) fn len(&self) -> usize {
+impl Object for Set {
+    const TYPE_NAME: &'static str = "set";
+
+    fn len(&self) -> usize {
         match &self.0 {
             Repr::Integers(integers) => integers.len(),
-            Repr::Packed(packed) => packed.len(),
-            Repr::Table(table) => table.len(),
+            Repr::Packed(packed) => listpack(packed).len(),
+            Repr::Table(members) => members.table.len(),
         }
     }
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn encoding(&self) -> &'static str {
+        match &self.0 {
+            Repr::Integers(_) => "intset",
+            Repr::Packed(_) => "listpack",
+            Repr::Table(_) => "hashtable",
+        }
     }
 
+    fn heap_bytes(&self) -> usize {
+        match &self.0 {
+            Repr::Integers(integers) => integers.heap_bytes(),
+            Repr::Packed(packed) => packed.heap_bytes(),
+            Repr::Table(members) => {
+                size_of::<Members>() + members.table.bytes() + members.member_bytes
+            }
+        }
+    }
+
+    fn copy(&self, limits: &Limits) -> Set {
+        Set(match &self.0 {
+            Repr::Integers(integers) => Repr::Integers(integers.clone()),
+            Repr::Packed(packed) => Repr::Packed(packed.clone()),
+            Repr::Table(_) => Repr::Table(Box::new(Members::of(self, limits.seed))),
+        })
+    }
+
+    fn elements(&self) -> Option<Vec<Vec<u8>>> {
+        Some(self.iter().map(Str::to_vec).collect())
+    }
+}
+
+/// The members of a small set.
+fn listpack(packed: &Thin) -> Listpack<'_> {
+    Listpack::new(packed.bytes())
+}
+
+impl Set {
     /// Whether this is a member.
     pub(crate) fn contains(&self, member: &[u8]) -> bool {
         match &self.0 {
             Repr::Integers(integers) => {
                 parse_int(member).is_some_and(|number| integers.contains(number))
             }
-            Repr::Packed(packed) => packed.find::<1>(member).is_some(),
-            Repr::Table(table) => table.find(table.seed().hash(member), member).is_some(),
+            Repr::Packed(packed) => listpack(packed).find::<1>(member).is_some(),
+            Repr::Table(members) => members.contains(member),
         }
     }
 
@@ -71,20 +115,13 @@ impl Set {
                 parse_int(member).is_some_and(|number| integers.insert(number))
             }
             Repr::Packed(packed) => {
-                let is_new = packed.find::<1>(member).is_none();
+                let is_new = listpack(packed).find::<1>(member).is_none();
                 if is_new {
-                    packed.push([member]);
+                    ListpackMut::new(packed).push([Str::Bytes(member)]);
                 }
                 is_new
             }
-            Repr::Table(table) => {
-                let hash = table.seed().hash(member);
-                let is_new = table.find(hash, member).is_none();
-                if is_new {
-                    table.insert(hash, Member(member.into()));
-                }
-                is_new
-            }
+            Repr::Table(members) => members.insert(member),
         }
     }
 
@@ -95,10 +132,13 @@ impl Set {
                 parse_int(member).is_some_and(|number| integers.remove(number))
             }
             Repr::Packed(packed) => {
-                let place = packed.find::<1>(member);
-                place.inspect(|place| packed.remove(*place, 1)).is_some()
+                let place = listpack(packed).find::<1>(member);
+                if let Some(place) = place {
+                    ListpackMut::new(packed).remove(place, 1);
+                }
+                place.is_some()
             }
-            Repr::Table(table) => table.remove(table.seed().hash(member), member).is_some(),
+            Repr::Table(members) => members.remove(member),
         }
     }
 
@@ -107,15 +147,12 @@ impl Set {
     pub(crate) fn iter(&self) -> impl Iterator<Item = Str<'_>> {
         let (integers, packed, table) = match &self.0 {
             Repr::Integers(integers) => (Some(integers.iter()), None, None),
-            Repr::Packed(packed) => (None, Some(packed.iter()), None),
-            Repr::Table(table) => (None, None, Some(table.iter())),
+            Repr::Packed(packed) => (None, Some(listpack(packed).iter()), None),
+            Repr::Table(members) => (None, None, Some(members.table.iter())),
         };
         let integers = integers.into_iter().flatten().map(Str::Int);
-        let packed = packed.into_iter().flatten().map(Str::Bytes);
-        let table = table
-            .into_iter()
-            .flatten()
-            .map(|member| Str::Bytes(&member.0));
+        let packed = packed.into_iter().flatten();
+        let table = table.into_iter().flatten().map(Member::string);
         integers.chain(packed).chain(table)
     }
 
@@ -128,8 +165,8 @@ impl Set {
                 self.iter().for_each(visit);
                 0
             }
-            Repr::Table(table) => {
-                cursor::scan(table, cursor, &mut |member| visit(Str::Bytes(&member.0)))
+            Repr::Table(members) => {
+                cursor::scan(&members.table, cursor, &mut |member| visit(member.string()))
             }
         }
     }
@@ -142,43 +179,23 @@ impl Set {
         match &self.0 {
             Repr::Integers(integers) => Some(Str::Int(integers.at(scaled(random, integers.len())))),
             Repr::Packed(packed) => {
-                let place = packed.place(scaled(random, packed.len()));
-                Some(Str::Bytes(packed.element(place).0))
+                let packed = listpack(packed);
+                Some(packed.element(packed.place(scaled(random, packed.len()))).0)
             }
-            Repr::Table(table) => table.sample(random).map(|member| Str::Bytes(&member.0)),
-        }
-    }
-
-    /// What `OBJECT ENCODING` calls the way in which the set is held.
-    pub(crate) fn encoding(&self) -> &'static str {
-        match &self.0 {
-            Repr::Integers(_) => "intset",
-            Repr::Packed(_) => "listpack",
-            Repr::Table(_) => "hashtable",
-        }
-    }
-
-    /// How many bytes are allocated.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        match &self.0 {
-            Repr::Integers(integers) => integers.heap_bytes(),
-            Repr::Packed(packed) => packed.heap_bytes(),
-            Repr::Table(table) => {
-                let members: usize = table.iter().map(|member| member.0.len()).sum();
-                size_of::<Table<Member>>() + table.bytes() + members
-            }
+            Repr::Table(members) => members.table.sample(random).map(Member::string),
         }
     }
 
     /// Goes over to a way in which `member` can be added.
     fn make_room_for(&mut self, member: &[u8], limits: &Limits) {
         let fits_packed = |len: usize| {
-            len < limits.set_max_listpack_entries && member.len() <= limits.set_max_listpack_value
+            len < limits.set_max_listpack_entries.get()
+                && member.len() <= limits.set_max_listpack_value.get()
         };
         match &self.0 {
             Repr::Integers(integers) => match parse_int(member) {
                 Some(number) => {
-                    let is_full = integers.len() >= limits.set_max_intset_entries;
+                    let is_full = integers.len() >= limits.set_max_intset_entries.get();
                     if is_full && !integers.contains(number) {
                         self.make_table(limits.seed);
                     }
@@ -187,7 +204,9 @@ impl Set {
                 None => self.make_table(limits.seed),
             },
             Repr::Packed(packed) => {
-                if !fits_packed(packed.len()) && packed.find::<1>(member).is_none() {
+                let packed = listpack(packed);
+                let fits = fits_packed(packed.len()) && packed.has_room_for([Str::Bytes(member)]);
+                if !fits && packed.find::<1>(member).is_none() {
                     self.make_table(limits.seed);
                 }
             }
@@ -196,31 +215,69 @@ impl Set {
     }
 
     fn make_packed(&mut self) {
-        let mut packed = Packed::default();
-        self.each_bytes(|member| packed.push([member]));
+        let mut packed = Thin::default();
+        for member in self.iter() {
+            ListpackMut::new(&mut packed).push([member]);
+        }
         self.0 = Repr::Packed(packed);
     }
 
     fn make_table(&mut self, seed: Seed) {
-        let mut table = Table::new(seed);
-        self.each_bytes(|member| table.insert(seed.hash(member), Member(member.into())));
-        self.0 = Repr::Table(Box::new(table));
+        self.0 = Repr::Table(Box::new(Members::of(self, seed)));
+    }
+}
+
+impl Members {
+    fn of(set: &Set, seed: Seed) -> Members {
+        let mut members = Members {
+            table: Table::new(seed),
+            member_bytes: 0,
+        };
+        for member in set.iter() {
+            member.with_bytes(|member| members.insert(member));
+        }
+        members
     }
 
-    fn each_bytes(&self, mut visit: impl FnMut(&[u8])) {
-        for member in self.iter() {
-            member.with_bytes(&mut visit);
+    fn contains(&self, member: &[u8]) -> bool {
+        let hash = self.table.seed().hash(member);
+        self.table.find(hash, member).is_some()
+    }
+
+    fn insert(&mut self, member: &[u8]) -> bool {
+        let hash = self.table.seed().hash(member);
+        let is_new = self.table.find(hash, member).is_none();
+        if is_new {
+            let member = Member(Thin::new(&[member]));
+            self.member_bytes += member.0.heap_bytes();
+            self.table.insert(hash, member);
         }
+        is_new
+    }
+
+    fn remove(&mut self, member: &[u8]) -> bool {
+        let hash = self.table.seed().hash(member);
+        let removed = self.table.remove(hash, member);
+        if let Some(removed) = &removed {
+            self.member_bytes -= removed.0.heap_bytes();
+        }
+        removed.is_some()
     }
 }
 
 /// A member of a large set.
-struct Member(Box<[u8]>);
+struct Member(Thin);
+
+impl Member {
+    fn string(&self) -> Str<'_> {
+        Str::Bytes(self.0.content())
+    }
+}
 
 impl Keyed for Member {
     #[inline]
     fn key(&self) -> &[u8] {
-        &self.0
+        self.0.content()
     }
 }
 

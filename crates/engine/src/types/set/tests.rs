@@ -8,12 +8,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn limits() -> Limits {
-    let mut limits = Limits::new(Seed::new(1, 2));
-    limits.set_max_intset_entries = 6;
-    (
-        limits.set_max_listpack_entries,
-        limits.set_max_listpack_value,
-    ) = (4, 8);
+    let limits = Limits::new(Seed::new(1, 2));
+    limits.set_max_intset_entries.set(6);
+    limits.set_max_listpack_entries.set(4);
+    limits.set_max_listpack_value.set(8);
     limits
 }
 

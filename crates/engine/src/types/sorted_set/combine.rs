@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::command::Call;
 use crate::error::{Error, Result};
 use crate::float::parse_float;
-use crate::keyspace::entry::Kind;
+use crate::keyspace::entry::{Kind, Object};
 use crate::keyspace::{Expiry, Keyspace};
 use crate::types::Limits;
 use crate::types::set::Set;
@@ -39,64 +39,72 @@ impl Aggregate {
     }
 }
 
-/// What one of these commands asks for.
-struct Request<'a> {
-    keys: Vec<&'a [u8]>,
+/// What one of these commands asks for, behind the keys.
+struct Options {
     /// One for each key.
     weights: Vec<f64>,
     aggregate: Aggregate,
     with_scores: bool,
 }
 
-impl<'a> Request<'a> {
-    /// Reads keys and options. `answers` says whether WITHSCORES is one of them.
-    fn read(call: &mut Call<'a, '_>, operation: Operation, answers: bool) -> Result<Request<'a>> {
-        let keys = read_keys(call)?;
-        let args = &mut call.args;
-        let mut request = Request {
-            weights: vec![1.0; keys.len()],
-            keys,
+impl Options {
+    /// Reads options for so many keys. `answers` says whether WITHSCORES is one of them.
+    fn read(
+        args: &mut Args<'_>,
+        keys: usize,
+        operation: Operation,
+        answers: bool,
+    ) -> Result<Options> {
+        let mut options = Options {
+            weights: vec![1.0; keys],
             aggregate: Aggregate::Sum,
             with_scores: false,
         };
         let is_weighted = operation != Operation::Difference;
         while !args.is_empty() {
             if is_weighted && args.option("WEIGHTS") {
-                request.weights = read_weights(args, request.keys.len())?;
+                options.weights = read_weights(args, keys)?;
             } else if is_weighted && args.option("AGGREGATE") {
-                request.aggregate = match () {
+                options.aggregate = match () {
                     () if args.option("SUM") => Aggregate::Sum,
                     () if args.option("MIN") => Aggregate::Min,
                     () if args.option("MAX") => Aggregate::Max,
                     () => return Err(Error::Syntax),
                 };
             } else if answers && args.option("WITHSCORES") {
-                request.with_scores = true;
+                options.with_scores = true;
             } else {
                 return Err(Error::Syntax);
             }
         }
-        Ok(request)
+        Ok(options)
     }
+}
 
-    /// The set that is asked for.
-    fn run(&self, keyspace: &Keyspace<'_>, operation: Operation) -> Result<SortedSet> {
-        let sources = read_sources(keyspace, &self.keys)?;
-        let mut sources: Vec<_> = sources
-            .into_iter()
-            .zip(self.weights.iter().copied())
-            .collect();
-        if operation != Operation::Difference {
-            // From the smallest on, also because this is the order in which Redis adds scores.
-            sources.sort_by_key(|(source, _)| source.len());
-        }
-        let limits = keyspace.limits();
-        Ok(match operation {
-            Operation::Union => union(&sources, self.aggregate, &limits),
-            Operation::Intersection => intersection(&sources, self.aggregate, &limits),
-            Operation::Difference => difference(&sources, &limits),
-        })
+/// The set that is asked for, and whether its scores are. `answers` says whether they can be.
+///
+/// A key of another type is refused before an option that is wrong, as in Redis.
+fn combined(
+    call: &mut Call<'_, '_>,
+    operation: Operation,
+    answers: bool,
+) -> Result<(SortedSet, bool)> {
+    let keys = read_keys(call)?;
+    let sources = read_sources(call.keyspace, &keys)?;
+    let options = Options::read(&mut call.args, keys.len(), operation, answers)?;
+
+    let mut sources: Vec<_> = sources.into_iter().zip(options.weights).collect();
+    if operation != Operation::Difference {
+        // From the smallest on, also because this is the order in which Redis adds scores.
+        sources.sort_by_key(|(source, _)| source.len());
     }
+    let limits = call.keyspace.limits();
+    let set = match operation {
+        Operation::Union => union(&sources, options.aggregate, limits),
+        Operation::Intersection => intersection(&sources, options.aggregate, limits),
+        Operation::Difference => difference(&sources, limits),
+    };
+    Ok((set, options.with_scores))
 }
 
 /// The keys behind their number.
@@ -163,7 +171,9 @@ impl Source<'_> {
             Source::Plain(set) => set
                 .iter()
                 .all(|member| member.with_bytes(|member| visit(member, Score::ONE))),
-            Source::Sorted(set) => set.iter().all(|(member, score)| visit(member, score)),
+            Source::Sorted(set) => set
+                .iter()
+                .all(|(member, score)| member.with_bytes(|member| visit(member, score))),
         };
     }
 }
@@ -233,16 +243,14 @@ fn difference(sources: &[Weighted<'_>], limits: &Limits) -> SortedSet {
 // --- the commands -------------------------------------------------------------------------------
 
 fn answer(call: &mut Call<'_, '_>, operation: Operation) -> Result<()> {
-    let request = Request::read(call, operation, true)?;
-    let set = request.run(call.keyspace, operation)?;
-    answer_members(call.reply, set.len(), set.iter(), request.with_scores);
+    let (set, with_scores) = combined(call, operation, true)?;
+    answer_members(call.reply, set.len(), set.iter(), with_scores);
     Ok(())
 }
 
 fn store(call: &mut Call<'_, '_>, operation: Operation) -> Result<()> {
     let target = call.args.key()?;
-    let request = Request::read(call, operation, false)?;
-    let set = request.run(call.keyspace, operation)?;
+    let (set, _) = combined(call, operation, false)?;
     let len = set.len();
     call.keyspace.put(target, set, Expiry::Clear);
     call.reply.int(len as i64);
@@ -275,6 +283,7 @@ pub(super) fn zdiffstore(call: &mut Call<'_, '_>) -> Result<()> {
 
 pub(super) fn zintercard(call: &mut Call<'_, '_>) -> Result<()> {
     let keys = read_keys(call)?;
+    let mut sources = read_sources(call.keyspace, &keys)?;
     let mut limit = 0;
     while call.args.option("LIMIT") {
         limit = call
@@ -283,7 +292,6 @@ pub(super) fn zintercard(call: &mut Call<'_, '_>) -> Result<()> {
     }
     call.args.end()?;
 
-    let mut sources = read_sources(call.keyspace, &keys)?;
     sources.sort_by_key(|source| source.len());
     let mut count = 0;
     if let Some((smallest, others)) = sources.split_first() {

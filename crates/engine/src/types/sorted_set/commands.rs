@@ -11,6 +11,7 @@ use crate::args::Args;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::generic::commands::ScanOptions;
+use crate::keyspace::entry::{Object, Str};
 use crate::reply::Reply;
 use crate::types::sample::{self, Wanted};
 use crate::types::{cursor, scaled};
@@ -426,7 +427,7 @@ impl Args<'_> {
 pub(super) fn answer_members<'s>(
     reply: &mut dyn Reply,
     len: usize,
-    members: impl Iterator<Item = (&'s [u8], Score)>,
+    members: impl Iterator<Item = (Str<'s>, Score)>,
     with_scores: bool,
 ) {
     let nests = with_scores && reply.is_resp3();
@@ -435,7 +436,7 @@ pub(super) fn answer_members<'s>(
         if nests {
             reply.array(2);
         }
-        reply.bulk(member);
+        member.write(reply);
         if with_scores {
             reply.double(score.get());
         }
@@ -561,7 +562,7 @@ fn add(
         if is_conditional && !condition.allows(set.score(member), *score) {
             continue;
         }
-        match set.insert(member, *score, &limits) {
+        match set.insert(member, *score, limits) {
             Inserted::Added => added += 1,
             Inserted::Moved => moved += 1,
             Inserted::Unchanged => {}
@@ -599,7 +600,7 @@ fn increment_by(
     if !condition.allows(old, new) {
         return Ok(None);
     }
-    if set.insert(member, new, &limits) == Inserted::Unchanged {
+    if set.insert(member, new, limits) == Inserted::Unchanged {
         set.unchanged();
     }
     Ok(Some(new))
@@ -711,7 +712,7 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<()> {
     match wanted {
         Wanted::One => {
             let found = member(at_random(random()));
-            call.reply.bulk_or_null(found.map(|(member, _)| member));
+            Str::write_or_null(found.map(|(member, _)| member), call.reply);
         }
         Wanted::Distinct(count) => {
             let one = |random| Some(at_random(random));
@@ -728,7 +729,11 @@ fn zrandmember(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn zscan(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, mut at) = cursor::arguments(&mut call.args)?;
+    let (key, at) = cursor::arguments(&mut call.args)?;
+    let Some(set) = call.keyspace.read::<SortedSet>(key)? else {
+        cursor::answer(call.reply, 0, &[]);
+        return Ok(());
+    };
     let mut options = ScanOptions::new();
     while !call.args.is_empty() {
         if !options.read(&mut call.args)? {
@@ -737,33 +742,17 @@ fn zscan(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     let mut found = Vec::new();
-    match call.keyspace.read::<SortedSet>(key)? {
-        None => at = 0,
-        Some(set) => {
-            at = cursor::walk(at, options.count, |at, visited| {
-                set.scan(at, &mut |member, score| {
-                    *visited += 1;
-                    if options.allows(member) {
-                        found.push(member.to_vec());
-                        found.push(scanned_score(set, score));
-                    }
-                })
-            });
-        }
-    }
+    let at = cursor::walk(at, options.count, |at, visited| {
+        set.scan(at, &mut |member, score| {
+            *visited += 1;
+            if member.with_bytes(|member| options.allows(member)) {
+                found.push(member.to_vec());
+                let mut text = Vec::new();
+                write_double(&mut text, score.get());
+                found.push(text);
+            }
+        })
+    });
     cursor::answer(call.reply, at, &found);
     Ok(())
-}
-
-/// A score as ZSCAN shows it. A listpack holds whole numbers as integers, and shows these with all
-/// their digits.
-fn scanned_score(set: &SortedSet, score: Score) -> Vec<u8> {
-    const WHOLE_MAX: f64 = (i64::MAX / 2) as f64;
-    let (number, mut text) = (score.get(), Vec::new());
-    let is_integer = number.trunc() == number && number.abs() < WHOLE_MAX;
-    match is_integer && set.encoding() == "listpack" {
-        true => text.extend_from_slice(itoa::Buffer::new().format(number as i64).as_bytes()),
-        false => write_double(&mut text, number),
-    }
-    text
 }

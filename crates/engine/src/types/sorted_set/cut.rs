@@ -1,5 +1,7 @@
 //! Cuts: places in a sorted set where a range can begin or end.
 
+use std::cmp::Ordering;
+
 use super::score::Score;
 
 /// A place in the order of a sorted set. Each member is before it or after it.
@@ -27,18 +29,17 @@ pub(crate) enum Side {
 }
 
 impl Cut<'_> {
-    /// Whether a member comes before this cut. `member` is asked only when its score does not
-    /// decide, because a look at a member may have to wait for memory.
+    /// Whether a member comes before this cut. `compare` compares the member's bytes with others; it
+    /// is asked only when the score does not decide, because a look at a member may have to wait
+    /// for memory.
     #[inline]
-    pub(super) fn is_after<'m>(self, score: Score, member: impl FnOnce() -> &'m [u8]) -> bool {
+    pub(super) fn is_after(self, score: Score, compare: impl FnOnce(&[u8]) -> Ordering) -> bool {
         let (side, order) = match self {
             Cut::Start => return false,
             Cut::End => return true,
             Cut::Score(side, at) => (side, score.cmp(&at)),
-            Cut::Member(side, at, other) => {
-                (side, score.cmp(&at).then_with(|| member().cmp(other)))
-            }
-            Cut::Lex(side, other) => (side, member().cmp(other)),
+            Cut::Member(side, at, other) => (side, score.cmp(&at).then_with(|| compare(other))),
+            Cut::Lex(side, other) => (side, compare(other)),
         };
         match side {
             Side::Before => order.is_lt(),

@@ -7,7 +7,7 @@ use crate::args::Args;
 use crate::command::Call;
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
-use crate::keyspace::entry::Kind;
+use crate::keyspace::entry::{Kind, Object, Str};
 use crate::keyspace::waiting::{Nothing, Wait};
 use crate::reply::Reply;
 
@@ -88,7 +88,7 @@ fn pop(call: &mut Call<'_, '_>, end: End) -> Result<()> {
         _ => {
             let members = taken
                 .iter()
-                .map(|(member, score)| (member.as_slice(), *score));
+                .map(|(member, score)| (Str::Bytes(member), *score));
             answer_members(call.reply, taken.len(), members, true);
         }
     }

@@ -1,15 +1,17 @@
 //! Sorted set: members in order of score, and of bytes where scores are equal.
 //!
-//! A small one is [`Packed`], member and score in turn, in order. When it has more than
+//! A small one is a listpack in its entry, member and score in turn, in order. When it has more than
 //! `zset-max-listpack-entries` members, or one that is longer than `zset-max-listpack-value`, its
-//! members are held in two views from then on:
+//! members are held in two [`Views`] from then on:
 //!
 //! - `scores` finds the score of a member, in O(1);
 //! - `order` walks the members by score and counts ranks, in O(log n).
 //!
 //! Invariant: `order` has `(score, member)` exactly when `scores` maps `member` to `score`.
-//! [`SortedSet::insert`] and [`SortedSet::remove_rank`] are the only functions that write either
-//! view. A member's bytes are allocated once, and both views point to them.
+//! [`Views::insert`], [`Views::remove`] and [`Views::remove_rank`] are the only functions that write
+//! either view. A member and its score are allocated once, and both views point to them.
+//!
+//! Minus zero is a score of large sets only: a listpack holds it as the integer 0, as in Redis.
 //!
 //! Nothing here knows of keys, replies or time. Those are the business of `commands.rs`.
 
@@ -17,53 +19,34 @@ mod combine;
 pub(crate) mod commands;
 mod cut;
 mod ends;
+mod member;
 mod order;
 mod ranges;
 mod score;
 
 use std::ops::Range;
 
-use order::{Member, Order};
+use member::Member;
+use order::Order;
 
 pub(crate) use cut::{Cut, Side};
 pub(crate) use score::Score;
 
 use crate::hash::Seed;
-use crate::keyspace::table::{Keyed, Table};
-use crate::types::packed::Packed;
+use crate::keyspace::entry::{Held, HeldMut, Housed, Object, Packed, Str};
+use crate::keyspace::table::Table;
+use crate::types::listpack::{Listpack, ListpackMut};
 use crate::types::{Limits, cursor};
 
 /// Members in order of their scores. See the module's documentation.
-#[derive(Default)]
-pub(crate) struct SortedSet(Repr);
+pub(crate) type SortedSet = Housed<Views>;
 
-enum Repr {
-    Packed(Packed),
-    Views(Box<Views>),
-}
-
-impl Default for Repr {
-    fn default() -> Repr {
-        Repr::Packed(Packed::default())
-    }
-}
-
-struct Views {
-    scores: Table<Scored>,
+/// The members of a large sorted set.
+pub(crate) struct Views {
+    scores: Table<Member>,
     order: Order,
-}
-
-/// A member with its score.
-struct Scored {
-    member: Member,
-    score: Score,
-}
-
-impl Keyed for Scored {
-    #[inline]
-    fn key(&self) -> &[u8] {
-        self.member.bytes()
-    }
+    /// What all members have allocated.
+    member_bytes: usize,
 }
 
 /// What [`SortedSet::insert`] did.
@@ -74,28 +57,56 @@ pub(crate) enum Inserted {
     Unchanged,
 }
 
-impl SortedSet {
-    /// How many members there are.
-    pub(crate) fn len(&self) -> usize {
-        match &self.0 {
-            Repr::Packed(packed) => packed.len() / 2,
-            Repr::Views(views) => views.order.len(),
+impl Object for SortedSet {
+    const TYPE_NAME: &'static str = "zset";
+
+    const IS_ORDERED: bool = true;
+
+    fn len(&self) -> usize {
+        match self.held() {
+            Held::Packed(packed) => packed.len() / 2,
+            Held::Large(views) => views.order.len(),
         }
     }
 
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+    fn encoding(&self) -> &'static str {
+        match self.held() {
+            Held::Packed(_) => "listpack",
+            Held::Large(_) => "skiplist",
+        }
     }
 
+    fn heap_bytes(&self) -> usize {
+        match self.held() {
+            Held::Packed(_) => 0,
+            Held::Large(views) => {
+                let both = views.scores.bytes() + views.order.heap_bytes();
+                size_of::<Views>() + both + views.member_bytes
+            }
+        }
+    }
+
+    fn copy(&self, limits: &Limits) -> SortedSet {
+        match self.held() {
+            Held::Packed(packed) => SortedSet::packed(packed),
+            Held::Large(_) => SortedSet::large(Views::of(self.iter(), limits.seed)),
+        }
+    }
+
+    fn elements(&self) -> Option<Vec<Vec<u8>>> {
+        Some(self.iter().map(|(member, _)| member.to_vec()).collect())
+    }
+}
+
+impl SortedSet {
     /// The score of a member. O(1).
     pub(crate) fn score(&self, member: &[u8]) -> Option<Score> {
-        match &self.0 {
-            Repr::Packed(packed) => Some(score_at(packed, packed.find::<2>(member)?)),
-            Repr::Views(views) => {
+        match self.held() {
+            Held::Packed(packed) => Some(score_at(packed, packed.find::<2>(member)?)),
+            Held::Large(views) => {
                 let scores = &views.scores;
                 let found = scores.find(scores.seed().hash(member), member)?;
-                Some(found.score)
+                Some(found.score())
             }
         }
     }
@@ -103,30 +114,34 @@ impl SortedSet {
     /// Gives `member` this score, adding it if it is new. O(log n).
     pub(crate) fn insert(&mut self, member: &[u8], score: Score, limits: &Limits) -> Inserted {
         self.make_room_for(member, limits);
-        match &mut self.0 {
-            Repr::Packed(packed) => insert_packed(packed, member, score),
-            Repr::Views(views) => views.insert(member, score),
+        match self.held_mut() {
+            HeldMut::Packed(mut room) => insert_packed(&mut room, member, score),
+            HeldMut::Large(views) => views.insert(member, score),
         }
     }
 
     /// Removes a member, and answers the score that it had. O(log n).
     pub(crate) fn remove(&mut self, member: &[u8]) -> Option<Score> {
-        match &mut self.0 {
-            Repr::Packed(packed) => {
+        match self.held_mut() {
+            HeldMut::Packed(mut room) => {
+                let packed = room.listpack();
                 let place = packed.find::<2>(member)?;
                 let score = score_at(packed, place);
-                packed.remove(place, 2);
+                ListpackMut::new(&mut room).remove(place, 2);
                 Some(score)
             }
-            Repr::Views(views) => views.remove(member),
+            HeldMut::Large(views) => views.remove(member),
         }
     }
 
     /// Removes the members of these ranks, which must exist. O(log n) each.
     pub(crate) fn remove_ranks(&mut self, ranks: Range<usize>) {
-        match &mut self.0 {
-            Repr::Packed(packed) => packed.remove(packed.place(ranks.start * 2), ranks.len() * 2),
-            Repr::Views(views) => {
+        match self.held_mut() {
+            HeldMut::Packed(mut room) => {
+                let place = room.listpack().place(ranks.start * 2);
+                ListpackMut::new(&mut room).remove(place, ranks.len() * 2);
+            }
+            HeldMut::Large(views) => {
                 for _ in ranks.clone() {
                     views.remove_rank(ranks.start);
                 }
@@ -145,14 +160,12 @@ impl SortedSet {
 
     /// How many members come before a cut. O(log n).
     pub(crate) fn rank_of(&self, cut: Cut<'_>) -> usize {
-        match &self.0 {
-            Repr::Packed(packed) => {
+        match self.held() {
+            Held::Packed(packed) => {
                 let pairs = packed.pairs();
-                pairs
-                    .take_while(|(member, score)| cut.is_after(Score::decode(score), || member))
-                    .count()
+                pairs.take_while(|pair| is_before(*pair, cut)).count()
             }
-            Repr::Views(views) => views.order.rank(cut),
+            Held::Large(views) => views.order.rank(cut),
         }
     }
 
@@ -166,20 +179,20 @@ impl SortedSet {
     pub(crate) fn range(
         &self,
         ranks: Range<usize>,
-    ) -> impl DoubleEndedIterator<Item = (&[u8], Score)> {
-        let (small, large) = match &self.0 {
-            Repr::Packed(packed) => (Some(packed.pairs_in(ranks)), None),
-            Repr::Views(views) => (None, Some(views.order.range(ranks))),
+    ) -> impl DoubleEndedIterator<Item = (Str<'_>, Score)> {
+        let (small, large) = match self.held() {
+            Held::Packed(packed) => (Some(packed.pairs_in(ranks)), None),
+            Held::Large(views) => (None, Some(views.order.range(ranks))),
         };
         let small = small.into_iter().flatten();
         let large = large.into_iter().flatten();
         small
-            .map(|(member, score)| (member, Score::decode(score)))
-            .chain(large.map(|(score, member)| (member.bytes(), score)))
+            .map(|(member, score)| (member, Score::of_string(score)))
+            .chain(large.map(|(score, member)| (Str::Bytes(member.bytes()), score)))
     }
 
     /// All members with their scores, in order.
-    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], Score)> {
+    pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = (Str<'_>, Score)> {
         self.range(0..self.len())
     }
 
@@ -187,84 +200,69 @@ impl SortedSet {
     ///
     /// A small sorted set is visited whole. See [`Table::scan`] for what is promised of a large
     /// one.
-    pub(crate) fn scan(&self, cursor: u64, visit: &mut dyn FnMut(&[u8], Score)) -> u64 {
-        match &self.0 {
-            Repr::Packed(_) => {
+    pub(crate) fn scan(&self, cursor: u64, visit: &mut dyn FnMut(Str<'_>, Score)) -> u64 {
+        match self.held() {
+            Held::Packed(_) => {
                 self.iter().for_each(|(member, score)| visit(member, score));
                 0
             }
-            Repr::Views(views) => cursor::scan(&views.scores, cursor, &mut |found| {
-                visit(found.key(), found.score);
+            Held::Large(views) => cursor::scan(&views.scores, cursor, &mut |found| {
+                visit(Str::Bytes(found.bytes()), found.score());
             }),
-        }
-    }
-
-    /// What `OBJECT ENCODING` calls the way in which the set is held.
-    pub(crate) fn encoding(&self) -> &'static str {
-        match &self.0 {
-            Repr::Packed(_) => "listpack",
-            Repr::Views(_) => "skiplist",
-        }
-    }
-
-    /// How many bytes are allocated.
-    pub(crate) fn heap_bytes(&self) -> usize {
-        match &self.0 {
-            Repr::Packed(packed) => packed.heap_bytes(),
-            Repr::Views(views) => {
-                let members: usize = views
-                    .scores
-                    .iter()
-                    .map(|scored| scored.member.heap_bytes())
-                    .sum();
-                let both = views.scores.bytes() + views.order.heap_bytes();
-                size_of::<Views>() + both + members
-            }
         }
     }
 
     /// Goes over to two views if the member cannot be added otherwise.
     fn make_room_for(&mut self, member: &[u8], limits: &Limits) {
-        let Repr::Packed(packed) = &self.0 else {
+        let Held::Packed(packed) = self.held() else {
             return;
         };
-        let is_long = member.len() > limits.zset_max_listpack_value;
-        let is_full = packed.len() / 2 >= limits.zset_max_listpack_entries;
-        if (is_long || is_full) && packed.find::<2>(member).is_none() {
-            let mut views = Views::new(limits.seed);
-            for (member, score) in packed.pairs() {
-                views.insert(member, Score::decode(score));
-            }
-            self.0 = Repr::Views(Box::new(views));
+        let is_long = member.len() > limits.zset_max_listpack_value.get();
+        let is_full = packed.len() / 2 >= limits.zset_max_listpack_entries.get();
+        // No score is longer than these digits.
+        let is_huge = !packed.has_room_for([Str::Bytes(member), Str::Bytes(&[b'0'; 32])]);
+        if (is_long || is_full || is_huge) && packed.find::<2>(member).is_none() {
+            let views = Views::of(self.iter(), limits.seed);
+            self.set_large(views);
         }
     }
 }
 
 /// The score of the member at this place.
-fn score_at(packed: &Packed, place: usize) -> Score {
-    let (_, score) = packed.element(place);
-    Score::decode(packed.element(score).0)
+fn score_at(packed: Listpack<'_>, place: usize) -> Score {
+    Score::of_string(packed.element(packed.skip(place, 1)).0)
 }
 
-fn insert_packed(packed: &mut Packed, member: &[u8], score: Score) -> Inserted {
+/// Whether a member with this score comes before a cut.
+fn is_before((member, score): (Str<'_>, Str<'_>), cut: Cut<'_>) -> bool {
+    cut.is_after(Score::of_string(score), |other| {
+        member.with_bytes(|member| member.cmp(other))
+    })
+}
+
+fn insert_packed(room: &mut Packed<'_>, member: &[u8], score: Score) -> Inserted {
+    let packed = room.listpack();
     let found = packed.find::<2>(member);
     if let Some(place) = found {
         if score_at(packed, place) == score {
             return Inserted::Unchanged;
         }
-        packed.remove(place, 2);
+        ListpackMut::new(room).remove(place, 2);
     }
+    let packed = room.listpack();
     let cut = Cut::Member(Side::Before, score, member);
-    let mut place = 0;
+    let mut place = packed.first();
     while place < packed.end() {
         let (other, after) = packed.element(place);
-        let (encoded, next) = packed.element(after);
-        if !cut.is_after(Score::decode(encoded), || other) {
+        let (other_score, next) = packed.element(after);
+        if !is_before((other, other_score), cut) {
             break;
         }
         place = next;
     }
-    packed.insert(place, [member, score.encode().as_slice()]);
+    score.with_string(|score| {
+        ListpackMut::new(room).insert(place, [Str::Bytes(member), score]);
+    });
     match found {
         Some(_) => Inserted::Moved,
         None => Inserted::Added,
@@ -272,37 +270,44 @@ fn insert_packed(packed: &mut Packed, member: &[u8], score: Score) -> Inserted {
 }
 
 impl Views {
-    fn new(seed: Seed) -> Views {
-        Views {
+    fn of<'a>(members: impl Iterator<Item = (Str<'a>, Score)>, seed: Seed) -> Views {
+        let mut views = Views {
             scores: Table::new(seed),
             order: Order::new(),
+            member_bytes: 0,
+        };
+        for (member, score) in members {
+            member.with_bytes(|member| views.insert(member, score));
         }
+        views
     }
 
     fn insert(&mut self, bytes: &[u8], score: Score) -> Inserted {
         let hash = self.scores.seed().hash(bytes);
-        let Some(found) = self.scores.find_mut(hash, bytes) else {
-            let member = Member::new(bytes);
+        let Some(found) = self.scores.find(hash, bytes) else {
+            let member = Member::new(bytes, score);
+            self.member_bytes += member.heap_bytes();
             self.order.insert(score, member.clone());
-            self.scores.insert(hash, Scored { member, score });
+            self.scores.insert(hash, member);
             return Inserted::Added;
         };
-        if found.score == score {
+        let old = found.score();
+        if old == score {
             return Inserted::Unchanged;
         }
-        let rank = self
-            .order
-            .rank(Cut::Member(Side::Before, found.score, bytes));
-        found.score = score;
+        found.set_score(score);
+        let rank = self.order.rank(Cut::Member(Side::Before, old, bytes));
         let (_, member) = self.order.remove(rank);
         self.order.insert(score, member);
         Inserted::Moved
     }
 
     fn remove(&mut self, bytes: &[u8]) -> Option<Score> {
-        let Scored { score, .. } = self.scores.remove(self.scores.seed().hash(bytes), bytes)?;
+        let member = self.scores.remove(self.scores.seed().hash(bytes), bytes)?;
+        let score = member.score();
         let rank = self.order.rank(Cut::Member(Side::Before, score, bytes));
         self.order.remove(rank);
+        self.member_bytes -= member.heap_bytes();
         Some(score)
     }
 
@@ -310,6 +315,7 @@ impl Views {
         let (_, member) = self.order.remove(rank);
         let hash = self.scores.seed().hash(member.bytes());
         self.scores.remove(hash, member.bytes());
+        self.member_bytes -= member.heap_bytes();
     }
 }
 

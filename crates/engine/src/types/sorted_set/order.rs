@@ -12,8 +12,8 @@
 //!
 //! A leaf keeps scores apart from members, so that a search reads a few cache lines of scores, and
 //! looks at a member only where a score is equal to the one it is looking for. A separator is not
-//! greater than the members to its right, and greater than those to its left; it may belong to a
-//! member that has been removed since.
+//! greater than the members to its right, and greater than those to its left; it is a copy, since
+//! its member may be removed before it.
 //!
 //! All leaves are equally deep. Every node but the root has at least [`NODE_MIN`] children or
 //! members, save a last leaf: when members come in ascending order, a full last leaf stays full,
@@ -22,9 +22,9 @@
 use std::ops::Range;
 
 use arrayvec::ArrayVec;
-use triomphe::ThinArc;
 
 use super::cut::{Cut, Side};
+use super::member::Member;
 use super::score::Score;
 
 /// Entries of a leaf, or children of a branch: some eight cache lines of scores.
@@ -34,30 +34,19 @@ const NODE_MIN: usize = 16;
 /// Two neighbours that have not more than this together become one.
 const JOINED_MAX: usize = 48;
 
-/// The bytes of a member, shared between the views of a sorted set.
-#[derive(Clone, Debug)]
-pub(super) struct Member(ThinArc<(), u8>);
-
-impl Member {
-    pub(super) fn new(bytes: &[u8]) -> Member {
-        Member(ThinArc::from_header_and_slice((), bytes))
-    }
-
-    #[inline]
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0.slice
-    }
-
-    /// How many bytes are allocated: two counts, and the member.
-    pub(super) fn heap_bytes(&self) -> usize {
-        2 * size_of::<usize>() + self.bytes().len()
-    }
-}
-
 /// Members in order, with their ranks. See the module's documentation.
 pub(super) struct Order {
     root: Node,
     len: usize,
+    nodes: Nodes,
+}
+
+/// How many nodes there are, and what the members of all separators have allocated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Nodes {
+    leaves: usize,
+    branches: usize,
+    separator_bytes: usize,
 }
 
 enum Node {
@@ -97,6 +86,10 @@ impl Order {
         Order {
             root: Node::Leaf(Box::default()),
             len: 0,
+            nodes: Nodes {
+                leaves: 1,
+                ..Nodes::default()
+            },
         }
     }
 
@@ -107,7 +100,10 @@ impl Order {
 
     /// Adds a member that is not there yet. O(log n).
     pub(super) fn insert(&mut self, score: Score, member: Member) {
-        if let Some(Split { separator, right }) = self.root.insert(score, member, true) {
+        if let Some(Split { separator, right }) =
+            self.root.insert(score, member, true, &mut self.nodes)
+        {
+            self.nodes.branches += 1;
             let left = std::mem::replace(&mut self.root, Node::Leaf(Box::default()));
             self.root = Node::Branch(Box::new(Branch::of_two(left, separator, right)));
         }
@@ -116,12 +112,13 @@ impl Order {
 
     /// Takes out the member of this rank, which must exist. O(log n).
     pub(super) fn remove(&mut self, rank: usize) -> (Score, Member) {
-        let removed = self.root.remove(rank);
+        let removed = self.root.remove(rank, &mut self.nodes);
         self.len -= 1;
         if let Node::Branch(branch) = &mut self.root
             && branch.children.len() == 1
             && let Some(only) = branch.children.pop()
         {
+            self.nodes.branches -= 1;
             self.root = only;
         }
         removed
@@ -167,9 +164,13 @@ impl Order {
         }
     }
 
-    /// How many bytes the tree itself has allocated: not its members.
+    /// How many bytes the tree itself has allocated: not its members. O(1).
     pub(super) fn heap_bytes(&self) -> usize {
-        self.root.heap_bytes()
+        let Nodes {
+            leaves, branches, ..
+        } = self.nodes;
+        let nodes = leaves * size_of::<Leaf>() + branches * size_of::<Branch>();
+        nodes + self.nodes.separator_bytes
     }
 }
 
@@ -191,27 +192,28 @@ impl Node {
     }
 
     /// `is_last` says that nothing stands to the right of this node.
-    fn insert(&mut self, score: Score, member: Member, is_last: bool) -> Option<Split> {
+    fn insert(
+        &mut self,
+        score: Score,
+        member: Member,
+        is_last: bool,
+        nodes: &mut Nodes,
+    ) -> Option<Split> {
         match self {
-            Node::Leaf(leaf) => leaf.insert_or_split(score, member, is_last),
-            Node::Branch(branch) => branch.insert(score, member, is_last),
+            Node::Leaf(leaf) => {
+                let split = leaf.insert_or_split(score, member, is_last)?;
+                nodes.leaves += 1;
+                nodes.separator_bytes += split.separator.1.heap_bytes();
+                Some(split)
+            }
+            Node::Branch(branch) => branch.insert(score, member, is_last, nodes),
         }
     }
 
-    fn remove(&mut self, rank: usize) -> (Score, Member) {
+    fn remove(&mut self, rank: usize, nodes: &mut Nodes) -> (Score, Member) {
         match self {
             Node::Leaf(leaf) => leaf.remove(rank),
-            Node::Branch(branch) => branch.remove(rank),
-        }
-    }
-
-    fn heap_bytes(&self) -> usize {
-        match self {
-            Node::Leaf(_) => size_of::<Leaf>(),
-            Node::Branch(branch) => {
-                let below: usize = branch.children.iter().map(Node::heap_bytes).sum();
-                size_of::<Branch>() + below
-            }
+            Node::Branch(branch) => branch.remove(rank, nodes),
         }
     }
 }
@@ -227,7 +229,9 @@ impl Entries {
         let (mut start, mut end) = (0, self.len());
         while start < end {
             let middle = (start + end) / 2;
-            match cut.is_after(self.scores[middle], || self.members[middle].bytes()) {
+            match cut.is_after(self.scores[middle], |other| {
+                self.members[middle].bytes().cmp(other)
+            }) {
                 true => start = middle + 1,
                 false => end = middle,
             }
@@ -268,7 +272,7 @@ impl Entries {
             true => self.insert(index, score, member),
             false => right.insert(index - at, score, member),
         }
-        let separator = (right.scores[0], right.members[0].clone());
+        let separator = (right.scores[0], right.members[0].copy());
         Some(Split {
             separator,
             right: Node::Leaf(Box::new(right)),
@@ -297,12 +301,18 @@ impl Branch {
         index
     }
 
-    fn insert(&mut self, score: Score, member: Member, is_last: bool) -> Option<Split> {
+    fn insert(
+        &mut self,
+        score: Score,
+        member: Member,
+        is_last: bool,
+        nodes: &mut Nodes,
+    ) -> Option<Split> {
         let cut = Cut::Member(Side::After, score, member.bytes());
         let index = self.separators.before(cut);
         let is_last = is_last && index + 1 == self.children.len();
         self.counts[index] += 1;
-        let split = self.children[index].insert(score, member, is_last)?;
+        let split = self.children[index].insert(score, member, is_last, nodes)?;
         self.counts[index] -= split.right.count();
         if self.children.len() < NODE_MAX {
             self.insert_child(index + 1, split);
@@ -314,6 +324,7 @@ impl Branch {
             true => self.insert_child(index + 1, split),
             false => right.insert_child(index + 1 - at, split),
         }
+        nodes.branches += 1;
         Some(Split {
             separator,
             right: Node::Branch(Box::new(right)),
@@ -337,18 +348,18 @@ impl Branch {
         (self.separators.remove(index - 1), right)
     }
 
-    fn remove(&mut self, mut rank: usize) -> (Score, Member) {
+    fn remove(&mut self, mut rank: usize, nodes: &mut Nodes) -> (Score, Member) {
         let index = self.child_of(&mut rank);
-        let removed = self.children[index].remove(rank);
+        let removed = self.children[index].remove(rank, nodes);
         self.counts[index] -= 1;
         if self.children[index].len() < NODE_MIN && self.children.len() > 1 {
-            self.fill_up(index.saturating_sub(1));
+            self.fill_up(index.saturating_sub(1), nodes);
         }
         removed
     }
 
     /// Joins the child at `index` with the one to its right, or shares evenly between the two.
-    fn fill_up(&mut self, index: usize) {
+    fn fill_up(&mut self, index: usize, nodes: &mut Nodes) {
         let (separator, mut right) = (
             self.separators.remove(index),
             self.children.remove(index + 1),
@@ -361,10 +372,19 @@ impl Branch {
         } else {
             total / 2
         };
+        let is_leaf = matches!(left, Node::Leaf(_));
+        if is_leaf {
+            nodes.separator_bytes -= separator.1.heap_bytes();
+        }
         let separator = left.share(separator, &mut right, left_len);
+        if is_leaf && let Some((_, member)) = &separator {
+            nodes.separator_bytes += member.heap_bytes();
+        }
         self.counts[index] = left.count();
-        if let Some(separator) = separator {
-            self.insert_child(index + 1, Split { separator, right });
+        match (separator, right) {
+            (Some(separator), right) => self.insert_child(index + 1, Split { separator, right }),
+            (None, Node::Leaf(_)) => nodes.leaves -= 1,
+            (None, Node::Branch(_)) => nodes.branches -= 1,
         }
     }
 }
@@ -381,7 +401,7 @@ impl Node {
         match (self, right) {
             (Node::Leaf(left), Node::Leaf(right)) => {
                 left.share(right, left_len);
-                Some((*right.scores.first()?, right.members.first()?.clone()))
+                Some((*right.scores.first()?, right.members.first()?.copy()))
             }
             (Node::Branch(left), Node::Branch(right)) => {
                 let end = left.separators.len();

@@ -9,6 +9,7 @@ use crate::command::Call;
 use crate::error::{Error, Result};
 use crate::float::strtod;
 use crate::keyspace::Expiry;
+use crate::keyspace::entry::Object;
 
 /// What the two bounds of a range are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -264,7 +265,7 @@ pub(super) fn zrangestore(call: &mut Call<'_, '_>) -> Result<()> {
     let (mut found, limits) = (SortedSet::default(), call.keyspace.limits());
     if let Some(set) = call.keyspace.read::<SortedSet>(source)? {
         for (member, score) in set.range(query.ranks(set)) {
-            found.insert(member, score, &limits);
+            member.with_bytes(|member| found.insert(member, score, limits));
         }
     }
     let len = found.len();

@@ -2,9 +2,12 @@
 
 use std::cmp::Ordering;
 
-use crate::error::{Error, Result};
+use larder_resp::with_double;
 
-/// A number by which members are ordered: never NaN, and never minus zero.
+use crate::error::{Error, Result};
+use crate::keyspace::entry::Str;
+
+/// A number by which members are ordered: never NaN. Minus zero equals zero, as numbers do.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(crate) struct Score(f64);
 
@@ -14,8 +17,7 @@ impl Score {
 
     /// The score of this value, unless it is not a number.
     pub(crate) fn new(value: f64) -> Option<Score> {
-        // Adding 0 makes of -0 a 0.
-        (!value.is_nan()).then_some(Score(value + 0.0))
+        (!value.is_nan()).then_some(Score(value))
     }
 
     /// The score's value.
@@ -33,20 +35,28 @@ impl Score {
         sum.ok_or(Error::text("ERR resulting score is not a number (NaN)"))
     }
 
-    /// The score in up to eight bytes: short numbers are short.
-    pub(super) fn encode(self) -> Encoded {
-        let bits = self.0.to_bits();
-        Encoded {
-            bytes: bits.to_be_bytes(),
-            len: 8 - bits.trailing_zeros() as usize / 8,
+    /// Calls `read` with the score as a listpack holds it: an integer if it is whole, up to 2^62, and
+    /// its text if it is not.
+    pub(super) fn with_string<T>(self, read: impl FnOnce(Str<'_>) -> T) -> T {
+        const WHOLE_MAX: f64 = (1_i64 << 62) as f64;
+        if self.0 == self.0.trunc() && self.0.abs() <= WHOLE_MAX {
+            return read(Str::Int(self.0 as i64));
         }
+        with_double(self.0, |text| read(Str::Bytes(text)))
     }
 
-    /// The score that [`Score::encode`] made these bytes of.
-    pub(super) fn decode(encoded: &[u8]) -> Score {
-        let mut bytes = [0; 8];
-        bytes[..encoded.len()].copy_from_slice(encoded);
-        Score(f64::from_be_bytes(bytes))
+    /// The score that a listpack holds as this.
+    #[inline]
+    pub(super) fn of_string(string: Str<'_>) -> Score {
+        match string {
+            Str::Int(number) => Score(number as f64),
+            Str::Bytes(text) => {
+                let number = std::str::from_utf8(text)
+                    .ok()
+                    .and_then(|text| text.parse().ok());
+                number.and_then(Score::new).unwrap_or_default()
+            }
+        }
     }
 }
 
@@ -55,8 +65,8 @@ impl Eq for Score {}
 impl Ord for Score {
     #[inline]
     fn cmp(&self, other: &Score) -> Ordering {
-        // The total order differs from the numbers' only where a score cannot be.
-        self.0.total_cmp(&other.0)
+        // Numbers that can't be compared are no scores.
+        self.0.partial_cmp(&other.0).unwrap_or(Ordering::Equal)
     }
 }
 
@@ -64,17 +74,5 @@ impl PartialOrd for Score {
     #[inline]
     fn partial_cmp(&self, other: &Score) -> Option<Ordering> {
         Some(self.cmp(other))
-    }
-}
-
-/// The leading bytes of a score's bits, without the zeros that follow.
-pub(super) struct Encoded {
-    bytes: [u8; 8],
-    len: usize,
-}
-
-impl Encoded {
-    pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.len]
     }
 }

@@ -13,7 +13,12 @@
 //! `seq` within the block's own millisecond.
 
 use super::id::Id;
+use crate::keyspace::entry::Str;
+use crate::types::listpack::{EMPTY, space_of};
 use crate::types::varint;
+
+/// What a number up to 127 takes in a listpack.
+const SMALL_INT: usize = 2;
 
 const OWN_NAMES: u8 = 0;
 const SAME_NAMES: u8 = 1;
@@ -28,6 +33,9 @@ pub(crate) struct Block {
     begin: usize,
     len: usize,
     removed: usize,
+    /// How many bytes Redis's listpack of the same entries would take: what the limit of a block is
+    /// about, and so how much an approximate XTRIM leaves.
+    listpack_bytes: usize,
 }
 
 /// An entry of a stream.
@@ -54,15 +62,17 @@ impl Block {
     ) -> Block {
         let mut bytes = Vec::new();
         varint::push(&mut bytes, fields.len() as u64 / 2);
-        fields
-            .step_by(2)
-            .for_each(|name| push_word(&mut bytes, name));
+        let names = fields.clone().step_by(2);
+        names.for_each(|name| push_word(&mut bytes, name));
+        let names = fields.clone().step_by(2).map(space_of_word).sum::<usize>();
         Block {
             base,
             begin: bytes.len(),
             bytes,
             len: 0,
             removed: 0,
+            // Two counts, the names and their number, and a 0 behind them.
+            listpack_bytes: EMPTY.len() + 4 * SMALL_INT + names,
         }
     }
 
@@ -76,9 +86,9 @@ impl Block {
         self.len + self.removed
     }
 
-    /// Bytes of all entries and names.
-    pub(crate) fn used(&self) -> usize {
-        self.bytes.len()
+    /// How many bytes Redis's listpack of the same entries would take.
+    pub(crate) fn listpack_bytes(&self) -> usize {
+        self.listpack_bytes
     }
 
     /// Bytes on the heap.
@@ -107,6 +117,7 @@ impl Block {
         fields: impl ExactSizeIterator<Item = &'f [u8]> + Clone,
     ) {
         let same_names = self.has_names(fields.clone());
+        self.listpack_bytes += self.listpack_bytes_of(id, fields.clone(), same_names);
         let (ms, seq) = self.delta(id);
         let count = fields.len() as u64 / 2;
         let head = 1 + varint::len(ms) + varint::len(seq);
@@ -139,6 +150,23 @@ impl Block {
         }
         varint::push_mirrored(&mut self.bytes, size as u64);
         self.len += 1;
+    }
+
+    /// How many bytes an entry takes in Redis's listpack: flags, two differences of the id, the
+    /// fields, and how many elements that are.
+    fn listpack_bytes_of<'f>(
+        &self,
+        id: Id,
+        fields: impl ExactSizeIterator<Item = &'f [u8]>,
+        same_names: bool,
+    ) -> usize {
+        let seq = id.seq.wrapping_sub(self.base.seq).cast_signed();
+        let ms = (id.ms - self.base.ms).cast_signed();
+        let (count, skipped) = (fields.len() as i64, usize::from(same_names));
+        let words = fields.skip(skipped).step_by(1 + skipped);
+        let head = space_of([Str::Int(ms), Str::Int(seq), Str::Int(count + 3)]);
+        let number = if same_names { 0 } else { SMALL_INT };
+        SMALL_INT + head + number + words.map(space_of_word).sum::<usize>()
     }
 
     /// Removes the entry with this id. Answers whether there was one.
@@ -280,6 +308,11 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 impl ExactSizeIterator for Fields<'_> {}
+
+/// How many bytes a word takes in a listpack.
+fn space_of_word(word: &[u8]) -> usize {
+    space_of([Str::Bytes(word)])
+}
 
 fn word_len(word: &[u8]) -> usize {
     varint::len(word.len() as u64) + word.len()

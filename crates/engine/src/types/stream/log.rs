@@ -17,7 +17,7 @@ use crate::types::Limits;
 const BLOCK_BYTES_MAX: usize = 1 << 30;
 
 /// Entries and what is known of those that have gone.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Log {
     blocks: BTreeMap<Id, Block>,
     len: u64,
@@ -25,6 +25,8 @@ pub(crate) struct Log {
     last_id: Id,
     max_removed_id: Id,
     entries_added: u64,
+    /// What all blocks have allocated.
+    block_bytes: usize,
 }
 
 /// Up to where a stream is trimmed.
@@ -72,13 +74,9 @@ impl Log {
         self.entries_added
     }
 
-    /// Bytes held on the heap.
+    /// Bytes held on the heap. The nodes of the map count as what they hold. O(1).
     pub(crate) fn heap_bytes(&self) -> usize {
-        let record = size_of::<Id>() + size_of::<Block>();
-        self.blocks
-            .values()
-            .map(|block| record + block.heap_bytes())
-            .sum()
+        self.blocks.len() * size_of::<(Id, Block)>() + self.block_bytes
     }
 
     /// The ids that blocks were made for.
@@ -110,20 +108,27 @@ impl Log {
         &mut self,
         id: Id,
         fields: impl ExactSizeIterator<Item = &'f [u8]> + Clone,
-        limits: Limits,
+        limits: &Limits,
     ) {
         debug_assert!(id > self.last_id && fields.len().is_multiple_of(2));
         let added: usize = fields.clone().map(<[u8]>::len).sum();
         match self.blocks.last_entry() {
             Some(mut last) if has_room(last.get(), added, limits) => {
-                last.get_mut().push(id, fields);
+                let block = last.get_mut();
+                self.block_bytes -= block.heap_bytes();
+                block.push(id, fields);
+                self.block_bytes += block.heap_bytes();
             }
             last => {
                 if let Some(mut last) = last {
-                    last.get_mut().seal();
+                    let block = last.get_mut();
+                    self.block_bytes -= block.heap_bytes();
+                    block.seal();
+                    self.block_bytes += block.heap_bytes();
                 }
                 let mut block = Block::new(id, fields.clone());
                 block.push(id, fields);
+                self.block_bytes += block.heap_bytes();
                 self.blocks.insert(id, block);
             }
         }
@@ -200,6 +205,7 @@ impl Log {
             return false;
         }
         if block.len() == 0 {
+            self.block_bytes -= block.heap_bytes();
             self.blocks.remove(&base);
         }
         self.len -= 1;
@@ -230,7 +236,7 @@ impl Log {
                 }
                 break;
             }
-            block.remove();
+            self.block_bytes -= block.remove().heap_bytes();
             self.len -= entries;
         }
         if self.len < len_before {
@@ -288,14 +294,27 @@ impl Log {
     }
 }
 
+impl Clone for Log {
+    fn clone(&self) -> Log {
+        let blocks = self.blocks.clone();
+        Log {
+            // A copy has no room for more.
+            block_bytes: blocks.values().map(Block::heap_bytes).sum(),
+            blocks,
+            ..*self
+        }
+    }
+}
+
 /// Whether `added` bytes more may join a block.
-fn has_room(block: &Block, added: usize, limits: Limits) -> bool {
-    let bytes_max = match limits.stream_node_max_bytes {
+fn has_room(block: &Block, added: usize, limits: &Limits) -> bool {
+    let bytes_max = match limits.stream_node_max_bytes.get() {
         0 => BLOCK_BYTES_MAX,
         bytes => bytes.min(BLOCK_BYTES_MAX),
     };
-    let entries_max = limits.stream_node_max_entries;
-    block.used() + added < bytes_max && (entries_max == 0 || block.len_ever() < entries_max)
+    let entries_max = limits.stream_node_max_entries.get();
+    block.listpack_bytes() + added < bytes_max
+        && (entries_max == 0 || block.len_ever() < entries_max)
 }
 
 /// How many entries of the first block are to go, of a stream with `len` entries.

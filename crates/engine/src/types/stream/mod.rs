@@ -26,6 +26,8 @@ pub(crate) use self::block::Entry;
 pub(crate) use self::group::{Consumer, Group, Pending};
 pub(crate) use self::id::{Bound, Id, NewId, NoBound};
 pub(crate) use self::log::{Log, Precision, Trim};
+use crate::keyspace::entry::Object;
+use crate::types::Limits;
 
 /// Entries and the groups that read them.
 #[derive(Clone, Debug, Default)]
@@ -36,29 +38,34 @@ pub(crate) struct Stream {
     pub(crate) groups: BTreeMap<Box<[u8]>, Group>,
 }
 
-impl Stream {
-    /// A stream is never removed for having no entries.
-    pub(crate) fn is_empty(&self) -> bool {
-        false
-    }
+impl Object for Stream {
+    const TYPE_NAME: &'static str = "stream";
 
     /// How many entries there are, and notes about them in the groups.
-    pub(crate) fn len(&self) -> usize {
+    fn len(&self) -> usize {
         let pending = self.groups.values().map(Group::pending_len);
         self.log.len() as usize + pending.sum::<usize>()
     }
 
-    /// What `OBJECT ENCODING` answers.
-    pub(crate) fn encoding(&self) -> &'static str {
+    /// A stream is never removed for having no entries.
+    fn is_empty(&self) -> bool {
+        false
+    }
+
+    fn encoding(&self) -> &'static str {
         "stream"
     }
 
-    /// Bytes held on the heap.
-    pub(crate) fn heap_bytes(&self) -> usize {
+    /// O(1) but for the groups, of which a stream has few.
+    fn heap_bytes(&self) -> usize {
         let groups = self
             .groups
             .iter()
             .map(|(name, group)| name.len() + group.bytes());
         self.log.heap_bytes() + groups.sum::<usize>()
+    }
+
+    fn copy(&self, _: &Limits) -> Stream {
+        self.clone()
     }
 }

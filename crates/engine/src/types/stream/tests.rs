@@ -58,7 +58,7 @@ fn precision(exact: bool) -> Precision {
     }
 }
 
-fn apply(step: Step, log: &mut Log, model: &mut BTreeMap<Id, Words>, limits: Limits) {
+fn apply(step: Step, log: &mut Log, model: &mut BTreeMap<Id, Words>, limits: &Limits) {
     let id_at = |model: &BTreeMap<Id, Words>, place: usize| model.keys().nth(place).copied();
     match step {
         Step::Append {
@@ -144,10 +144,11 @@ proptest! {
         ranges in prop::collection::vec((0u64..200, 0u64..3, 0u64..200, 0u64..3), 20),
         entries_max in prop_oneof![Just(100usize), Just(3), Just(0)],
     ) {
-        let limits = Limits { stream_node_max_entries: entries_max, ..limits() };
+        let limits = limits();
+        limits.stream_node_max_entries.set(entries_max);
         let (mut log, mut model) = (Log::default(), BTreeMap::new());
         for step in steps {
-            apply(step, &mut log, &mut model, limits);
+            apply(step, &mut log, &mut model, &limits);
             check(&log, &model);
         }
         for (ms, seq, end_ms, end_seq) in ranges {
@@ -199,7 +200,7 @@ fn log_of(ids: impl Iterator<Item = u64>) -> Log {
     let mut log = Log::default();
     for ms in ids {
         let field: [&[u8]; 2] = [b"n", b"v"];
-        log.append(Id { ms, seq: 0 }, field.into_iter(), limits());
+        log.append(Id { ms, seq: 0 }, field.into_iter(), &limits());
     }
     log
 }

@@ -5,6 +5,9 @@
 pub(crate) mod commands;
 mod lcs;
 
+use std::borrow::Cow;
+
+use crate::args::parse_int;
 use crate::keyspace::entry::Str;
 use crate::reply::Reply;
 
@@ -22,11 +25,45 @@ impl<'a> Str<'a> {
         self.with_bytes(<[u8]>::to_vec)
     }
 
+    /// The string's bytes, copied if it is an integer.
+    pub(crate) fn into_bytes(self) -> Cow<'a, [u8]> {
+        match self {
+            Str::Bytes(bytes) => Cow::Borrowed(bytes),
+            Str::Int(_) => Cow::Owned(self.to_vec()),
+        }
+    }
+
     /// The string's length in bytes.
     pub(crate) fn len(self) -> usize {
         match self {
             Str::Bytes(bytes) => bytes.len(),
             Str::Int(_) => self.with_bytes(<[u8]>::len),
+        }
+    }
+
+    /// The string of these bytes, as a listpack holds it: as an integer if it is one. Two of them
+    /// are equal exactly when their bytes are.
+    pub(crate) fn of(bytes: &'a [u8]) -> Str<'a> {
+        match parse_int(bytes) {
+            Some(number) => Str::Int(number),
+            None => Str::Bytes(bytes),
+        }
+    }
+
+    /// The integer that the string is, if it is one.
+    pub(crate) fn int(self) -> Option<i64> {
+        match self {
+            Str::Bytes(bytes) => parse_int(bytes),
+            Str::Int(number) => Some(number),
+        }
+    }
+
+    /// Answers the string, if there is one.
+    #[inline]
+    pub(crate) fn write_or_null(string: Option<Str<'_>>, reply: &mut dyn Reply) {
+        match string {
+            Some(string) => string.write(reply),
+            None => reply.null(),
         }
     }
 

@@ -187,6 +187,8 @@ const LOOKS_PER_CLAIM: usize = 10;
 
 /// The most entries that XAUTOCLAIM can be asked for.
 const COUNT_MAX: i64 = i64::MAX / 16;
+/// Redis makes room for so many ids at once; those of more would not fit into any address space.
+const COUNT_IN_MEMORY_MAX: i64 = (1 << 47) / 16;
 
 pub(super) fn xautoclaim(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, name, consumer) = (call.args.key()?, call.args.bytes()?, call.args.bytes()?);
@@ -202,6 +204,11 @@ pub(super) fn xautoclaim(call: &mut Call<'_, '_>) -> Result<()> {
             let number = int_or(&mut call.args, "ERR COUNT must be > 0")?;
             if !(1..=COUNT_MAX).contains(&number) {
                 return Err(Error::text("ERR COUNT must be > 0"));
+            }
+            if number > COUNT_IN_MEMORY_MAX {
+                return Err(Error::text(
+                    "ERR Insufficient memory, failed allocating transient memory, COUNT too high.",
+                ));
             }
             count = number as usize;
         } else if call.args.option("JUSTID") {

@@ -66,7 +66,7 @@ impl Options {
     }
 
     /// How the stream is to be trimmed, if it is.
-    fn trimming(&self, limits: Limits) -> Result<Option<Trimming>> {
+    fn trimming(&self, limits: &Limits) -> Result<Option<Trimming>> {
         let Some(until) = self.until else {
             return match self.limit {
                 None => Ok(None),
@@ -91,8 +91,8 @@ impl Options {
 const LIMIT_OF_EXACT: &str = "ERR syntax error, LIMIT cannot be used without the special ~ option";
 
 /// How many entries a call may trim that does not say: as many as a hundred blocks have.
-fn default_limit(limits: Limits) -> u64 {
-    match 100 * limits.stream_node_max_entries as u64 {
+fn default_limit(limits: &Limits) -> u64 {
+    match 100 * limits.stream_node_max_entries.get() as u64 {
         0 => 10_000,
         limit => limit.min(1_000_000),
     }
