@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 
 use crate::admin::config::Config;
 use crate::admin::stats::Stats;
+use crate::eviction::Memory;
 use crate::hash::{Seed, derive};
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::{DATABASES, Garbage, Keyspace, Ready, SHARDS, Shards};
@@ -105,6 +106,7 @@ pub struct Engine {
     pub(crate) clients: Clients,
     pub(crate) config: Config,
     pub(crate) stats: Stats,
+    pub(crate) memory: Memory,
     /// 40 hexadecimal digits that no other engine has.
     pub(crate) run_id: String,
     random: Mutex<SmallRng>,
@@ -135,7 +137,7 @@ impl Engine {
     /// ids.
     pub fn new(seed: [u8; 32], now: Now) -> Arc<Engine> {
         let shards = Shards::new(Seed::derived(&seed));
-        shards.set_clock(now);
+        shards.access().set(now, false);
         Arc::new(Engine {
             shards,
             pubsub: PubSub::default(),
@@ -143,6 +145,7 @@ impl Engine {
             clients: Clients::default(),
             config: Config::default(),
             stats: Stats::new(now),
+            memory: Memory::default(),
             run_id: hex::encode(derive::<20>(&seed, "run id")),
             random: Mutex::new(SmallRng::from_seed(derive(&seed, "random numbers"))),
             waits: Mutex::default(),
@@ -159,16 +162,23 @@ impl Engine {
     /// It waits for nobody: a shard that somebody holds is left to the next time.
     pub fn tick(self: &Arc<Engine>, clock: &dyn TimeSource) {
         let now = clock.now();
-        self.shards.set_clock(now);
+        let counts_uses = self.memory.policy().counts_uses();
+        self.shards.access().set(now, counts_uses);
         self.end_waits(clock.ticks());
         self.note_overdue_scripts(clock.ticks());
         for index in 0..SHARDS {
             if let Some(mut shard) = self.shards.try_take(index) {
                 self.shards.sweep(index, &mut shard);
+                self.shards.report(index, &shard);
             }
             for db in 0..DATABASES {
                 while self.expire_some(index, db, clock) {}
             }
+        }
+        self.measure_beside();
+        if self.is_over_limit() {
+            // Nobody waits for this answer: who writes next is told.
+            let _ = self.make_room(clock);
         }
         self.serve_unserved(clock);
         self.shards.parking().wake_all();

@@ -28,6 +28,19 @@ pub enum Error {
     DecrementOverflow,
     #[error("ERR increment would produce NaN or Infinity")]
     IncrementNotFinite,
+    #[error(
+        "ERR An LFU maxmemory policy is selected, idle time not tracked. Please note that when \
+         switching between policies at runtime LRU and LFU data will take some time to adjust."
+    )]
+    IdleTimeNotTracked,
+    #[error(
+        "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note \
+         that when switching between policies at runtime LRU and LFU data will take some time to \
+         adjust."
+    )]
+    UsesNotCounted,
+    #[error("OOM command not allowed when used memory > 'maxmemory'.")]
+    OutOfMemory,
     #[error("ERR no such key")]
     NoSuchKey,
     #[error("ERR index out of range")]

@@ -115,7 +115,7 @@ impl Engine {
         clock: &dyn TimeSource,
         reply: &mut dyn Reply,
     ) -> Outcome {
-        let command = match self.admit(session, arguments) {
+        let command = match self.admit(session, arguments, clock) {
             Ok(command) => command,
             Err(error) => return self.refuse(session, arguments, error, reply),
         };
@@ -207,7 +207,12 @@ impl Engine {
     }
 
     /// Finds the row of a request, and refuses what may not run now.
-    fn admit(&self, session: &Session, arguments: Arguments<'_>) -> Result<&'static Command> {
+    fn admit(
+        self: &Arc<Engine>,
+        session: &Session,
+        arguments: Arguments<'_>,
+        clock: &dyn TimeSource,
+    ) -> Result<&'static Command> {
         let command = table::find(arguments)?;
         if !command.arity.allows(arguments.len()) {
             return Err(Error::WrongArity(command.full_name()));
@@ -221,7 +226,34 @@ impl Engine {
         if session.is_queueing() && command.flags.has(Flags::NO_MULTI) {
             return Err(Error::NotInTransaction);
         }
+        if self.is_over_limit() {
+            self.admit_to_memory(session, command, clock)?;
+        }
         Ok(command)
+    }
+
+    /// Makes room for a command that may write, and refuses it if there is none and it would take
+    /// more memory.
+    #[cold]
+    fn admit_to_memory(
+        self: &Arc<Engine>,
+        session: &Session,
+        command: &Command,
+        clock: &dyn TimeSource,
+    ) -> Result<()> {
+        let takes_memory = |command: &Command| command.flags.has(Flags::DENY_OOM);
+        let mut queued = session.queued().map(|(command, _)| *command);
+        let is_exec = command.name == "EXEC";
+        if !is_exec && !command.flags.has(Flags::WRITE) && !command.flags.has(Flags::SCRIPT) {
+            return Ok(());
+        }
+        match self.make_room(clock) {
+            Err(error) if takes_memory(command) || is_exec && queued.any(takes_memory) => {
+                Err(error)
+            }
+            // A script is refused when it runs a command that takes memory.
+            _ => Ok(()),
+        }
     }
 
     /// Refuses a request before it has run. A transaction that it belongs to is void, and one that it

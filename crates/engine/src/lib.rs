@@ -5,6 +5,7 @@
 //! so a run can be replayed and a test can move the clock.
 
 mod engine;
+mod eviction;
 mod execute;
 mod serve;
 

@@ -106,10 +106,11 @@ fn clients(call: &mut Call<'_, '_>, lines: &mut Lines) {
     lines.add("blocked_clients", blocked.count());
 }
 
-/// What the engine holds is estimated from samples; what the process holds is known to its host.
+/// What the engine holds is its own account; what the process holds is known to its host.
 fn memory(call: &mut Call<'_, '_>, lines: &mut Lines) {
-    let used: u64 = each_db(call, |call| super::memory::estimate(call));
-    lines.add_bytes("used_memory", used);
+    let engine = call.engine;
+    lines.add_bytes("used_memory", engine.used_memory());
+    lines.add_bytes("used_memory_peak", engine.peak_memory());
     if let Some(resident) = call
         .engine
         .config
@@ -119,8 +120,8 @@ fn memory(call: &mut Call<'_, '_>, lines: &mut Lines) {
     {
         lines.add_bytes("used_memory_rss", resident);
     }
-    lines.add_bytes("maxmemory", 0);
-    lines.add("maxmemory_policy", "noeviction");
+    lines.add_bytes("maxmemory", engine.max_memory());
+    lines.add("maxmemory_policy", engine.memory.policy().name());
     lines.add("number_of_cached_scripts", call.engine.scripts.len());
 }
 
@@ -143,7 +144,7 @@ fn stats(call: &mut Call<'_, '_>, lines: &mut Lines) {
     );
     lines.add("instantaneous_ops_per_sec", engine.stats.commands_per_s());
     lines.add("expired_keys", sum(|figures| &figures.expired));
-    lines.add("evicted_keys", 0);
+    lines.add("evicted_keys", sum(|figures| &figures.evicted));
     lines.add("keyspace_hits", sum(|figures| &figures.hits));
     lines.add("keyspace_misses", sum(|figures| &figures.misses));
     lines.add("pubsub_channels", engine.pubsub.channels().len());

@@ -40,17 +40,6 @@ fn usage(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// About how many bytes the database takes: its tables, and its keys as a sample of them says.
-pub(super) fn estimate(call: &Call<'_, '_>) -> u64 {
-    let tables: usize = call
-        .keyspace
-        .dbs()
-        .map(|db| db.table.bytes() + db.expiries.bytes())
-        .sum();
-    let sizes = sample(call).map(|entry| entry.bytes() as u64);
-    tables as u64 + average(sizes) * call.engine.keys(call.keyspace.db()) as u64
-}
-
 /// The average time that keys with an expiry have left, as a sample of all keys says.
 pub(super) fn average_ttl_ms(call: &Call<'_, '_>) -> u64 {
     let now_ms = call.keyspace.now_ms();

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::config::{Config, Host};
 use crate::engine::Engine;
+use crate::eviction::Policy;
 use crate::keyspace::DATABASES;
 use crate::types::{Limit, Limits};
 
@@ -22,6 +23,12 @@ pub(super) struct Parameter {
 enum Place {
     /// A number from the first to the last of these.
     Setting(fn(&Config) -> &AtomicU64, Unit, u64, u64),
+    /// A number that is kept beside the configuration, by whoever goes by it.
+    Kept(fn(&Engine) -> &AtomicU64, Unit, u64, u64),
+    /// One of some names, kept by its place among them.
+    Choice(fn(&Engine) -> &AtomicU64, &'static [&'static str]),
+    /// `maxmemory`.
+    MaxMemory,
     /// A limit of small collections.
     Limit(fn(&Limits) -> &Limit, Unit),
     /// `list-max-listpack-size`: a count, or one of five sizes.
@@ -51,7 +58,6 @@ pub(super) enum Value {
 }
 
 const NOTHING_KEPT: &str = "nothing is kept on disk by this server";
-const NO_EVICTION: &str = "this server does not evict keys";
 const NO_EVENTS: &str = "this server does not publish keyspace events";
 const IMMUTABLE: &str = "can't set immutable config";
 
@@ -156,8 +162,37 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     row("unixsocket", Place::Started(|host| host.unixsocket.clone())),
     row("save", Place::Only("", NOTHING_KEPT)),
     row("appendonly", Place::Only("no", NOTHING_KEPT)),
-    row("maxmemory", Place::Only("0", NO_EVICTION)),
-    row("maxmemory-policy", Place::Only("noeviction", NO_EVICTION)),
+    row("maxmemory", Place::MaxMemory),
+    row(
+        "maxmemory-policy",
+        Place::Choice(|engine| &engine.memory.policy, Policy::NAMES),
+    ),
+    row(
+        "maxmemory-samples",
+        Place::Kept(|engine| &engine.memory.samples, Unit::Count, 1, 64),
+    ),
+    row(
+        "maxmemory-eviction-tenacity",
+        Place::Kept(|engine| &engine.memory.tenacity, Unit::Count, 0, 100),
+    ),
+    row(
+        "lfu-log-factor",
+        Place::Kept(
+            |engine| &engine.shards.access().log_factor,
+            Unit::Count,
+            0,
+            i32::MAX as u64,
+        ),
+    ),
+    row(
+        "lfu-decay-time",
+        Place::Kept(
+            |engine| &engine.shards.access().decay_min,
+            Unit::Count,
+            0,
+            i32::MAX as u64,
+        ),
+    ),
     row("notify-keyspace-events", Place::Only("", NO_EVENTS)),
 ];
 
@@ -190,6 +225,12 @@ impl Parameter {
         let limits = engine.shards.limits();
         let text = match &self.place {
             Place::Setting(cell, ..) => cell(&engine.config).load(Relaxed).to_string(),
+            Place::Kept(cell, ..) => cell(engine).load(Relaxed).to_string(),
+            Place::Choice(cell, names) => {
+                let index = cell(engine).load(Relaxed) as usize;
+                names.get(index).copied().unwrap_or_default().to_owned()
+            }
+            Place::MaxMemory => engine.max_memory().to_string(),
             Place::Limit(field, _) => field(limits).get().to_string(),
             Place::ListSize => limits.list_max_listpack_size.get().to_string(),
             Place::Password => return engine.config.password(),
@@ -206,8 +247,12 @@ impl Parameter {
     /// What is wrong with the value, in Redis's words where Redis has some.
     pub(super) fn read(&self, value: &[u8]) -> Result<Value, String> {
         match self.place {
-            Place::Setting(_, unit, min, max) => unit
+            Place::Setting(_, unit, min, max) | Place::Kept(_, unit, min, max) => unit
                 .read(value, i128::from(min), i128::from(max))
+                .map(Value::Number),
+            Place::Choice(_, names) => read_choice(value, names).map(Value::Number),
+            Place::MaxMemory => Unit::Memory
+                .read(value, 0, i128::from(u64::MAX))
                 .map(Value::Number),
             Place::Limit(_, unit) => unit.read(value, 0, i128::from(i64::MAX)).map(Value::Number),
             Place::ListSize => read_list_size(value).map(Value::ListSize),
@@ -225,6 +270,10 @@ impl Parameter {
             (Place::Setting(cell, ..), Value::Number(number)) => {
                 cell(&engine.config).store(number, Relaxed);
             }
+            (Place::Kept(cell, ..) | Place::Choice(cell, _), Value::Number(number)) => {
+                cell(engine).store(number, Relaxed);
+            }
+            (Place::MaxMemory, Value::Number(bytes)) => engine.set_max_memory(bytes),
             (Place::Limit(field, _), Value::Number(number)) => {
                 field(limits).set(usize::try_from(number).unwrap_or(usize::MAX));
             }
@@ -253,6 +302,16 @@ impl Unit {
             .and_then(|number| u64::try_from(number).ok())
             .ok_or_else(|| format!("argument must be between {min} and {max} inclusive"))
     }
+}
+
+/// The place of a name among those that are allowed.
+fn read_choice(value: &[u8], names: &[&str]) -> Result<u64, String> {
+    let mut known = names.iter();
+    let index = known.position(|name| value.eq_ignore_ascii_case(name.as_bytes()));
+    index.map(|index| index as u64).ok_or_else(|| {
+        let names = names.join(", ");
+        format!("argument(s) must be one of the following: {names}")
+    })
 }
 
 fn read_list_size(value: &[u8]) -> Result<i64, String> {

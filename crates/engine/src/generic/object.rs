@@ -86,6 +86,9 @@ fn refcount(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn idletime(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
+    if call.keyspace.counts_uses() && call.keyspace.exists(key) {
+        return Err(Error::IdleTimeNotTracked);
+    }
     match call.keyspace.idle_s(key) {
         Some(idle_s) => call.reply.int(i64::from(idle_s)),
         None => call.reply.null(),
@@ -94,14 +97,15 @@ fn idletime(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn freq(call: &mut Call<'_, '_>) -> Result<()> {
-    match entry(call)? {
-        None => Ok(()),
-        Some(_) => Err(Error::text(
-            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please \
-             note that when switching between policies at runtime LRU and LFU data will take some \
-             time to adjust.",
-        )),
+    let key = call.args.key()?;
+    if !call.keyspace.counts_uses() && call.keyspace.exists(key) {
+        return Err(Error::UsesNotCounted);
     }
+    match call.keyspace.uses(key) {
+        Some(uses) => call.reply.int(i64::from(uses)),
+        None => call.reply.null(),
+    }
+    Ok(())
 }
 
 impl Entry {

@@ -5,8 +5,10 @@
 //! no command does it by hand. Who wants to hear of a change is told while the shard is held, so all
 //! hear of changes in the order in which they happen:
 //!
-//! 1. transactions that watch the key are void (`watch.rs`);
-//! 2. callers that wait for the key are served before the shards are let go (`serve.rs`).
+//! 1. the figures of the shard show how much it holds (`figures.rs`), and the store's account of
+//!    memory follows (`memory.rs`);
+//! 2. transactions that watch the key are void (`watch.rs`);
+//! 3. callers that wait for the key are served before the shards are let go (`serve.rs`).
 //!
 //! Whether anybody wants to is one test of an [`Interest`], which most often says no.
 
@@ -28,6 +30,8 @@ pub(crate) enum What {
     Removed,
     /// It was removed since its time had come. WATCH sees by itself that it is not there any more.
     Expired,
+    /// It was removed to make room.
+    Evicted,
 }
 
 /// Who wants to hear of changes: a bit for each kind of listener.
@@ -79,18 +83,18 @@ impl Keyspace<'_> {
     /// A key has been altered.
     #[inline]
     pub(super) fn note(&mut self, hash: u64, key: &[u8], what: What) {
-        self.show_keys(hash);
+        self.show(hash);
         if self.is_noted(hash) {
             self.tell(hash, key, what);
         }
     }
 
-    /// Shows how many keys the shard of this hash has now.
+    /// Shows how much the shard of this hash holds now.
     #[inline]
-    pub(super) fn show_keys(&self, hash: u64) {
-        let db = self.db_of(hash);
-        let figures = self.figures(hash);
-        figures.show_keys(self.db, db.table.len(), db.volatile);
+    pub(super) fn show(&self, hash: u64) {
+        let shard = self.shard(hash);
+        self.shards
+            .show(shard.figures(), self.db, &shard.dbs[self.db]);
     }
 
     /// Tells whoever wants to hear of it.
@@ -98,7 +102,7 @@ impl Keyspace<'_> {
     #[inline(never)]
     fn tell(&mut self, hash: u64, key: &[u8], what: What) {
         let db = self.db;
-        if matches!(what, What::Written | What::Removed) {
+        if matches!(what, What::Written | What::Removed | What::Evicted) {
             self.shard_mut(hash).touch_watchers(db, key);
         }
         self.make_ready(key);

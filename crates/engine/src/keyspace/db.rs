@@ -11,6 +11,8 @@ pub(crate) struct Db {
     pub(crate) expiries: Expiries,
     /// How many keys have an expiry.
     pub(crate) volatile: usize,
+    /// How many bytes the entries take, with all that they own.
+    entries: usize,
 }
 
 /// How many doubted records a change looks after. Eight keep the records below twice the entries:
@@ -36,7 +38,22 @@ impl Db {
             table: Table::new(seed),
             expiries: Expiries::default(),
             volatile: 0,
+            entries: 0,
         }
+    }
+
+    /// How many bytes the keys take, with their values, their table and the records of their
+    /// expiries. O(1).
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries + self.table.bytes() + self.expiries.bytes()
+    }
+
+    /// An entry that took `before` bytes takes `after` now: it was changed through
+    /// [`Table::at_mut`], which does not tell.
+    #[inline]
+    pub(super) fn resized(&mut self, before: usize, after: usize) {
+        self.entries = self.entries - before + after;
     }
 
     pub(super) fn insert(&mut self, hash: u64, mut entry: Entry) {
@@ -44,6 +61,7 @@ impl Db {
         if let Some(slot) = self.expiries.file(hash, at, None) {
             entry.set_filed(slot);
         }
+        self.entries += entry.bytes();
         self.table.insert(hash, entry);
         if at.is_some() {
             self.volatile += 1;
@@ -70,12 +88,13 @@ impl Db {
             }
             return self.insert(hash, entry);
         };
-        let (was, filed) = (entry.expires_at(), entry.filed());
+        let (was, filed, before) = (entry.expires_at(), entry.filed(), entry.bytes());
         let at = at(was);
         set(entry, at);
         if entry.expires_at() != at {
             entry.set_expiry(at);
         }
+        self.entries = self.entries - before + entry.bytes();
         if was.is_some() || at.is_some() {
             if let Some(slot) = self.expiries.file(hash, at, filed) {
                 entry.set_filed(slot);
@@ -92,6 +111,7 @@ impl Db {
 
     pub(super) fn remove_at(&mut self, found: Found) -> Option<Entry> {
         let entry = self.table.remove_at(found)?;
+        self.entries -= entry.bytes();
         if entry.expires_at().is_some() {
             self.volatile -= 1;
             if let Some(filed) = entry.filed() {
@@ -111,7 +131,9 @@ impl Db {
         if was.is_none() && at_ms.is_none() {
             return;
         }
+        let before = entry.bytes();
         entry.set_expiry(at_ms);
+        self.entries = self.entries - before + entry.bytes();
         if let Some(slot) = self.expiries.file(hash, at_ms, filed) {
             entry.set_filed(slot);
         }
@@ -135,8 +157,9 @@ impl Db {
                     && entry.expires_at().is_some_and(|at| at <= now_ms)
             };
             if let Some(entry) = self.table.remove_where(record.hash, is_expired) {
-                expired.push(entry);
                 self.volatile -= 1;
+                self.entries -= entry.bytes();
+                expired.push(entry);
                 continue;
             }
             self.file_again(*record);
@@ -161,7 +184,6 @@ impl Db {
     }
 
     /// A key with an expiry, chosen by `random`, or the soonest where few records are live.
-    #[cfg_attr(not(test), expect(dead_code, reason = "an eviction will ask for it"))]
     pub(super) fn sample_volatile(&mut self, random: u64) -> Option<&Entry> {
         let live = (0..SAMPLES).find_map(|nth| {
             let record = self.expiries.sample(random.rotate_left(nth))?;

@@ -9,8 +9,8 @@
 //! ```
 //!
 //! - `meta` holds the kind and two flags in its low byte, and in the other three the access clock,
-//!   the second in which the entry was used last. It is atomic, for readers who share the entry set
-//!   the clock.
+//!   which says when or how often the entry was used. It is atomic, for readers who share the entry
+//!   set the clock.
 //! - The expiry is a [`Due`]: the time in milliseconds, and the slot of the entry's record.
 //! - The payload is what the kind says: nothing for `Inline`, whose bytes are the value behind the
 //!   key; an `i64`; a `Vec<u8>`; or one of the objects of [`crate::types`], by value. A collection
@@ -158,7 +158,7 @@ impl Entry {
         }
     }
 
-    /// The access clock: the low 24 bits of the second in which the entry was used last.
+    /// The access clock: 24 bits that say when the entry was used, or how often; see `access.rs`.
     #[inline]
     pub(crate) fn clock(&self) -> u32 {
         self.meta() >> CLOCK_SHIFT
@@ -171,20 +171,6 @@ impl Entry {
         // byte cannot change meanwhile: it changes only where the entry is not shared.
         let meta = (self.meta() & ((1 << CLOCK_SHIFT) - 1)) | (clock << CLOCK_SHIFT);
         self.header().meta.store(meta, Ordering::Relaxed);
-    }
-
-    /// Notes that the entry is used now. It writes only where the clock has moved, so that reading
-    /// a key again and again writes no memory.
-    #[inline]
-    pub(crate) fn touch(&self, clock: u32) {
-        if self.clock() != clock {
-            self.set_clock(clock);
-        }
-    }
-
-    /// How long the entry has not been used, in seconds, modulo 2^24: 194 days.
-    pub(crate) fn idle_s(&self, clock: u32) -> u32 {
-        clock.wrapping_sub(self.clock()) & CLOCK_MASK
     }
 
     /// The value, if it is a string.

@@ -4,8 +4,9 @@
 //! numbers that were true a moment ago, and waits for nobody: INFO answers while a script hangs.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64};
 
+use super::db::Db;
 use super::shard::DATABASES;
 
 /// What has happened in a shard, and how much it holds.
@@ -20,8 +21,13 @@ pub(crate) struct Figures {
     pub(crate) misses: Figure,
     /// How many keys have been removed since they had expired.
     pub(crate) expired: Figure,
+    /// How many keys have been removed to make room.
+    pub(crate) evicted: Figure,
+    /// By how many bytes the shard has grown since that was reported to all.
+    unreported: AtomicI64,
     keys: [AtomicU32; DATABASES],
     volatile: [AtomicU32; DATABASES],
+    bytes: [AtomicU64; DATABASES],
 }
 
 /// A number with one writer at a time.
@@ -57,16 +63,36 @@ impl Figures {
         self.volatile[db].load(Relaxed) as usize
     }
 
-    /// Shows how many keys there are. Only for who holds the shard.
+    /// How many bytes the shard takes for the keys of all databases.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.iter().map(|bytes| bytes.load(Relaxed)).sum()
+    }
+
+    /// Shows what the shard holds of a database now. Answers by how many bytes the shard has grown
+    /// that have not been reported. Only for who holds the shard.
     #[inline]
-    pub(super) fn show_keys(&self, db: usize, keys: usize, volatile: usize) {
-        self.keys[db].store(keys as u32, Relaxed);
-        self.volatile[db].store(volatile as u32, Relaxed);
+    pub(super) fn show(&self, index: usize, db: &Db) -> i64 {
+        self.keys[index].store(db.table.len() as u32, Relaxed);
+        self.volatile[index].store(db.volatile as u32, Relaxed);
+        let (before, after) = (self.bytes[index].load(Relaxed), db.bytes() as u64);
+        self.bytes[index].store(after, Relaxed);
+        let unreported = self.unreported.load(Relaxed) + (after as i64 - before as i64);
+        self.unreported.store(unreported, Relaxed);
+        unreported
+    }
+
+    /// Takes what has not been reported, to report it. Only for who holds the shard.
+    pub(super) fn take_unreported(&self) -> i64 {
+        let unreported = self.unreported.load(Relaxed);
+        self.unreported.store(0, Relaxed);
+        unreported
     }
 
     /// Begins all counters anew; what the shard holds stays.
     pub(crate) fn reset(&self) {
-        for counter in [&self.commands, &self.hits, &self.misses, &self.expired] {
+        let hit_or_miss = [&self.commands, &self.hits, &self.misses];
+        let gone = [&self.expired, &self.evicted];
+        for counter in hit_or_miss.into_iter().chain(gone) {
             counter.reset();
         }
     }

@@ -27,19 +27,24 @@ struct Guarded<'a, 'e> {
     keyspace: &'a mut Keyspace<'e>,
     hash: u64,
     found: Found,
+    /// How many bytes the entry took.
+    bytes: usize,
     is_changed: bool,
     what: What,
 }
 
 impl<'a, 'e> Guarded<'a, 'e> {
     fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, found: Found) -> Self {
-        if let Some(entry) = keyspace.db_of(hash).table.at(found) {
+        let entry = keyspace.db_of(hash).table.at(found);
+        let bytes = entry.map_or(0, |entry| {
             keyspace.touch(entry);
-        }
+            entry.bytes()
+        });
         Guarded {
             keyspace,
             hash,
             found,
+            bytes,
             is_changed: false,
             what: What::Written,
         }
@@ -56,6 +61,8 @@ impl<'a, 'e> Guarded<'a, 'e> {
     /// Lets the entry go: removes it if it is empty, and says what happened to its key.
     fn let_go(&mut self, is_empty: bool) {
         let (hash, found) = (self.hash, self.found);
+        let bytes = self.entry().map_or(0, Entry::bytes);
+        self.keyspace.db_of_mut(hash).resized(self.bytes, bytes);
         let noted: Option<SmallVec<[u8; 64]>> = (self.is_changed && self.keyspace.is_noted(hash))
             .then(|| SmallVec::from_slice(self.entry().map(Entry::key).unwrap_or_default()));
         if is_empty {
@@ -65,7 +72,7 @@ impl<'a, 'e> Guarded<'a, 'e> {
         match noted {
             Some(key) if is_empty => self.keyspace.note(hash, &key, What::Removed),
             Some(key) => self.keyspace.note(hash, &key, self.what),
-            None => self.keyspace.show_keys(hash),
+            None => self.keyspace.show(hash),
         }
     }
 }

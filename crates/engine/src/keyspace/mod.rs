@@ -15,6 +15,7 @@
 //! gives a guard, which notes a change of its key when it is let go. All changes come together in
 //! `change.rs`, and WATCH and blocked callers follow from there; no command does this by hand.
 
+mod access;
 mod change;
 mod db;
 pub(crate) mod entry;
@@ -53,6 +54,7 @@ pub use leftover::Garbage;
 pub(crate) use leftover::{Leftover, Ready};
 pub use parking::Parked;
 pub(crate) use shard::{DATABASES, SHARDS, Shard, Shards};
+pub(crate) use whole::Sampled;
 
 /// What a write does to the time at which the key expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,7 +250,7 @@ impl<'e> Keyspace<'e> {
     #[inline]
     fn touch(&self, entry: &Entry) {
         if self.touches {
-            entry.touch(self.shards.clock());
+            self.shards.access().touch(entry);
         }
     }
 
@@ -256,7 +258,7 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn touch_key(&mut self, key: &[u8]) -> bool {
         let entry = self.entry(key);
         if let Some(entry) = entry {
-            entry.touch(self.shards.clock());
+            self.shards.access().touch(entry);
         }
         entry.is_some()
     }
@@ -264,7 +266,18 @@ impl<'e> Keyspace<'e> {
     /// How long a key has not been used, in seconds, if there is such a key.
     pub(crate) fn idle_s(&self, key: &[u8]) -> Option<u32> {
         let entry = self.entry(key)?;
-        Some(entry.idle_s(self.shards.clock()))
+        Some(self.shards.access().idle_s(entry))
+    }
+
+    /// The logarithmic count of a key's uses, if there is such a key.
+    pub(crate) fn uses(&self, key: &[u8]) -> Option<u8> {
+        let entry = self.entry(key)?;
+        Some(self.shards.access().uses(entry))
+    }
+
+    /// Whether uses are counted, and not only the last one noted.
+    pub(crate) fn counts_uses(&self) -> bool {
+        self.shards.access().counts_uses()
     }
 
     /// Has what is looked up count as used from here on, or not.
@@ -400,18 +413,18 @@ impl<'e> Keyspace<'e> {
             old_expiry.set(was);
             at(was)
         };
-        let clock = self.shards.clock();
+        let access = self.shards.access();
         let bulky = Cell::new(None);
         let set = |entry: &mut Entry, at| {
             if entry.is_bulky() {
                 bulky.set(Some(entry.hollow_out()));
             }
             set(entry, at);
-            entry.touch(clock);
+            access.touch(entry);
         };
         let make = |at| {
             let entry = make(at);
-            entry.touch(clock);
+            access.touch(&entry);
             entry
         };
         self.db_of_mut(hash).put(hash, key, at, set, make);
@@ -473,7 +486,7 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn put_entry(&mut self, entry: Entry) {
         let key: SmallVec<[u8; 64]> = SmallVec::from_slice(entry.key());
         let hash = self.hash(&key);
-        entry.touch(self.shards.clock());
+        self.shards.access().touch(&entry);
         if let Some(old) = self.db_of_mut(hash).remove(hash, &key) {
             self.discard(old);
         }

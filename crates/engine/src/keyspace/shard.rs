@@ -3,22 +3,22 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use smallvec::SmallVec;
 
+use super::access::Access;
 use super::change::{Interest, SharedInterest};
 use super::db::Db;
-use super::entry::{CLOCK_MASK, Kind};
+use super::entry::Kind;
 use super::figures::Figures;
-use super::hold::Slot;
+use super::hold::{ShardGuard, Slot};
 use super::leftover::Ready;
 use super::parking::ParkingLot;
 use super::places::Places;
 use super::table::Table;
 use super::waiting::{Queue, Waiter};
 use super::watch::Watch;
-use crate::engine::Now;
 use crate::hash::Seed;
 use crate::types::Limits;
 
@@ -28,6 +28,9 @@ pub(crate) const DATABASES: usize = 16;
 /// How many shards there are: enough that two threads seldom meet, few enough that taking them all
 /// costs a microsecond or two. A word has a bit for each.
 pub(crate) const SHARDS: usize = u64::BITS as usize;
+
+/// How many bytes a shard may grow by before it reports that: all of them a megabyte together.
+const GRAIN_MAX: i64 = (1 << 20) / SHARDS as i64;
 
 /// The hash bits that choose the shard. The tables use the bits above and below.
 const SHARD_SHIFT: u32 = 8;
@@ -43,8 +46,12 @@ pub(crate) struct Shards {
     /// Which changes somebody wants to hear of, whatever their key.
     interest: SharedInterest,
     limits: Limits,
-    /// The second that it is, as the access clocks of entries have it.
-    clock: AtomicU32,
+    /// How uses of entries are noted.
+    access: Access,
+    /// How many bytes all keys take, but for what the shards have not reported.
+    reported: AtomicI64,
+    /// How many bytes a shard may grow by before it reports that.
+    grain: AtomicI64,
     /// The shards that scripts hold which have been running for too long, a bit each.
     busy: AtomicU64,
     parking: ParkingLot,
@@ -72,7 +79,9 @@ impl Shards {
             seed,
             interest: SharedInterest::default(),
             limits: Limits::new(seed),
-            clock: AtomicU32::new(0),
+            access: Access::default(),
+            reported: AtomicI64::new(0),
+            grain: AtomicI64::new(GRAIN_MAX),
             busy: AtomicU64::new(0),
             parking,
         }
@@ -89,16 +98,50 @@ impl Shards {
         self.interest.load()
     }
 
-    /// The second that it is, as the access clocks of entries have it: as of the last tick, so that
-    /// a read need not ask for the time.
+    /// How uses of entries are noted.
     #[inline]
-    pub(crate) fn clock(&self) -> u32 {
-        self.clock.load(Relaxed)
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
     }
 
-    pub(crate) fn set_clock(&self, now: Now) {
-        let clock = (now.unix_ms() / 1000) as u32 & CLOCK_MASK;
-        self.clock.store(clock, Relaxed);
+    /// Shows what a shard holds of a database now. Only for who holds the shard.
+    #[inline]
+    pub(super) fn show(&self, figures: &Figures, index: usize, db: &Db) {
+        let unreported = figures.show(index, db);
+        if unreported.abs() > self.grain.load(Relaxed) {
+            self.reported.fetch_add(figures.take_unreported(), Relaxed);
+        }
+    }
+
+    /// Has a shard that is held report all that it has not reported yet.
+    pub(crate) fn report(&self, index: usize, _: &ShardGuard<'_>) {
+        let unreported = self.figures_of(index).take_unreported();
+        self.reported.fetch_add(unreported, Relaxed);
+    }
+
+    /// How many bytes all keys take, nearly: each shard may have grown or shrunk by a grain.
+    #[inline]
+    pub(crate) fn bytes_nearly(&self) -> u64 {
+        self.reported.load(Relaxed).max(0) as u64
+    }
+
+    /// How many bytes all keys take, with their values, tables and expiries.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.figures().map(Figures::bytes).sum()
+    }
+
+    /// Has the shards report so soon that [`Shards::bytes_nearly`] is wrong by a hundredth of this at
+    /// most, and by no more than a megabyte.
+    pub(crate) fn set_accuracy(&self, bytes: u64) {
+        let grain = bytes / (100 * SHARDS as u64);
+        let grain = i64::try_from(grain).unwrap_or(GRAIN_MAX).min(GRAIN_MAX);
+        self.grain.store(grain, Relaxed);
+        for index in 0..SHARDS {
+            // What is held now reports at the next change, or tick.
+            if let Some(shard) = self.try_take(index) {
+                self.report(index, &shard);
+            }
+        }
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -118,6 +161,11 @@ impl Shards {
     /// The figures of each shard.
     pub(crate) fn figures(&self) -> impl Iterator<Item = &Figures> {
         self.slots.iter().map(Slot::figures)
+    }
+
+    /// The figures of one shard.
+    pub(crate) fn figures_of(&self, index: usize) -> &Figures {
+        self.slot(index).figures()
     }
 
     /// Where callers wait that could not have their shards.

@@ -3,12 +3,22 @@
 //! What only looks takes one shard after the other, unless the call holds them all: so nobody waits
 //! for longer than one shard takes. What changes a whole database is for calls that hold every shard.
 
-use super::Keyspace;
+use super::{Keyspace, What};
 use super::db::Db;
 use super::entry::Entry;
 use super::hold::Contended;
 use super::shard::{SHARDS, Shard};
 use super::table::Keyed;
+
+/// What an eviction goes by.
+pub(crate) struct Sampled<'k> {
+    pub(crate) key: &'k [u8],
+    /// For how many seconds the key has not been used, if that is noted.
+    pub(crate) idle_s: u32,
+    /// The logarithmic count of its uses, if they are counted.
+    pub(crate) uses: u8,
+    pub(crate) expires_at: Option<u64>,
+}
 
 impl Keyspace<'_> {
     /// The shards' databases of this number.
@@ -113,6 +123,58 @@ impl Keyspace<'_> {
         Ok(found)
     }
 
+    // --- eviction ----------------------------------------------------------------------------
+
+    /// Shows a key, chosen by `random`, of a shard that is held, and what an eviction goes by. With
+    /// `is_volatile` it is one with an expiry, and with `is_soonest` one of those that expire first.
+    pub(crate) fn sample_held(
+        &mut self,
+        index: usize,
+        is_volatile: bool,
+        is_soonest: bool,
+        random: u64,
+        show: impl FnOnce(Sampled<'_>),
+    ) {
+        let (db, access) = (self.db, self.shards.access());
+        let db = &mut self.held.shard_mut(index).dbs[db];
+        let entry = match is_volatile {
+            true if is_soonest => db.soonest(),
+            true => db.sample_volatile(random),
+            false => db.table.sample(random),
+        };
+        if let Some(entry) = entry {
+            show(Sampled {
+                key: entry.key(),
+                idle_s: access.idle_s(entry),
+                uses: access.uses(entry),
+                expires_at: entry.expires_at(),
+            });
+        }
+    }
+
+    /// Removes a key to make room, if it is there and, with `is_volatile`, has an expiry. Answers
+    /// whether it did.
+    pub(crate) fn evict(&mut self, key: &[u8], is_volatile: bool) -> bool {
+        let hash = self.hash(key);
+        let db = self.db_of_mut(hash);
+        let Some(found) = db.table.locate(hash, key) else {
+            return false;
+        };
+        let entry = db.table.at(found);
+        if is_volatile && entry.is_none_or(|entry| entry.expires_at().is_none()) {
+            return false;
+        }
+        let Some(entry) = db.remove_at(found) else {
+            return false;
+        };
+        self.figures(hash).evicted.add(1);
+        self.note(hash, key, What::Evicted);
+        self.discard(entry);
+        true
+    }
+
+    // --- changes of a whole database ----------------------------------------------------------
+
     /// Removes every key of the database. What was there is freed after the shards are let go.
     pub(crate) fn clear(&mut self) {
         let (db, now_ms) = (self.db, self.now_ms());
@@ -121,7 +183,7 @@ impl Keyspace<'_> {
             let fresh = Db::new(shard.dbs[db].table.seed());
             let old = std::mem::replace(&mut shard.dbs[db], fresh);
             shard.flushed(db, &old, now_ms, &mut leftover.ready);
-            shard.figures().show_keys(db, 0, 0);
+            self.shards.show(shard.figures(), db, &shard.dbs[db]);
             leftover.garbage.take_db(old);
         }
         self.leftover = Some(leftover);
@@ -135,8 +197,7 @@ impl Keyspace<'_> {
             shard.dbs.swap(one, other);
             shard.swapped(one, other, now_ms, &mut leftover.ready);
             for db in [one, other] {
-                let (keys, volatile) = (shard.dbs[db].table.len(), shard.dbs[db].volatile);
-                shard.figures().show_keys(db, keys, volatile);
+                self.shards.show(shard.figures(), db, &shard.dbs[db]);
             }
         }
         self.leftover = Some(leftover);

@@ -90,6 +90,13 @@ impl Running<'_, '_> {
         if bounds.is_some_and(|bounds| !bounds.allow(command, arguments)) {
             return Err(Error::UndeclaredKey);
         }
+        // As in Redis, a script that has begun to write may go on.
+        if command.flags.has(Flags::DENY_OOM)
+            && self.work.engine.is_over_limit()
+            && !self.watchdog.has_written()
+        {
+            return Err(Error::OutOfMemory);
+        }
         // What was killed in the name of having changed nothing must change nothing.
         if command.flags.has(Flags::WRITE) && !self.watchdog.may_write() {
             return Err(Error::text(Ended::Killed.reason()));

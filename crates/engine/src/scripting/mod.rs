@@ -127,6 +127,12 @@ impl Scripts {
         self.idle.iter().for_each(|idle| idle.lock().clear());
     }
 
+    /// How many bytes the texts of the known scripts take.
+    pub(crate) fn bytes(&self) -> usize {
+        let known = self.known.read();
+        known.by_text.keys().map(|text| text.len()).sum()
+    }
+
     /// How many scripts are known.
     pub(crate) fn len(&self) -> usize {
         self.known.read().by_digest.len()

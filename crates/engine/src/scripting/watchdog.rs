@@ -107,6 +107,11 @@ impl Watchdog {
         changed.is_ok() || self.ended().is_none()
     }
 
+    /// Whether the script may have changed something.
+    pub(super) fn has_written(&self) -> bool {
+        self.state.load(Acquire) == WROTE
+    }
+
     /// Why the script is to end, if it is.
     pub(super) fn ended(&self) -> Option<Ended> {
         Ended::of(self.state.load(Acquire))

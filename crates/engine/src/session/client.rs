@@ -155,6 +155,13 @@ impl Client {
         self.buffers.store(buffers);
     }
 
+    /// How many bytes the connection takes, as it was shown last.
+    pub(crate) fn bytes(&self) -> usize {
+        let buffers = self.buffers.load();
+        let queued = self.doing.queued_bytes.load(Relaxed);
+        size_of::<Client>() + buffers.input_capacity + buffers.output_capacity + queued
+    }
+
     pub(crate) fn info(&self) -> &ClientInfo {
         &self.info
     }

@@ -1,0 +1,401 @@
+//! Eviction: keys are removed when the store holds more than `maxmemory`.
+//!
+//! What counts is the store's own account of bytes: keys, values, tables and expiries
+//! ([`crate::keyspace`] keeps it exactly), and as of the last tick what connections and scripts hold.
+//! It is the store's and not the process's, since the process belongs to the user.
+//!
+//! The policies are Redis's, and so is the way to approximate them: a few keys are sampled, the best
+//! of them kept in a pool, and the best of the pool is removed
+//! (<https://redis.io/docs/latest/develop/reference/eviction/>). No shard is waited for: one that
+//! somebody holds is passed over.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::engine::{Engine, TimeSource};
+use crate::error::{Error, Result};
+use crate::keyspace::{DATABASES, Keyspace, SHARDS, Sampled};
+use crate::lanes::Lanes;
+
+/// How many candidates are kept from one sample to the next.
+const POOL: usize = 16;
+
+/// How many shards are looked into for one that has a key to sample.
+const TRIES: usize = 4 * SHARDS;
+
+/// How long a call makes room, with `maxmemory-eviction-tenacity` at its default. If it has removed
+/// something by then, its command may run, and the next call goes on.
+const PATIENCE: Duration = Duration::from_micros(500);
+
+/// After how many keys it is looked at the clock.
+const LOOK_AT_CLOCK: usize = 16;
+
+/// Which keys are evicted: `maxmemory-policy`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Policy {
+    /// None: what would take more memory is refused.
+    None,
+    /// Of all keys, or of those with an expiry, those that this says.
+    Of(Candidates, Choice),
+}
+
+/// Which keys may be evicted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Candidates {
+    All,
+    /// Those with an expiry.
+    Volatile,
+}
+
+/// Which of the keys that may be evicted goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// The one that has not been used for the longest time.
+    LeastRecent,
+    /// The one that is used least often.
+    LeastFrequent,
+    /// Any.
+    Random,
+    /// The one that expires soonest.
+    Soonest,
+}
+
+impl Policy {
+    /// The policies by their names in Redis, in the order of [`Policy::from_index`].
+    pub(crate) const NAMES: &[&str] = &[
+        "noeviction",
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-random",
+        "volatile-ttl",
+    ];
+
+    /// The policy whose name stands at this place.
+    pub(crate) fn from_index(index: u64) -> Policy {
+        let choice = |choice| match index {
+            1..=3 => Policy::Of(Candidates::All, choice),
+            _ => Policy::Of(Candidates::Volatile, choice),
+        };
+        match index {
+            1 | 4 => choice(Choice::LeastRecent),
+            2 | 5 => choice(Choice::LeastFrequent),
+            3 | 6 => choice(Choice::Random),
+            7 => choice(Choice::Soonest),
+            _ => Policy::None,
+        }
+    }
+
+    /// Its name in Redis.
+    pub(crate) fn name(self) -> &'static str {
+        let mut names = (0..).zip(Policy::NAMES);
+        let found = names.find(|(index, _)| Policy::from_index(*index) == self);
+        found.map_or("noeviction", |(_, name)| name)
+    }
+
+    /// Whether it goes by how often keys are used.
+    pub(crate) fn counts_uses(self) -> bool {
+        matches!(self, Policy::Of(_, Choice::LeastFrequent))
+    }
+}
+
+/// What the engine knows of its memory beside the keyspace.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    /// `maxmemory`: how many bytes may be used, or 0 for any number.
+    pub(crate) max: AtomicU64,
+    /// `maxmemory-policy`, by its place among the names.
+    pub(crate) policy: AtomicU64,
+    /// `maxmemory-samples`.
+    pub(crate) samples: AtomicU64,
+    /// `maxmemory-eviction-tenacity`.
+    pub(crate) tenacity: AtomicU64,
+    /// What connections and scripts held at the last tick.
+    beside: AtomicUsize,
+    peak: AtomicU64,
+    pools: Lanes<Mutex<Pool>>,
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory {
+            max: AtomicU64::new(0),
+            policy: AtomicU64::new(0),
+            samples: AtomicU64::new(5),
+            tenacity: AtomicU64::new(10),
+            beside: AtomicUsize::new(0),
+            peak: AtomicU64::new(0),
+            pools: Lanes::default(),
+        }
+    }
+}
+
+impl Memory {
+    /// Which keys are evicted.
+    pub(crate) fn policy(&self) -> Policy {
+        Policy::from_index(self.policy.load(Relaxed))
+    }
+
+    /// How long one call makes room. For ever, at the tenacity of 100.
+    fn patience(&self) -> Option<Duration> {
+        match self.tenacity.load(Relaxed) {
+            few @ 0..=10 => Some(PATIENCE * few as u32 / 10),
+            // As in Redis: half a second at 40, two minutes at 99.
+            many @ 11..=99 => Some(PATIENCE.mul_f64(1.15_f64.powi(many as i32 - 10))),
+            _ => None,
+        }
+    }
+}
+
+/// A key that may be evicted.
+#[derive(Clone, Debug)]
+struct Candidate {
+    db: usize,
+    key: Box<[u8]>,
+    /// The greater, the sooner it goes.
+    weight: u64,
+}
+
+/// The best candidates that have been seen, the best last.
+#[derive(Debug, Default)]
+struct Pool(Vec<Candidate>);
+
+impl Pool {
+    fn put(&mut self, candidate: Candidate) {
+        let is_known = |known: &Candidate| known.db == candidate.db && known.key == candidate.key;
+        self.0.retain(|known| !is_known(known));
+        let place = self
+            .0
+            .partition_point(|known| known.weight <= candidate.weight);
+        self.0.insert(place, candidate);
+        if self.0.len() > POOL {
+            self.0.remove(0);
+        }
+    }
+}
+
+impl Engine {
+    /// How many bytes the store holds: keys, values, tables and expiries exactly; connections and
+    /// scripts as of the last tick. It is read without a lock.
+    pub fn used_memory(&self) -> u64 {
+        let used = self.shards.bytes() + self.memory.beside.load(Relaxed) as u64;
+        self.memory.peak.fetch_max(used, Relaxed);
+        used
+    }
+
+    /// The most that [`Engine::used_memory`] has been seen to be.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        self.used_memory();
+        self.memory.peak.load(Relaxed)
+    }
+
+    /// How many bytes the store may hold: `maxmemory`. 0 is any number.
+    pub fn max_memory(&self) -> u64 {
+        self.memory.max.load(Relaxed)
+    }
+
+    /// Has the store hold no more than this many bytes, or any number if it is 0. What is too much is
+    /// evicted, if the policy has something evicted, at the next tick at the latest.
+    pub fn set_max_memory(&self, bytes: u64) {
+        self.memory.max.store(bytes, Relaxed);
+        self.shards.set_accuracy(bytes);
+    }
+
+    /// Has keys evicted by this policy: one of Redis's `maxmemory-policy`.
+    ///
+    /// # Errors
+    ///
+    /// The names of all policies, if there is none of this name.
+    pub fn set_eviction_policy(&self, name: &str) -> Result<(), String> {
+        let mut names = Policy::NAMES.iter();
+        let index = names.position(|known| known.eq_ignore_ascii_case(name));
+        let index = index.ok_or_else(|| {
+            let names = Policy::NAMES.join(", ");
+            format!("there is no eviction policy '{name}': the policies are {names}")
+        })?;
+        self.memory.policy.store(index as u64, Relaxed);
+        Ok(())
+    }
+
+    /// Looks at what is held beside the keyspace, for the account of memory.
+    pub(crate) fn measure_beside(&self) {
+        let clients: usize = self.clients.all().iter().map(|client| client.bytes()).sum();
+        let beside = clients + self.scripts.bytes();
+        self.memory.beside.store(beside, Relaxed);
+    }
+
+    /// Whether the store holds more than it may. Without a limit this is one test.
+    #[inline]
+    pub(crate) fn is_over_limit(&self) -> bool {
+        match self.memory.max.load(Relaxed) {
+            0 => false,
+            max => self.exceeds(max),
+        }
+    }
+
+    #[inline(never)]
+    fn exceeds(&self, max: u64) -> bool {
+        let beside = self.memory.beside.load(Relaxed) as u64;
+        self.shards.bytes_nearly() + beside > max
+    }
+
+    /// Evicts keys until the store holds no more than it may, or until that has taken so long that
+    /// the caller should go on. No shard may be held.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfMemory`] if there is nothing that may be evicted.
+    #[cold]
+    pub(crate) fn make_room(self: &Arc<Engine>, clock: &dyn TimeSource) -> Result<()> {
+        let Policy::Of(candidates, choice) = self.memory.policy() else {
+            return Err(Error::OutOfMemory);
+        };
+        let patience = self.memory.patience();
+        let (begun, mut evicted) = (clock.ticks(), 0);
+        while self.is_over_limit() {
+            if !self.evict_one(candidates, choice, clock) {
+                // Others may hold what could go: if this call has made some room, it may go on.
+                return match evicted {
+                    0 => Err(Error::OutOfMemory),
+                    _ => Ok(()),
+                };
+            }
+            evicted += 1;
+            let passed = || Duration::from_micros(clock.ticks().us_since(begun));
+            if evicted % LOOK_AT_CLOCK == 0 && patience.is_some_and(|most| passed() >= most) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the key that the policy wants to go first, as far as samples tell. Answers whether
+    /// there was one.
+    fn evict_one(
+        self: &Arc<Engine>,
+        candidates: Candidates,
+        choice: Choice,
+        clock: &dyn TimeSource,
+    ) -> bool {
+        let mut pool = self.memory.pools.own().lock();
+        // What the pool has may be gone meanwhile, and then the next is tried, with a new sample.
+        for _ in 0..POOL {
+            self.sample_into(&mut pool, candidates, choice, clock);
+            let Some(candidate) = pool.0.pop() else {
+                return false;
+            };
+            if self.evict(&candidate, candidates, clock) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Samples some keys of a shard that has any.
+    fn sample_into(
+        &self,
+        pool: &mut Pool,
+        candidates: Candidates,
+        choice: Choice,
+        clock: &dyn TimeSource,
+    ) {
+        if choice == Choice::Random {
+            pool.0.clear();
+        }
+        let samples = match choice {
+            Choice::Random => 1,
+            _ => self.memory.samples.load(Relaxed) as usize,
+        };
+        let mut left = samples;
+        for _ in 0..TRIES {
+            if left == 0 {
+                return;
+            }
+            // A shard and a database by one key of all that may go, so that each has the same chance.
+            let Some((index, db)) = self.random_place(candidates) else {
+                return;
+            };
+            let mut keyspace = Keyspace::new(&self.shards, db, clock);
+            if !keyspace.try_hold(index) {
+                continue;
+            }
+            let is_volatile = candidates == Candidates::Volatile;
+            let is_soonest = choice == Choice::Soonest;
+            keyspace.sample_held(index, is_volatile, is_soonest, self.random(), |sampled| {
+                pool.put(Candidate {
+                    db,
+                    key: sampled.key.into(),
+                    weight: weight(choice, &sampled),
+                });
+            });
+            left -= 1;
+        }
+    }
+
+    /// A shard and a database, each with the chance of its share in the keys that may go.
+    fn random_place(&self, candidates: Candidates) -> Option<(usize, usize)> {
+        let keys = |index: usize, db: usize| {
+            let figures = self.shards.figures_of(index);
+            match candidates {
+                Candidates::All => figures.keys(db),
+                Candidates::Volatile => figures.volatile(db),
+            }
+        };
+        let random = self.random();
+        let first = random as usize % SHARDS;
+        let places = (0..SHARDS).map(|step| (first + step) % SHARDS);
+        places.into_iter().find_map(|index| {
+            let all: usize = (0..DATABASES).map(|db| keys(index, db)).sum();
+            let mut nth = (random >> 32) as usize % all.max(1);
+            (0..DATABASES).find_map(|db| match nth.checked_sub(keys(index, db)) {
+                Some(rest) => {
+                    nth = rest;
+                    None
+                }
+                None => Some((index, db)),
+            })
+        })
+    }
+
+    /// Removes a candidate. Answers whether it was there, and could be had.
+    fn evict(
+        self: &Arc<Engine>,
+        candidate: &Candidate,
+        candidates: Candidates,
+        clock: &dyn TimeSource,
+    ) -> bool {
+        let hash = self.shards.seed().hash(&candidate.key);
+        let (is_evicted, leftover) = {
+            let mut keyspace = Keyspace::new(&self.shards, candidate.db, clock);
+            if !keyspace.try_hold(self.shards.index(hash)) {
+                return false;
+            }
+            let is_volatile = candidates == Candidates::Volatile;
+            let is_evicted = keyspace.evict(&candidate.key, is_volatile);
+            self.serve_ready(&mut keyspace);
+            (is_evicted, keyspace.take_leftover())
+        };
+        if let Some(leftover) = leftover {
+            self.clear_up(*leftover, clock);
+        }
+        is_evicted
+    }
+}
+
+fn weight(choice: Choice, sampled: &Sampled<'_>) -> u64 {
+    match choice {
+        Choice::LeastRecent => u64::from(sampled.idle_s),
+        Choice::LeastFrequent => u64::from(u8::MAX - sampled.uses),
+        Choice::Random => 0,
+        Choice::Soonest => u64::MAX - sampled.expires_at.unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests;

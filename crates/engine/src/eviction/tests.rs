@@ -1,0 +1,287 @@
+use larder_resp::ArgumentBuffer;
+use proptest::prelude::*;
+
+use super::*;
+use crate::engine::Now;
+use crate::reply::RespReply;
+use crate::session::Session;
+
+const START_US: u64 = 1_700_000_000_000_000;
+
+fn at(seconds: u64) -> Now {
+    Now::from_unix_us(START_US + seconds * 1_000_000)
+}
+
+struct Caller {
+    engine: Arc<Engine>,
+    session: Session,
+    now: Now,
+}
+
+impl Caller {
+    fn new() -> Caller {
+        Caller {
+            engine: Engine::new([3; 32], at(0)),
+            session: Session::local(),
+            now: at(0),
+        }
+    }
+
+    fn call(&mut self, request: &str) -> String {
+        let mut words = ArgumentBuffer::new();
+        let request = request.split(' ');
+        request.for_each(|word| words.push(word.as_bytes()));
+        let mut out = Vec::new();
+        let mut reply = RespReply::new(&mut out, false);
+        let arguments = words.as_arguments();
+        let _ = self
+            .engine
+            .execute(&mut self.session, arguments, &self.now, &mut reply);
+        String::from_utf8_lossy(&out).trim_end().to_owned()
+    }
+
+    fn set(&mut self, parameter: &str, value: &str) {
+        let request = format!("CONFIG SET {parameter} {value}");
+        assert_eq!(self.call(&request), "+OK", "{request}");
+    }
+
+    /// Sets so many keys of a kilobyte each.
+    fn fill(&mut self, prefix: &str, keys: usize, options: &str) {
+        let value = "x".repeat(1000);
+        for key in 0..keys {
+            let request = format!("SET {prefix}:{key} {value}{options}");
+            assert_eq!(self.call(&request), "+OK", "key {key}");
+        }
+    }
+
+    fn count(&mut self, prefix: &str, keys: usize) -> usize {
+        let exists = (0..keys).map(|key| self.call(&format!("EXISTS {prefix}:{key}")));
+        exists.filter(|answer| answer == ":1").count()
+    }
+}
+
+/// The bytes of every database as a walk over all entries counts them.
+fn walked_bytes(engine: &Engine) -> u64 {
+    let shards = (0..SHARDS).map(|index| {
+        let shard = engine.shards.try_take(index).expect("nobody holds a shard");
+        let bytes = shard.dbs.iter().map(|db| {
+            let entries: usize = db.table.iter().map(|entry| entry.bytes()).sum();
+            entries + db.table.bytes() + db.expiries.bytes()
+        });
+        bytes.sum::<usize>() as u64
+    });
+    shards.sum()
+}
+
+/// A request that may change how much memory its key takes.
+fn request() -> impl Strategy<Value = String> {
+    let key = 0..6u8;
+    let text = prop_oneof!["[a-z]{0,8}", "[a-z]{100,1500}", "-?[0-9]{1,5}"];
+    (0..26u8, key, text, 1..900u32).prop_map(|(which, key, text, number)| match which {
+        0 => format!("SET s{key} {text}"),
+        1 => format!("SET s{key} {text} PX {number}"),
+        2 => format!("APPEND s{key} {text}"),
+        3 => format!("SETRANGE s{key} {number} {text}"),
+        4 => format!("INCR s{key}"),
+        5 => format!("PEXPIRE s{key} {number}"),
+        6 => format!("PERSIST s{key}"),
+        7 => format!("DEL s{key} h{key}"),
+        8 => format!("RPUSH l{key} {text} {text}"),
+        9 => format!("LPOP l{key}"),
+        10 => format!("LTRIM l{key} 0 {number}"),
+        11 => format!("LINSERT l{key} BEFORE {text} {number}"),
+        12 => format!("HSET h{key} {number} {text}"),
+        13 => format!("HDEL h{key} {number}"),
+        14 => format!("SADD t{key} {number}"),
+        15 => format!("SADD t{key} {text}"),
+        16 => format!("SPOP t{key} 3"),
+        17 => format!("ZADD z{key} {number} {text} {number} {number}"),
+        18 => format!("ZREMRANGEBYRANK z{key} 0 {number}"),
+        19 => format!("XADD x{key} * {text} {number}"),
+        20 => format!("XTRIM x{key} MAXLEN {key}"),
+        21 => format!("XGROUP CREATE x{key} {number} 0 MKSTREAM"),
+        22 => format!("XREADGROUP GROUP {number} c STREAMS x{key} >"),
+        23 => format!("COPY h{key} l{key} REPLACE"),
+        24 => format!("RENAME z{key} s{key}"),
+        _ => format!("MOVE s{key} {}", key % 3),
+    })
+}
+
+proptest! {
+    /// Whatever is done, the account of bytes is what a walk over all keys counts.
+    #[test]
+    fn the_account_of_bytes_is_exact(
+        steps in prop::collection::vec((request(), 0..40u64), 1..120),
+    ) {
+        let mut caller = Caller::new();
+        let mut now_ms = 0;
+        for (request, pass_ms) in steps {
+            now_ms += pass_ms;
+            caller.now = Now::from_unix_us(START_US + now_ms * 1000);
+            caller.call(&request);
+            if pass_ms % 7 == 0 {
+                caller.engine.tick(&caller.now);
+            }
+            prop_assert_eq!(caller.engine.shards.bytes(), walked_bytes(&caller.engine), "{}", request);
+        }
+        caller.call("FLUSHALL");
+        prop_assert_eq!(caller.engine.shards.bytes(), walked_bytes(&caller.engine));
+        prop_assert_eq!(caller.engine.keys(0), 0);
+    }
+}
+
+#[test]
+fn without_a_policy_what_takes_memory_is_refused_and_what_frees_it_is_not() {
+    let mut caller = Caller::new();
+    caller.fill("key", 100, "");
+    caller.set("maxmemory", "50kb");
+    let refusal = "-OOM command not allowed when used memory > 'maxmemory'.";
+    assert_eq!(caller.call("SET more 1"), refusal);
+    assert_eq!(caller.call("LPUSH list 1"), refusal);
+    assert!(caller.call("GET key:1").starts_with("$1000"));
+    assert_eq!(caller.count("key", 100), 100);
+    (0..60).for_each(|key| assert_eq!(caller.call(&format!("DEL key:{key}")), ":1"));
+    assert_eq!(caller.call("SET more 1"), "+OK");
+}
+
+#[test]
+fn a_transaction_and_a_script_are_refused_what_takes_memory_too() {
+    let mut caller = Caller::new();
+    caller.call("MULTI");
+    assert_eq!(caller.call("SET a 1"), "+QUEUED");
+    caller.set_aside(|other| {
+        other.fill("key", 100, "");
+        other.set("maxmemory", "50kb");
+    });
+    let refusal = "OOM command not allowed when used memory > 'maxmemory'.";
+    let aborted = format!("-EXECABORT Transaction discarded because of: {refusal}");
+    assert_eq!(caller.call("EXEC"), aborted);
+    caller.call("MULTI");
+    assert_eq!(caller.call("SET a 1"), format!("-{refusal}"));
+    assert!(caller.call("EXEC").starts_with("-EXECABORT"));
+    let script = "EVAL return(redis.call('SET',KEYS[1],1)) 1 a";
+    assert!(caller.call(script).starts_with(&format!("-{refusal}")));
+    let script = "EVAL (redis.call('DEL',KEYS[1]))return(redis.call('SET',KEYS[1],1)) 1 key:1";
+    assert_eq!(caller.call(script), "+OK");
+}
+
+impl Caller {
+    /// Lets another session of the same engine do something.
+    fn set_aside(&mut self, work: impl FnOnce(&mut Caller)) {
+        let mut other = Caller {
+            engine: Arc::clone(&self.engine),
+            session: Session::local(),
+            now: self.now,
+        };
+        work(&mut other);
+    }
+}
+
+#[test]
+fn every_policy_keeps_the_store_below_its_limit() {
+    for policy in Policy::NAMES.iter().filter(|name| **name != "noeviction") {
+        let mut caller = Caller::new();
+        caller.set("maxmemory", "200kb");
+        caller.set("maxmemory-policy", policy);
+        caller.fill("key", 1000, " EX 1000");
+        let used = caller.engine.used_memory();
+        assert!(used < 210 << 10, "{policy}: {used}");
+        let left = caller.count("key", 1000);
+        assert!((120..200).contains(&left), "{policy}: {left}");
+    }
+}
+
+#[test]
+fn keys_without_an_expiry_are_not_evicted_by_a_volatile_policy() {
+    for policy in Policy::NAMES.iter().filter(|name| name.starts_with("volatile")) {
+        let mut caller = Caller::new();
+        caller.set("maxmemory", "200kb");
+        caller.set("maxmemory-policy", policy);
+        caller.fill("kept", 100, "");
+        caller.fill("volatile", 500, " EX 1000");
+        assert_eq!(caller.count("kept", 100), 100, "{policy}");
+        caller.call("FLUSHALL");
+        caller.fill("kept", 180, "");
+        let answers = (0..50).map(|key| caller.call(&format!("SET more:{key} {}", "x".repeat(1000))));
+        let refused = answers.filter(|answer| answer.starts_with("-OOM")).count();
+        assert!(refused > 20, "{policy}: {refused}");
+        assert_eq!(caller.count("kept", 180), 180, "{policy}");
+    }
+}
+
+#[test]
+fn what_has_not_been_used_for_long_goes_first() {
+    let mut caller = Caller::new();
+    caller.set("maxmemory-policy", "allkeys-lru");
+    caller.fill("old", 100, "");
+    caller.fill("used", 100, "");
+    for second in 1..4 {
+        caller.now = at(second * 10);
+        caller.engine.tick(&caller.now);
+        caller.count("used", 100);
+        (0..100).for_each(|key| drop(caller.call(&format!("GET used:{key}"))));
+    }
+    caller.set("maxmemory", "230kb");
+    caller.fill("new", 90, "");
+    let (old, used) = (caller.count("old", 100), caller.count("used", 100));
+    assert!(used >= 95 && old <= 45, "old {old}, used {used}");
+}
+
+#[test]
+fn what_is_used_seldom_goes_first() {
+    let mut caller = Caller::new();
+    caller.set("maxmemory-policy", "allkeys-lfu");
+    caller.engine.tick(&at(0));
+    caller.fill("seldom", 100, "");
+    caller.fill("often", 100, "");
+    for _ in 0..60 {
+        (0..100).for_each(|key| drop(caller.call(&format!("GET often:{key}"))));
+    }
+    assert_eq!(caller.call("OBJECT FREQ seldom:1"), ":5");
+    assert!(caller.call("OBJECT IDLETIME often:1").starts_with("-ERR An LFU"));
+    caller.set("maxmemory", "230kb");
+    caller.fill("new", 90, "");
+    let (seldom, often) = (caller.count("seldom", 100), caller.count("often", 100));
+    assert!(often >= 90 && seldom <= 70, "seldom {seldom}, often {often}");
+}
+
+#[test]
+fn what_expires_soonest_goes_first() {
+    let mut caller = Caller::new();
+    caller.set("maxmemory-policy", "volatile-ttl");
+    caller.fill("late", 100, " EX 100000");
+    caller.fill("soon", 100, " EX 100");
+    caller.set("maxmemory", "230kb");
+    caller.fill("new", 90, " EX 100000");
+    let (late, soon) = (caller.count("late", 100), caller.count("soon", 100));
+    assert!(late >= 95 && soon <= 45, "late {late}, soon {soon}");
+}
+
+#[test]
+fn a_limit_that_is_lowered_is_kept_at_the_next_tick() {
+    let mut caller = Caller::new();
+    caller.set("maxmemory-policy", "allkeys-random");
+    caller.set("maxmemory-eviction-tenacity", "100");
+    caller.fill("key", 1000, "");
+    caller.set("maxmemory", "100kb");
+    caller.engine.tick(&caller.now);
+    assert!(caller.engine.used_memory() < 110 << 10);
+}
+
+#[test]
+fn a_waiter_hears_that_a_key_was_evicted_and_a_transaction_that_watches_it_is_void() {
+    let mut caller = Caller::new();
+    caller.fill("key", 100, "");
+    assert_eq!(caller.call("WATCH key:1 key:2 key:3 key:4 key:5"), "+OK");
+    caller.set_aside(|other| {
+        other.set("maxmemory-policy", "allkeys-random");
+        other.set("maxmemory-eviction-tenacity", "100");
+        other.set("maxmemory", "1kb");
+        other.engine.tick(&other.now);
+    });
+    assert_eq!(caller.count("key", 100), 0);
+    caller.set("maxmemory", "0");
+    caller.call("MULTI");
+    caller.call("PING");
+    assert_eq!(caller.call("EXEC"), "*-1");
+}

@@ -1,0 +1,160 @@
+//! When entries were used, and how often: what an eviction goes by.
+//!
+//! An entry has 24 bits for it. Under most policies they are the second of its last use. Under an LFU
+//! policy the upper 16 are the minute in which the lower eight were looked at last, and those are a
+//! logarithmic count of uses, which fades with time. Both are as in Redis, and so are the figures that
+//! OBJECT IDLETIME and OBJECT FREQ answer: <https://redis.io/docs/latest/develop/reference/eviction/>.
+//!
+//! The time is that of the last tick, so that a read need not ask for it.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use super::entry::{CLOCK_MASK, Entry};
+use crate::engine::Now;
+use crate::lanes::Lanes;
+
+/// The count that a new entry begins with, so that it is not evicted before it can be used again.
+const COUNT_NEW: u8 = 5;
+
+/// Set in a stamp under which uses are counted. No entry's clock has it.
+const COUNTS_USES: u32 = 1 << 31;
+
+/// How uses are noted.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// What an entry that is used now remembers, as far as it is the same for all.
+    stamp: AtomicU32,
+    /// The more, the more uses it takes to be counted: `lfu-log-factor`.
+    pub(crate) log_factor: AtomicU64,
+    /// In how many minutes a count loses one: `lfu-decay-time`. Never, if it is 0.
+    pub(crate) decay_min: AtomicU64,
+    random: Lanes<AtomicU64>,
+}
+
+impl Default for Access {
+    fn default() -> Access {
+        Access {
+            stamp: AtomicU32::new(0),
+            log_factor: AtomicU64::new(10),
+            decay_min: AtomicU64::new(1),
+            random: Lanes::default(),
+        }
+    }
+}
+
+impl Access {
+    /// It is this time now, and uses are counted or not.
+    pub(crate) fn set(&self, now: Now, counts_uses: bool) {
+        let stamp = match counts_uses {
+            false => (now.unix_ms() / 1000) as u32 & CLOCK_MASK,
+            true => COUNTS_USES | ((now.unix_ms() / 60_000) as u32 & 0xffff) << 8,
+        };
+        self.stamp.store(stamp, Relaxed);
+    }
+
+    /// Whether uses are counted, and not only the last one noted.
+    pub(crate) fn counts_uses(&self) -> bool {
+        self.stamp.load(Relaxed) & COUNTS_USES != 0
+    }
+
+    /// Notes that an entry is used. It writes only where there is something new, so that reading a
+    /// key again and again writes no memory.
+    #[inline]
+    pub(crate) fn touch(&self, entry: &Entry) {
+        let stamp = self.stamp.load(Relaxed);
+        if entry.clock() == stamp {
+            return;
+        }
+        match stamp & COUNTS_USES {
+            0 => entry.set_clock(stamp),
+            _ => self.count(entry),
+        }
+    }
+
+    /// For how many seconds an entry has not been used, up to 97 days: what lies further back can't
+    /// be told from a clock that was put back, and that makes nothing idle.
+    pub(crate) fn idle_s(&self, entry: &Entry) -> u32 {
+        let idle_s = self.stamp.load(Relaxed).wrapping_sub(entry.clock()) & CLOCK_MASK;
+        match idle_s > CLOCK_MASK / 2 {
+            true => 0,
+            false => idle_s,
+        }
+    }
+
+    /// The logarithmic count of an entry's uses, as it is now.
+    pub(crate) fn uses(&self, entry: &Entry) -> u8 {
+        let clock = entry.clock();
+        if clock == 0 {
+            return COUNT_NEW;
+        }
+        let (minute, count) = ((clock >> 8) as u16, clock as u8);
+        let now = (self.stamp.load(Relaxed) >> 8) as u16;
+        let passed_min = u64::from(now.wrapping_sub(minute));
+        let periods = passed_min.checked_div(self.decay_min.load(Relaxed));
+        let lost = u8::try_from(periods.unwrap_or(0)).unwrap_or(u8::MAX);
+        count.saturating_sub(lost)
+    }
+
+    #[cold]
+    fn count(&self, entry: &Entry) {
+        let is_new = entry.clock() == 0;
+        let mut count = self.uses(entry);
+        let beyond = u64::from(count.saturating_sub(COUNT_NEW));
+        let chance = beyond * self.log_factor.load(Relaxed) + 1;
+        if !is_new && count < u8::MAX && self.random().is_multiple_of(chance) {
+            count += 1;
+        }
+        let minute = self.stamp.load(Relaxed) & !COUNTS_USES & !0xff;
+        entry.set_clock(minute | u32::from(count));
+    }
+
+    /// A random number, by SplitMix64: <https://prng.di.unimi.it/splitmix64.c>. Threads that share a
+    /// lane may get the same one.
+    fn random(&self) -> u64 {
+        let state = self.random.own();
+        let next = state.load(Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
+        state.store(next, Relaxed);
+        let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE_US: u64 = 60_000_000;
+
+    #[test]
+    fn a_clock_that_is_put_back_makes_nothing_idle() {
+        let access = Access::default();
+        let entry = Entry::string(b"key", b"value");
+        access.set(Now::from_unix_us(1_000 * MINUTE_US), false);
+        access.touch(&entry);
+        access.set(Now::from_unix_us(1_001 * MINUTE_US), false);
+        assert_eq!(access.idle_s(&entry), 60);
+        access.set(Now::from_unix_us(900 * MINUTE_US), false);
+        assert_eq!(access.idle_s(&entry), 0);
+    }
+
+    #[test]
+    fn uses_are_counted_by_logarithms_and_fade() {
+        let access = Access::default();
+        let entry = Entry::string(b"key", b"value");
+        access.set(Now::from_unix_us(1_000 * MINUTE_US), true);
+        access.touch(&entry);
+        assert_eq!(access.uses(&entry), COUNT_NEW);
+        // With a factor of 10, a hundred uses count some ten, a hundred thousand some 140.
+        (0..100).for_each(|_| access.touch(&entry));
+        assert!((7..=14).contains(&access.uses(&entry)));
+        (0..100_000).for_each(|_| access.touch(&entry));
+        let many = access.uses(&entry);
+        assert!((120..=165).contains(&many), "{many}");
+        access.set(Now::from_unix_us(1_030 * MINUTE_US), true);
+        assert_eq!(access.uses(&entry), many - 30);
+        access.set(Now::from_unix_us(9_000 * MINUTE_US), true);
+        assert_eq!(access.uses(&entry), 0);
+    }
+}
