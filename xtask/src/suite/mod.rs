@@ -1,0 +1,332 @@
+//! The suites that Redis and Valkey are tested with, run against a server of ours.
+//!
+//! Nothing of them is in this repository: they come from Debian's source packages and run below
+//! `target`, unit by unit, each on a fresh server and for a limited time. Beside what its tests
+//! said, a unit tells whether the server has outlived it: whether it still answers, whether it does
+//! nothing once nobody asks anything, and whether it ends when it is asked to.
+
+mod outcome;
+mod source;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::bench::process::cpu_time;
+use crate::servers::{Kind, Server};
+use crate::steps::step;
+use crate::tools::Tools;
+use crate::workspace;
+use outcome::{Failure, Outcome};
+use source::Suite;
+
+/// How long the server may go on with what a unit has left.
+const IDLE_WITHIN: Duration = Duration::from_secs(5);
+/// The part of a core that an idle server may use.
+const IDLE_LOAD: f64 = 0.05;
+/// How long its load is watched at a time.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long it may take to end when it is asked to.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// What `timeout` ends with when it had to end the program.
+const TIMED_OUT: i32 = 124;
+
+/// How `cargo xtask redis-suite` is called.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Whose suite it is.
+    #[arg(value_enum, default_value_t = Suite::Redis)]
+    suite: Suite,
+    /// Run only these units, such as `unit/type/list`, or just `list`.
+    #[arg(long = "unit")]
+    units: Vec<String>,
+    /// The server to run it against.
+    #[arg(long, value_enum, default_value_t = Kind::Larder)]
+    server: Kind,
+    /// The server's program; if not given, it is found or built.
+    #[arg(long)]
+    program: Option<PathBuf>,
+    /// Run it against the suite's own server too, and tell failures of both from failures of one.
+    #[arg(long)]
+    beside_its_own: bool,
+    /// How many seconds a unit may take.
+    #[arg(long, default_value_t = 120)]
+    limit: u64,
+    /// Which tests to run, in the suite's words.
+    #[arg(long, default_value = "-slow", allow_hyphen_values = true)]
+    tags: String,
+    /// Passed on to the suite.
+    #[arg(last = true)]
+    arguments: Vec<String>,
+}
+
+/// What a unit has shown of a server.
+struct Seen {
+    outcome: Outcome,
+    timed_out: bool,
+    /// How the server has come out of it.
+    server: String,
+    took: Duration,
+}
+
+/// Runs the units and prints a table.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let tcl = Tools::tcl()?;
+    let folder = step("preparing the suite", || options.suite.prepare())?;
+    let program = match &options.program {
+        Some(program) => program.clone(),
+        None => Tools::peer(options.server)?,
+    };
+    let own = match options.beside_its_own {
+        true => Some(Tools::peer(options.suite.server())?),
+        false => None,
+    };
+    let units = wanted(&options.units, source::units(&folder)?)?;
+    let results = workspace::scratch("suite-results")?.join(format!(
+        "{}-{}",
+        options.suite.server(),
+        options.server
+    ));
+    std::fs::create_dir_all(&results)?;
+
+    println!("\n| unit | passed | failed | skipped | server | s |\n|---|---|---|---|---|---|");
+    let mut causes = BTreeMap::new();
+    let mut sums = Sums::default();
+    for unit in &units {
+        let run = Run {
+            options,
+            tcl: &tcl,
+            folder: &folder,
+            results: &results,
+            unit,
+        };
+        let seen = run.on(options.server, &program)?;
+        let own = match &own {
+            Some(own) => Some(run.on(options.suite.server(), own)?),
+            None => None,
+        };
+        if seen.is_empty() {
+            continue;
+        }
+        println!("{}", seen.row(unit));
+        sums.add(&seen, own.as_ref());
+        let excused = |it: &Failure| {
+            own.as_ref()
+                .is_some_and(|own| !own.outcome.passed.contains(&it.name))
+        };
+        std::fs::write(
+            results.join(file_name(unit, "fails.txt")),
+            seen.failures(excused),
+        )?;
+        for failure in seen.outcome.failed.iter().filter(|it| !excused(it)) {
+            let cause = failure.cause().unwrap_or_else(|| "its behaviour".into());
+            causes
+                .entry(cause)
+                .or_insert_with(Vec::new)
+                .push(format!("{unit}: {}", failure.name));
+        }
+    }
+    sums.print(own.is_some());
+    print_causes(&causes);
+    println!(
+        "\nWhat each unit printed, and its failures: {}",
+        results.display()
+    );
+    Ok(())
+}
+
+/// Those units that are named, in full or by their last part.
+fn wanted(names: &[String], units: Vec<String>) -> Result<Vec<String>> {
+    let is_named = |unit: &String, name: &String| {
+        unit == name || unit.rsplit_once('/').is_some_and(|(_, last)| last == name)
+    };
+    if let Some(name) = names
+        .iter()
+        .find(|name| !units.iter().any(|unit| is_named(unit, name)))
+    {
+        bail!("there is no unit {name}; there are {}", units.join(", "));
+    }
+    let mut wanted = units;
+    wanted.retain(|unit| names.is_empty() || names.iter().any(|name| is_named(unit, name)));
+    Ok(wanted)
+}
+
+/// `unit/type/list` as part of a file's name.
+fn file_name(unit: &str, rest: &str) -> String {
+    let stem = unit.trim_start_matches("unit/").replace('/', "-");
+    format!("{stem}.{rest}")
+}
+
+/// A unit to run.
+struct Run<'a> {
+    options: &'a Options,
+    tcl: &'a Path,
+    folder: &'a Path,
+    results: &'a Path,
+    unit: &'a str,
+}
+
+impl Run<'_> {
+    /// Runs it on a fresh server.
+    fn on(&self, kind: Kind, program: &Path) -> Result<Seen> {
+        let mut server = Server::start(kind, program, None)?;
+        let printed = self
+            .results
+            .join(file_name(self.unit, &format!("{kind}.txt")));
+        let output = File::create(&printed)?;
+        let limit = self.options.limit.to_string();
+        let start = Instant::now();
+        // It starts programs of its own, which `timeout` ends with it.
+        let status = Command::new("timeout")
+            .args(["--kill-after=5", &limit])
+            .arg(self.tcl)
+            .arg("tests/test_helper.tcl")
+            .args(["--host", "127.0.0.1", "--port", &server.port.to_string()])
+            .args(["--singledb", "--durable", "--ignore-digest"])
+            .args(["--timeout", &limit, "--tags", &self.options.tags])
+            .args(["--single", self.unit])
+            .args(&self.options.arguments)
+            .current_dir(self.folder)
+            .env("TERM", "dumb")
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .status()
+            .context("`timeout` could not be started")?;
+        let took = start.elapsed();
+        let printed = std::fs::read(&printed)?;
+        Ok(Seen {
+            outcome: Outcome::read(&String::from_utf8_lossy(&printed)),
+            timed_out: status.code().is_none_or(|code| code == TIMED_OUT),
+            server: state_of(&mut server)?,
+            took,
+        })
+    }
+}
+
+/// How a server has come out of a unit.
+fn state_of(server: &mut Server) -> Result<String> {
+    if let Some(status) = server.ended()? {
+        return Ok(format!("**ended by itself: {status}**"));
+    }
+    let mut faults = Vec::new();
+    if !server.answers() {
+        faults.push("does not answer");
+    }
+    if !is_idle_within(server, IDLE_WITHIN)? {
+        faults.push("is not idle");
+    }
+    if !server.ends_within(ENDS_WITHIN)? {
+        faults.push("does not end");
+    }
+    Ok(match faults.is_empty() {
+        true => "well".into(),
+        false => format!("**{}**", faults.join(", ")),
+    })
+}
+
+fn is_idle_within(server: &Server, limit: Duration) -> Result<bool> {
+    let start = Instant::now();
+    while start.elapsed() < limit {
+        let before = cpu_time(server.pid())?;
+        std::thread::sleep(LOOK);
+        let used = cpu_time(server.pid())?.saturating_sub(before);
+        if used.as_secs_f64() < IDLE_LOAD * LOOK.as_secs_f64() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+impl Seen {
+    /// Whether nothing in the unit is for a server like this.
+    fn is_empty(&self) -> bool {
+        self.outcome.passed.is_empty() && self.outcome.failed.is_empty() && !self.timed_out
+    }
+
+    fn row(&self, unit: &str) -> String {
+        let mut server = self.server.clone();
+        if self.timed_out {
+            let test = self
+                .outcome
+                .unended
+                .as_deref()
+                .unwrap_or("it is not known which");
+            let _ = write!(server, "; **the unit did not end**, in: {test}");
+        }
+        let Outcome {
+            passed,
+            failed,
+            skipped,
+            ..
+        } = &self.outcome;
+        let (passed, failed) = (passed.len(), failed.len());
+        let s = self.took.as_secs();
+        format!("| {unit} | {passed} | {failed} | {skipped} | {server} | {s} |")
+    }
+
+    /// All failures, with their messages; those that are excused say so.
+    fn failures(&self, is_excused: impl Fn(&Failure) -> bool) -> String {
+        let mut text = String::new();
+        for failure in &self.outcome.failed {
+            let mark = match is_excused(failure) {
+                true => " (not passed by the suite's own server either)",
+                false => "",
+            };
+            let _ = writeln!(text, "== {}{mark}\n{}", failure.name, failure.message);
+        }
+        text
+    }
+}
+
+/// The sums over all units.
+#[derive(Default)]
+struct Sums {
+    passed: usize,
+    failed: usize,
+    /// Tests that the suite's own server passes.
+    own: usize,
+    /// Those of them that the server passes.
+    both: usize,
+}
+
+impl Sums {
+    fn add(&mut self, seen: &Seen, own: Option<&Seen>) {
+        self.passed += seen.outcome.passed.len();
+        self.failed += seen.outcome.failed.len();
+        if let Some(own) = own {
+            self.own += own.outcome.passed.len();
+            self.both += own
+                .outcome
+                .passed
+                .intersection(&seen.outcome.passed)
+                .count();
+        }
+    }
+
+    fn print(&self, has_own: bool) {
+        println!("\n{} passed, {} failed", self.passed, self.failed);
+        if has_own {
+            println!(
+                "of the {} that the suite's own server passes, {} pass",
+                self.own, self.both
+            );
+        }
+    }
+}
+
+fn print_causes(causes: &BTreeMap<String, Vec<String>>) {
+    let mut by_count: Vec<_> = causes.iter().collect();
+    by_count.sort_by_key(|(_, tests)| std::cmp::Reverse(tests.len()));
+    for (cause, tests) in by_count {
+        println!("\n{}, because of {cause}:", tests.len());
+        for test in tests {
+            println!("  {test}");
+        }
+    }
+}
