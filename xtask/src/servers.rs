@@ -53,6 +53,16 @@ impl Server {
     /// Starts this program on a free port and waits until it answers. With a `core`, it and its
     /// threads run on that core alone.
     pub(crate) fn start(kind: Kind, program: &Path, core: Option<usize>) -> Result<Server> {
+        Server::start_with(kind, program, core, &[])
+    }
+
+    /// Starts it with these arguments as well.
+    pub(crate) fn start_with(
+        kind: Kind,
+        program: &Path,
+        core: Option<usize>,
+        arguments: &[&str],
+    ) -> Result<Server> {
         let port = free_port()?;
         let folder = workspace::scratch("servers")?;
         let log = folder.join(format!("{kind}-{port}.log"));
@@ -71,6 +81,7 @@ impl Server {
                 .arg(&folder),
         };
         let process = command
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
             .stderr(File::options().append(true).open(&log)?)

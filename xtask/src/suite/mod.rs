@@ -117,7 +117,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         sums.add(&seen, own.as_ref());
         let excused = |it: &Failure| {
             own.as_ref()
-                .is_some_and(|own| !own.outcome.passed.contains(&it.name))
+                .is_some_and(|own| own.outcome.has_failed(&it.name))
         };
         std::fs::write(
             results.join(file_name(unit, "fails.txt")),
@@ -174,7 +174,7 @@ struct Run<'a> {
 impl Run<'_> {
     /// Runs it on a fresh server.
     fn on(&self, kind: Kind, program: &Path) -> Result<Seen> {
-        let mut server = Server::start(kind, program, None)?;
+        let mut server = Server::start_with(kind, program, None, settings(kind))?;
         let printed = self
             .results
             .join(file_name(self.unit, &format!("{kind}.txt")));
@@ -189,7 +189,12 @@ impl Run<'_> {
             .args(["--host", "127.0.0.1", "--port", &server.port.to_string()])
             .args(["--singledb", "--durable", "--ignore-digest"])
             .args(["--timeout", &limit, "--tags", &self.options.tags])
-            .args(["--single", self.unit])
+            .args([
+                "--single",
+                self.unit,
+                "--baseport",
+                &base_port().to_string(),
+            ])
             .args(&self.options.arguments)
             .current_dir(self.folder)
             .env("TERM", "dumb")
@@ -199,14 +204,32 @@ impl Run<'_> {
             .status()
             .context("`timeout` could not be started")?;
         let took = start.elapsed();
-        let printed = std::fs::read(&printed)?;
+        let text = std::fs::read(&printed)?;
+        let outcome = Outcome::read(&String::from_utf8_lossy(&text));
+        if !outcome.has_begun {
+            bail!("the suite did not begin: see {}", printed.display());
+        }
         Ok(Seen {
-            outcome: Outcome::read(&String::from_utf8_lossy(&printed)),
+            outcome,
             timed_out: status.code().is_none_or(|code| code == TIMED_OUT),
             server: state_of(&mut server)?,
             took,
         })
     }
+}
+
+/// What the suite wants of a server that it did not start: to be debugged through it.
+fn settings(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Redis | Kind::Redis8 | Kind::Valkey => &["--enable-debug-command", "yes"],
+        Kind::Larder | Kind::Kevy => &[],
+    }
+}
+
+/// From where on the suite looks for ports of its own. Two that run at once should not meet, and it
+/// wants the same ports beyond 10000 more to be ports as well.
+fn base_port() -> u32 {
+    12_000 + std::process::id() % 1000 * 40
 }
 
 /// How a server has come out of a unit.
@@ -275,7 +298,7 @@ impl Seen {
         let mut text = String::new();
         for failure in &self.outcome.failed {
             let mark = match is_excused(failure) {
-                true => " (not passed by the suite's own server either)",
+                true => " (it fails on the suite's own server too)",
                 false => "",
             };
             let _ = writeln!(text, "== {}{mark}\n{}", failure.name, failure.message);

@@ -2,9 +2,14 @@
 
 use std::collections::BTreeSet;
 
+/// How many characters of a line are kept: some tests compare values of megabytes.
+const LINE_MAX: usize = 300;
+
 /// What came of a unit's tests.
 #[derive(Default)]
 pub(super) struct Outcome {
+    /// Whether the suite came as far as its first test.
+    pub(super) has_begun: bool,
     pub(super) passed: BTreeSet<String>,
     pub(super) failed: Vec<Failure>,
     /// Tests, and groups of tests, that are not for a server like this.
@@ -28,8 +33,7 @@ impl Outcome {
         for line in printed.lines().take_while(|line| line.trim() != "The End") {
             let Some((status, rest)) = status(line) else {
                 if let (true, Some(failure)) = (is_of_failure, outcome.failed.last_mut()) {
-                    failure.message.push_str(line);
-                    failure.message.push('\n');
+                    failure.say(line);
                 }
                 continue;
             };
@@ -37,6 +41,7 @@ impl Outcome {
             // The next test may be said to have begun before the last is said to have ended.
             outcome.unended.take_if(|it| rest.starts_with(it.as_str()));
             match status {
+                "ready" => outcome.has_begun = true,
                 "testing" => outcome.unended = Some(rest.to_owned()),
                 "ok" => {
                     outcome.passed.insert(without_time(rest).to_owned());
@@ -47,6 +52,11 @@ impl Outcome {
             }
         }
         outcome
+    }
+
+    /// Whether a test of this name is among the failures.
+    pub(super) fn has_failed(&self, name: &str) -> bool {
+        self.failed.iter().any(|it| it.name == name)
     }
 }
 
@@ -77,17 +87,23 @@ fn without_time(test: &str) -> &str {
 
 impl Failure {
     fn begun(line: &str) -> Failure {
-        match line.rsplit_once(" in tests/") {
-            Some((name, _)) => Failure {
-                name: name.to_owned(),
-                message: String::new(),
-            },
+        let (name, message) = match line.rsplit_once(" in tests/") {
+            Some((name, _)) => (name, None),
             // What failed stands between tests, and the line is its message.
-            None => Failure {
-                name: "(between tests)".into(),
-                message: format!("{line}\n"),
-            },
-        }
+            None => ("(between tests)", Some(line)),
+        };
+        let mut failure = Failure {
+            name: name.to_owned(),
+            message: String::new(),
+        };
+        message.into_iter().for_each(|line| failure.say(line));
+        failure
+    }
+
+    /// Adds a line to the message, not all of it if it is a long one.
+    fn say(&mut self, line: &str) {
+        self.message.extend(line.chars().take(LINE_MAX));
+        self.message.push('\n');
     }
 
     /// What is to blame, where the message tells: a command or a setting that is not there.
@@ -149,6 +165,7 @@ Expected '2' to be equal to '3'
             outcome.failed[0].message,
             "Expected '2' to be equal to '3'\n"
         );
+        assert!(outcome.has_begun);
         assert_eq!(outcome.skipped, 1);
         assert_eq!(outcome.unended.as_deref(), Some("INCR that hangs"));
     }
