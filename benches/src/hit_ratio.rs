@@ -123,7 +123,7 @@ impl Stream {
         let zipf =
             Zipf::new(keys::COUNT as f64, self.exponent).expect("the parameters are in range");
         let at = |question: usize| match self.scans_every {
-            Some(every) if question % every == 0 => question / every % keys::COUNT,
+            Some(every) if question.is_multiple_of(every) => question / every % keys::COUNT,
             // A step that shares no divisor with the count, so that popular keys are not neighbours.
             _ => zipf.sample(&mut random) as usize * 617_327 % keys::COUNT,
         };
