@@ -6,10 +6,9 @@
 //! nothing once nobody asks anything, and whether it ends when it is asked to.
 
 mod outcome;
+mod report;
 mod source;
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -22,7 +21,8 @@ use crate::servers::{Kind, Server};
 use crate::steps::step;
 use crate::tools::Tools;
 use crate::workspace;
-use outcome::{Failure, Outcome};
+use outcome::Outcome;
+use report::{Report, Seen};
 use source::Suite;
 
 /// How long the server may go on with what a unit has left.
@@ -65,15 +65,6 @@ pub(crate) struct Options {
     arguments: Vec<String>,
 }
 
-/// What a unit has shown of a server.
-struct Seen {
-    outcome: Outcome,
-    timed_out: bool,
-    /// How the server has come out of it.
-    server: String,
-    took: Duration,
-}
-
 /// Runs the units and prints a table.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let tcl = Tools::tcl()?;
@@ -82,21 +73,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Some(program) => program.clone(),
         None => Tools::peer(options.server)?,
     };
-    let own = match options.beside_its_own {
-        true => Some(Tools::peer(options.suite.server())?),
+    let own = options.suite.server();
+    let own_program = match options.beside_its_own {
+        true => Some(Tools::peer(own)?),
         false => None,
     };
     let units = wanted(&options.units, source::units(&folder)?)?;
-    let results = workspace::scratch("suite-results")?.join(format!(
-        "{}-{}",
-        options.suite.server(),
-        options.server
-    ));
+    let results = workspace::scratch("suite-results")?.join(format!("{own}-{}", options.server));
     std::fs::create_dir_all(&results)?;
 
-    println!("\n| unit | passed | failed | skipped | server | s |\n|---|---|---|---|---|---|");
-    let mut causes = BTreeMap::new();
-    let mut sums = Sums::default();
+    let mut report = Report::begin();
     for unit in &units {
         let run = Run {
             options,
@@ -106,33 +92,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             unit,
         };
         let seen = run.on(options.server, &program)?;
-        let own = match &own {
-            Some(own) => Some(run.on(options.suite.server(), own)?),
+        let of_own = match &own_program {
+            Some(program) => Some(run.on(own, program)?),
             None => None,
         };
-        if seen.is_empty() {
-            continue;
-        }
-        println!("{}", seen.row(unit));
-        sums.add(&seen, own.as_ref());
-        let excused = |it: &Failure| {
-            own.as_ref()
-                .is_some_and(|own| own.outcome.has_failed(&it.name))
-        };
-        std::fs::write(
-            results.join(file_name(unit, "fails.txt")),
-            seen.failures(excused),
-        )?;
-        for failure in seen.outcome.failed.iter().filter(|it| !excused(it)) {
-            let cause = failure.cause().unwrap_or_else(|| "its behaviour".into());
-            causes
-                .entry(cause)
-                .or_insert_with(Vec::new)
-                .push(format!("{unit}: {}", failure.name));
+        if !seen.is_empty() {
+            let failures = report.add(unit, &seen, of_own.as_ref());
+            std::fs::write(results.join(file_name(unit, "fails.txt")), failures)?;
         }
     }
-    sums.print(own.is_some());
-    print_causes(&causes);
+    report.end();
     println!(
         "\nWhat each unit printed, and its failures: {}",
         results.display()
@@ -264,92 +233,4 @@ fn is_idle_within(server: &Server, limit: Duration) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-impl Seen {
-    /// Whether nothing in the unit is for a server like this.
-    fn is_empty(&self) -> bool {
-        self.outcome.passed.is_empty() && self.outcome.failed.is_empty() && !self.timed_out
-    }
-
-    fn row(&self, unit: &str) -> String {
-        let mut server = self.server.clone();
-        if self.timed_out {
-            let test = self
-                .outcome
-                .unended
-                .as_deref()
-                .unwrap_or("it is not known which");
-            let _ = write!(server, "; **the unit did not end**, in: {test}");
-        }
-        let Outcome {
-            passed,
-            failed,
-            skipped,
-            ..
-        } = &self.outcome;
-        let (passed, failed) = (passed.len(), failed.len());
-        let s = self.took.as_secs();
-        format!("| {unit} | {passed} | {failed} | {skipped} | {server} | {s} |")
-    }
-
-    /// All failures, with their messages; those that are excused say so.
-    fn failures(&self, is_excused: impl Fn(&Failure) -> bool) -> String {
-        let mut text = String::new();
-        for failure in &self.outcome.failed {
-            let mark = match is_excused(failure) {
-                true => " (it fails on the suite's own server too)",
-                false => "",
-            };
-            let _ = writeln!(text, "== {}{mark}\n{}", failure.name, failure.message);
-        }
-        text
-    }
-}
-
-/// The sums over all units.
-#[derive(Default)]
-struct Sums {
-    passed: usize,
-    failed: usize,
-    /// Tests that the suite's own server passes.
-    own: usize,
-    /// Those of them that the server passes.
-    both: usize,
-}
-
-impl Sums {
-    fn add(&mut self, seen: &Seen, own: Option<&Seen>) {
-        self.passed += seen.outcome.passed.len();
-        self.failed += seen.outcome.failed.len();
-        if let Some(own) = own {
-            self.own += own.outcome.passed.len();
-            self.both += own
-                .outcome
-                .passed
-                .intersection(&seen.outcome.passed)
-                .count();
-        }
-    }
-
-    fn print(&self, has_own: bool) {
-        println!("\n{} passed, {} failed", self.passed, self.failed);
-        if has_own {
-            println!(
-                "of the {} that the suite's own server passes, {} pass",
-                self.own, self.both
-            );
-        }
-    }
-}
-
-fn print_causes(causes: &BTreeMap<String, Vec<String>>) {
-    let mut by_count: Vec<_> = causes.iter().collect();
-    by_count.sort_by_key(|(_, tests)| std::cmp::Reverse(tests.len()));
-    for (cause, tests) in by_count {
-        println!("\n{}, because of {cause}:", tests.len());
-        for test in tests {
-            println!("  {test}");
-        }
-    }
 }
