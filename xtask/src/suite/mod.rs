@@ -164,6 +164,7 @@ impl Run<'_> {
                 "--baseport",
                 &base_port().to_string(),
             ])
+            .args(self.options.suite.arguments())
             .args(&self.options.arguments)
             .current_dir(self.folder)
             .env("TERM", "dumb")

@@ -75,8 +75,9 @@ impl Report {
         self.failed += failed.len();
         if let Some(own) = own {
             self.has_own = true;
-            self.own += own.outcome.passed.len();
-            self.both += own.outcome.passed.intersection(passed).count();
+            let own = own.outcome.names_passed();
+            self.own += own.len();
+            self.both += own.intersection(&seen.outcome.names_passed()).count();
         }
 
         let mut text = String::new();
@@ -105,7 +106,7 @@ impl Report {
         println!("\n{} passed, {} failed", self.passed, self.failed);
         if self.has_own {
             let (own, both) = (self.own, self.both);
-            println!("of the {own} that the suite's own server passes, {both} pass");
+            println!("of the {own} names of tests that the suite's own server passes, {both} pass");
         }
         let mut by_count: Vec<_> = self.causes.iter().collect();
         by_count.sort_by_key(|(_, tests)| Reverse(tests.len()));

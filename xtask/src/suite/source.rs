@@ -37,6 +37,15 @@ impl Suite {
         }
     }
 
+    /// How it is told what does not hold for a server that is younger than it.
+    pub(super) fn arguments(self) -> &'static [&'static str] {
+        match self {
+            // Since 7.2 short sets and lists are kept as listpacks.
+            Suite::Redis => &["--ignore-encoding"],
+            Suite::Redis8 | Suite::Valkey => &[],
+        }
+    }
+
     fn source(self) -> Source {
         match self {
             Suite::Redis => REDIS_7,
