@@ -2,10 +2,12 @@
 //!
 //! All work on the same million keys of 16 bytes with values of 64 bytes, a million times a round.
 //! The contenders of a row are measured in turn, round by round, so that a slow minute of the
-//! machine meets all of them alike; what is printed is the median of the rounds.
+//! machine meets all of them alike; what is printed is the median of the rounds. The hit ratios of
+//! caches of limited size are a table of their own.
 
 mod contenders;
 mod figures;
+mod hit_ratio;
 mod keys;
 mod toolkit;
 
@@ -15,6 +17,9 @@ use clap::Parser;
 use contenders::Row;
 use figures::{Figures, measure};
 use keys::{Keys, Pick};
+
+/// The row that is a table of its own.
+const HIT_RATIO: &str = "hit ratio";
 
 /// In-process benchmarks.
 #[derive(Parser)]
@@ -45,18 +50,24 @@ fn main() -> Result<()> {
     let mut rows = contenders::rows();
     rows.extend(toolkit::rows());
     let rows: Vec<_> = rows.iter().filter(is_wanted).collect();
-    if rows.is_empty() || options.rounds == 0 || options.operations == 0 {
+    let has_hit_ratio = is_among(HIT_RATIO, &options.rows);
+    if rows.is_empty() && !has_hit_ratio || options.rounds == 0 || options.operations == 0 {
         bail!("there is nothing to measure");
     }
 
-    println!(
-        "| operation | keys | threads | who | ns | CPU ns | million a second | CPU to best peer |"
-    );
-    println!("|---|---|---|---|---|---|---|---|");
+    if !rows.is_empty() {
+        println!(
+            "| operation | keys | threads | who | ns | CPU ns | million a second | CPU to best peer |"
+        );
+        println!("|---|---|---|---|---|---|---|---|");
+    }
     for row in rows {
         run_row(row, &options)?;
     }
-    Ok(())
+    match has_hit_ratio {
+        true => hit_ratio::run(options.operations, |name| is_among(name, &options.who)),
+        false => Ok(()),
+    }
 }
 
 /// Whether a part of this name is among those that are wanted.

@@ -106,6 +106,7 @@ fn compare(suites: &[&Suite], tools: &Tools, kind: Kind) -> Result<()> {
         Kind::Larder => step("building larder", || workspace::larder(Profile::Dev))?,
         Kind::Redis => tools.redis_server.clone(),
         Kind::Valkey => tools.valkey_server.clone(),
+        Kind::Redis8 | Kind::Kevy => Tools::peer(kind)?,
     };
     let mut failures = Vec::new();
     for suite in suites {

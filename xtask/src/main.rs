@@ -6,6 +6,7 @@ mod clients;
 mod docs;
 mod servers;
 mod steps;
+mod suite;
 mod test;
 mod tools;
 mod workspace;
@@ -32,6 +33,8 @@ enum Chore {
     Docs(docs::Options),
     /// Run real clients against a server of ours and a real one, and compare what they saw.
     Clients(clients::Options),
+    /// Run the suite of a server, unit by unit, against a server of ours.
+    RedisSuite(suite::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Chore::Ci => ci::run(),
         Chore::Docs(options) => docs::run(&options),
         Chore::Clients(options) => clients::run(&options),
+        Chore::RedisSuite(options) => suite::run(&options),
         Chore::Bench(bench) => bench::run(&bench),
     };
     match done {

@@ -1,26 +1,33 @@
-//! Servers that are started for a while: ours, Redis and Valkey.
+//! Servers that are started for a while: ours and its peers.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::workspace;
+use crate::{steps, workspace};
 
 /// How long a server may take until it answers.
 const STARTS_WITHIN: Duration = Duration::from_secs(10);
+/// How long it may take to answer afterwards.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     Larder,
+    /// redis-server, as this Debian has it: 7.0.
     Redis,
+    /// Redis 8.0.
+    Redis8,
     Valkey,
+    /// The crate kevy.
+    Kevy,
 }
 
 impl fmt::Display for Kind {
@@ -28,7 +35,9 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::Larder => "larder",
             Kind::Redis => "redis",
+            Kind::Redis8 => "redis8",
             Kind::Valkey => "valkey",
+            Kind::Kevy => "kevy",
         })
     }
 }
@@ -44,19 +53,35 @@ impl Server {
     /// Starts this program on a free port and waits until it answers. With a `core`, it and its
     /// threads run on that core alone.
     pub(crate) fn start(kind: Kind, program: &Path, core: Option<usize>) -> Result<Server> {
+        Server::start_with(kind, program, core, &[])
+    }
+
+    /// Starts it with these arguments as well.
+    pub(crate) fn start_with(
+        kind: Kind,
+        program: &Path,
+        core: Option<usize>,
+        arguments: &[&str],
+    ) -> Result<Server> {
         let port = free_port()?;
         let folder = workspace::scratch("servers")?;
         let log = folder.join(format!("{kind}-{port}.log"));
         let mut command = pinned(program, core);
         match kind {
             Kind::Larder => command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]),
-            Kind::Redis | Kind::Valkey => command
+            Kind::Redis | Kind::Redis8 | Kind::Valkey => command
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
                 .args(["--save", "", "--appendonly", "no"])
                 .arg("--dir")
                 .arg(&folder),
+            Kind::Kevy => command
+                .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+                .args(["--threads", "1", "--no-aof"])
+                .arg("--dir")
+                .arg(&folder),
         };
         let process = command
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
             .stderr(File::options().append(true).open(&log)?)
@@ -82,6 +107,37 @@ impl Server {
         TcpStream::connect_timeout(&address, STARTS_WITHIN)
     }
 
+    /// Whether it answers a new connection.
+    pub(crate) fn answers(&self) -> bool {
+        let ping = || -> std::io::Result<[u8; 7]> {
+            let mut stream = self.connect()?;
+            stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
+            stream.write_all(b"PING\r\n")?;
+            let mut answer = [0; 7];
+            stream.read_exact(&mut answer)?;
+            Ok(answer)
+        };
+        ping().is_ok_and(|answer| &answer == b"+PONG\r\n")
+    }
+
+    /// How its process ended, if it has ended.
+    pub(crate) fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.process.try_wait()?)
+    }
+
+    /// Asks it to end, as an operator does, and says whether it did within that time.
+    pub(crate) fn ends_within(&mut self, limit: Duration) -> Result<bool> {
+        steps::run(Command::new("kill").args(["-TERM", &self.pid().to_string()]))?;
+        let start = Instant::now();
+        while start.elapsed() < limit {
+            if self.ended()?.is_some() {
+                return Ok(true);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(false)
+    }
+
     fn wait_until_it_answers(&mut self, log: &Path) -> Result<()> {
         let start = Instant::now();
         while !self.answers() {
@@ -92,18 +148,6 @@ impl Server {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(())
-    }
-
-    fn answers(&self) -> bool {
-        let ping = || -> std::io::Result<[u8; 7]> {
-            let mut stream = self.connect()?;
-            stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-            stream.write_all(b"PING\r\n")?;
-            let mut answer = [0; 7];
-            stream.read_exact(&mut answer)?;
-            Ok(answer)
-        };
-        ping().is_ok_and(|answer| &answer == b"+PONG\r\n")
     }
 }
 
@@ -124,24 +168,6 @@ pub(crate) fn pinned(program: &Path, core: Option<usize>) -> Command {
             command
         }
         None => Command::new(program),
-    }
-}
-
-/// The programs of the three kinds.
-pub(crate) struct Programs {
-    pub(crate) larder: PathBuf,
-    pub(crate) redis: PathBuf,
-    pub(crate) valkey: PathBuf,
-}
-
-impl Programs {
-    /// The program of this kind.
-    pub(crate) fn of(&self, kind: Kind) -> &Path {
-        match kind {
-            Kind::Larder => &self.larder,
-            Kind::Redis => &self.redis,
-            Kind::Valkey => &self.valkey,
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Fills a server before it is measured.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 
 use anyhow::{Result, bail};
@@ -9,6 +9,14 @@ use crate::servers::Server;
 
 /// How many commands are on their way at a time.
 const BATCH: usize = 1000;
+/// What a server is told by.
+const TOLD: [&str; 5] = [
+    "redis_version",
+    "valkey_version",
+    "larder_version",
+    "kevy_version",
+    "mem_allocator",
+];
 
 /// Sends `count` commands, each answered by one line, and checks that none is refused.
 pub(super) fn load(
@@ -56,4 +64,29 @@ fn expect_one_line(answers: &mut impl BufRead) -> Result<()> {
             line.trim_end()
         ),
     }
+}
+
+/// The version of a server and whose memory it allocates, as it says itself.
+pub(super) fn info(server: &Server) -> Result<String> {
+    let mut said = Vec::new();
+    for section in ["server", "memory"] {
+        let stream = server.connect()?;
+        send(
+            &stream,
+            std::iter::once(vec!["INFO".into(), section.into()]),
+        )?;
+        let mut answers = BufReader::new(stream);
+        let mut line = String::new();
+        answers.read_line(&mut line)?;
+        let len = line.trim_end().trim_start_matches('$').parse()?;
+        let mut text = vec![0; len];
+        answers.read_exact(&mut text)?;
+        for line in String::from_utf8_lossy(&text).lines() {
+            let field = line.split_once(':').unwrap_or_default().0;
+            if TOLD.contains(&field) {
+                said.push(line.to_owned());
+            }
+        }
+    }
+    Ok(said.join(", "))
 }

