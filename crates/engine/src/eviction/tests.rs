@@ -161,7 +161,8 @@ fn a_transaction_and_a_script_are_refused_what_takes_memory_too() {
     assert!(caller.call("EXEC").starts_with("-EXECABORT"));
     let script = "EVAL return(redis.call('SET',KEYS[1],1)) 1 a";
     assert!(caller.call(script).starts_with(&format!("-{refusal}")));
-    let script = "EVAL (redis.call('DEL',KEYS[1]))return(redis.call('SET',KEYS[1],1)) 1 key:1";
+    let script =
+        "EVAL assert(redis.call('DEL',KEYS[1]))return(redis.call('SET',KEYS[1],1)) 1 key:1";
     assert_eq!(caller.call(script), "+OK");
 }
 
@@ -181,31 +182,35 @@ impl Caller {
 fn every_policy_keeps_the_store_below_its_limit() {
     for policy in Policy::NAMES.iter().filter(|name| **name != "noeviction") {
         let mut caller = Caller::new();
-        caller.set("maxmemory", "200kb");
+        caller.set("maxmemory", "1mb");
         caller.set("maxmemory-policy", policy);
-        caller.fill("key", 1000, " EX 1000");
+        caller.fill("key", 3000, " EX 1000");
         let used = caller.engine.used_memory();
-        assert!(used < 210 << 10, "{policy}: {used}");
-        let left = caller.count("key", 1000);
-        assert!((120..200).contains(&left), "{policy}: {left}");
+        assert!(used < 1060 << 10, "{policy}: {used}");
+        let left = caller.count("key", 3000);
+        assert!((600..1000).contains(&left), "{policy}: {left}");
     }
 }
 
 #[test]
 fn keys_without_an_expiry_are_not_evicted_by_a_volatile_policy() {
-    for policy in Policy::NAMES.iter().filter(|name| name.starts_with("volatile")) {
+    for policy in Policy::NAMES
+        .iter()
+        .filter(|name| name.starts_with("volatile"))
+    {
         let mut caller = Caller::new();
-        caller.set("maxmemory", "200kb");
+        caller.set("maxmemory", "600kb");
         caller.set("maxmemory-policy", policy);
-        caller.fill("kept", 100, "");
+        caller.fill("kept", 200, "");
         caller.fill("volatile", 500, " EX 1000");
-        assert_eq!(caller.count("kept", 100), 100, "{policy}");
+        assert_eq!(caller.count("kept", 200), 200, "{policy}");
         caller.call("FLUSHALL");
-        caller.fill("kept", 180, "");
-        let answers = (0..50).map(|key| caller.call(&format!("SET more:{key} {}", "x".repeat(1000))));
+        caller.fill("kept", 550, "");
+        let more = |key: usize| format!("SET more:{key} {}", "x".repeat(1000));
+        let answers = (0..100).map(|key| caller.call(&more(key)));
         let refused = answers.filter(|answer| answer.starts_with("-OOM")).count();
-        assert!(refused > 20, "{policy}: {refused}");
-        assert_eq!(caller.count("kept", 180), 180, "{policy}");
+        assert!(refused > 50, "{policy}: {refused}");
+        assert_eq!(caller.count("kept", 550), 550, "{policy}");
     }
 }
 
@@ -238,11 +243,18 @@ fn what_is_used_seldom_goes_first() {
         (0..100).for_each(|key| drop(caller.call(&format!("GET often:{key}"))));
     }
     assert_eq!(caller.call("OBJECT FREQ seldom:1"), ":5");
-    assert!(caller.call("OBJECT IDLETIME often:1").starts_with("-ERR An LFU"));
+    assert!(
+        caller
+            .call("OBJECT IDLETIME often:1")
+            .starts_with("-ERR An LFU")
+    );
     caller.set("maxmemory", "230kb");
     caller.fill("new", 90, "");
     let (seldom, often) = (caller.count("seldom", 100), caller.count("often", 100));
-    assert!(often >= 90 && seldom <= 70, "seldom {seldom}, often {often}");
+    assert!(
+        often >= 90 && seldom <= 70,
+        "seldom {seldom}, often {often}"
+    );
 }
 
 #[test]
@@ -251,10 +263,10 @@ fn what_expires_soonest_goes_first() {
     caller.set("maxmemory-policy", "volatile-ttl");
     caller.fill("late", 100, " EX 100000");
     caller.fill("soon", 100, " EX 100");
-    caller.set("maxmemory", "230kb");
-    caller.fill("new", 90, " EX 100000");
+    caller.set("maxmemory", "520kb");
+    caller.fill("new", 150, " EX 100000");
     let (late, soon) = (caller.count("late", 100), caller.count("soon", 100));
-    assert!(late >= 95 && soon <= 45, "late {late}, soon {soon}");
+    assert!(late > soon + 40, "late {late}, soon {soon}");
 }
 
 #[test]

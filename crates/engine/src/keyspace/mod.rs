@@ -541,6 +541,9 @@ impl<'e> Keyspace<'e> {
             self.note_expired(hash, entry.key());
             self.discard(entry);
         }
+        // Records may have gone also where no key did.
+        let shard = self.held.shard(index);
+        self.shards.show(shard.figures(), db, &shard.dbs[db]);
         has_more
     }
 
