@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
-use larder_embedded::{Config as EmbeddedConfig, Embedded};
+use larder_embedded::{Config as EmbeddedConfig, Embedded, EvictionPolicy, MaxMemory};
 use larder_server::{Config, Server};
 
 use crate::signal::Signals;
@@ -55,6 +55,16 @@ pub(crate) struct Args {
     )]
     maxclients: u32,
 
+    /// Bytes that the store may hold, such as 512mb or 2gb; 0 is any number [default: four fifths of
+    /// the memory of the machine or container].
+    #[arg(long, value_name = "BYTES")]
+    maxmemory: Option<MaxMemory>,
+
+    /// What is evicted when it holds more: noeviction, allkeys-lru, allkeys-lfu, allkeys-random,
+    /// volatile-lru, volatile-lfu, volatile-random or volatile-ttl.
+    #[arg(long, value_name = "POLICY", default_value_t)]
+    maxmemory_policy: EvictionPolicy,
+
     /// Seconds after which an idle connection is closed; 0 is never.
     #[arg(
         long,
@@ -70,6 +80,8 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let embedded = Embedded::open(EmbeddedConfig {
         password: args.requirepass,
+        max_memory: args.maxmemory.unwrap_or(MaxMemory::FourFifths),
+        eviction_policy: args.maxmemory_policy,
         ..EmbeddedConfig::default()
     })?;
     let config = Config {

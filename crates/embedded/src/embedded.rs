@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use larder_engine::{Engine, Mailbox, Now, Ticks, TimeSource};
+use larder_engine::{Engine, EvictionPolicy, Mailbox, Now, Ticks, TimeSource};
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
 use crate::connection::EmbeddedConnection;
 use crate::disposal::Disposal;
 use crate::listen::Listeners;
+use crate::memory::MaxMemory;
 
 /// How often expired keys are looked for when nothing else is due.
 const TICK: Duration = Duration::from_millis(100);
@@ -25,6 +26,11 @@ pub struct Config {
     /// The password that connections to a server on this store have to give, if any. Calls from
     /// inside the process need none.
     pub password: Option<String>,
+    /// How many bytes the store may hold: `maxmemory`.
+    pub max_memory: MaxMemory,
+    /// What is evicted when it holds more: `maxmemory-policy`. By default nothing is, since a store
+    /// may have locks, sessions and jobs in it; what would take more memory is refused with `OOM`.
+    pub eviction_policy: EvictionPolicy,
 }
 
 /// A store inside the process. Clones share it; it ends when the last one is dropped.
@@ -59,6 +65,8 @@ impl Embedded {
     pub fn open(config: Config) -> std::io::Result<Embedded> {
         let engine = Engine::new(rand::random(), config.clock.now());
         engine.set_password(config.password.as_deref());
+        engine.set_max_memory(config.max_memory.bytes());
+        engine.set_eviction_policy(config.eviction_policy);
         let core = Arc::new(Core {
             engine,
             clock: config.clock,

@@ -15,7 +15,10 @@ mod connection;
 mod disposal;
 mod embedded;
 mod listen;
+mod memory;
 
 pub use clock::{Clock, ManualClock};
 pub use connection::EmbeddedConnection;
 pub use embedded::{Config, Embedded};
+pub use larder_engine::{EvictionPolicy, UnknownPolicy};
+pub use memory::{MaxMemory, NoMemory};

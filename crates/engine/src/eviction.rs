@@ -9,6 +9,8 @@
 //! (<https://redis.io/docs/latest/develop/reference/eviction/>). No shard is waited for: one that
 //! somebody holds is passed over.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -34,18 +36,33 @@ const PATIENCE: Duration = Duration::from_micros(500);
 /// After how many keys it is looked at the clock.
 const LOOK_AT_CLOCK: usize = 16;
 
-/// Which keys are evicted: `maxmemory-policy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Policy {
+/// Which keys are evicted when a store holds more than it may: Redis's `maxmemory-policy`.
+///
+/// The names that it is read from and shown with are Redis's: `allkeys-lru`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EvictionPolicy {
     /// None: what would take more memory is refused.
-    None,
-    /// Of all keys, or of those with an expiry, those that this says.
-    Of(Candidates, Choice),
+    #[default]
+    NoEviction,
+    /// The one that has not been used for the longest time.
+    AllKeysLru,
+    /// The one that is used least often.
+    AllKeysLfu,
+    /// Any.
+    AllKeysRandom,
+    /// Of those with an expiry, the one that has not been used for the longest time.
+    VolatileLru,
+    /// Of those with an expiry, the one that is used least often.
+    VolatileLfu,
+    /// Any with an expiry.
+    VolatileRandom,
+    /// The one that expires soonest.
+    VolatileTtl,
 }
 
 /// Which keys may be evicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Candidates {
+enum Candidates {
     All,
     /// Those with an expiry.
     Volatile,
@@ -53,19 +70,26 @@ pub(crate) enum Candidates {
 
 /// Which of the keys that may be evicted goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Choice {
-    /// The one that has not been used for the longest time.
+enum Choice {
     LeastRecent,
-    /// The one that is used least often.
     LeastFrequent,
-    /// Any.
     Random,
-    /// The one that expires soonest.
     Soonest,
 }
 
-impl Policy {
-    /// The policies by their names in Redis, in the order of [`Policy::from_index`].
+impl EvictionPolicy {
+    const ALL: [EvictionPolicy; 8] = [
+        EvictionPolicy::NoEviction,
+        EvictionPolicy::AllKeysLru,
+        EvictionPolicy::AllKeysLfu,
+        EvictionPolicy::AllKeysRandom,
+        EvictionPolicy::VolatileLru,
+        EvictionPolicy::VolatileLfu,
+        EvictionPolicy::VolatileRandom,
+        EvictionPolicy::VolatileTtl,
+    ];
+
+    /// The names of all policies, each at the place that its policy has as a number.
     pub(crate) const NAMES: &[&str] = &[
         "noeviction",
         "allkeys-lru",
@@ -77,32 +101,55 @@ impl Policy {
         "volatile-ttl",
     ];
 
-    /// The policy whose name stands at this place.
-    pub(crate) fn from_index(index: u64) -> Policy {
-        let choice = |choice| match index {
-            1..=3 => Policy::Of(Candidates::All, choice),
-            _ => Policy::Of(Candidates::Volatile, choice),
-        };
-        match index {
-            1 | 4 => choice(Choice::LeastRecent),
-            2 | 5 => choice(Choice::LeastFrequent),
-            3 | 6 => choice(Choice::Random),
-            7 => choice(Choice::Soonest),
-            _ => Policy::None,
-        }
+    fn from_number(number: u64) -> EvictionPolicy {
+        let policy = EvictionPolicy::ALL.get(number as usize);
+        policy.copied().unwrap_or_default()
     }
 
-    /// Its name in Redis.
-    pub(crate) fn name(self) -> &'static str {
-        let mut names = (0..).zip(Policy::NAMES);
-        let found = names.find(|(index, _)| Policy::from_index(*index) == self);
-        found.map_or("noeviction", |(_, name)| name)
+    /// What is evicted, if anything is.
+    fn parts(self) -> Option<(Candidates, Choice)> {
+        Some(match self {
+            EvictionPolicy::NoEviction => return None,
+            EvictionPolicy::AllKeysLru => (Candidates::All, Choice::LeastRecent),
+            EvictionPolicy::AllKeysLfu => (Candidates::All, Choice::LeastFrequent),
+            EvictionPolicy::AllKeysRandom => (Candidates::All, Choice::Random),
+            EvictionPolicy::VolatileLru => (Candidates::Volatile, Choice::LeastRecent),
+            EvictionPolicy::VolatileLfu => (Candidates::Volatile, Choice::LeastFrequent),
+            EvictionPolicy::VolatileRandom => (Candidates::Volatile, Choice::Random),
+            EvictionPolicy::VolatileTtl => (Candidates::Volatile, Choice::Soonest),
+        })
     }
 
     /// Whether it goes by how often keys are used.
     pub(crate) fn counts_uses(self) -> bool {
-        matches!(self, Policy::Of(_, Choice::LeastFrequent))
+        matches!(self.parts(), Some((_, Choice::LeastFrequent)))
     }
+}
+
+impl fmt::Display for EvictionPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(EvictionPolicy::NAMES[*self as usize])
+    }
+}
+
+impl FromStr for EvictionPolicy {
+    type Err = UnknownPolicy;
+
+    fn from_str(name: &str) -> Result<EvictionPolicy, UnknownPolicy> {
+        let mut names = EvictionPolicy::NAMES.iter();
+        let place = names.position(|known| known.eq_ignore_ascii_case(name));
+        let place = place.ok_or_else(|| UnknownPolicy {
+            name: name.to_owned(),
+        })?;
+        Ok(EvictionPolicy::ALL[place])
+    }
+}
+
+/// There is no eviction policy of this name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("there is no eviction policy {name:?}: the policies are {}", EvictionPolicy::NAMES.join(", "))]
+pub struct UnknownPolicy {
+    name: String,
 }
 
 /// What the engine knows of its memory beside the keyspace.
@@ -110,7 +157,7 @@ impl Policy {
 pub(crate) struct Memory {
     /// `maxmemory`: how many bytes may be used, or 0 for any number.
     pub(crate) max: AtomicU64,
-    /// `maxmemory-policy`, by its place among the names.
+    /// `maxmemory-policy`, as a number.
     pub(crate) policy: AtomicU64,
     /// `maxmemory-samples`.
     pub(crate) samples: AtomicU64,
@@ -138,8 +185,8 @@ impl Default for Memory {
 
 impl Memory {
     /// Which keys are evicted.
-    pub(crate) fn policy(&self) -> Policy {
-        Policy::from_index(self.policy.load(Relaxed))
+    pub(crate) fn policy(&self) -> EvictionPolicy {
+        EvictionPolicy::from_number(self.policy.load(Relaxed))
     }
 
     /// How long one call makes room. For ever, at the tenacity of 100.
@@ -207,20 +254,9 @@ impl Engine {
         self.shards.set_accuracy(bytes);
     }
 
-    /// Has keys evicted by this policy: one of Redis's `maxmemory-policy`.
-    ///
-    /// # Errors
-    ///
-    /// The names of all policies, if there is none of this name.
-    pub fn set_eviction_policy(&self, name: &str) -> Result<(), String> {
-        let mut names = Policy::NAMES.iter();
-        let index = names.position(|known| known.eq_ignore_ascii_case(name));
-        let index = index.ok_or_else(|| {
-            let names = Policy::NAMES.join(", ");
-            format!("there is no eviction policy '{name}': the policies are {names}")
-        })?;
-        self.memory.policy.store(index as u64, Relaxed);
-        Ok(())
+    /// Has keys evicted by this policy.
+    pub fn set_eviction_policy(&self, policy: EvictionPolicy) {
+        self.memory.policy.store(policy as u64, Relaxed);
     }
 
     /// Looks at what is held beside the keyspace, for the account of memory.
@@ -253,7 +289,7 @@ impl Engine {
     /// [`Error::OutOfMemory`] if there is nothing that may be evicted.
     #[cold]
     pub(crate) fn make_room(self: &Arc<Engine>, clock: &dyn TimeSource) -> Result<()> {
-        let Policy::Of(candidates, choice) = self.memory.policy() else {
+        let Some((candidates, choice)) = self.memory.policy().parts() else {
             return Err(Error::OutOfMemory);
         };
         let patience = self.memory.patience();

@@ -32,6 +32,7 @@ pub use admin::{CpuTime, Host};
 pub use command::{Arity, Command, Flags, Keys};
 pub use engine::{Alarm, Disposal, Engine, Now, Ticks, TimeSource};
 pub use error::Error;
+pub use eviction::{EvictionPolicy, UnknownPolicy};
 pub use execute::Outcome;
 pub use keyspace::waiting::Waiting;
 pub use keyspace::{Garbage, Parked};

@@ -64,7 +64,8 @@ mod open;
 
 pub use health::{Health, Role, health};
 pub use larder_embedded::{
-    Clock, Config as EmbeddedConfig, Embedded, EmbeddedConnection, ManualClock,
+    Clock, Config as EmbeddedConfig, Embedded, EmbeddedConnection, EvictionPolicy, ManualClock,
+    MaxMemory,
 };
 pub use larder_http as http;
 pub use larder_remote::{

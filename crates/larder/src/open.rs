@@ -3,7 +3,7 @@
 use std::env::{self, VarError};
 use std::net::Ipv6Addr;
 
-use larder_embedded::{Config as EmbeddedConfig, Embedded};
+use larder_embedded::{Config as EmbeddedConfig, Embedded, EvictionPolicy, MaxMemory};
 use larder_remote::{Config as RemoteConfig, Remote};
 use larder_store::Store;
 
@@ -29,11 +29,22 @@ pub enum OpenError {
         scheme: &'static str,
     },
 
-    /// The URL has the scheme of a memory store and something behind it.
-    #[error("a memory store has no address: write memory: and nothing behind it, not {url:?}")]
+    /// The URL has the scheme of a memory store and an address behind it.
+    #[error("a memory store has no address: write memory: or memory:?maxmemory=256mb, not {url:?}")]
     MemoryWithAddress {
         /// The URL.
         url: String,
+    },
+
+    /// A parameter in the URL of a memory store is none, or has a value that it can't have.
+    #[error("{name}={value:?} in the URL of a memory store: {wanted}")]
+    MemoryParameter {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+        /// What it could have been.
+        wanted: String,
     },
 
     /// The URL of a server is malformed.
@@ -61,9 +72,15 @@ pub enum OpenError {
 /// | URL | what answers |
 /// |---|---|
 /// | `memory:` | an engine inside the process; nothing is kept |
+/// | `memory:?maxmemory=256mb&policy=allkeys-lru` | the same, which may hold so much; see below |
 /// | `redis://[user:password@]host[:port][/db]` | a Redis or Valkey server |
 /// | `rediss://...` | the same, over TLS |
 /// | `redis+unix:///path[?db=n&user=...&pass=...]` | the same, over a Unix socket |
+///
+/// A memory store holds no more than half of the memory of its machine or container, so that a store
+/// without bounds does not end the application; `maxmemory` names another bound (`512mb`, `2gb`, 0 for
+/// none). What would take more is then refused with `OOM`, unless `policy` has keys evicted: it is one
+/// of Redis's `maxmemory-policy` (`allkeys-lru`, `allkeys-lfu`, `volatile-ttl`, ...).
 ///
 /// Over TLS the server's certificate is checked, against the authorities that Mozilla trusts;
 /// [`open_with`] can name another. A server is not connected to before the first command, so this
@@ -114,10 +131,13 @@ pub fn open(url: &str) -> Result<Store, OpenError> {
 pub fn open_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     match scheme {
-        "memory" if rest.is_empty() => Ok(Store::new(Embedded::open(EmbeddedConfig::default())?)),
-        "memory" => Err(OpenError::MemoryWithAddress {
-            url: url.to_owned(),
-        }),
+        "memory" => match rest.strip_prefix('?') {
+            Some(query) => Ok(Store::new(Embedded::open(memory_config(query)?)?)),
+            None if rest.is_empty() => Ok(Store::new(Embedded::open(memory_config("")?)?)),
+            None => Err(OpenError::MemoryWithAddress {
+                url: url.to_owned(),
+            }),
+        },
         "redis" | "rediss" | "redis+unix" => Ok(Store::new(Remote::open(url, config)?)),
         "file" => Err(OpenError::NotYet { scheme: "file:" }),
         "redis-sentinel" => Err(OpenError::NotYet {
@@ -131,6 +151,30 @@ pub fn open_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
             url: scheme.to_owned(),
         }),
     }
+}
+
+/// Reads what stands behind the `?` in the URL of a memory store.
+fn memory_config(query: &str) -> Result<EmbeddedConfig, OpenError> {
+    let mut config = EmbeddedConfig::default();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let wanted = |wanted: String| OpenError::MemoryParameter {
+            name: name.clone().into_owned(),
+            value: value.clone().into_owned(),
+            wanted,
+        };
+        match &*name {
+            "maxmemory" => {
+                let max_memory = value.parse::<MaxMemory>();
+                config.max_memory = max_memory.map_err(|error| wanted(error.to_string()))?;
+            }
+            "policy" | "maxmemory-policy" => {
+                let policy = value.parse::<EvictionPolicy>();
+                config.eviction_policy = policy.map_err(|error| wanted(error.to_string()))?;
+            }
+            _ => return Err(wanted("the parameters are maxmemory and policy".into())),
+        }
+    }
+    Ok(config)
 }
 
 /// Opens the store that the environment names.
@@ -273,7 +317,13 @@ mod tests {
         for (url, wanted) in [
             ("http://user:secret@host", "\"http\" is no URL of a store"),
             ("localhost", "is no URL of a store"),
-            ("memory:/x", "nothing behind it"),
+            ("memory:/x", "has no address"),
+            ("memory:?maxmemory=lots", "a number of bytes, such as 256mb"),
+            (
+                "memory:?policy=lru",
+                "the policies are noeviction, allkeys-lru",
+            ),
+            ("memory:?size=1", "the parameters are maxmemory and policy"),
             ("file:/tmp/x", "not there yet"),
             ("redis-cluster://a,b", "not there yet"),
             ("redis://host/x", "is no URL of a server"),

@@ -121,7 +121,7 @@ fn memory(call: &mut Call<'_, '_>, lines: &mut Lines) {
         lines.add_bytes("used_memory_rss", resident);
     }
     lines.add_bytes("maxmemory", engine.max_memory());
-    lines.add("maxmemory_policy", engine.memory.policy().name());
+    lines.add("maxmemory_policy", engine.memory.policy());
     lines.add("number_of_cached_scripts", call.engine.scripts.len());
 }
 

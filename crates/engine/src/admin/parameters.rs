@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::config::{Config, Host};
 use crate::engine::Engine;
-use crate::eviction::Policy;
+use crate::eviction::EvictionPolicy;
 use crate::keyspace::DATABASES;
 use crate::types::{Limit, Limits};
 
@@ -165,7 +165,7 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     row("maxmemory", Place::MaxMemory),
     row(
         "maxmemory-policy",
-        Place::Choice(|engine| &engine.memory.policy, Policy::NAMES),
+        Place::Choice(|engine| &engine.memory.policy, EvictionPolicy::NAMES),
     ),
     row(
         "maxmemory-samples",

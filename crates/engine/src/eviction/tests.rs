@@ -180,7 +180,10 @@ impl Caller {
 
 #[test]
 fn every_policy_keeps_the_store_below_its_limit() {
-    for policy in Policy::NAMES.iter().filter(|name| **name != "noeviction") {
+    for policy in EvictionPolicy::NAMES
+        .iter()
+        .filter(|name| **name != "noeviction")
+    {
         let mut caller = Caller::new();
         caller.set("maxmemory", "1mb");
         caller.set("maxmemory-policy", policy);
@@ -194,7 +197,7 @@ fn every_policy_keeps_the_store_below_its_limit() {
 
 #[test]
 fn keys_without_an_expiry_are_not_evicted_by_a_volatile_policy() {
-    for policy in Policy::NAMES
+    for policy in EvictionPolicy::NAMES
         .iter()
         .filter(|name| name.starts_with("volatile"))
     {
