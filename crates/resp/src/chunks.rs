@@ -284,7 +284,9 @@ mod tests {
 
         sealed.bulk_shared(open, &shared);
 
-        let found = chunks.slices().any(|slice| slice.as_ptr() == shared.as_ptr());
+        let found = chunks
+            .slices()
+            .any(|slice| slice.as_ptr() == shared.as_ptr());
         assert!(found);
     }
 

@@ -7,9 +7,26 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use larder_engine::{OutputLimit, OutputLimits};
 use larder_resp::{Frame, write_request};
 use larder_server::{Config, Server};
 use support::{Client, TestServer, bulk, bulks, error, status, until};
+
+/// A limit on what may wait for a client.
+fn hard(hard: u64) -> OutputLimit {
+    OutputLimit {
+        hard,
+        ..OutputLimit::default()
+    }
+}
+
+/// A limit on what may wait for a client that asks.
+fn normal_up_to(bytes: u64) -> OutputLimits {
+    OutputLimits {
+        normal: hard(bytes),
+        ..OutputLimits::default()
+    }
+}
 
 // --- requests --------------------------------------------------------------------------------
 
@@ -265,19 +282,16 @@ fn a_client_that_wants_no_answers_gets_none_even_to_a_wait() {
 #[test]
 fn an_answer_that_is_longer_than_the_limit_closes_the_connection() {
     let config = Config {
-        output_limit: Some(1_000_000),
+        client_output_buffer_limit: normal_up_to(4_000_000),
         ..Config::default()
     };
     let server = TestServer::with(config, None);
     let mut client = server.connect();
-    let long = "x".repeat(300_000);
-    client.ask(&format!("RPUSH list {long} {long} {long} {long}"));
+    let long = "x".repeat(1_500_000);
+    client.ask(&format!("RPUSH list {long} {long} {long}"));
     // Many answers, each of which is short enough.
     for _ in 0..10 {
-        client.request("LINDEX list 0");
-    }
-    for _ in 0..10 {
-        assert_eq!(client.answer(), bulk(&long));
+        assert_eq!(client.ask("LINDEX list 0"), bulk(&long));
     }
     client.request("LRANGE list 0 -1");
     assert_eq!(client.rest(), "");
@@ -288,7 +302,7 @@ fn an_answer_that_is_longer_than_the_limit_closes_the_connection() {
 #[test]
 fn an_answer_of_repeated_members_is_bounded() {
     let config = Config {
-        output_limit: Some(10_000_000),
+        client_output_buffer_limit: normal_up_to(10_000_000),
         ..Config::default()
     };
     let server = TestServer::with(config, None);
@@ -364,7 +378,10 @@ fn a_resp3_subscriber_receives_pushes_and_may_do_anything_else() {
 #[test]
 fn a_subscriber_that_does_not_read_is_cut_off() {
     let config = Config {
-        pubsub_output_limit: 1_000_000,
+        client_output_buffer_limit: OutputLimits {
+            pubsub: hard(1_000_000),
+            ..OutputLimits::default()
+        },
         ..Config::default()
     };
     let server = TestServer::with(config, None);
