@@ -194,6 +194,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if self.phase < Phase::Closing && (self.has_more || progress.is_any) {
             next = self.conversation.run(TURN_REQUESTS);
             self.has_more = next == Next::Run;
+            // Also if it was the last of what was left: then there is to be read again.
+            progress.is_any = true;
             progress.has_more |= self.has_more;
         }
         if next == Next::Close || (self.phase == Phase::Ending && !self.has_more) {
@@ -247,5 +249,65 @@ fn poll_write<S: AsyncWrite>(
     match &slices[..count] {
         [one] => socket.poll_write(context, one),
         several => socket.poll_write_vectored(context, several),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_embedded::Embedded;
+    use larder_engine::{ClientInfo, Now};
+    use larder_resp::write_request;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::config::Config;
+
+    impl Socket for DuplexStream {
+        fn info(&self, _: Now) -> ClientInfo {
+            ClientInfo::default()
+        }
+    }
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared {
+            embedded: Embedded::open(Default::default()).unwrap(),
+            config: Config::default(),
+            connections: Arc::default(),
+        })
+    }
+
+    /// Serves a client on this thread. Answers its end of the connection.
+    fn connect(shared: &Arc<Shared>) -> DuplexStream {
+        let (client, socket) = duplex(1 << 20);
+        tokio::spawn(serve(socket, Arc::clone(shared)));
+        client
+    }
+
+    /// A neighbour had to wait until a flood had been read and answered 64 times.
+    #[tokio::test]
+    async fn a_flood_delays_its_neighbour_by_a_turn_or_two() {
+        let shared = shared();
+        let (mut flood, mut neighbour) = (connect(&shared), connect(&shared));
+        let mut requests = Vec::new();
+        (0..30_000).for_each(|_| write_request(&mut requests, &["INCR", "counter"]));
+        flood.write_all(&requests).await.unwrap();
+        neighbour.write_all(b"GET counter\r\n").await.unwrap();
+
+        let mut answer = [0; 32];
+        let len = neighbour.read(&mut answer).await.unwrap();
+        let text = String::from_utf8_lossy(&answer[..len]);
+        let counter = text.lines().nth(1).map_or(0, |line| line.parse().unwrap());
+        assert!(counter < 3000, "{counter} requests of the flood came first");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_half_closes_gets_all_its_answers() {
+        let shared = shared();
+        let mut client = connect(&shared);
+        client.write_all(&b"PING\r\n".repeat(10_000)).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answers = Vec::new();
+        client.read_to_end(&mut answers).await.unwrap();
+        assert_eq!(answers.len(), 10_000 * "+PONG\r\n".len());
     }
 }

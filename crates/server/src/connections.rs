@@ -201,22 +201,27 @@ impl Control {
 }
 
 impl Listed {
-    /// How many bytes this connection may hold, if all together may hold so many.
+    /// How many bytes of answers this connection may hold, if all together may hold so many bytes:
+    /// what the others leave. It is never less than a small part of all, since it is not this one that
+    /// goes if others hold too much.
     pub(crate) fn memory_left(&self, memory_max: Option<u64>) -> usize {
-        let Some(memory_max) = memory_max else {
+        let Some(memory_max) = memory_max.filter(|_| !self.control.client.is_kept()) else {
             return usize::MAX;
         };
-        if self.control.client.is_kept() {
-            return usize::MAX;
-        }
         let all = self.connections.memory.load(Ordering::Relaxed);
         let others = all.saturating_sub(self.control.memory.load(Ordering::Relaxed));
         let left = memory_max.saturating_sub(others as u64);
-        usize::try_from(left).unwrap_or(usize::MAX)
+        usize::try_from(left.max(memory_max / 8)).unwrap_or(usize::MAX)
     }
 
-    /// Notes how many bytes the connection holds. If all together hold too much, some are ended.
+    /// Notes how many bytes the connection holds. If all together hold too much, some are ended. What
+    /// one holds that is never ended for it does not count: it would be the others who go.
     pub(crate) fn hold(&self, memory: usize, memory_max: Option<u64>) {
+        let memory = if self.control.client.is_kept() {
+            0
+        } else {
+            memory
+        };
         let before = self.control.memory.load(Ordering::Relaxed);
         if memory == before {
             return;

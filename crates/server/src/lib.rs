@@ -29,5 +29,6 @@ mod shared;
 mod worker;
 
 pub use config::Config;
+pub use larder_engine::{ClientsMemory, OutputLimit, OutputLimits};
 pub use listener::ListenError;
 pub use server::{Server, StartError};

@@ -7,9 +7,8 @@ use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use larder_engine::{OutputLimit, OutputLimits};
 use larder_resp::{Frame, write_request};
-use larder_server::{Config, Server};
+use larder_server::{Config, OutputLimit, OutputLimits, Server};
 use support::{Client, TestServer, bulk, bulks, error, status, until};
 
 /// A limit on what may wait for a client.
@@ -25,6 +24,14 @@ fn normal_up_to(bytes: u64) -> OutputLimits {
     OutputLimits {
         normal: hard(bytes),
         ..OutputLimits::default()
+    }
+}
+
+/// What CLIENT LIST says.
+fn clients(client: &mut Client<TcpStream>) -> String {
+    match client.ask("CLIENT LIST") {
+        Frame::Bulk(list) => String::from_utf8(list).unwrap(),
+        other => panic!("a list is a text, not {other:?}"),
     }
 }
 
@@ -97,12 +104,7 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
 fn the_list_of_clients_says_how_much_each_holds() {
     let server = TestServer::start();
     let (mut one, mut other) = (server.connect(), server.connect());
-    let mut says = |field: &str| {
-        until(|| {
-            one.request("CLIENT LIST");
-            matches!(one.answer(), Frame::Bulk(list) if String::from_utf8_lossy(&list).contains(field))
-        });
-    };
+    let mut says = |field: &str| until(|| clients(&mut one).contains(field));
     // A part of a request waits for the rest of it.
     other.send("*1\r\n$4\r\nPI");
     says(" qbuf=10 ");
@@ -238,6 +240,49 @@ fn an_idle_client_is_closed_and_a_waiting_one_is_not() {
     );
     assert_eq!(other.ask("RPUSH jobs one"), Frame::Integer(1));
     assert_eq!(blocked.answer(), Frame::Array(bulks(&["jobs", "one"])));
+}
+
+/// It counted as one that waits for ever after.
+#[test]
+fn who_listens_to_nothing_any_more_may_be_idle() {
+    let config = Config {
+        timeout: Some(Duration::from_secs(1)),
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let mut client = server.connect();
+    client.ask("SUBSCRIBE news");
+    client.ask("UNSUBSCRIBE news");
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn who_has_been_told_of_a_kill_sees_the_client_no_more() {
+    let server = TestServer::start();
+    let mut killer = server.connect();
+    for _ in 0..100 {
+        let mut victim = server.connect();
+        let Frame::Integer(id) = victim.ask("CLIENT ID") else {
+            panic!("an id is a number");
+        };
+        killer.ask(&format!("CLIENT KILL ID {id}"));
+        assert_eq!(killer.ask(&format!("CLIENT LIST ID {id}")), bulk(""));
+        assert_eq!(victim.rest(), "");
+    }
+}
+
+#[test]
+fn a_blocked_client_that_is_killed_takes_nothing_with_it() {
+    let server = TestServer::start();
+    let (mut victim, mut killer) = (server.connect(), server.connect());
+    let Frame::Integer(id) = victim.ask("CLIENT ID") else {
+        panic!("an id is a number");
+    };
+    victim.request("BLPOP jobs 0");
+    until(|| clients(&mut killer).contains(" flags=b "));
+    killer.ask(&format!("CLIENT KILL ID {id}"));
+    assert_eq!(killer.ask("RPUSH jobs one"), Frame::Integer(1));
+    assert_eq!(killer.ask("LLEN jobs"), Frame::Integer(1));
 }
 
 #[test]
@@ -418,7 +463,7 @@ fn a_blocked_client_that_leaves_takes_nothing_with_it() {
     let server = TestServer::start();
     let (mut waiting, mut other) = (server.connect(), server.connect());
     waiting.request("BLPOP jobs 0");
-    std::thread::sleep(Duration::from_millis(100));
+    until(|| clients(&mut other).contains(" flags=b "));
     waiting.socket.shutdown(Shutdown::Write).unwrap();
     assert_eq!(waiting.rest(), "");
     assert_eq!(other.ask("RPUSH jobs one"), Frame::Integer(1));
@@ -541,6 +586,42 @@ fn info_says_how_much_of_the_machine_the_process_takes() {
 }
 
 // --- scripts that run for too long --------------------------------------------------------------
+
+/// No script is ever known to be too long here: the threads that hang are found by what they do.
+#[test]
+fn clients_that_come_are_served_though_all_threads_hang() {
+    let config = Config {
+        threads: Some(2),
+        shutdown_timeout: Duration::ZERO,
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    server.connect().ask("CONFIG SET busy-reply-threshold 0");
+    for key in ["a", "b", "c", "d"] {
+        let script = "while true do end return KEYS[1]";
+        // A client may come to a thread that is just about to hang: then it waits with it.
+        until(|| is_served(&server, &request(&["PING"])));
+        assert!(!is_served(&server, &request(&["EVAL", script, "1", key])));
+    }
+    until(|| is_served(&server, &request(&["PING"])));
+}
+
+fn request(words: &[&str]) -> Vec<u8> {
+    let mut request = Vec::new();
+    write_request(&mut request, words);
+    request
+}
+
+/// Whether a client that comes now is answered soon. It does not leave before the test ends.
+fn is_served(server: &TestServer, request: &[u8]) -> bool {
+    let mut client = server.connect();
+    let soon = Some(Duration::from_millis(500));
+    client.socket.set_read_timeout(soon).unwrap();
+    client.send(request);
+    let is_served = client.socket.peek(&mut [0]).is_ok();
+    std::mem::forget(client);
+    is_served
+}
 
 /// The only thread that serves connections runs the script.
 #[test]
