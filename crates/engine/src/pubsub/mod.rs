@@ -214,3 +214,48 @@ impl Drop for Subscriber {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::Now;
+
+    /// Messages of two who speak at once were heard in different orders.
+    #[test]
+    fn all_who_listen_to_a_channel_hear_one_order() {
+        let engine = Engine::new([0; 32], Now::from_unix_us(1));
+        let mailboxes: Vec<_> = (0..8)
+            .map(|_| Arc::new(Mailbox::new(Overflow::DropOldest(usize::MAX))))
+            .collect();
+        let listen = |mailbox: &Arc<Mailbox>| Subscriber::new(&engine, Arc::clone(mailbox));
+        let mut subscribers: Vec<_> = mailboxes.iter().map(listen).collect();
+        for (place, subscriber) in subscribers.iter_mut().enumerate() {
+            match place % 2 {
+                0 => subscriber.subscribe(b"news"),
+                _ => subscriber.subscribe_pattern(b"n*"),
+            }
+        }
+        std::thread::scope(|scope| {
+            for speaker in 0..3 {
+                let engine = &engine;
+                scope.spawn(move || {
+                    for round in 0..3000 {
+                        let text = format!("{speaker} {round}");
+                        engine.pubsub.publish(b"news", text.as_bytes());
+                    }
+                });
+            }
+        });
+        let heard = |mailbox: &Arc<Mailbox>| {
+            let mail = std::iter::from_fn(|| mailbox.take());
+            let payload = |mail| match mail {
+                Mail::Message(message) => message.payload.clone(),
+                Mail::Lost(_) => panic!("nothing is dropped"),
+            };
+            mail.map(payload).collect::<Vec<Bytes>>()
+        };
+        let first = heard(&mailboxes[0]);
+        assert_eq!(first.len(), 9000);
+        assert!(mailboxes[1..].iter().all(|mailbox| heard(mailbox) == first));
+    }
+}
