@@ -103,7 +103,11 @@ fn a_signal_ends_it_at_once_though_clients_wait_and_listen_and_send() {
 fn a_signal_ends_it_at_once_though_its_threads_hang() {
     let server = Serve::start(":", "--threads 2");
     let mut first = server.connect();
-    ask(&mut first, "CONFIG SET busy-reply-threshold 50\r\n", "+OK\r\n");
+    ask(
+        &mut first,
+        "CONFIG SET busy-reply-threshold 50\r\n",
+        "+OK\r\n",
+    );
     let mut waiting = server.connect();
     waiting.write_all(b"BLPOP a x 0\r\n").unwrap();
     let mut hanging = server.connect();
@@ -119,18 +123,28 @@ fn a_signal_ends_it_at_once_though_its_threads_hang() {
     }
     let begun = Instant::now();
     assert_eq!(server.end("-TERM").code(), Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
 fn the_memory_of_clients_is_bounded_unless_it_is_said_otherwise() {
     let server = Serve::start(":", "--maxmemory-clients 1gb");
     let answer = "*2\r\n$17\r\nmaxmemory-clients\r\n$10\r\n1073741824\r\n";
-    ask(&mut server.connect(), "CONFIG GET maxmemory-clients\r\n", answer);
+    ask(
+        &mut server.connect(),
+        "CONFIG GET maxmemory-clients\r\n",
+        answer,
+    );
 
     let server = Serve::start(":", "");
     let mut client = server.connect();
-    client.write_all(b"CONFIG GET maxmemory-clients\r\n").unwrap();
+    client
+        .write_all(b"CONFIG GET maxmemory-clients\r\n")
+        .unwrap();
     let mut lines = BufReader::new(client).lines().skip(4);
     let bytes: u64 = lines.next().unwrap().unwrap().parse().unwrap();
     assert!(bytes > 64 << 20, "{bytes}");

@@ -120,7 +120,7 @@ fn line(out: &mut Vec<u8>, kind: u8, text: &str) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Most numbers here are lengths of a digit or two: those are one store of a known length.
+/// Most numbers here are lengths of a few digits: those are one store of a known length.
 #[inline]
 fn header(out: &mut Vec<u8>, kind: u8, number: i64) {
     let digit = |number: i64| b'0' + number as u8;
@@ -129,6 +129,11 @@ fn header(out: &mut Vec<u8>, kind: u8, number: i64) {
         10..100 => {
             let (tens, ones) = (digit(number / 10), digit(number % 10));
             out.extend_from_slice(&[kind, tens, ones, b'\r', b'\n']);
+        }
+        100..1000 => {
+            let (hundreds, tens) = (digit(number / 100), digit(number / 10 % 10));
+            let ones = digit(number % 10);
+            out.extend_from_slice(&[kind, hundreds, tens, ones, b'\r', b'\n']);
         }
         _ => long_header(out, kind, number),
     }

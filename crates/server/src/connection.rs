@@ -235,6 +235,10 @@ fn poll_write<S: AsyncWrite>(
     context: &mut Context<'_>,
     output: &Chunks,
 ) -> Poll<io::Result<usize>> {
+    if output.sealed_count() == 0 {
+        let open = output.slices().next().unwrap_or_default();
+        return socket.poll_write(context, open);
+    }
     let mut slices = [IoSlice::new(&[]); WRITE_CHUNKS];
     let (mut count, mut left) = (0, WRITE_MAX);
     for (slice, chunk) in slices.iter_mut().zip(output.slices()) {
@@ -246,10 +250,7 @@ fn poll_write<S: AsyncWrite>(
             break;
         }
     }
-    match &slices[..count] {
-        [one] => socket.poll_write(context, one),
-        several => socket.poll_write_vectored(context, several),
-    }
+    socket.poll_write_vectored(context, &slices[..count])
 }
 
 #[cfg(test)]
