@@ -155,7 +155,7 @@ impl Acceptor {
 
     fn free_worker(&self, workers: &mut Vec<Worker>) -> usize {
         let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.workers_wanted;
-        let something_hangs = self.shared.engine().is_busy(self.shared.embedded.now());
+        let something_hangs = self.shared.engine().is_busy(&self.shared.embedded);
         let wanted = (turn..self.workers_wanted).chain(0..turn);
         let mut all = wanted.chain(self.workers_wanted..workers.len());
         if let Some(free) = all.find(|worker| !workers[*worker].hangs(something_hangs)) {
@@ -240,7 +240,7 @@ impl Acceptor {
             if is_over {
                 self.shared.connections.end(Order::Stop);
             }
-            if is_over || engine.is_busy(self.shared.embedded.now()) {
+            if is_over || engine.is_busy(&self.shared.embedded) {
                 engine.stop_scripts();
             }
             tokio::time::sleep(STOP_PAUSE).await;

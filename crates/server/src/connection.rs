@@ -179,6 +179,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let free = room.remaining_mut();
         match poll_read_buf(Pin::new(&mut self.socket), context, &mut room)? {
             Poll::Pending => return Ok(()),
+            Poll::Ready(0) if self.conversation.is_parked() => self.phase = Phase::Ending,
             // All requests that have been received are run, or will never be.
             Poll::Ready(0) => self.close(),
             // A read that fills the room has left something behind, most likely.
@@ -198,7 +199,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             progress.is_any = true;
             progress.has_more |= self.has_more;
         }
-        if next == Next::Close || (self.phase == Phase::Ending && !self.has_more) {
+        let is_all = !self.has_more && !self.conversation.is_parked();
+        if next == Next::Close || (self.phase == Phase::Ending && is_all) {
             self.close();
         }
         next

@@ -20,8 +20,8 @@ use std::task::{Context, Poll};
 
 use bytes::buf::Limit as Room;
 use larder_engine::{
-    Buffers, Client, ClientInfo, Mail, Mailbox, Message, Now, Outcome, OutputClass, Overflow,
-    RespReply, Session, Waiting,
+    Buffers, Client, ClientInfo, Mail, Mailbox, Message, Outcome, OutputClass, Overflow, Parked,
+    RespReply, Session, Ticks, TimeSource as _, Waiting,
 };
 use larder_resp::{self as resp, Chunks, Limits, ProtocolError};
 use larder_store::Value;
@@ -47,10 +47,12 @@ pub(crate) struct Conversation {
     mail: Vec<Arc<Message>>,
     /// The answer that is waited for.
     blocked: Option<Waiting>,
+    /// What the next request waits for before it is run: others hold its keys.
+    parked: Option<Parked>,
     /// How many bytes of answers the memory of all clients leaves to this one.
     memory_left: usize,
     /// Since when more waits for the client than the soft limit allows.
-    slow_since: Option<Now>,
+    slow_since: Option<Ticks>,
 }
 
 /// What is to be done after a run.
@@ -79,6 +81,7 @@ impl Conversation {
             mailbox,
             mail: Vec::new(),
             blocked: None,
+            parked: None,
             memory_left: usize::MAX,
             slow_since: None,
         }
@@ -108,6 +111,11 @@ impl Conversation {
         &mut self.output
     }
 
+    /// Whether a request that has been received waits for its keys, and is run when they are free.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked.is_some()
+    }
+
     /// Nobody is there any more: what would come for the client is somebody else's.
     pub(crate) fn hang_up(&mut self) {
         self.blocked = None;
@@ -120,7 +128,7 @@ impl Conversation {
         let output_max = self.output_max();
         let full = self.output.len() + RUN_OUTPUT;
         for _ in 0..requests_max {
-            if self.blocked.is_some() {
+            if self.blocked.is_some() || self.parked.is_some() {
                 return self.wait();
             }
             if self.input.next().is_none() {
@@ -133,6 +141,7 @@ impl Conversation {
             match self.run_next(output_max) {
                 Outcome::Done => {}
                 Outcome::Blocked(waiting) => self.blocked = Some(waiting),
+                Outcome::Parked(parked) => self.parked = Some(parked),
                 Outcome::Close => return Next::Close,
             }
             let unwritten = self.output.len();
@@ -211,10 +220,16 @@ impl Conversation {
 
     // --- what the engine has -------------------------------------------------------------------
 
-    /// Takes what the engine has for the client: the answer that it waits for, and messages. Answers
-    /// with [`Next::Run`] if something came, or [`Next::Cut`].
+    /// Takes what the engine has for the client: the answer that it waits for, the keys of the next
+    /// request, and messages. Answers with [`Next::Run`] if something came, or [`Next::Cut`].
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Next> {
         let mut is_new = false;
+        if let Some(parked) = &mut self.parked
+            && Pin::new(parked).poll(context).is_ready()
+        {
+            self.parked = None;
+            is_new = true;
+        }
         if let Some(waiting) = &mut self.blocked
             && let Poll::Ready(value) = Pin::new(waiting).poll(context)
         {
@@ -310,10 +325,9 @@ impl Conversation {
             self.slow_since = None;
             return Next::Wait;
         }
-        let now = self.shared.embedded.now();
+        let now = self.shared.embedded.ticks();
         let since = *self.slow_since.get_or_insert(now);
-        let slow_for_us = now.unix_us().saturating_sub(since.unix_us());
-        match u128::from(slow_for_us) > limit.soft_for.as_micros() {
+        match u128::from(now.us_since(since)) > limit.soft_for.as_micros() {
             true => self.cut("it takes its answers too slowly"),
             false => Next::Wait,
         }
@@ -326,7 +340,7 @@ impl Conversation {
     }
 }
 
-/// Runs the request that stands first in the input, and takes it out.
+/// Runs the request that stands first in the input, and takes it out if it has been run.
 #[inline]
 fn execute(
     shared: &Shared,
@@ -339,7 +353,9 @@ fn execute(
     };
     let engine = shared.engine();
     let outcome = engine.execute(session, arguments, &shared.embedded, reply);
-    input.pop();
+    if !matches!(outcome, Outcome::Parked(_)) {
+        input.pop();
+    }
     outcome
 }
 

@@ -24,16 +24,9 @@ fn with_memory(bytes: u64) -> TestServer {
     TestServer::with(config, None)
 }
 
-fn clients(client: &mut Client<TcpStream>) -> String {
-    match client.ask("CLIENT LIST") {
-        Frame::Bulk(list) => String::from_utf8(list).unwrap(),
-        other => panic!("a list is a text, not {other:?}"),
-    }
-}
-
 /// What the clients take together.
 fn memory(client: &mut Client<TcpStream>) -> usize {
-    let list = clients(client);
+    let list = client.list();
     let fields = list.split_ascii_whitespace();
     let fields = fields.filter_map(|field| field.strip_prefix("tot-mem="));
     fields.map(|bytes| bytes.parse::<usize>().unwrap()).sum()
@@ -75,7 +68,7 @@ fn the_list_of_clients_counts_the_answers_that_wait() {
     greedy.send("GET long\r\n".repeat(30));
     // What the system takes off the server's hands is less than a half of it.
     until(|| {
-        let list = clients(&mut other);
+        let list = other.list();
         let fields = list.split_ascii_whitespace();
         let mut waiting = fields.filter_map(|field| field.strip_prefix("omem="));
         waiting.any(|bytes| bytes.parse::<usize>().unwrap() > 15_000_000)
@@ -96,7 +89,7 @@ fn those_who_take_most_are_closed_when_all_take_too_much() {
             .socket
             .write_all("GET long\r\n".repeat(40).as_bytes());
     }
-    until(|| clients(&mut other).lines().count() <= 6);
+    until(|| other.list().lines().count() <= 6);
     assert!(memory(&mut other) <= 31_000_000);
     assert_eq!(modest.ask("PING"), status("PONG"));
 }
@@ -132,7 +125,7 @@ fn a_transaction_that_is_never_run_counts_as_memory() {
     let set = request(&["SET", "key", &"x".repeat(100_000)]);
     // It is closed while it sends.
     let _ = greedy.socket.write_all(&set.repeat(200));
-    until(|| clients(&mut other).lines().count() == 1);
+    until(|| other.list().lines().count() == 1);
     assert_eq!(other.ask("EXISTS key"), Frame::Integer(0));
 }
 
@@ -185,9 +178,9 @@ fn a_blocked_client_that_sends_much_and_leaves_takes_nothing_with_it() {
     let (mut blocked, mut other) = (server.connect(), server.connect());
     blocked.send("BLPOP queue 0\r\n");
     blocked.send("PING\r\n".repeat(50_000));
-    until(|| clients(&mut other).contains(" flags=b "));
+    until(|| other.list().contains(" flags=b "));
     drop(blocked);
-    until(|| clients(&mut other).lines().count() == 1);
+    until(|| other.list().lines().count() == 1);
     assert_eq!(other.ask("RPUSH queue one"), Frame::Integer(1));
     assert_eq!(other.ask("LLEN queue"), Frame::Integer(1));
 }
@@ -207,7 +200,7 @@ fn clients_that_come_and_go_by_the_thousand_leave_nothing_behind() {
         ];
         let _ = socket.write_all(parts[round % parts.len()].as_bytes());
     }
-    until(|| clients(&mut other).lines().count() == 1);
+    until(|| other.list().lines().count() == 1);
     assert_eq!(other.ask("RPUSH queue one"), Frame::Integer(1));
     assert_eq!(other.ask("LLEN queue"), Frame::Integer(1));
     assert_eq!(other.ask("PUBLISH a hello"), Frame::Integer(0));

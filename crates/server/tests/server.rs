@@ -1,5 +1,11 @@
 //! What a client sees through its socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails a test"
+)]
+
 mod support;
 
 use std::io::Write as _;
@@ -24,14 +30,6 @@ fn normal_up_to(bytes: u64) -> OutputLimits {
     OutputLimits {
         normal: hard(bytes),
         ..OutputLimits::default()
-    }
-}
-
-/// What CLIENT LIST says.
-fn clients(client: &mut Client<TcpStream>) -> String {
-    match client.ask("CLIENT LIST") {
-        Frame::Bulk(list) => String::from_utf8(list).unwrap(),
-        other => panic!("a list is a text, not {other:?}"),
     }
 }
 
@@ -104,7 +102,7 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
 fn the_list_of_clients_says_how_much_each_holds() {
     let server = TestServer::start();
     let (mut one, mut other) = (server.connect(), server.connect());
-    let mut says = |field: &str| until(|| clients(&mut one).contains(field));
+    let mut says = |field: &str| until(|| one.list().contains(field));
     // A part of a request waits for the rest of it.
     other.send("*1\r\n$4\r\nPI");
     says(" qbuf=10 ");
@@ -279,7 +277,7 @@ fn a_blocked_client_that_is_killed_takes_nothing_with_it() {
         panic!("an id is a number");
     };
     victim.request("BLPOP jobs 0");
-    until(|| clients(&mut killer).contains(" flags=b "));
+    until(|| killer.list().contains(" flags=b "));
     killer.ask(&format!("CLIENT KILL ID {id}"));
     assert_eq!(killer.ask("RPUSH jobs one"), Frame::Integer(1));
     assert_eq!(killer.ask("LLEN jobs"), Frame::Integer(1));
@@ -463,7 +461,7 @@ fn a_blocked_client_that_leaves_takes_nothing_with_it() {
     let server = TestServer::start();
     let (mut waiting, mut other) = (server.connect(), server.connect());
     waiting.request("BLPOP jobs 0");
-    until(|| clients(&mut other).contains(" flags=b "));
+    until(|| other.list().contains(" flags=b "));
     waiting.socket.shutdown(Shutdown::Write).unwrap();
     assert_eq!(waiting.rest(), "");
     assert_eq!(other.ask("RPUSH jobs one"), Frame::Integer(1));

@@ -379,7 +379,7 @@ fn close(call: &mut Call<'_, '_>, client: &Arc<Client>) {
     call.engine.clients.kill(client);
     if let Some(waiter) = client.waiter().filter(|waiter| waiter.claim()) {
         waiter.answer(Value::Null);
-        call.session.forget_later(waiter);
+        call.engine.forget(&waiter);
     }
 }
 

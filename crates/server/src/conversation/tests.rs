@@ -4,7 +4,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::BufMut as _;
-use larder_embedded::Embedded;
+use larder_embedded::{Clock, Embedded};
 use larder_engine::{OutputLimit, OutputLimits};
 use larder_resp::{Frame, write_request};
 
@@ -15,8 +15,12 @@ use crate::config::Config;
 const ALL: usize = usize::MAX;
 
 fn shared() -> Arc<Shared> {
+    let store = larder_embedded::Config {
+        clock: Clock::Manual(Clock::manual()),
+        ..Default::default()
+    };
     Arc::new(Shared {
-        embedded: Embedded::open(Default::default()).unwrap(),
+        embedded: Embedded::open(store).unwrap(),
         config: Config::default(),
         connections: Arc::default(),
     })
@@ -194,8 +198,9 @@ fn more_than_the_soft_limit_ends_it_after_its_seconds() {
 
     assert_eq!(conversation.check_soft_limit(), Next::Wait);
     assert!(conversation.is_slow());
-    let since = conversation.slow_since.unwrap();
-    conversation.slow_since = Some(Now::from_unix_us(since.unix_us() - 4_000_000));
+    shared.embedded.pass(Duration::from_secs(3));
+    assert_eq!(conversation.check_soft_limit(), Next::Wait);
+    shared.embedded.pass(Duration::from_micros(1));
     assert_eq!(conversation.check_soft_limit(), Next::Cut);
 }
 
@@ -312,6 +317,49 @@ fn a_blocked_client_is_answered_and_then_what_it_asked_meanwhile() {
     let wanted = b"*2\r\n$5\r\nqueue\r\n$3\r\none\r\n+PONG\r\n$-1\r\n";
     assert_eq!(written(&mut blocked), wanted);
     assert!(!blocked.is_waiting());
+}
+
+/// Somebody else holds its key: nothing behind it runs before it, and nothing is lost.
+#[test]
+fn a_request_whose_keys_are_held_is_run_when_they_are_free() {
+    let shared = shared();
+    let mut conversation = conversation(&shared);
+    let embedded = shared.embedded.clone();
+    let script = std::thread::spawn(move || {
+        let (engine, mut session) = (embedded.engine(), Session::local());
+        let request = larder_store::Command::new("EVAL")
+            .arg("while true do end return KEYS[1]")
+            .arg(1)
+            .arg("key");
+        let mut answer = Vec::new();
+        let mut reply = RespReply::new(&mut answer, false);
+        let arguments = request.arguments();
+        let _ = engine.execute(&mut session, arguments, &embedded, &mut reply);
+    });
+    let end = std::time::Instant::now() + Duration::from_secs(10);
+    while !conversation.is_parked() {
+        assert!(std::time::Instant::now() < end, "the script never began");
+        receive(&mut conversation, b"INCR key\r\n");
+        assert_eq!(conversation.run(ALL), Next::Wait);
+    }
+    let before = written(&mut conversation)
+        .iter()
+        .filter(|byte| **byte == b':')
+        .count();
+    receive(&mut conversation, b"PING\r\n");
+    assert_eq!(conversation.run(ALL), Next::Wait);
+    assert!(conversation.output().is_empty());
+
+    while poll(&mut conversation).is_pending() {
+        shared.engine().stop_scripts();
+        shared.embedded.pass(Duration::from_millis(1));
+    }
+    script.join().unwrap();
+    while conversation.run(ALL) != Next::Wait || conversation.is_parked() {
+        let _ = poll(&mut conversation);
+    }
+    let wanted = format!(":{}\r\n+PONG\r\n", before + 1);
+    assert_eq!(written(&mut conversation), wanted.as_bytes());
 }
 
 /// Its end was seen only when it had sent no more than 64 KB.
