@@ -21,7 +21,7 @@ pub const CHUNK: usize = 64 * 1024;
 
 /// From which length on a byte string is worth a chunk of its own. Redis's
 /// `PROTO_REPLY_CHUNK_BYTES`.
-pub const LONG: usize = 16 * 1024;
+const LONG: usize = 16 * 1024;
 
 /// An open chunk that is shorter is copied when it is sealed, so that its memory can be used again.
 const SHORT: usize = 4 * 1024;

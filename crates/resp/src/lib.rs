@@ -10,7 +10,7 @@ mod encode;
 mod frame;
 
 pub use arguments::{ArgumentBuffer, Arguments, Places, Span};
-pub use chunks::{CHUNK, Chunks, LONG, Sealed};
+pub use chunks::{CHUNK, Chunks, Sealed};
 pub use decode::{Decoded, Decoder, Limits, ProtocolError};
 pub use double::{with_double, write_double};
 pub use encode::*;
