@@ -309,7 +309,7 @@ impl Conversation {
             chunks: self.output.sealed_count(),
             chunk_bytes: self.output.sealed_bytes(),
         });
-        client.memory()
+        client.bytes()
     }
 
     /// Whether more waits for the client than the soft limit allows, which it may for a while.

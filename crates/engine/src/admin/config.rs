@@ -209,9 +209,12 @@ impl Engine {
     #[inline]
     pub fn clients_memory_max(&self) -> Option<u64> {
         match self.config.clients_memory() {
+            ClientsMemory::Unlimited => None,
             ClientsMemory::Bytes(bytes) => Some(bytes),
-            // Hundredths of a `maxmemory` that there is not.
-            ClientsMemory::Unlimited | ClientsMemory::Percent(_) => None,
+            ClientsMemory::Percent(percent) => {
+                let max = Some(self.max_memory()).filter(|max| *max > 0)?;
+                Some((u128::from(max) * u128::from(percent) / 100) as u64)
+            }
         }
     }
 

@@ -193,7 +193,10 @@ fn every_policy_keeps_the_store_below_its_limit() {
 
 #[test]
 fn keys_without_an_expiry_are_not_evicted_by_a_volatile_policy() {
-    for policy in Policy::NAMES.iter().filter(|name| name.starts_with("volatile")) {
+    for policy in Policy::NAMES
+        .iter()
+        .filter(|name| name.starts_with("volatile"))
+    {
         let mut caller = Caller::new();
         caller.set("maxmemory", "200kb");
         caller.set("maxmemory-policy", policy);
@@ -202,7 +205,8 @@ fn keys_without_an_expiry_are_not_evicted_by_a_volatile_policy() {
         assert_eq!(caller.count("kept", 100), 100, "{policy}");
         caller.call("FLUSHALL");
         caller.fill("kept", 180, "");
-        let answers = (0..50).map(|key| caller.call(&format!("SET more:{key} {}", "x".repeat(1000))));
+        let answers =
+            (0..50).map(|key| caller.call(&format!("SET more:{key} {}", "x".repeat(1000))));
         let refused = answers.filter(|answer| answer.starts_with("-OOM")).count();
         assert!(refused > 20, "{policy}: {refused}");
         assert_eq!(caller.count("kept", 180), 180, "{policy}");
@@ -238,11 +242,18 @@ fn what_is_used_seldom_goes_first() {
         (0..100).for_each(|key| drop(caller.call(&format!("GET often:{key}"))));
     }
     assert_eq!(caller.call("OBJECT FREQ seldom:1"), ":5");
-    assert!(caller.call("OBJECT IDLETIME often:1").starts_with("-ERR An LFU"));
+    assert!(
+        caller
+            .call("OBJECT IDLETIME often:1")
+            .starts_with("-ERR An LFU")
+    );
     caller.set("maxmemory", "230kb");
     caller.fill("new", 90, "");
     let (seldom, often) = (caller.count("seldom", 100), caller.count("often", 100));
-    assert!(often >= 90 && seldom <= 70, "seldom {seldom}, often {often}");
+    assert!(
+        often >= 90 && seldom <= 70,
+        "seldom {seldom}, often {often}"
+    );
 }
 
 #[test]

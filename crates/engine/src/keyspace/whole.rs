@@ -3,12 +3,12 @@
 //! What only looks takes one shard after the other, unless the call holds them all: so nobody waits
 //! for longer than one shard takes. What changes a whole database is for calls that hold every shard.
 
-use super::{Keyspace, What};
 use super::db::Db;
 use super::entry::Entry;
 use super::hold::Contended;
 use super::shard::{SHARDS, Shard};
 use super::table::Keyed;
+use super::{Keyspace, What};
 
 /// What an eviction goes by.
 pub(crate) struct Sampled<'k> {
