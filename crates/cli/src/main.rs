@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod demo;
+mod memory;
 mod serve;
 mod signal;
 

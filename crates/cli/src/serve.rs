@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use larder_embedded::{Config as EmbeddedConfig, Embedded, EvictionPolicy, MaxMemory};
-use larder_server::{Config, Server};
+use larder_server::{ClientsMemory, Config, Server};
 
+use crate::memory;
 use crate::signal::Signals;
 
 /// Files that the process has open beside its connections: Redis's `CONFIG_MIN_RESERVED_FDS`.
@@ -74,6 +75,12 @@ pub(crate) struct Args {
     )]
     #[arg(value_parser = clap::value_parser!(u32).range(0..))]
     timeout: u32,
+
+    /// Memory that all clients together may take for requests and answers, in bytes or with a unit
+    /// (`512mb`); 0 is no limit. The clients that take most are closed when there is more
+    /// [default: half of the memory that the process may have].
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    maxmemory_clients: Option<u64>,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -90,6 +97,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         threads: args.threads.map(usize::from),
         maxclients: clients_allowed(args.maxclients),
         timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into())),
+        maxmemory_clients: clients_memory(args.maxmemory_clients),
         ..Config::default()
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -106,9 +114,35 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
 
     runtime.block_on(signals.wait())?;
     tracing::info!("shutting down; a second signal ends it at once");
-    server.shutdown();
+    if !server.shutdown() {
+        // The thread that was left behind may hold what closing the store waits for.
+        return Err("a script does not end: the process ends with it".into());
+    }
     embedded.close();
     Ok(())
+}
+
+/// Redis has no limit here: there, one client that asks for much and reads nothing ends the process.
+/// Half of the memory is more than clients need that read what they ask for, and leaves the other
+/// half to the data.
+fn clients_memory(wanted: Option<u64>) -> ClientsMemory {
+    match wanted.or_else(|| Some(memory::of_process()? / 2)) {
+        None | Some(0) => ClientsMemory::Unlimited,
+        Some(bytes) => ClientsMemory::Bytes(bytes),
+    }
+}
+
+/// A number of bytes that a flag names, with a unit or without.
+fn bytes(text: &str) -> Result<u64, &'static str> {
+    let wanted = "a number of bytes is wanted, as in 1000000, 512mb or 2gb";
+    let text = text.to_ascii_lowercase();
+    let units = [("kb", 10), ("mb", 20), ("gb", 30), ("b", 0), ("", 0)];
+    let unit = units
+        .iter()
+        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
+    let (digits, shift) = unit.ok_or(wanted)?;
+    let number: u64 = digits.parse().map_err(|_| wanted)?;
+    number.checked_mul(1 << shift).ok_or(wanted)
 }
 
 /// Raises the limit on open files so that there can be so many connections. Answers how many there

@@ -8,9 +8,10 @@
 
 mod process;
 
-use std::io::{Read, Write};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Command, ExitStatus};
+use std::time::{Duration, Instant};
 
 use process::Process;
 
@@ -94,6 +95,59 @@ fn a_signal_ends_it_at_once_though_clients_wait_and_listen_and_send() {
         assert_eq!(server.end(signal).code(), Some(0), "{signal}");
         load.join().unwrap();
     }
+}
+
+/// Threads that hang, in a script or waiting for what it holds, are no reason to go on: a signal ends
+/// the script that keeps others waiting, whatever it has written.
+#[test]
+fn a_signal_ends_it_at_once_though_its_threads_hang() {
+    let server = Serve::start(":", "--threads 2");
+    let mut first = server.connect();
+    ask(
+        &mut first,
+        "CONFIG SET busy-reply-threshold 50\r\n",
+        "+OK\r\n",
+    );
+    let mut waiting = server.connect();
+    waiting.write_all(b"BLPOP a x 0\r\n").unwrap();
+    let mut hanging = server.connect();
+    let script = "redis.call('SET', KEYS[1], 1) while true do end";
+    let request = format!("EVAL \"{script}\" 1 x\r\n");
+    hanging.write_all(request.as_bytes()).unwrap();
+    while server.cpu_ticks() < 30 {
+        std::thread::yield_now();
+    }
+    let mut others: Vec<TcpStream> = (0..10).map(|_| server.connect()).collect();
+    for other in &mut others {
+        other.write_all(b"LPUSH a 1\r\n").unwrap();
+    }
+    let begun = Instant::now();
+    assert_eq!(server.end("-TERM").code(), Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn the_memory_of_clients_is_bounded_unless_it_is_said_otherwise() {
+    let server = Serve::start(":", "--maxmemory-clients 1gb");
+    let answer = "*2\r\n$17\r\nmaxmemory-clients\r\n$10\r\n1073741824\r\n";
+    ask(
+        &mut server.connect(),
+        "CONFIG GET maxmemory-clients\r\n",
+        answer,
+    );
+
+    let server = Serve::start(":", "");
+    let mut client = server.connect();
+    client
+        .write_all(b"CONFIG GET maxmemory-clients\r\n")
+        .unwrap();
+    let mut lines = BufReader::new(client).lines().skip(4);
+    let bytes: u64 = lines.next().unwrap().unwrap().parse().unwrap();
+    assert!(bytes > 64 << 20, "{bytes}");
 }
 
 /// One call of a function of Lua can't be interrupted, so the first signal waits for it.

@@ -43,9 +43,9 @@ impl Listen for Events {
         Poll::Ready(ready!(self.mailbox.poll(context)).map(|mail| match mail {
             Mail::Lost(count) => Event::Lagged(count),
             Mail::Message(message) => Event::Message(Message {
-                channel: message.channel,
-                pattern: message.pattern,
-                payload: message.payload,
+                channel: message.channel.clone(),
+                pattern: message.pattern.clone(),
+                payload: message.payload.clone(),
             }),
         }))
     }

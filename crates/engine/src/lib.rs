@@ -28,7 +28,7 @@ mod pubsub;
 mod scripting;
 mod session;
 
-pub use admin::{CpuTime, Host};
+pub use admin::{ClientsMemory, CpuTime, Host, OutputClass, OutputLimit, OutputLimits};
 pub use command::{Arity, Command, Flags, Keys};
 pub use engine::{Alarm, Disposal, Engine, Now, Ticks, TimeSource};
 pub use error::Error;

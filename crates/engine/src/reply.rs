@@ -10,7 +10,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use larder_resp as resp;
+use larder_resp::{self as resp, CHUNK, Chunks, Sealed};
 use larder_store::{Refusal, Value};
 
 use crate::error::Error;
@@ -25,6 +25,10 @@ pub trait Reply {
     fn int(&mut self, number: i64);
     /// A byte string.
     fn bulk(&mut self, bytes: &[u8]);
+    /// A byte string that others may share: where the sink allows it, it is not copied.
+    fn bulk_shared(&mut self, bytes: &Bytes) {
+        self.bulk(bytes);
+    }
     /// Nothing, where a byte string or a number could have been.
     fn null(&mut self);
     /// Nothing, where an array could have been.
@@ -85,7 +89,7 @@ pub fn write_value(reply: &mut dyn Reply, value: &Value) {
         Value::Int(number) => reply.int(*number),
         Value::Double(number) => reply.double(*number),
         Value::Bool(yes) => reply.bool(*yes),
-        Value::Bytes(bytes) => reply.bulk(bytes),
+        Value::Bytes(bytes) => reply.bulk_shared(bytes),
         Value::Status(text) => reply.status(text),
         Value::BigNumber(digits) => reply.big_number(digits),
         Value::Verbatim(text) => reply.verbatim(text),
@@ -109,12 +113,18 @@ pub fn write_value(reply: &mut dyn Reply, value: &Value) {
     }
 }
 
-/// Writes RESP into a buffer.
+/// Writes RESP into a buffer, or into the chunks of a connection.
 #[derive(Debug)]
 pub struct RespReply<'a> {
     out: &'a mut Vec<u8>,
+    /// The chunks in front of `out`, where there are chunks.
+    sealed: Option<&'a mut Sealed>,
     resp3: bool,
+    /// How many bytes there may be in all.
     len_max: usize,
+    /// Up to which length `out` grows without a further look: less than is allowed, and than a
+    /// chunk gets.
+    look_at: usize,
 }
 
 impl<'a> RespReply<'a> {
@@ -122,18 +132,70 @@ impl<'a> RespReply<'a> {
     pub fn new(out: &'a mut Vec<u8>, resp3: bool) -> RespReply<'a> {
         RespReply {
             out,
+            sealed: None,
             resp3,
             len_max: usize::MAX,
+            look_at: usize::MAX,
         }
     }
 
-    /// The same sink, but byte strings are left out when `out` is longer than this already: what is
-    /// in it then is no answer any more, and its owner has to see that. A short request can ask for
+    /// A sink that appends to `out`, in RESP3 or in RESP2. A long byte string becomes a chunk of its
+    /// own: it is copied once, or not at all if it is shared.
+    #[inline]
+    pub fn chunked(out: &'a mut Chunks, resp3: bool) -> RespReply<'a> {
+        let (sealed, open) = out.parts();
+        RespReply {
+            out: open,
+            sealed: Some(sealed),
+            resp3,
+            len_max: usize::MAX,
+            look_at: CHUNK,
+        }
+    }
+
+    /// The same sink, but values are left out when there are more bytes than this already: what is
+    /// there then is no answer any more, and its owner has to see that. A short request can ask for
     /// more than there is memory, such as the same long value a million times.
     #[must_use]
+    #[inline]
     pub fn up_to(mut self, len_max: usize) -> RespReply<'a> {
+        let sealed = self.sealed.as_ref().map_or(0, |sealed| sealed.len());
+        self.look_at = self.look_at.min(len_max.saturating_sub(sealed));
         self.len_max = len_max;
         self
+    }
+
+    /// Whether there may be one more value, of about this length. A chunk that is full makes room for
+    /// it.
+    #[inline]
+    fn has_room(&mut self, len: usize) -> bool {
+        self.out.len() + len <= self.look_at || self.make_room()
+    }
+
+    #[cold]
+    fn make_room(&mut self) -> bool {
+        let sealed = self.sealed.as_ref().map_or(0, |sealed| sealed.len());
+        if sealed + self.out.len() > self.len_max {
+            return false;
+        }
+        if let Some(sealed) = &mut self.sealed
+            && self.out.len() >= CHUNK
+        {
+            sealed.seal(self.out);
+        }
+        true
+    }
+
+    /// Appends a byte string where it is not known to be a short one in an open chunk.
+    #[cold]
+    fn look_and_bulk(&mut self, bytes: &[u8]) {
+        if !self.make_room() {
+            return;
+        }
+        match &mut self.sealed {
+            Some(sealed) => sealed.bulk(self.out, bytes),
+            None => resp::bulk(self.out, bytes),
+        }
     }
 }
 
@@ -142,21 +204,40 @@ impl Reply for RespReply<'_> {
         resp::status(self.out, text);
     }
 
+    fn ok(&mut self) {
+        resp::ok(self.out);
+    }
+
     fn error(&mut self, error: &Error) {
         resp::error(self.out, &error.to_string());
     }
 
     fn int(&mut self, number: i64) {
-        resp::integer(self.out, number);
+        if self.has_room(0) {
+            resp::integer(self.out, number);
+        }
     }
 
     fn bulk(&mut self, bytes: &[u8]) {
-        if self.out.len() <= self.len_max {
-            resp::bulk(self.out, bytes);
+        if self.out.len() + bytes.len() <= self.look_at {
+            return resp::bulk(self.out, bytes);
+        }
+        self.look_and_bulk(bytes);
+    }
+
+    fn bulk_shared(&mut self, bytes: &Bytes) {
+        let has_room = self.has_room(bytes.len());
+        match &mut self.sealed {
+            _ if !has_room => {}
+            Some(sealed) => sealed.bulk_shared(self.out, bytes),
+            None => resp::bulk(self.out, bytes),
         }
     }
 
     fn null(&mut self) {
+        if !self.has_room(0) {
+            return;
+        }
         match self.resp3 {
             true => resp::null(self.out),
             false => resp::null_bulk(self.out),
@@ -164,6 +245,9 @@ impl Reply for RespReply<'_> {
     }
 
     fn null_array(&mut self) {
+        if !self.has_room(0) {
+            return;
+        }
         match self.resp3 {
             true => resp::null(self.out),
             false => resp::null_array(self.out),
@@ -171,10 +255,15 @@ impl Reply for RespReply<'_> {
     }
 
     fn array(&mut self, len: usize) {
-        resp::array(self.out, len);
+        if self.has_room(0) {
+            resp::array(self.out, len);
+        }
     }
 
     fn map(&mut self, pairs: usize) {
+        if !self.has_room(0) {
+            return;
+        }
         match self.resp3 {
             true => resp::map(self.out, pairs),
             false => resp::array(self.out, pairs * 2),
@@ -182,6 +271,9 @@ impl Reply for RespReply<'_> {
     }
 
     fn set(&mut self, len: usize) {
+        if !self.has_room(0) {
+            return;
+        }
         match self.resp3 {
             true => resp::set(self.out, len),
             false => resp::array(self.out, len),
@@ -196,6 +288,9 @@ impl Reply for RespReply<'_> {
     }
 
     fn double(&mut self, number: f64) {
+        if !self.has_room(0) {
+            return;
+        }
         match self.resp3 {
             true => resp::double(self.out, number),
             false => resp::double_bulk(self.out, number),
@@ -203,6 +298,9 @@ impl Reply for RespReply<'_> {
     }
 
     fn bool(&mut self, yes: bool) {
+        if !self.has_room(0) {
+            return;
+        }
         match self.resp3 {
             true => resp::boolean(self.out, yes),
             false => resp::integer(self.out, i64::from(yes)),
@@ -212,14 +310,14 @@ impl Reply for RespReply<'_> {
     fn big_number(&mut self, digits: &str) {
         match self.resp3 {
             true => resp::big_number(self.out, digits),
-            false => resp::bulk(self.out, digits.as_bytes()),
+            false => self.bulk(digits.as_bytes()),
         }
     }
 
     fn verbatim(&mut self, text: &str) {
         match self.resp3 {
             true => resp::verbatim(self.out, "txt", text),
-            false => resp::bulk(self.out, text.as_bytes()),
+            false => self.bulk(text.as_bytes()),
         }
     }
 
@@ -352,6 +450,10 @@ impl Reply for ValueReply {
         self.value(Value::Bytes(Bytes::copy_from_slice(bytes)));
     }
 
+    fn bulk_shared(&mut self, bytes: &Bytes) {
+        self.value(Value::Bytes(bytes.clone()));
+    }
+
     fn null(&mut self) {
         self.value(Value::Null);
     }
@@ -428,6 +530,7 @@ impl Reply for Unwanted {
     fn error(&mut self, _: &Error) {}
     fn int(&mut self, _: i64) {}
     fn bulk(&mut self, _: &[u8]) {}
+    fn bulk_shared(&mut self, _: &Bytes) {}
     fn null(&mut self) {}
     fn null_array(&mut self) {}
     fn array(&mut self, _: usize) {}
@@ -459,6 +562,30 @@ mod tests {
         reply.array(3);
         (0..3).for_each(|_| reply.bulk(b"0123456789"));
         assert_eq!(out, b"*3\r\n$10\r\n0123456789\r\n");
+    }
+
+    /// A short request can ask for any number of scores: `ZRANDMEMBER board -1000000000 WITHSCORES`.
+    #[test]
+    fn an_answer_of_numbers_is_bounded_as_well() {
+        let mut out = Chunks::default();
+        let mut reply = RespReply::chunked(&mut out, false).up_to(1000);
+        reply.array(100_000);
+        (0..100_000).for_each(|_| reply.double(1.5));
+        (0..100_000).for_each(|_| reply.null());
+        assert!(out.len() < 1020, "{}", out.len());
+    }
+
+    #[test]
+    fn a_long_answer_is_cut_into_chunks() {
+        let mut out = Chunks::default();
+        let mut reply = RespReply::chunked(&mut out, false);
+        reply.array(100_000);
+        (0..100_000).for_each(|_| reply.bulk(b"0123456789"));
+        assert_eq!(
+            out.len(),
+            "*100000\r\n".len() + 100_000 * "$10\r\n0123456789\r\n".len()
+        );
+        assert!(out.slices().all(|chunk| chunk.len() <= CHUNK + 100));
     }
 
     #[test]

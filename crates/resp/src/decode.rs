@@ -156,7 +156,7 @@ impl Decoder {
     #[inline]
     fn decode_whole(&self, input: &[u8], words: &mut Vec<Span>) -> Option<usize> {
         let (count, mut at) = short_number(input, 0, b'*')?;
-        if count == 0 || self.limits.is_stranger {
+        if count == 0 || count > self.limits.words_max || self.limits.is_stranger {
             return None;
         }
         let before = words.len();

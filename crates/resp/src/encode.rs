@@ -17,12 +17,28 @@ pub fn integer(out: &mut Vec<u8>, number: i64) {
     header(out, b':', number);
 }
 
+/// The most that a byte string takes beside its bytes.
+pub(crate) const BULK_MAX: usize = "$18446744073709551615\r\n\r\n".len();
+
 /// A byte string.
+#[inline]
 pub fn bulk(out: &mut Vec<u8>, bytes: &[u8]) {
-    out.reserve(bytes.len() + 24);
-    header(out, b'$', bytes.len() as i64);
+    out.reserve(bytes.len() + BULK_MAX);
+    bulk_head(out, bytes.len());
     out.extend_from_slice(bytes);
     out.extend_from_slice(b"\r\n");
+}
+
+/// The head of a byte string; its bytes and the end of a line follow.
+#[inline]
+pub(crate) fn bulk_head(out: &mut Vec<u8>, len: usize) {
+    header(out, b'$', len as i64);
+}
+
+/// The status `OK`.
+#[inline]
+pub fn ok(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"+OK\r\n");
 }
 
 /// Nothing, in RESP3.
@@ -92,19 +108,42 @@ pub fn verbatim(out: &mut Vec<u8>, format: &str, text: &str) {
 }
 
 fn line(out: &mut Vec<u8>, kind: u8, text: &str) {
+    out.reserve(text.len() + 3);
     out.push(kind);
-    out.extend(text.bytes().map(|byte| {
+    let start = out.len();
+    out.extend_from_slice(text.as_bytes());
+    for byte in &mut out[start..] {
         if matches!(byte, b'\r' | b'\n') {
-            b' '
-        } else {
-            byte
+            *byte = b' ';
         }
-    }));
+    }
     out.extend_from_slice(b"\r\n");
 }
 
+/// Most numbers here are lengths of a few digits: those are one store of a known length.
+#[inline]
 fn header(out: &mut Vec<u8>, kind: u8, number: i64) {
+    let digit = |number: i64| b'0' + number as u8;
+    match number {
+        0..10 => out.extend_from_slice(&[kind, digit(number), b'\r', b'\n']),
+        10..100 => {
+            let (tens, ones) = (digit(number / 10), digit(number % 10));
+            out.extend_from_slice(&[kind, tens, ones, b'\r', b'\n']);
+        }
+        100..1000 => {
+            let (hundreds, tens) = (digit(number / 100), digit(number / 10 % 10));
+            let ones = digit(number % 10);
+            out.extend_from_slice(&[kind, hundreds, tens, ones, b'\r', b'\n']);
+        }
+        _ => long_header(out, kind, number),
+    }
+}
+
+fn long_header(out: &mut Vec<u8>, kind: u8, number: i64) {
+    let mut text = itoa::Buffer::new();
+    let digits = text.format(number).as_bytes();
+    out.reserve(digits.len() + 3);
     out.push(kind);
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+    out.extend_from_slice(digits);
     out.extend_from_slice(b"\r\n");
 }

@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod chunks;
 mod decode;
 mod double;
 mod encode;
 mod frame;
 
 pub use arguments::{ArgumentBuffer, Arguments, Places, Span};
+pub use chunks::{CHUNK, Chunks, Sealed};
 pub use decode::{Decoded, Decoder, Limits, ProtocolError};
 pub use double::{with_double, write_double};
 pub use encode::*;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use larder_engine::{ClientsMemory, OutputLimits};
+
 /// What a server is told. The names and the defaults are those of redis.conf, where it has them.
 ///
 /// The password that clients have to give belongs to the store: see
@@ -31,13 +33,13 @@ pub struct Config {
     pub multibulk_max: usize,
     /// How many bytes of requests may be held for one connection. One that sends more is closed.
     pub client_query_buffer_limit: usize,
-    /// How many bytes of answers may be held for one connection, if there is a limit. No request
-    /// runs while answers to earlier ones are not taken, so this bounds a single answer. A client
-    /// that asks for more is closed.
-    pub output_limit: Option<usize>,
-    /// How many bytes of messages may wait for one subscriber. One that is slower is closed.
-    pub pubsub_output_limit: usize,
-    /// How long the server waits, when it ends, for clients to take their last answers.
+    /// How much may wait for a client that takes it too slowly, or that asks for too much at once.
+    pub client_output_buffer_limit: OutputLimits,
+    /// How many bytes all connections together may hold. When they hold more, those that hold most
+    /// are closed, and a single answer can't be longer than what is left.
+    pub maxmemory_clients: ClientsMemory,
+    /// How long the server waits, when it ends, for clients to take their last answers and for
+    /// scripts to end. Scripts that run for so long that they keep others waiting are ended at once.
     pub shutdown_timeout: Duration,
 }
 
@@ -54,8 +56,8 @@ impl Default for Config {
             proto_max_bulk_len: 512 * 1024 * 1024,
             multibulk_max: i32::MAX as usize,
             client_query_buffer_limit: 1024 * 1024 * 1024,
-            output_limit: Some(1024 * 1024 * 1024),
-            pubsub_output_limit: 32 * 1024 * 1024,
+            client_output_buffer_limit: OutputLimits::default(),
+            maxmemory_clients: ClientsMemory::Unlimited,
             shutdown_timeout: Duration::from_secs(10),
         }
     }

@@ -1,123 +1,99 @@
-//! One connection: the straight line from bytes to bytes.
+//! A connection: a conversation, and the socket that it is held over.
 //!
-//! Read, find the requests that are there, run each into one buffer of answers, write that buffer.
-//! Only a connection that waits for a key or listens to messages waits for more than its socket.
-//! Answers that are not taken stop the line, so what one connection holds is bounded by one read,
-//! one answer, and [`FLUSH`].
+//! A connection does its work in turns: one read, the requests that are there, one write. After a
+//! turn that leaves something to do it lets the others of its thread have theirs, so whoever sends
+//! without end delays his neighbours by a turn.
 
-use std::future::{Future, poll_fn};
-use std::io;
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use larder_embedded::Embedded;
-use larder_engine::{
-    Buffers, Engine, Mail, Mailbox, Message, Outcome, Overflow, Parked, Reply, RespReply, Session,
-    Waiting,
-};
-use larder_resp::{self as resp, Limits, ProtocolError};
-use larder_store::Value;
+use bytes::BufMut as _;
+use larder_resp::Chunks;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::task::yield_now;
 use tokio_util::io::poll_read_buf;
 
-use crate::config::Config;
-use crate::connections::{Connections, Listed, Order, Refused};
-use crate::input::Input;
+use crate::connections::{Listed, Order, Refused};
+use crate::conversation::{Conversation, Next};
 use crate::listener::Socket;
+use crate::shared::Shared;
 
-/// How many bytes of answers are collected before they are written.
-const FLUSH: usize = 64 * 1024;
+/// How many requests are run in a turn. A read has fewer, mostly: this is for those that came while
+/// the client waited for a key.
+const TURN_REQUESTS: usize = 2048;
 
-/// How many bytes of further requests are read while one waits for a key.
-const READ_WHILE_BLOCKED: usize = 64 * 1024;
+/// How many bytes are written at once.
+const WRITE_MAX: usize = 256 * 1024;
 
-/// What all connections of a server share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) embedded: Embedded,
-    pub(crate) config: Config,
-    pub(crate) connections: Arc<Connections>,
-}
-
-impl Shared {
-    pub(crate) fn engine(&self) -> &Arc<Engine> {
-        self.embedded.engine()
-    }
-}
+/// How many chunks are written at once.
+const WRITE_CHUNKS: usize = 64;
 
 /// A connection that is being served.
-pub(crate) struct Connection<S> {
+struct Connection<S> {
     socket: S,
-    input: Input,
-    output: Vec<u8>,
-    /// How much of `output` is written.
-    written: usize,
-    session: Session,
-    mailbox: Arc<Mailbox>,
-    /// The answer that is waited for.
-    blocked: Option<Waiting>,
-    /// What the next request waits for before it is run.
-    parked: Option<Parked>,
+    conversation: Conversation,
+    phase: Phase,
+    /// Whether requests that have been received wait for the next turn.
+    has_more: bool,
     listed: Listed,
     shared: Arc<Shared>,
 }
 
-/// What a connection waited for.
-enum Event {
-    /// Bytes have been read.
-    Read,
-    /// The answer that was waited for.
-    Answer(Value),
-    /// The next request may be run.
-    Unparked,
-    /// Messages, which are in the output now.
-    Mail,
-    /// The client is gone, or is to go.
+/// How far a connection has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Requests are received, run and answered.
+    Open,
+    /// No more is received; what was is run.
+    Ending,
+    /// No more is run; answers are written.
+    Closing,
+}
+
+/// What follows a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// A look at whether there is anything else.
+    Look,
+    /// The turns of others, and then the next one.
+    Yield,
+    /// The end.
     End,
 }
 
-/// What is to be done after requests have been run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
-    /// Write, and run more.
-    Run,
-    /// Write, and wait.
-    Wait,
-    /// Write, and close.
-    Close,
+/// What a turn has done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// Something has happened.
+    is_any: bool,
+    /// More of it can happen at once.
+    has_more: bool,
 }
 
 /// Serves a connection to its end.
 pub(crate) async fn serve<S: Socket>(mut socket: S, shared: Arc<Shared>) -> io::Result<()> {
-    let overflow = Overflow::CutOff(shared.config.pubsub_output_limit);
-    let mailbox = Arc::new(Mailbox::new(overflow));
     let info = socket.info(shared.embedded.now());
-    let session = Session::connected(shared.embedded.engine(), info, Arc::clone(&mailbox));
-    let Some(client) = session.client() else {
+    let conversation = Conversation::new(Arc::clone(&shared), info);
+    let Some(client) = conversation.client() else {
         return Ok(());
     };
-    let listed = match shared
-        .connections
-        .add(client, shared.engine().clients_max())
-    {
+    let clients_max = shared.engine().clients_max();
+    let listed = match shared.connections.add(client, clients_max) {
         Ok(listed) => listed,
         Err(Refused::Ending) => return Ok(()),
         Err(Refused::Full) => {
-            return socket
-                .write_all(b"-ERR max number of clients reached\r\n")
-                .await;
+            let refusal = b"-ERR max number of clients reached\r\n";
+            return socket.write_all(refusal).await;
         }
     };
     let mut connection = Connection {
         socket,
-        input: Input::default(),
-        output: Vec::new(),
-        written: 0,
-        session,
-        mailbox,
-        blocked: None,
-        parked: None,
+        conversation,
+        phase: Phase::Open,
+        has_more: false,
         listed,
         shared,
     };
@@ -132,266 +108,209 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         })
         .await;
         loop {
-            self.show_buffers();
-            match poll_fn(|context| self.poll_event(context)).await? {
-                Event::Read => self.show_buffers(),
-                Event::Mail => {}
-                Event::Unparked => self.parked = None,
-                Event::Answer(value) => self.unblock(&value),
-                Event::End => break,
-            }
-            loop {
-                let next = self.run_requests();
-                if !self.output.is_empty() {
-                    poll_fn(|context| self.poll_write(context)).await?;
-                }
-                match next {
-                    Next::Run => {}
-                    Next::Wait => break,
-                    Next::Close => return self.close().await,
-                }
+            match poll_fn(|context| self.poll_turn(context)).await? {
+                Turn::Look => {}
+                Turn::Yield => yield_now().await,
+                Turn::End => break,
             }
         }
-        self.close().await
-    }
-
-    async fn close(&mut self) -> io::Result<()> {
-        // Before the client can know that it is gone: what comes for it then is somebody else's.
-        self.blocked = None;
+        // Before the client can know that it is gone.
+        self.conversation.hang_up();
         self.socket.shutdown().await
     }
 
-    /// Shows other connections what this one holds.
-    fn show_buffers(&self) {
-        if let Some(client) = self.session.client() {
-            client.show_buffers(Buffers {
-                unanswered: self.input.unanswered(),
-                input_capacity: self.input.capacity(),
-                unwritten: self.output.len() - self.written,
-                output_capacity: self.output.capacity(),
-            });
+    /// Takes a turn. Waits if there is nothing to do in it.
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+        match self.listed.order() {
+            Order::Serve => {}
+            Order::Finish => self.phase = self.phase.max(Phase::Ending),
+            Order::Stop => return Poll::Ready(Ok(Turn::End)),
+        }
+        let memory_max = self.shared.engine().clients_memory_max();
+        let memory_left = self.listed.memory_left(memory_max);
+        self.conversation.leave_memory(memory_left);
+
+        let mut progress = Progress::default();
+        if self.take_from_engine(context, &mut progress) == Next::Cut {
+            return Poll::Ready(Ok(Turn::End));
+        }
+        self.read(context, &mut progress)?;
+        if self.run_requests(&mut progress) == Next::Cut {
+            return Poll::Ready(Ok(Turn::End));
+        }
+        self.write(context, &mut progress)?;
+        if self.phase == Phase::Closing && self.conversation.output().is_empty() {
+            return Poll::Ready(Ok(Turn::End));
+        }
+        self.listed
+            .hold(self.conversation.show_memory(), memory_max);
+        if self.conversation.check_soft_limit() == Next::Cut {
+            return Poll::Ready(Ok(Turn::End));
+        }
+        self.listed.set_slow(self.conversation.is_slow());
+        self.listed.set_waiting(self.conversation.is_waiting());
+        match progress {
+            Progress { has_more: true, .. } => Poll::Ready(Ok(Turn::Yield)),
+            Progress { is_any: true, .. } => Poll::Ready(Ok(Turn::Look)),
+            _ => Poll::Pending,
         }
     }
 
-    // --- running requests --------------------------------------------------------------------
-
-    /// Runs the requests that have been read, until their answers should be written.
-    fn run_requests(&mut self) -> Next {
-        while self.blocked.is_none() && self.parked.is_none() {
-            if self.input.next().is_none() {
-                match self.input.find(self.limits()) {
-                    Ok(false) => return Next::Wait,
-                    Ok(true) => self.look_ahead(),
-                    Err(error) => return self.refuse(error),
-                }
-            }
-            let Some(arguments) = self.input.next() else {
-                return Next::Wait;
-            };
-            let (start, subscriptions) = (self.output.len(), self.session.subscriptions());
-            let output_max = self.shared.config.output_limit.unwrap_or(usize::MAX);
-            let reply = RespReply::new(&mut self.output, self.session.is_resp3());
-            let mut reply = reply.up_to(output_max);
-            let embedded = &self.shared.embedded;
-            let engine = embedded.engine();
-            let outcome = engine.execute(&mut self.session, arguments, embedded, &mut reply);
-            if let Outcome::Parked(parked) = outcome {
-                self.parked = Some(parked);
-                return Next::Wait;
-            }
-            self.input.pop();
-            if self.session.subscriptions() < subscriptions {
-                self.put_mail_before(start);
-            }
-            match outcome {
-                Outcome::Done | Outcome::Parked(_) => {}
-                Outcome::Blocked(waiting) => self.blocked = Some(waiting),
-                Outcome::Close => return Next::Close,
-            }
-            if self.output.len() >= FLUSH {
-                return self.flush();
-            }
-        }
-        Next::Wait
-    }
-
-    /// Has the engine look ahead over the keys of the requests that have been found.
-    fn look_ahead(&self) {
-        let requests = self.input.requests();
-        if requests.len() > 1 {
-            let engine = self.shared.embedded.engine();
-            engine.look_ahead(&self.session, requests);
-        }
-    }
-
-    fn limits(&self) -> Limits {
-        Limits {
-            words_max: self.shared.config.multibulk_max,
-            word_max: self.shared.engine().bulk_len_max(),
-            is_stranger: !self.session.is_authenticated(),
-        }
-    }
-
-    /// Answers that what was sent is no request. Nothing behind it can be understood.
-    fn refuse(&mut self, error: ProtocolError) -> Next {
-        if error == ProtocolError::Http {
-            tracing::warn!("a client is closed: it speaks HTTP, perhaps for a hostile page");
+    /// Takes the answer that is waited for, and messages.
+    fn take_from_engine(&mut self, context: &mut Context<'_>, progress: &mut Progress) -> Next {
+        if self.phase == Phase::Closing {
             return Next::Close;
         }
-        resp::error(&mut self.output, &format!("ERR Protocol error: {error}"));
-        Next::Close
-    }
-
-    /// Has the answers written, or the client closed that may not have so much.
-    fn flush(&mut self) -> Next {
-        let limit = self.shared.config.output_limit;
-        if limit.is_some_and(|limit| self.output.len() > limit) {
-            tracing::warn!("a client is closed: its answer is longer than the output limit");
-            self.output.clear();
-            return Next::Close;
-        }
-        Next::Run
-    }
-
-    /// Writes the answer that was waited for.
-    fn unblock(&mut self, value: &Value) {
-        if let Some(waiting) = self.blocked.take() {
-            let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
-            waiting.write(value, &mut reply);
-        }
-    }
-
-    // --- messages ----------------------------------------------------------------------------
-
-    /// Puts the messages that have arrived before the answer that begins at `start`, which says
-    /// that there will be no more of them.
-    fn put_mail_before(&mut self, start: usize) {
-        let answer = self.output.split_off(start);
-        while let Some(mail) = self.mailbox.take() {
-            self.write_mail(mail);
-        }
-        self.output.extend_from_slice(&answer);
-    }
-
-    fn write_mail(&mut self, mail: Mail) {
-        // A connection's mailbox loses nothing: it cuts off who does not read.
-        if let Mail::Message(message) = mail {
-            let mut reply = RespReply::new(&mut self.output, self.session.is_resp3());
-            write_message(&message, &mut reply);
-        }
-    }
-
-    // --- waiting -----------------------------------------------------------------------------
-
-    /// Waits for the socket, and for whatever else may happen to the connection.
-    fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Event>> {
-        if self.listed.order() > Order::Serve {
-            return Poll::Ready(Ok(Event::End));
-        }
-        if let Some(parked) = &mut self.parked
-            && pin!(parked).poll(context).is_ready()
-        {
-            return Poll::Ready(Ok(Event::Unparked));
-        }
-        if self.blocked.is_some() || self.session.is_subscribed() {
-            self.listed.set_waiting(true);
-            if let Poll::Ready(event) = self.poll_engine(context) {
-                self.listed.set_waiting(false);
-                return Poll::Ready(Ok(event));
+        match self.conversation.poll(context) {
+            Poll::Pending => Next::Wait,
+            Poll::Ready(next) => {
+                progress.is_any = true;
+                next
             }
         }
-        self.poll_read(context)
     }
 
-    /// Waits for what the engine has for the connection: an answer, or messages.
-    fn poll_engine(&mut self, context: &mut Context<'_>) -> Poll<Event> {
-        if let Some(waiting) = &mut self.blocked
-            && let Poll::Ready(value) = pin!(waiting).poll(context)
-        {
-            return Poll::Ready(Event::Answer(value));
+    /// Reads once, unless there is enough to do already.
+    fn read(&mut self, context: &mut Context<'_>, progress: &mut Progress) -> io::Result<()> {
+        if self.phase > Phase::Open || self.has_more {
+            return Ok(());
         }
-        while self.output.len() < FLUSH {
-            match self.mailbox.poll(context) {
-                Poll::Ready(Some(mail)) => self.write_mail(mail),
-                Poll::Ready(None) => {
-                    tracing::warn!("a client is closed: it does not read its messages");
-                    return Poll::Ready(Event::End);
-                }
-                Poll::Pending => break,
+        let mut room = self.conversation.room();
+        let free = room.remaining_mut();
+        match poll_read_buf(Pin::new(&mut self.socket), context, &mut room)? {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(0) if self.conversation.is_parked() => self.phase = Phase::Ending,
+            // All requests that have been received are run, or will never be.
+            Poll::Ready(0) => self.close(),
+            // A read that fills the room has left something behind, most likely.
+            Poll::Ready(read) => progress.has_more |= read == free,
+        }
+        progress.is_any = true;
+        Ok(())
+    }
+
+    /// Runs requests, if there may be any.
+    fn run_requests(&mut self, progress: &mut Progress) -> Next {
+        let mut next = Next::Wait;
+        if self.phase < Phase::Closing && (self.has_more || progress.is_any) {
+            next = self.conversation.run(TURN_REQUESTS);
+            self.has_more = next == Next::Run;
+            // Also if it was the last of what was left: then there is to be read again.
+            progress.is_any = true;
+            progress.has_more |= self.has_more;
+        }
+        let is_all = !self.has_more && !self.conversation.is_parked();
+        if next == Next::Close || (self.phase == Phase::Ending && is_all) {
+            self.close();
+        }
+        next
+    }
+
+    /// Runs nothing any more. What would come for the client from now on is somebody else's.
+    fn close(&mut self) {
+        self.conversation.hang_up();
+        self.phase = Phase::Closing;
+    }
+
+    /// Writes once, if there is something to write.
+    fn write(&mut self, context: &mut Context<'_>, progress: &mut Progress) -> io::Result<()> {
+        let output = self.conversation.output();
+        if output.is_empty() {
+            return Ok(());
+        }
+        match poll_write(Pin::new(&mut self.socket), context, output)? {
+            Poll::Pending => {}
+            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(written) => {
+                output.advance(written);
+                progress.is_any = true;
+                progress.has_more |= !output.is_empty();
             }
         }
-        match self.output.is_empty() {
-            true => Poll::Pending,
-            false => Poll::Ready(Event::Mail),
-        }
-    }
-
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Event>> {
-        let is_held_up = self.blocked.is_some() || self.parked.is_some();
-        let held_max = match is_held_up {
-            true => READ_WHILE_BLOCKED,
-            false => self.shared.config.client_query_buffer_limit,
-        };
-        if self.input.len() >= held_max {
-            if is_held_up {
-                return Poll::Pending;
-            }
-            tracing::warn!("a client is closed: its request is longer than the query buffer limit");
-            return Poll::Ready(Ok(Event::End));
-        }
-        let socket = Pin::new(&mut self.socket);
-        match ready!(poll_read_buf(socket, context, self.input.room()))? {
-            0 => Poll::Ready(Ok(Event::End)),
-            _ => Poll::Ready(Ok(Event::Read)),
-        }
-    }
-
-    /// Writes the answers.
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while self.written < self.output.len() {
-            let rest = &self.output[self.written..];
-            match Pin::new(&mut self.socket).poll_write(context, rest)? {
-                Poll::Ready(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(written) => self.written += written,
-                Poll::Pending if self.is_given_up(context) => {
-                    return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
-                }
-                Poll::Pending => {
-                    self.show_buffers();
-                    return Poll::Pending;
-                }
-            }
-        }
-        self.written = 0;
-        self.output.clear();
-        if self.output.capacity() > 2 * FLUSH {
-            self.output = Vec::new();
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    /// Whether a client that does not take its answers is not waited for any longer: it is killed,
-    /// or too many messages wait behind the answers.
-    fn is_given_up(&self, context: &mut Context<'_>) -> bool {
-        let is_cut_off =
-            self.session.is_subscribed() && self.mailbox.poll_closed(context).is_ready();
-        is_cut_off || self.listed.order() == Order::Stop
+        Ok(())
     }
 }
 
-/// Writes a message as a subscriber receives it.
-fn write_message(message: &Message, reply: &mut dyn Reply) {
-    match &message.pattern {
-        None => {
-            reply.push(3);
-            reply.bulk(b"message");
-        }
-        Some(pattern) => {
-            reply.push(4);
-            reply.bulk(b"pmessage");
-            reply.bulk(pattern);
+/// Writes what stands first in the output.
+fn poll_write<S: AsyncWrite>(
+    socket: Pin<&mut S>,
+    context: &mut Context<'_>,
+    output: &Chunks,
+) -> Poll<io::Result<usize>> {
+    if output.sealed_count() == 0 {
+        let open = output.slices().next().unwrap_or_default();
+        return socket.poll_write(context, open);
+    }
+    let mut slices = [IoSlice::new(&[]); WRITE_CHUNKS];
+    let (mut count, mut left) = (0, WRITE_MAX);
+    for (slice, chunk) in slices.iter_mut().zip(output.slices()) {
+        let part = &chunk[..chunk.len().min(left)];
+        *slice = IoSlice::new(part);
+        count += 1;
+        left -= part.len();
+        if left == 0 {
+            break;
         }
     }
-    reply.bulk(&message.channel);
-    reply.bulk(&message.payload);
+    socket.poll_write_vectored(context, &slices[..count])
+}
+
+#[cfg(test)]
+mod tests {
+    use larder_embedded::Embedded;
+    use larder_engine::{ClientInfo, Now};
+    use larder_resp::write_request;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    use super::*;
+    use crate::config::Config;
+
+    impl Socket for DuplexStream {
+        fn info(&self, _: Now) -> ClientInfo {
+            ClientInfo::default()
+        }
+    }
+
+    fn shared() -> Arc<Shared> {
+        Arc::new(Shared {
+            embedded: Embedded::open(Default::default()).unwrap(),
+            config: Config::default(),
+            connections: Arc::default(),
+        })
+    }
+
+    /// Serves a client on this thread. Answers its end of the connection.
+    fn connect(shared: &Arc<Shared>) -> DuplexStream {
+        let (client, socket) = duplex(1 << 20);
+        tokio::spawn(serve(socket, Arc::clone(shared)));
+        client
+    }
+
+    /// A neighbour had to wait until a flood had been read and answered 64 times.
+    #[tokio::test]
+    async fn a_flood_delays_its_neighbour_by_a_turn_or_two() {
+        let shared = shared();
+        let (mut flood, mut neighbour) = (connect(&shared), connect(&shared));
+        let mut requests = Vec::new();
+        (0..30_000).for_each(|_| write_request(&mut requests, &["INCR", "counter"]));
+        flood.write_all(&requests).await.unwrap();
+        neighbour.write_all(b"GET counter\r\n").await.unwrap();
+
+        let mut answer = [0; 32];
+        let len = neighbour.read(&mut answer).await.unwrap();
+        let text = String::from_utf8_lossy(&answer[..len]);
+        let counter = text.lines().nth(1).map_or(0, |line| line.parse().unwrap());
+        assert!(counter < 3000, "{counter} requests of the flood came first");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_half_closes_gets_all_its_answers() {
+        let shared = shared();
+        let mut client = connect(&shared);
+        client.write_all(&b"PING\r\n".repeat(10_000)).await.unwrap();
+        client.shutdown().await.unwrap();
+        let mut answers = Vec::new();
+        client.read_to_end(&mut answers).await.unwrap();
+        assert_eq!(answers.len(), 10_000 * "+PONG\r\n".len());
+    }
 }

@@ -1,8 +1,9 @@
 //! Who is connected, and how to end it.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -13,6 +14,10 @@ use parking_lot::Mutex;
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     all: Mutex<All>,
+    /// How many bytes they hold.
+    memory: AtomicUsize,
+    /// How many of those are held by connections that are ending.
+    memory_ending: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +43,12 @@ pub(crate) struct Control {
     order: AtomicU8,
     /// Whether it waits for a key or for messages, so that silence is no sign of idleness.
     is_waiting: AtomicBool,
+    /// Whether more answers wait for it than may for long.
+    is_slow: AtomicBool,
+    /// How many bytes it holds.
+    memory: AtomicUsize,
+    /// How many of them count as those of an ending connection.
+    memory_ending: AtomicUsize,
     waker: Mutex<Option<Waker>>,
 }
 
@@ -77,6 +88,9 @@ impl Connections {
             client: Arc::clone(client),
             order: AtomicU8::new(Order::Serve as u8),
             is_waiting: AtomicBool::new(false),
+            is_slow: AtomicBool::new(false),
+            memory: AtomicUsize::new(0),
+            memory_ending: AtomicUsize::new(0),
             waker: Mutex::default(),
         });
         all.by_id.insert(client.id(), Arc::clone(&control));
@@ -91,6 +105,45 @@ impl Connections {
         let mut all = self.all.lock();
         all.is_ending = true;
         all.by_id.values().for_each(|control| control.give(order));
+    }
+
+    /// Has those connections look at their limits whose clients are slow.
+    pub(crate) fn wake_slow(&self) {
+        for control in self.all.lock().by_id.values() {
+            if control.is_slow.load(Ordering::Relaxed) {
+                control.wake();
+            }
+        }
+    }
+
+    /// Ends the connections that hold most, until the others hold no more than `memory_max` bytes
+    /// together: Redis's `maxmemory-clients`. Those whose clients asked for it stay (CLIENT NO-EVICT).
+    pub(crate) fn evict(&self, memory_max: u64) {
+        if !self.is_over(memory_max) {
+            return;
+        }
+        let all = self.all.lock();
+        let held = |control: &Control| control.memory.load(Ordering::Relaxed);
+        let mut controls: Vec<_> = all.by_id.values().collect();
+        controls.retain(|control| control.order() != Order::Stop && !control.client.is_kept());
+        controls.sort_unstable_by_key(|control| Reverse(held(control)));
+        for control in controls {
+            if !self.is_over(memory_max) {
+                return;
+            }
+            let bytes = held(control);
+            tracing::warn!("a client is closed: all hold too much, and it holds {bytes} bytes");
+            control.memory_ending.store(bytes, Ordering::Relaxed);
+            self.memory_ending.fetch_add(bytes, Ordering::Relaxed);
+            control.give(Order::Stop);
+        }
+    }
+
+    /// Whether those connections that go on hold more than this.
+    fn is_over(&self, memory_max: u64) -> bool {
+        let ending = self.memory_ending.load(Ordering::Relaxed);
+        let going_on = self.memory.load(Ordering::Relaxed).saturating_sub(ending);
+        going_on as u64 > memory_max
     }
 
     /// Ends the connections that have been idle for longer than `timeout`.
@@ -108,6 +161,10 @@ impl Connections {
 impl Control {
     fn give(&self, order: Order) {
         self.order.fetch_max(order as u8, Ordering::AcqRel);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = &*self.waker.lock() {
             waker.wake_by_ref();
         }
@@ -136,6 +193,47 @@ impl Control {
     pub(crate) fn set_waiting(&self, is_waiting: bool) {
         self.is_waiting.store(is_waiting, Ordering::Relaxed);
     }
+
+    /// Notes whether more answers wait for the client than may for long.
+    pub(crate) fn set_slow(&self, is_slow: bool) {
+        self.is_slow.store(is_slow, Ordering::Relaxed);
+    }
+}
+
+impl Listed {
+    /// How many bytes of answers this connection may hold, if all together may hold so many bytes:
+    /// what the others leave. It is never less than a small part of all, since it is not this one that
+    /// goes if others hold too much.
+    pub(crate) fn memory_left(&self, memory_max: Option<u64>) -> usize {
+        let Some(memory_max) = memory_max.filter(|_| !self.control.client.is_kept()) else {
+            return usize::MAX;
+        };
+        let all = self.connections.memory.load(Ordering::Relaxed);
+        let others = all.saturating_sub(self.control.memory.load(Ordering::Relaxed));
+        let left = memory_max.saturating_sub(others as u64);
+        usize::try_from(left.max(memory_max / 8)).unwrap_or(usize::MAX)
+    }
+
+    /// Notes how many bytes the connection holds. If all together hold too much, some are ended. What
+    /// one holds that is never ended for it does not count: it would be the others who go.
+    pub(crate) fn hold(&self, memory: usize, memory_max: Option<u64>) {
+        let memory = if self.control.client.is_kept() {
+            0
+        } else {
+            memory
+        };
+        let before = self.control.memory.load(Ordering::Relaxed);
+        if memory == before {
+            return;
+        }
+        self.control.memory.store(memory, Ordering::Relaxed);
+        let all = &self.connections.memory;
+        // The sum is right whichever of two connections comes first, since it may wrap in between.
+        all.fetch_add(memory.wrapping_sub(before), Ordering::Relaxed);
+        if let Some(memory_max) = memory_max {
+            self.connections.evict(memory_max);
+        }
+    }
 }
 
 impl std::ops::Deref for Listed {
@@ -150,5 +248,13 @@ impl Drop for Listed {
     fn drop(&mut self) {
         let mut all = self.connections.all.lock();
         all.by_id.remove(&self.control.client.id());
+        // Under the lock, so that nobody counts it as ending when it has ended.
+        let ending = self.control.memory_ending.load(Ordering::Relaxed);
+        let connections = &self.connections;
+        let memory = self.control.memory.load(Ordering::Relaxed);
+        connections.memory.fetch_sub(memory, Ordering::Relaxed);
+        connections
+            .memory_ending
+            .fetch_sub(ending, Ordering::Relaxed);
     }
 }

@@ -7,12 +7,14 @@
 
 use std::collections::VecDeque;
 
+use bytes::BufMut as _;
+use bytes::buf::Limit;
 use larder_resp::{Arguments, Decoded, Decoder, Limits, ProtocolError, Span};
 
 /// How many bytes are read at once: Redis's `PROTO_IOBUF_LEN`.
 const READ: usize = 16 * 1024;
 
-/// How much room is made at once for a long word.
+/// How many bytes of a long word are read at once.
 const READ_MAX: usize = 1024 * 1024;
 
 /// How much room is kept while there is nothing in it.
@@ -58,11 +60,6 @@ impl Request {
 }
 
 impl Input {
-    /// How many bytes are held.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// How many bytes of what is held have not been answered.
     pub(crate) fn unanswered(&self) -> usize {
         let first = self.requests.front();
@@ -71,30 +68,41 @@ impl Input {
 
     /// How many bytes there is memory for.
     pub(crate) fn capacity(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.capacity() + self.words.capacity() * size_of::<Span>()
     }
 
-    /// The buffer, with room to read into behind what is there.
-    pub(crate) fn room(&mut self) -> &mut Vec<u8> {
-        if self.requests.is_empty() {
-            self.forget_answered();
+    /// Room to read into behind what is there: what is put there has been received.
+    ///
+    /// While a long word comes in, the room ends where the word does, and grows with what is there:
+    /// so its bytes are not moved, and who announces a gigabyte and sends nothing takes no memory.
+    pub(crate) fn room(&mut self) -> Limit<&mut Vec<u8>> {
+        self.forget_answered();
+        let (len, free) = (self.bytes.len(), self.bytes.capacity() - self.bytes.len());
+        let ends_a_long_word = len >= KEPT && free > 0 && free >= self.missing;
+        if free < READ && !ends_a_long_word {
+            let wanted = self.missing.clamp(READ, len.max(READ_MAX));
+            match wanted >= len / 2 {
+                true => self.bytes.reserve_exact(wanted),
+                false => self.bytes.reserve(wanted),
+            }
         }
-        let wanted = self.missing.clamp(READ, READ_MAX);
-        if self.bytes.capacity() - self.bytes.len() < READ {
-            self.bytes.reserve(wanted);
-        }
-        &mut self.bytes
+        let free = self.bytes.capacity() - self.bytes.len();
+        (&mut self.bytes).limit(free.min(READ_MAX))
     }
 
-    /// Moves the part of a request to the front, where it may grow.
+    /// Moves the part of a request to the front, where it may grow. It is moved only if it is not
+    /// longer than what goes: so it does not matter how much waits behind it.
     fn forget_answered(&mut self) {
-        if self.found > 0 {
+        let rest = self.bytes.len() - self.found;
+        if !self.requests.is_empty() || rest > self.found {
+            return;
+        }
+        if self.bytes.capacity() > KEPT && rest < KEPT {
+            self.bytes = self.bytes[self.found..].to_vec();
+        } else {
             self.bytes.drain(..self.found);
-            self.found = 0;
         }
-        if self.bytes.is_empty() && self.bytes.capacity() > KEPT {
-            self.bytes = Vec::new();
-        }
+        self.found = 0;
     }
 
     /// Finds requests, up to [`AHEAD`], in bytes that have been read; one at a time for a stranger,

@@ -3,26 +3,32 @@
 //! [`Server::start`] listens on addresses and on a Unix socket. A thread for each core, with a
 //! runtime of its own, owns its connections from the first byte to the last, so a server that is
 //! pinned to one core has one. A connection is a straight line: read, find all requests that are
-//! there, run each into one buffer of answers, write that buffer.
+//! there, run each into the chunks of answers, write those.
 //!
 //! ```text
-//! Server ── worker (a thread each) ── Connection ── Input: bytes, and the requests found in them
-//!   │                                       └─── Session, in the engine
-//!   ├────── front (a thread): accepts, and hands over in turn
-//!   └────── Connections: who is connected, and how to end it
+//! Server ── acceptor (a thread): accepts, gives connections to workers in turn, ends them
+//!   ├────── worker (a thread each) ── Connection: a socket, and a turn after the other
+//!   │                                     └── Conversation: what was sent and answered, without I/O
+//!   │                                            ├── Input: bytes, and the requests found in them
+//!   │                                            └── Session, in the engine
+//!   └────── Connections: who is connected, what they hold, and how to end them
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod server;
 
+mod acceptor;
 mod config;
 mod connection;
 mod connections;
+mod conversation;
 mod input;
 mod listener;
+mod shared;
 mod worker;
 
 pub use config::Config;
+pub use larder_engine::{ClientsMemory, OutputLimit, OutputLimits};
 pub use listener::ListenError;
 pub use server::{Server, StartError};

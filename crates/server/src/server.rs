@@ -4,18 +4,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use larder_embedded::Embedded;
 use larder_engine::{CpuTime, Host};
 use tokio_util::sync::CancellationToken;
 
+use crate::acceptor::{self, Listener, longest_end};
 use crate::config::Config;
-use crate::connection::Shared;
 use crate::connections::Connections;
 use crate::listener::{ListenError, listen, listen_on_path};
-use crate::worker::{self, Listener};
+use crate::shared::Shared;
+use crate::worker::Threads;
 
 /// A server that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub struct Server {
     unixsocket: Option<PathBuf>,
     shared: Arc<Shared>,
     ending: CancellationToken,
-    threads: Vec<JoinHandle<()>>,
+    threads: Arc<Threads>,
 }
 
 impl Server {
@@ -66,7 +66,7 @@ impl Server {
             addresses: Vec::new(),
             unixsocket: None,
             ending: CancellationToken::new(),
-            threads: Vec::new(),
+            threads: Arc::default(),
             shared: Arc::new(Shared {
                 embedded: embedded.clone(),
                 config,
@@ -83,7 +83,7 @@ impl Server {
         let threads = server.shared.config.threads.unwrap_or_else(cores).max(1);
         let (shared, ending) = (Arc::clone(&server.shared), server.ending.clone());
         server.threads =
-            worker::start(listeners, threads, shared, ending).map_err(StartError::Threads)?;
+            acceptor::start(listeners, threads, shared, ending).map_err(StartError::Threads)?;
         Ok(server)
     }
 
@@ -94,9 +94,18 @@ impl Server {
 
     /// Ends the server: no connection is accepted any more, what was read is answered, and
     /// connections close. Clients that do not take their answers are closed after
-    /// [`Config::shutdown_timeout`]. Returns when all is done.
-    pub fn shutdown(self) {
-        drop(self);
+    /// [`Config::shutdown_timeout`], and scripts are ended then. Returns when all is done.
+    ///
+    /// Answers whether it is: a thread that does not end within five more seconds is left behind,
+    /// since a single call of a function of Lua can't be interrupted.
+    pub fn shutdown(mut self) -> bool {
+        self.end()
+    }
+
+    fn end(&mut self) -> bool {
+        self.ending.cancel();
+        let timeout = longest_end(self.shared.config.shutdown_timeout);
+        self.threads.wait(timeout + Duration::from_secs(1))
     }
 
     fn listen(&mut self) -> Result<Vec<Listener>, ListenError> {
@@ -124,6 +133,9 @@ impl Server {
         engine.set_clients_max(config.maxclients);
         engine.set_idle_timeout(config.timeout);
         engine.set_bulk_len_max(config.proto_max_bulk_len);
+        engine.set_query_buffer_max(config.client_query_buffer_limit);
+        engine.set_output_limits(&config.client_output_buffer_limit);
+        engine.set_clients_memory(config.maxmemory_clients);
         let places = self.addresses.iter();
         let bind: Vec<String> = places.map(|address| address.ip().to_string()).collect();
         let path = self.unixsocket.as_deref();
@@ -163,11 +175,7 @@ fn cpu_time() -> Option<CpuTime> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.ending.cancel();
-        for thread in self.threads.drain(..) {
-            // A panic in the thread was reported where it happened.
-            let _ = thread.join();
-        }
+        self.end();
         if let Some(path) = self.unixsocket.take()
             && let Err(error) = std::fs::remove_file(&path)
         {

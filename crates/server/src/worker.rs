@@ -1,205 +1,215 @@
-//! The threads that own connections, each with a runtime of its own.
+//! A thread that owns connections, with a runtime of its own.
 
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::runtime::{Builder, Handle, Runtime};
+use parking_lot::{Condvar, Mutex};
+use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::connection::{Shared, serve};
-use crate::connections::Order;
+use crate::connection::serve;
 use crate::listener::prepare;
+use crate::shared::Shared;
 
-/// How long accepting pauses when the system has no more of something, mostly descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// How often scripts that run are ended when the server does not wait for them any longer.
-const STOP_PAUSE: Duration = Duration::from_millis(50);
-
-/// How often idle connections are looked for.
-const IDLE_CHECK: Duration = Duration::from_secs(1);
-
-/// Where connections come from.
+/// A thread that owns connections, as the one that gives them to it knows it.
 #[derive(Debug)]
-pub(crate) enum Listener {
-    Tcp(TcpListener),
-    Unix(UnixListener),
+pub(crate) struct Worker {
+    runtime: Handle,
+    inbox: Arc<Inbox>,
+    pulse: Arc<Pulse>,
+    /// The pulse at the last look at it.
+    seen: u64,
+    /// The pulse at which it was found to hang, or 0.
+    hangs_at: u64,
 }
 
-/// What the threads do together.
+/// A connection that nobody owns yet.
 #[derive(Debug)]
-pub(crate) struct Workers {
-    shared: Arc<Shared>,
-    ending: CancellationToken,
-    /// The threads' runtimes, which take connections in turn.
-    runtimes: Vec<Handle>,
-    /// That of the thread which accepts connections. While a script runs that is too long for
-    /// others to wait for, it serves those that come, so that they can end it: each of the other
-    /// threads may be the one that runs it.
-    front: Handle,
-    next: AtomicUsize,
-    /// What brings connections in.
-    acceptors: TaskTracker,
-    connections: TaskTracker,
+pub(crate) enum Accepted {
+    Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
-/// Starts the threads. They end when `ending` says so, and their connections have ended.
-pub(crate) fn start(
-    listeners: Vec<Listener>,
-    threads: usize,
-    shared: Arc<Shared>,
-    ending: CancellationToken,
-) -> io::Result<Vec<JoinHandle<()>>> {
-    let new_runtime = |_| Builder::new_current_thread().enable_all().build();
-    let mut runtimes: Vec<Runtime> = (0..threads).map(new_runtime).collect::<io::Result<_>>()?;
-    let front = new_runtime(threads)?;
-    let workers = Arc::new(Workers {
-        shared,
-        ending,
-        runtimes: runtimes
-            .iter()
-            .map(|runtime| runtime.handle().clone())
-            .collect(),
-        front: front.handle().clone(),
-        next: AtomicUsize::new(0),
-        acceptors: TaskTracker::new(),
-        connections: TaskTracker::new(),
-    });
-    for listener in listeners {
-        let task = Arc::clone(&workers).accept_until_ending(listener);
-        workers.acceptors.spawn_on(task, &workers.front);
-    }
-    let task = Arc::clone(&workers).end_idle_connections();
-    workers.acceptors.spawn_on(task, &workers.front);
-    workers.acceptors.close();
-    runtimes.push(front);
-
-    let mut threads = Vec::new();
-    for (index, runtime) in runtimes.into_iter().enumerate() {
-        let workers = Arc::clone(&workers);
-        let ending = workers.ending.clone();
-        let thread = std::thread::Builder::new()
-            .name(format!("larder-worker-{index}"))
-            .spawn(move || runtime.block_on(workers.work()));
-        // Those that were started already must not wait for ever.
-        threads.push(thread.inspect_err(|_| ending.cancel())?);
-    }
-    Ok(threads)
+/// Connections that a thread was given and has not begun to serve.
+#[derive(Debug, Default)]
+struct Inbox {
+    waiting: Mutex<VecDeque<Accepted>>,
 }
 
-impl Workers {
-    /// Lets this thread's tasks run until all connections of the server have ended.
-    async fn work(&self) {
-        self.ending.cancelled().await;
-        self.acceptors.wait().await;
-        self.connections.close();
-        self.shared.connections.end(Order::Finish);
-        let (ended, timeout) = (self.connections.wait(), self.shared.config.shutdown_timeout);
-        if tokio::time::timeout(timeout, ended).await.is_err() {
-            self.shared.connections.end(Order::Stop);
-            // A thread whose script does not end can't do this, so all of them do.
-            let ended = self.connections.wait();
-            let stop = async {
-                loop {
-                    self.shared.engine().stop_scripts();
-                    tokio::time::sleep(STOP_PAUSE).await;
-                }
+/// Counts the beginnings and ends of a thread's turns, so that it is odd while the thread is in one.
+/// A thread that is in the same turn for long hangs: in a script, or waiting for one.
+#[derive(Debug, Default)]
+struct Pulse {
+    count: AtomicU64,
+}
+
+/// A turn of a thread, until it is dropped.
+struct InTurn<'a>(&'a Pulse);
+
+/// The threads of a server that have not ended.
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    running: Mutex<usize>,
+    ended: Condvar,
+}
+
+/// A thread of a server, until it is dropped.
+struct Running(Arc<Threads>);
+
+impl Worker {
+    /// Starts the thread. It ends when `ended` says so.
+    pub(crate) fn start(
+        index: usize,
+        threads: &Arc<Threads>,
+        ended: &CancellationToken,
+    ) -> io::Result<Worker> {
+        let ended = ended.clone().cancelled_owned();
+        let runtime = threads.start(format!("larder-worker-{index}"), ended)?;
+        Ok(Worker {
+            runtime,
+            inbox: Arc::default(),
+            pulse: Arc::default(),
+            seen: 0,
+            hangs_at: 0,
+        })
+    }
+
+    /// Gives the thread a connection.
+    pub(crate) fn give(&self, accepted: Accepted, shared: &Arc<Shared>, connections: &TaskTracker) {
+        self.inbox.waiting.lock().push_back(accepted);
+        let (inbox, shared) = (Arc::clone(&self.inbox), Arc::clone(shared));
+        let pulse = Arc::clone(&self.pulse);
+        let serve = async move {
+            // It may have been taken back.
+            let Some(accepted) = inbox.take() else {
+                return;
             };
-            tokio::select! {
-                () = ended => {}
-                () = stop => {}
-            }
-        }
-    }
-
-    // --- connections that come -----------------------------------------------------------------
-
-    async fn accept_until_ending(self: Arc<Workers>, listener: Listener) {
-        if let Some(Err(error)) = self.ending.run_until_cancelled(self.accept(listener)).await {
-            tracing::error!(%error, "listening has ended");
-        }
-    }
-
-    async fn accept(&self, listener: Listener) -> io::Result<()> {
-        match listener {
-            Listener::Tcp(listener) => {
-                let listener = tokio::net::TcpListener::from_std(listener)?;
-                loop {
-                    match listener
-                        .accept()
-                        .await
-                        .and_then(|(socket, _)| socket.into_std())
-                    {
-                        Ok(socket) => self.hand_over(serve_tcp(socket, Arc::clone(&self.shared))),
-                        Err(error) => pause(&error).await,
-                    }
-                }
-            }
-            Listener::Unix(listener) => {
-                let listener = tokio::net::UnixListener::from_std(listener)?;
-                loop {
-                    match listener
-                        .accept()
-                        .await
-                        .and_then(|(socket, _)| socket.into_std())
-                    {
-                        Ok(socket) => self.hand_over(serve_unix(socket, Arc::clone(&self.shared))),
-                        Err(error) => pause(&error).await,
-                    }
-                }
-            }
-        }
-    }
-
-    /// Gives a connection to the thread whose turn it is, or keeps it.
-    fn hand_over(&self, connection: impl Future<Output = io::Result<()>> + Send + 'static) {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.runtimes.len();
-        let is_busy = self.shared.engine().is_busy(&self.shared.embedded);
-        let runtime = if is_busy {
-            &self.front
-        } else {
-            &self.runtimes[turn]
-        };
-        let task = async {
-            if let Err(error) = connection.await {
+            let served = accepted.serve(shared);
+            if let Err(error) = pulse.count_turns(served).await {
                 tracing::debug!(%error, "a connection was lost");
             }
         };
-        self.connections.spawn_on(task, runtime);
+        connections.spawn_on(serve, &self.runtime);
     }
 
-    // --- connections that go -------------------------------------------------------------------
+    /// Takes back the connections that the thread has not begun to serve.
+    pub(crate) fn take_back(&self) -> VecDeque<Accepted> {
+        std::mem::take(&mut *self.inbox.waiting.lock())
+    }
 
-    async fn end_idle_connections(self: Arc<Workers>) {
-        let pause = || tokio::time::sleep(IDLE_CHECK);
-        while self.ending.run_until_cancelled(pause()).await.is_some() {
-            if let Some(timeout) = self.shared.engine().idle_timeout() {
-                let now = self.shared.embedded.now();
-                self.shared.connections.end_idle(timeout, now);
+    /// Looks whether the thread does anything. To be called at even intervals: one that is in the same
+    /// turn as at the last look hangs.
+    pub(crate) fn look(&mut self) {
+        let count = self.pulse.count.load(Ordering::Relaxed);
+        if count == self.seen && count % 2 == 1 {
+            self.hangs_at = count;
+        }
+        self.seen = count;
+    }
+
+    /// Whether the thread hangs, or may: it is in a turn while something is known to hang.
+    pub(crate) fn hangs(&self, something_hangs: bool) -> bool {
+        let count = self.pulse.count.load(Ordering::Relaxed);
+        count % 2 == 1 && (something_hangs || count == self.hangs_at)
+    }
+}
+
+impl Accepted {
+    /// Serves the connection on the runtime that this is called on.
+    async fn serve(self, shared: Arc<Shared>) -> io::Result<()> {
+        match self {
+            Accepted::Tcp(socket) => {
+                let socket = tokio::net::TcpStream::from_std(socket)?;
+                prepare(&socket, shared.config.tcp_keepalive)?;
+                serve(socket, shared).await
+            }
+            Accepted::Unix(socket) => {
+                serve(tokio::net::UnixStream::from_std(socket)?, shared).await
             }
         }
     }
 }
 
-/// Serves a connection on the runtime that this is called on.
-async fn serve_tcp(socket: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
-    let socket = tokio::net::TcpStream::from_std(socket)?;
-    prepare(&socket, shared.config.tcp_keepalive)?;
-    serve(socket, shared).await
+impl Inbox {
+    fn take(&self) -> Option<Accepted> {
+        self.waiting.lock().pop_front()
+    }
 }
 
-/// Serves a connection on the runtime that this is called on.
-async fn serve_unix(socket: UnixStream, shared: Arc<Shared>) -> io::Result<()> {
-    serve(tokio::net::UnixStream::from_std(socket)?, shared).await
+impl Pulse {
+    /// Counts each poll of `future` as a turn.
+    async fn count_turns<F: Future>(&self, future: F) -> F::Output {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            let _in_turn = InTurn::begin(self);
+            future.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// There is one writer, so adding needs no more than a load and a store.
+    fn beat(&self) {
+        let count = self.count.load(Ordering::Relaxed);
+        self.count.store(count + 1, Ordering::Relaxed);
+    }
 }
 
-async fn pause(error: &io::Error) {
-    tracing::warn!(%error, "a connection was not accepted");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+impl<'a> InTurn<'a> {
+    fn begin(pulse: &'a Pulse) -> InTurn<'a> {
+        pulse.beat();
+        InTurn(pulse)
+    }
+}
+
+impl Drop for InTurn<'_> {
+    fn drop(&mut self) {
+        self.0.beat();
+    }
+}
+
+impl Threads {
+    /// Starts a thread that does `work`, on a runtime of its own.
+    pub(crate) fn start(
+        self: &Arc<Threads>,
+        name: String,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> io::Result<Handle> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        *self.running.lock() += 1;
+        let running = Running(Arc::clone(self));
+        std::thread::Builder::new().name(name).spawn(move || {
+            runtime.block_on(work);
+            drop(runtime);
+            drop(running);
+        })?;
+        Ok(handle)
+    }
+
+    /// Waits until all threads have ended, for so long. Answers whether they have.
+    pub(crate) fn wait(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout;
+        let mut running = self.running.lock();
+        while *running > 0 {
+            if self.ended.wait_until(&mut running, deadline).timed_out() {
+                return *running == 0;
+            }
+        }
+        true
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        *self.0.running.lock() -= 1;
+        self.0.ended.notify_all();
+    }
 }

@@ -1,5 +1,11 @@
 //! What a client sees through its socket.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what fails here fails a test"
+)]
+
 mod support;
 
 use std::io::Write as _;
@@ -8,8 +14,24 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use larder_resp::{Frame, write_request};
-use larder_server::{Config, Server};
+use larder_server::{Config, OutputLimit, OutputLimits, Server};
 use support::{Client, TestServer, bulk, bulks, error, status, until};
+
+/// A limit on what may wait for a client.
+fn hard(hard: u64) -> OutputLimit {
+    OutputLimit {
+        hard,
+        ..OutputLimit::default()
+    }
+}
+
+/// A limit on what may wait for a client that asks.
+fn normal_up_to(bytes: u64) -> OutputLimits {
+    OutputLimits {
+        normal: hard(bytes),
+        ..OutputLimits::default()
+    }
+}
 
 // --- requests --------------------------------------------------------------------------------
 
@@ -80,12 +102,7 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
 fn the_list_of_clients_says_how_much_each_holds() {
     let server = TestServer::start();
     let (mut one, mut other) = (server.connect(), server.connect());
-    let mut says = |field: &str| {
-        until(|| {
-            one.request("CLIENT LIST");
-            matches!(one.answer(), Frame::Bulk(list) if String::from_utf8_lossy(&list).contains(field))
-        });
-    };
+    let mut says = |field: &str| until(|| one.list().contains(field));
     // A part of a request waits for the rest of it.
     other.send("*1\r\n$4\r\nPI");
     says(" qbuf=10 ");
@@ -223,6 +240,49 @@ fn an_idle_client_is_closed_and_a_waiting_one_is_not() {
     assert_eq!(blocked.answer(), Frame::Array(bulks(&["jobs", "one"])));
 }
 
+/// It counted as one that waits for ever after.
+#[test]
+fn who_listens_to_nothing_any_more_may_be_idle() {
+    let config = Config {
+        timeout: Some(Duration::from_secs(1)),
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let mut client = server.connect();
+    client.ask("SUBSCRIBE news");
+    client.ask("UNSUBSCRIBE news");
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn who_has_been_told_of_a_kill_sees_the_client_no_more() {
+    let server = TestServer::start();
+    let mut killer = server.connect();
+    for _ in 0..100 {
+        let mut victim = server.connect();
+        let Frame::Integer(id) = victim.ask("CLIENT ID") else {
+            panic!("an id is a number");
+        };
+        killer.ask(&format!("CLIENT KILL ID {id}"));
+        assert_eq!(killer.ask(&format!("CLIENT LIST ID {id}")), bulk(""));
+        assert_eq!(victim.rest(), "");
+    }
+}
+
+#[test]
+fn a_blocked_client_that_is_killed_takes_nothing_with_it() {
+    let server = TestServer::start();
+    let (mut victim, mut killer) = (server.connect(), server.connect());
+    let Frame::Integer(id) = victim.ask("CLIENT ID") else {
+        panic!("an id is a number");
+    };
+    victim.request("BLPOP jobs 0");
+    until(|| killer.list().contains(" flags=b "));
+    killer.ask(&format!("CLIENT KILL ID {id}"));
+    assert_eq!(killer.ask("RPUSH jobs one"), Frame::Integer(1));
+    assert_eq!(killer.ask("LLEN jobs"), Frame::Integer(1));
+}
+
 #[test]
 fn a_client_that_is_killed_is_closed_even_while_it_waits() {
     let server = TestServer::start();
@@ -265,19 +325,16 @@ fn a_client_that_wants_no_answers_gets_none_even_to_a_wait() {
 #[test]
 fn an_answer_that_is_longer_than_the_limit_closes_the_connection() {
     let config = Config {
-        output_limit: Some(1_000_000),
+        client_output_buffer_limit: normal_up_to(4_000_000),
         ..Config::default()
     };
     let server = TestServer::with(config, None);
     let mut client = server.connect();
-    let long = "x".repeat(300_000);
-    client.ask(&format!("RPUSH list {long} {long} {long} {long}"));
+    let long = "x".repeat(1_500_000);
+    client.ask(&format!("RPUSH list {long} {long} {long}"));
     // Many answers, each of which is short enough.
     for _ in 0..10 {
-        client.request("LINDEX list 0");
-    }
-    for _ in 0..10 {
-        assert_eq!(client.answer(), bulk(&long));
+        assert_eq!(client.ask("LINDEX list 0"), bulk(&long));
     }
     client.request("LRANGE list 0 -1");
     assert_eq!(client.rest(), "");
@@ -288,7 +345,7 @@ fn an_answer_that_is_longer_than_the_limit_closes_the_connection() {
 #[test]
 fn an_answer_of_repeated_members_is_bounded() {
     let config = Config {
-        output_limit: Some(10_000_000),
+        client_output_buffer_limit: normal_up_to(10_000_000),
         ..Config::default()
     };
     let server = TestServer::with(config, None);
@@ -364,7 +421,10 @@ fn a_resp3_subscriber_receives_pushes_and_may_do_anything_else() {
 #[test]
 fn a_subscriber_that_does_not_read_is_cut_off() {
     let config = Config {
-        pubsub_output_limit: 1_000_000,
+        client_output_buffer_limit: OutputLimits {
+            pubsub: hard(1_000_000),
+            ..OutputLimits::default()
+        },
         ..Config::default()
     };
     let server = TestServer::with(config, None);
@@ -401,7 +461,7 @@ fn a_blocked_client_that_leaves_takes_nothing_with_it() {
     let server = TestServer::start();
     let (mut waiting, mut other) = (server.connect(), server.connect());
     waiting.request("BLPOP jobs 0");
-    std::thread::sleep(Duration::from_millis(100));
+    until(|| other.list().contains(" flags=b "));
     waiting.socket.shutdown(Shutdown::Write).unwrap();
     assert_eq!(waiting.rest(), "");
     assert_eq!(other.ask("RPUSH jobs one"), Frame::Integer(1));
@@ -524,6 +584,42 @@ fn info_says_how_much_of_the_machine_the_process_takes() {
 }
 
 // --- scripts that run for too long --------------------------------------------------------------
+
+/// No script is ever known to be too long here: the threads that hang are found by what they do.
+#[test]
+fn clients_that_come_are_served_though_all_threads_hang() {
+    let config = Config {
+        threads: Some(2),
+        shutdown_timeout: Duration::ZERO,
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    server.connect().ask("CONFIG SET busy-reply-threshold 0");
+    for key in ["a", "b", "c", "d"] {
+        let script = "while true do end return KEYS[1]";
+        // A client may come to a thread that is just about to hang: then it waits with it.
+        until(|| is_served(&server, &request(&["PING"])));
+        assert!(!is_served(&server, &request(&["EVAL", script, "1", key])));
+    }
+    until(|| is_served(&server, &request(&["PING"])));
+}
+
+fn request(words: &[&str]) -> Vec<u8> {
+    let mut request = Vec::new();
+    write_request(&mut request, words);
+    request
+}
+
+/// Whether a client that comes now is answered soon. It does not leave before the test ends.
+fn is_served(server: &TestServer, request: &[u8]) -> bool {
+    let mut client = server.connect();
+    let soon = Some(Duration::from_millis(500));
+    client.socket.set_read_timeout(soon).unwrap();
+    client.send(request);
+    let is_served = client.socket.peek(&mut [0]).is_ok();
+    std::mem::forget(client);
+    is_served
+}
 
 /// The only thread that serves connections runs the script.
 #[test]

@@ -1,11 +1,12 @@
 //! What can be configured, at the start or by CONFIG SET.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use parking_lot::RwLock;
 
+use super::output_limits::{OutputClass, OutputLimit, OutputLimits, SharedOutputLimits};
 use crate::engine::Engine;
 
 /// What can be configured, at the start or by CONFIG SET. CONFIG's names for it, and what values
@@ -16,6 +17,9 @@ pub(crate) struct Config {
     pub(super) clients_max: AtomicU64,
     pub(super) idle_timeout_s: AtomicU64,
     pub(super) bulk_len_max: AtomicU64,
+    pub(super) query_buffer_max: AtomicU64,
+    pub(super) output_limits: SharedOutputLimits,
+    clients_memory: AtomicI64,
     pub(super) script_busy_ms: AtomicU64,
     pub(super) script_memory_max: AtomicU64,
     host: RwLock<Host>,
@@ -46,6 +50,18 @@ pub struct CpuTime {
     pub user: Duration,
 }
 
+/// How many bytes all clients together may take: `maxmemory-clients`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientsMemory {
+    /// As many as there are.
+    #[default]
+    Unlimited,
+    /// This many.
+    Bytes(u64),
+    /// This many hundredths of `maxmemory`, if there is a `maxmemory`.
+    Percent(u8),
+}
+
 impl Default for Config {
     fn default() -> Config {
         Config {
@@ -53,6 +69,9 @@ impl Default for Config {
             clients_max: AtomicU64::new(10_000),
             idle_timeout_s: AtomicU64::new(0),
             bulk_len_max: AtomicU64::new(512 << 20),
+            query_buffer_max: AtomicU64::new(1 << 30),
+            output_limits: SharedOutputLimits::new(&OutputLimits::default()),
+            clients_memory: AtomicI64::new(0),
             script_busy_ms: AtomicU64::new(5000),
             script_memory_max: AtomicU64::new(256 << 20),
             host: RwLock::default(),
@@ -101,6 +120,27 @@ impl Config {
     pub(super) fn host(&self) -> Host {
         self.host.read().clone()
     }
+
+    pub(super) fn clients_memory(&self) -> ClientsMemory {
+        match self.clients_memory.load(Relaxed) {
+            0 => ClientsMemory::Unlimited,
+            bytes @ 1.. => ClientsMemory::Bytes(bytes.unsigned_abs()),
+            percent => {
+                let percent = u8::try_from(percent.unsigned_abs());
+                ClientsMemory::Percent(percent.unwrap_or(100))
+            }
+        }
+    }
+
+    pub(super) fn set_clients_memory(&self, memory: ClientsMemory) {
+        // As Redis keeps it: hundredths are negative.
+        let number = match memory {
+            ClientsMemory::Unlimited => 0,
+            ClientsMemory::Bytes(bytes) => i64::try_from(bytes).unwrap_or(i64::MAX),
+            ClientsMemory::Percent(percent) => -i64::from(percent),
+        };
+        self.clients_memory.store(number, Relaxed);
+    }
 }
 
 /// What whoever has the sockets asks the configuration, and tells it.
@@ -141,6 +181,46 @@ impl Engine {
     /// Allows words of this many bytes.
     pub fn set_bulk_len_max(&self, bulk_len_max: usize) {
         self.config.bulk_len_max.store(bulk_len_max as u64, Relaxed);
+    }
+
+    /// How many bytes of requests may be held for one connection: `client-query-buffer-limit`.
+    pub fn query_buffer_max(&self) -> usize {
+        let bytes = self.config.query_buffer_max.load(Relaxed);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
+    }
+
+    /// Allows this many bytes of requests for each connection.
+    pub fn set_query_buffer_max(&self, bytes: usize) {
+        self.config.query_buffer_max.store(bytes as u64, Relaxed);
+    }
+
+    /// How much may wait for a client of this class: `client-output-buffer-limit`.
+    #[inline]
+    pub fn output_limit(&self, class: OutputClass) -> OutputLimit {
+        self.config.output_limits.of(class)
+    }
+
+    /// Allows this much to wait for clients.
+    pub fn set_output_limits(&self, limits: &OutputLimits) {
+        self.config.output_limits.store(limits);
+    }
+
+    /// How many bytes all connections together may hold, if there is a limit: `maxmemory-clients`.
+    #[inline]
+    pub fn clients_memory_max(&self) -> Option<u64> {
+        match self.config.clients_memory() {
+            ClientsMemory::Unlimited => None,
+            ClientsMemory::Bytes(bytes) => Some(bytes),
+            ClientsMemory::Percent(percent) => {
+                let max = Some(self.max_memory()).filter(|max| *max > 0)?;
+                Some((u128::from(max) * u128::from(percent) / 100) as u64)
+            }
+        }
+    }
+
+    /// Allows all connections together to hold this much.
+    pub fn set_clients_memory(&self, memory: ClientsMemory) {
+        self.config.set_clients_memory(memory);
     }
 
     /// Says what process the engine is in.

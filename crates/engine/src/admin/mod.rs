@@ -7,11 +7,13 @@ pub(crate) mod config_commands;
 pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod memory;
+mod output_limits;
 mod parameters;
 pub(crate) mod stats;
 mod syntax;
 
-pub use config::{CpuTime, Host};
+pub use config::{ClientsMemory, CpuTime, Host};
+pub use output_limits::{OutputClass, OutputLimit, OutputLimits};
 
 /// The version of Redis whose behaviour the engine has.
 pub(crate) const REDIS_VERSION: &str = "7.2.0";

@@ -5,7 +5,8 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::config::{Config, Host};
+use super::config::{ClientsMemory, Config, Host};
+use super::output_limits::OutputLimits;
 use crate::engine::Engine;
 use crate::eviction::EvictionPolicy;
 use crate::keyspace::DATABASES;
@@ -33,6 +34,10 @@ enum Place {
     Limit(fn(&Limits) -> &Limit, Unit),
     /// `list-max-listpack-size`: a count, or one of five sizes.
     ListSize,
+    /// `client-output-buffer-limit`: three numbers for each class of clients.
+    OutputLimits,
+    /// `maxmemory-clients`: bytes, or hundredths of `maxmemory`.
+    ClientsMemory,
     Password,
     /// It has this value and no other; the reason says why.
     Only(&'static str, &'static str),
@@ -52,6 +57,8 @@ enum Unit {
 pub(super) enum Value {
     Number(u64),
     ListSize(i64),
+    OutputLimits(Vec<u8>),
+    ClientsMemory(ClientsMemory),
     Password(Vec<u8>),
     /// The value that it has anyway.
     Same,
@@ -91,6 +98,17 @@ pub(super) const PARAMETERS: &[Parameter] = &[
             u32::MAX as u64,
         ),
     ),
+    row(
+        "client-query-buffer-limit",
+        Place::Setting(
+            |config| &config.query_buffer_max,
+            Unit::Memory,
+            1 << 20,
+            i64::MAX as u64,
+        ),
+    ),
+    row("client-output-buffer-limit", Place::OutputLimits),
+    row("maxmemory-clients", Place::ClientsMemory),
     aliased(
         "busy-reply-threshold",
         "lua-time-limit",
@@ -233,6 +251,12 @@ impl Parameter {
             Place::MaxMemory => engine.max_memory().to_string(),
             Place::Limit(field, _) => field(limits).get().to_string(),
             Place::ListSize => limits.list_max_listpack_size.get().to_string(),
+            Place::OutputLimits => engine.config.output_limits.load().to_string(),
+            Place::ClientsMemory => match engine.config.clients_memory() {
+                ClientsMemory::Unlimited => "0".to_owned(),
+                ClientsMemory::Bytes(bytes) => bytes.to_string(),
+                ClientsMemory::Percent(percent) => format!("{percent}%"),
+            },
             Place::Password => return engine.config.password(),
             Place::Only(value, _) => (*value).to_owned(),
             Place::Started(value) => value(&engine.config.host()),
@@ -256,6 +280,12 @@ impl Parameter {
                 .map(Value::Number),
             Place::Limit(_, unit) => unit.read(value, 0, i128::from(i64::MAX)).map(Value::Number),
             Place::ListSize => read_list_size(value).map(Value::ListSize),
+            Place::OutputLimits => match OutputLimits::default().changed(value) {
+                // Classes that are not named keep what they have when this is set.
+                Ok(_) => Ok(Value::OutputLimits(value.to_vec())),
+                Err(why) => Err(why.to_owned()),
+            },
+            Place::ClientsMemory => read_clients_memory(value).map(Value::ClientsMemory),
             Place::Password => Ok(Value::Password(value.to_vec())),
             Place::Only(only, _) if value.eq_ignore_ascii_case(only.as_bytes()) => Ok(Value::Same),
             Place::Only(_, reason) => Err(reason.to_owned()),
@@ -279,6 +309,15 @@ impl Parameter {
             }
             (Place::ListSize, Value::ListSize(size)) => {
                 limits.list_max_listpack_size.set(size);
+            }
+            (Place::OutputLimits, Value::OutputLimits(text)) => {
+                let shared = &engine.config.output_limits;
+                if let Ok(limits) = shared.load().changed(&text) {
+                    shared.store(&limits);
+                }
+            }
+            (Place::ClientsMemory, Value::ClientsMemory(memory)) => {
+                engine.config.set_clients_memory(memory);
             }
             (Place::Password, Value::Password(password)) => {
                 let password = Some(&*password).filter(|password| !password.is_empty());
@@ -326,8 +365,26 @@ fn read_list_size(value: &[u8]) -> Result<i64, String> {
     }
 }
 
+fn read_clients_memory(value: &[u8]) -> Result<ClientsMemory, String> {
+    let not_one = || "argument must be a memory or percent value".to_owned();
+    if let Some(percent) = value.strip_suffix(b"%") {
+        let percent = crate::args::parse_int(percent).filter(|percent| *percent >= 0);
+        let percent = u8::try_from(percent.ok_or_else(not_one)?);
+        return match percent {
+            Ok(0) => Ok(ClientsMemory::Unlimited),
+            Ok(percent @ 1..=100) => Ok(ClientsMemory::Percent(percent)),
+            _ => Err("percentage argument must be less or equal to 100".to_owned()),
+        };
+    }
+    let bytes = memory(value).and_then(|bytes| u64::try_from(bytes).ok());
+    Ok(match bytes.ok_or_else(not_one)? {
+        0 => ClientsMemory::Unlimited,
+        bytes => ClientsMemory::Bytes(bytes),
+    })
+}
+
 /// A number of bytes, with a unit behind it or without.
-fn memory(text: &[u8]) -> Option<i128> {
+pub(super) fn memory(text: &[u8]) -> Option<i128> {
     let text = std::str::from_utf8(text).ok()?.to_ascii_lowercase();
     let end = text.find(|c: char| c.is_ascii_alphabetic());
     let (digits, unit) = text.split_at(end.unwrap_or(text.len()));

@@ -1,13 +1,16 @@
 //! What waits for one listener.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-/// A message for a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use crate::reply::{Reply, RespReply};
+
+/// A message, shared by all who receive it in the same way.
+#[derive(Debug)]
 pub struct Message {
     /// The pattern by which it is received, if it is by one.
     pub pattern: Option<Bytes>,
@@ -15,6 +18,8 @@ pub struct Message {
     pub channel: Bytes,
     /// What was published.
     pub payload: Bytes,
+    /// As it goes over a socket, in RESP2 and in RESP3, once somebody has wanted it so.
+    encoded: [OnceLock<Bytes>; 2],
 }
 
 /// What happens to a listener that does not read.
@@ -29,13 +34,13 @@ pub enum Overflow {
 /// What waits for one listener: a bounded queue.
 #[derive(Debug)]
 pub struct Mailbox {
-    overflow: Overflow,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    messages: VecDeque<Message>,
+    overflow: Overflow,
+    messages: VecDeque<Arc<Message>>,
     bytes: usize,
     lost: u64,
     is_closed: bool,
@@ -46,7 +51,7 @@ struct State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mail {
     /// The oldest message.
-    Message(Message),
+    Message(Arc<Message>),
     /// So many messages were dropped before the next one.
     Lost(u64),
 }
@@ -55,28 +60,31 @@ impl Mailbox {
     /// An empty mailbox.
     pub fn new(overflow: Overflow) -> Mailbox {
         Mailbox {
-            overflow,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                overflow,
+                messages: VecDeque::new(),
+                bytes: 0,
+                lost: 0,
+                is_closed: false,
+                reader: None,
+            }),
         }
     }
 
-    pub(super) fn put(&self, message: Message) {
+    /// Puts a message in. Answers who is to be woken when no lock is held any more.
+    pub(super) fn put(&self, message: &Arc<Message>) -> Option<Waker> {
         let mut state = self.state.lock();
         if state.is_closed {
-            return;
+            return None;
         }
         state.bytes += message.len();
-        state.messages.push_back(message);
-        match self.overflow {
+        state.messages.push_back(Arc::clone(message));
+        match state.overflow {
             Overflow::DropOldest(len_max) if state.messages.len() > len_max => state.drop_oldest(),
             Overflow::CutOff(bytes_max) if state.bytes > bytes_max => state.close(),
             _ => {}
         }
-        let reader = state.reader.take();
-        drop(state);
-        if let Some(reader) = reader {
-            reader.wake();
-        }
+        state.reader.take()
     }
 
     /// Ends the mailbox: what waits is forgotten, and the listener is told that there is no more.
@@ -93,24 +101,28 @@ impl Mailbox {
     /// What there is next; `None` when the mailbox was closed, or the listener cut off.
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<Option<Mail>> {
         let mut state = self.state.lock();
-        if let Some(mail) = state.take() {
-            return Poll::Ready(Some(mail));
+        match state.take() {
+            Some(mail) => Poll::Ready(Some(mail)),
+            None => state.wait(context),
         }
-        if state.is_closed {
-            return Poll::Ready(None);
-        }
-        state.reader = Some(context.waker().clone());
-        Poll::Pending
     }
 
-    /// Waits until the mailbox is closed, or the listener cut off, and takes nothing out of it.
-    pub fn poll_closed(&self, context: &mut Context<'_>) -> Poll<()> {
+    /// Takes all messages that wait into `messages`, for a listener that is cut off when messages of
+    /// more than `bytes_max` bytes wait for it. `None` when the mailbox was closed, or it is cut off.
+    pub fn poll_all(
+        &self,
+        context: &mut Context<'_>,
+        bytes_max: usize,
+        messages: &mut Vec<Arc<Message>>,
+    ) -> Poll<Option<()>> {
         let mut state = self.state.lock();
-        if state.is_closed {
-            return Poll::Ready(());
+        state.overflow = Overflow::CutOff(bytes_max);
+        if state.messages.is_empty() {
+            return state.wait(context);
         }
-        state.reader = Some(context.waker().clone());
-        Poll::Pending
+        state.bytes = 0;
+        messages.extend(state.messages.drain(..));
+        Poll::Ready(Some(()))
     }
 
     /// What there is next, without waiting.
@@ -129,6 +141,18 @@ impl State {
         Some(Mail::Message(message))
     }
 
+    /// There is nothing: has the listener woken when there is.
+    fn wait<T>(&mut self, context: &mut Context<'_>) -> Poll<Option<T>> {
+        if self.is_closed {
+            return Poll::Ready(None);
+        }
+        match &mut self.reader {
+            Some(reader) => reader.clone_from(context.waker()),
+            None => self.reader = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
     fn drop_oldest(&mut self) {
         if let Some(oldest) = self.messages.pop_front() {
             self.bytes -= oldest.len();
@@ -144,8 +168,50 @@ impl State {
 }
 
 impl Message {
+    pub(super) fn new(pattern: Option<Bytes>, channel: Bytes, payload: Bytes) -> Message {
+        Message {
+            pattern,
+            channel,
+            payload,
+            encoded: [OnceLock::new(), OnceLock::new()],
+        }
+    }
+
+    /// The message as a subscriber receives it, in RESP3 or in RESP2. It is encoded once, for all who
+    /// receive it.
+    pub fn encoded(&self, resp3: bool) -> &Bytes {
+        self.encoded[usize::from(resp3)].get_or_init(|| {
+            let mut bytes = Vec::with_capacity(self.len());
+            let mut reply = RespReply::new(&mut bytes, resp3);
+            match &self.pattern {
+                None => {
+                    reply.push(3);
+                    reply.bulk(b"message");
+                }
+                Some(pattern) => {
+                    reply.push(4);
+                    reply.bulk(b"pmessage");
+                    reply.bulk(pattern);
+                }
+            }
+            reply.bulk(&self.channel);
+            reply.bulk(&self.payload);
+            Bytes::from(bytes)
+        })
+    }
+
     /// The bytes that it holds, with what it costs to hold them.
     fn len(&self) -> usize {
-        size_of::<Message>() + self.channel.len() + self.payload.len()
+        let pattern = self.pattern.as_ref().map_or(0, Bytes::len);
+        size_of::<Message>() + pattern + self.channel.len() + self.payload.len()
     }
 }
+
+impl PartialEq for Message {
+    fn eq(&self, other: &Message) -> bool {
+        (&self.pattern, &self.channel, &self.payload)
+            == (&other.pattern, &other.channel, &other.payload)
+    }
+}
+
+impl Eq for Message {}

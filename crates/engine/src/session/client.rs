@@ -36,10 +36,14 @@ pub struct Buffers {
     pub unanswered: usize,
     /// What the buffer for reading takes.
     pub input_capacity: usize,
-    /// The answers that have not been written.
+    /// The answers in the buffer for answers that have not been written.
     pub unwritten: usize,
     /// What the buffer for answers takes.
     pub output_capacity: usize,
+    /// How many chunks of answers wait in front of that buffer.
+    pub chunks: usize,
+    /// What those chunks take.
+    pub chunk_bytes: usize,
 }
 
 /// A connection as others see it.
@@ -84,6 +88,8 @@ struct Held {
     input_capacity: AtomicUsize,
     unwritten: AtomicUsize,
     output_capacity: AtomicUsize,
+    chunks: AtomicUsize,
+    chunk_bytes: AtomicUsize,
 }
 
 /// What kind of client a connection is, as CLIENT LIST TYPE knows it.
@@ -109,6 +115,8 @@ impl Held {
         self.input_capacity.store(buffers.input_capacity, Relaxed);
         self.unwritten.store(buffers.unwritten, Relaxed);
         self.output_capacity.store(buffers.output_capacity, Relaxed);
+        self.chunks.store(buffers.chunks, Relaxed);
+        self.chunk_bytes.store(buffers.chunk_bytes, Relaxed);
     }
 
     fn load(&self) -> Buffers {
@@ -117,6 +125,8 @@ impl Held {
             input_capacity: self.input_capacity.load(Relaxed),
             unwritten: self.unwritten.load(Relaxed),
             output_capacity: self.output_capacity.load(Relaxed),
+            chunks: self.chunks.load(Relaxed),
+            chunk_bytes: self.chunk_bytes.load(Relaxed),
         }
     }
 }
@@ -155,11 +165,17 @@ impl Client {
         self.buffers.store(buffers);
     }
 
-    /// How many bytes the connection takes, as it was shown last.
-    pub(crate) fn bytes(&self) -> usize {
+    /// How many bytes the connection takes, as far as others can know it.
+    pub fn bytes(&self) -> usize {
         let buffers = self.buffers.load();
         let queued = self.doing.queued_bytes.load(Relaxed);
-        size_of::<Client>() + buffers.input_capacity + buffers.output_capacity + queued
+        let (input, output) = (buffers.input_capacity, buffers.output_capacity);
+        size_of::<Client>() + input + output + buffers.chunk_bytes + queued
+    }
+
+    /// Whether the client is spared when memory is short: CLIENT NO-EVICT.
+    pub fn is_kept(&self) -> bool {
+        self.is_kept.load(Relaxed)
     }
 
     pub(crate) fn info(&self) -> &ClientInfo {
@@ -270,8 +286,7 @@ impl Client {
     }
 
     /// The line of `CLIENT LIST`, as far as others can know it. Arguments are read where they stand
-    /// in the buffer, and answers are written to one buffer, so there is nothing else that takes
-    /// memory.
+    /// in the buffer, so they take no memory of their own.
     pub(crate) fn line(&self, now: Now) -> String {
         let names = self.names.lock();
         let doing = &self.doing;
@@ -282,6 +297,8 @@ impl Client {
             input_capacity: input,
             unwritten,
             output_capacity: output,
+            chunks,
+            chunk_bytes,
         } = self.buffers.load();
         let queued = doing.queued_bytes.load(Relaxed);
         let fields: [(&str, &dyn Display); 31] = [
@@ -306,10 +323,10 @@ impl Client {
             ("rbs", &output),
             ("rbp", &output),
             ("obl", &unwritten),
-            ("oll", &0),
-            ("omem", &0),
-            ("tot-mem", &(size_of::<Client>() + input + output + queued)),
-            ("events", &if unwritten > 0 { "rw" } else { "r" }),
+            ("oll", &chunks),
+            ("omem", &chunk_bytes),
+            ("tot-mem", &self.bytes()),
+            ("events", &if unwritten + chunks > 0 { "rw" } else { "r" }),
             ("cmd", &last.map_or("NULL".into(), Command::full_name)),
             ("user", &self.user()),
             ("redir", &-1),
@@ -387,6 +404,12 @@ impl Clients {
 
     pub(crate) fn get(&self, id: u64) -> Option<Arc<Client>> {
         self.clients.lock().get(&id).cloned()
+    }
+
+    /// Has a connection closed. It is on the list no more: whoever asks for it sees it gone.
+    pub(crate) fn kill(&self, client: &Client) {
+        self.clients.lock().remove(&client.id);
+        client.kill();
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Client>> {

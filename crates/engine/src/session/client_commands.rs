@@ -369,11 +369,17 @@ fn kill_address(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// Closes a connection: the caller's own when it has been answered.
+/// Closes a connection: the caller's own when it has been answered. Another's takes nothing more
+/// from the keys that it waits for.
 fn close(call: &mut Call<'_, '_>, client: &Arc<Client>) {
-    match client.id() == call.session.id() {
-        true => call.session.close(),
-        false => client.kill(),
+    if client.id() == call.session.id() {
+        call.session.close();
+        return;
+    }
+    call.engine.clients.kill(client);
+    if let Some(waiter) = client.waiter().filter(|waiter| waiter.claim()) {
+        waiter.answer(Value::Null);
+        call.engine.forget(&waiter);
     }
 }
 

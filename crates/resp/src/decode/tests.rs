@@ -191,3 +191,17 @@ proptest! {
         decode(&bytes);
     }
 }
+
+/// A request that arrives whole is read by a shorter way than one that comes in pieces.
+#[test]
+fn a_request_has_no_more_words_than_allowed_however_it_arrives() {
+    let limits = Limits {
+        words_max: 2,
+        ..Limits::default()
+    };
+    let bytes = b"*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n";
+    for len in [1, bytes.len()] {
+        let understood = decode_in_pieces(limits, bytes.chunks(len));
+        assert_eq!(understood.error, Some(ProtocolError::Count));
+    }
+}

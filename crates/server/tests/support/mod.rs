@@ -100,6 +100,14 @@ impl<S: Read + Write> Client<S> {
         self.answer()
     }
 
+    /// What CLIENT LIST says.
+    pub fn list(&mut self) -> String {
+        match self.ask("CLIENT LIST") {
+            Frame::Bulk(list) => String::from_utf8(list).unwrap(),
+            other => panic!("a list is a text, not {other:?}"),
+        }
+    }
+
     /// The next value that the server sends.
     pub fn answer(&mut self) -> Frame {
         self.answer_or_end().expect("the connection was closed")

@@ -188,19 +188,7 @@ impl Call {
         let Mail::Message(message) = self.mailbox.take()? else {
             return None;
         };
-        let bulk = |bytes: &[u8]| Frame::Bulk(bytes.to_vec());
-        let mut items = match message.pattern {
-            None => vec![bulk(b"message")],
-            Some(pattern) => vec![bulk(b"pmessage"), bulk(&pattern)],
-        };
-        items.extend([bulk(&message.channel), bulk(&message.payload)]);
-        let message = match self.session.is_resp3() {
-            true => Frame::Push(items),
-            false => Frame::Array(items),
-        };
-        let mut bytes = Vec::new();
-        message.write(&mut bytes);
-        Some(bytes)
+        Some(message.encoded(self.session.is_resp3()).to_vec())
     }
 }
 

@@ -1,0 +1,290 @@
+//! The thread that accepts connections, gives them to the workers, and ends them.
+//!
+//! It runs no request and waits for no key, so it goes on whatever the other threads do. A worker that
+//! hangs, in a script or waiting for one, gets no connections; where all hang, one more is started,
+//! so that there is always somebody to say `SCRIPT KILL` to.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::connections::Order;
+use crate::shared::Shared;
+use crate::worker::{Accepted, Threads, Worker};
+
+/// How long accepting pauses when the system has no more of something, mostly descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often is looked whether workers hang.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Looks between two at idle and slow connections: those are once a second.
+const LOOKS_AT_CONNECTIONS: u32 = 10;
+
+/// How many workers are started beyond those that were asked for, when all hang.
+const MORE_WORKERS_MAX: usize = 64;
+
+/// How often what keeps the server from ending is told to end.
+const STOP_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a thread that was told to end may go on. A single call of a function of Lua can't be
+/// interrupted, for one.
+const GIVE_UP: Duration = Duration::from_secs(5);
+
+/// Where connections come from.
+#[derive(Debug)]
+pub(crate) enum Listener {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// A [`Listener`] of this thread.
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// What accepts connections, gives them to workers, and ends them.
+pub(crate) struct Acceptor {
+    shared: Arc<Shared>,
+    threads: Arc<Threads>,
+    /// The workers, those first that were asked for. Nobody else takes this lock.
+    workers: Mutex<Vec<Worker>>,
+    workers_wanted: usize,
+    next: AtomicUsize,
+    connections: TaskTracker,
+    ending: CancellationToken,
+    ended: CancellationToken,
+}
+
+/// Starts the threads. They end when `ending` says so and their connections have ended, or after
+/// [`longest_end`].
+pub(crate) fn start(
+    listeners: Vec<Listener>,
+    workers: usize,
+    shared: Arc<Shared>,
+    ending: CancellationToken,
+) -> io::Result<Arc<Threads>> {
+    let threads = Arc::new(Threads::default());
+    let ended = CancellationToken::new();
+    // Those that were started already must not wait for ever.
+    let undo = ended.clone().drop_guard();
+    let start = |index| Worker::start(index, &threads, &ended);
+    let acceptor = Acceptor {
+        shared,
+        workers: Mutex::new((0..workers).map(start).collect::<io::Result<_>>()?),
+        workers_wanted: workers,
+        threads: Arc::clone(&threads),
+        next: AtomicUsize::new(0),
+        connections: TaskTracker::new(),
+        ending,
+        ended,
+    };
+    threads.start("larder-acceptor".to_owned(), acceptor.work(listeners))?;
+    undo.disarm();
+    Ok(threads)
+}
+
+/// How long a server takes to end at most.
+pub(crate) fn longest_end(shutdown_timeout: Duration) -> Duration {
+    shutdown_timeout + GIVE_UP
+}
+
+impl Acceptor {
+    async fn work(self, listeners: Vec<Listener>) {
+        tokio::select! {
+            () = self.ending.cancelled() => {}
+            ended = self.accept(listeners) => if let Err(error) = ended {
+                tracing::error!(%error, "listening has ended");
+                self.ending.cancelled().await;
+            },
+            () = self.look_after_others() => {}
+        }
+        self.end().await;
+        self.ended.cancel();
+    }
+
+    // --- connections that come -----------------------------------------------------------------
+
+    async fn accept(&self, listeners: Vec<Listener>) -> io::Result<()> {
+        let listeners = listeners.into_iter().map(Listening::from_std);
+        let listeners: Vec<Listening> = listeners.collect::<io::Result<_>>()?;
+        loop {
+            match poll_fn(|context| self.poll_accept(&listeners, context)).await {
+                Ok(accepted) => self.hand_over(accepted),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    if is_shortage(&error) {
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Accepts from the listener that has somebody, beginning with another one each time.
+    fn poll_accept(
+        &self,
+        listeners: &[Listening],
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<Accepted>> {
+        let first = self.next.load(Ordering::Relaxed);
+        for place in 0..listeners.len() {
+            let listener = &listeners[(first + place) % listeners.len()];
+            if let Poll::Ready(accepted) = listener.poll_accept(context) {
+                return Poll::Ready(accepted);
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Gives a connection to the worker whose turn it is, of those that do not hang.
+    fn hand_over(&self, accepted: Accepted) {
+        let mut workers = self.workers.lock();
+        let worker = self.free_worker(&mut workers);
+        workers[worker].give(accepted, &self.shared, &self.connections);
+    }
+
+    fn free_worker(&self, workers: &mut Vec<Worker>) -> usize {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.workers_wanted;
+        let something_hangs = self.shared.engine().is_busy(&self.shared.embedded);
+        let wanted = (turn..self.workers_wanted).chain(0..turn);
+        let mut all = wanted.chain(self.workers_wanted..workers.len());
+        if let Some(free) = all.find(|worker| !workers[*worker].hangs(something_hangs)) {
+            return free;
+        }
+        if workers.len() == self.workers_wanted + MORE_WORKERS_MAX {
+            return turn;
+        }
+        match Worker::start(workers.len(), &self.threads, &self.ended) {
+            Ok(worker) => {
+                workers.push(worker);
+                workers.len() - 1
+            }
+            Err(error) => {
+                tracing::warn!(%error, "all threads hang, and no more can be started");
+                turn
+            }
+        }
+    }
+
+    // --- connections that there are ------------------------------------------------------------
+
+    async fn look_after_others(&self) {
+        let mut looks = 0_u32;
+        loop {
+            tokio::time::sleep(LOOK).await;
+            self.look_at_workers();
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(LOOKS_AT_CONNECTIONS) {
+                self.look_at_connections();
+            }
+        }
+    }
+
+    /// Takes connections away from workers that hang before they have begun to serve them.
+    fn look_at_workers(&self) {
+        let mut waiting = Vec::new();
+        for worker in self.workers.lock().iter_mut() {
+            worker.look();
+            if worker.hangs(false) {
+                waiting.extend(worker.take_back());
+            }
+        }
+        for accepted in waiting {
+            self.hand_over(accepted);
+        }
+    }
+
+    fn look_at_connections(&self) {
+        let (engine, connections) = (self.shared.engine(), &self.shared.connections);
+        if let Some(timeout) = engine.idle_timeout() {
+            connections.end_idle(timeout, self.shared.embedded.now());
+        }
+        if let Some(memory_max) = engine.clients_memory_max() {
+            connections.evict(memory_max);
+        }
+        connections.wake_slow();
+    }
+
+    // --- the end -------------------------------------------------------------------------------
+
+    /// Waits until all connections have ended, but not for ever.
+    async fn end(&self) {
+        self.connections.close();
+        self.shared.connections.end(Order::Finish);
+        let timeout = self.shared.config.shutdown_timeout;
+        tokio::select! {
+            () = self.connections.wait() => {}
+            () = self.stop(timeout) => {}
+            () = tokio::time::sleep(longest_end(timeout)) => {
+                tracing::warn!("a thread is left behind: it does not end");
+            }
+        }
+    }
+
+    /// Ends what keeps the server from ending: at once the scripts that nobody may be kept waiting by,
+    /// and everything else when there is no more time.
+    async fn stop(&self, timeout: Duration) {
+        let (engine, begun) = (self.shared.engine(), Instant::now());
+        loop {
+            let is_over = begun.elapsed() >= timeout;
+            if is_over {
+                self.shared.connections.end(Order::Stop);
+            }
+            if is_over || engine.is_busy(&self.shared.embedded) {
+                engine.stop_scripts();
+            }
+            tokio::time::sleep(STOP_PAUSE).await;
+        }
+    }
+}
+
+impl Listening {
+    fn from_std(listener: Listener) -> io::Result<Listening> {
+        Ok(match listener {
+            Listener::Tcp(listener) => Listening::Tcp(TcpListener::from_std(listener)?),
+            Listener::Unix(listener) => Listening::Unix(UnixListener::from_std(listener)?),
+        })
+    }
+
+    fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+        match self {
+            Listening::Tcp(listener) => listener
+                .poll_accept(context)
+                .map(|accepted| Ok(Accepted::Tcp(accepted?.0.into_std()?))),
+            Listening::Unix(listener) => listener
+                .poll_accept(context)
+                .map(|accepted| Ok(Accepted::Unix(accepted?.0.into_std()?))),
+        }
+    }
+}
+
+/// Whether the system lacks something, so that accepting fails again at once. All other failures are
+/// those of a single connection, which nobody else is to wait for.
+fn is_shortage(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepting_pauses_where_the_system_lacks_something_and_nowhere_else() {
+        let is_shortage = |errno| is_shortage(&io::Error::from_raw_os_error(errno));
+        assert!(is_shortage(libc::EMFILE) && is_shortage(libc::ENOMEM));
+        assert!(!is_shortage(libc::ECONNABORTED) && !is_shortage(libc::EPROTO));
+    }
+}

@@ -1,0 +1,363 @@
+//! What is said on one connection, without the connection: bytes come in, bytes go out.
+//!
+//! ```text
+//! room() ──> Input ── requests ──> Session, in the engine ──> Chunks ──> output()
+//!                       run()          │                        ^
+//!                                      └── an answer that comes later, messages: poll()
+//! ```
+//!
+//! Here is everything that a connection is: what was received and not run, what was answered and not
+//! written, the wait that it is in, what it listens to. Nothing here knows a socket, a task or a
+//! runtime; whoever drives it reads, calls, writes, and waits where [`Next`] says so.
+//!
+//! Requests go on being run while answers wait to be written, up to the client's limit
+//! (`client-output-buffer-limit`): many clients write all of a pipeline before they read an answer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::buf::Limit as Room;
+use larder_engine::{
+    Buffers, Client, ClientInfo, Mail, Mailbox, Message, Outcome, OutputClass, Overflow, Parked,
+    RespReply, Session, Ticks, TimeSource as _, Waiting,
+};
+use larder_resp::{self as resp, Chunks, Limits, ProtocolError};
+use larder_store::Value;
+
+use crate::input::Input;
+use crate::shared::Shared;
+
+/// How many bytes of answers one run makes: Redis's `NET_MAX_WRITES_PER_EVENT`. They should be
+/// written before there are more.
+const RUN_OUTPUT: usize = 64 * 1024;
+
+/// Why a client is closed that reaches its hard limit.
+const TOO_MUCH: &str = "more answers wait for it than it may have";
+
+/// The state of a connection.
+pub(crate) struct Conversation {
+    shared: Arc<Shared>,
+    session: Session,
+    input: Input,
+    output: Chunks,
+    mailbox: Arc<Mailbox>,
+    /// Messages on their way from the mailbox to the output.
+    mail: Vec<Arc<Message>>,
+    /// The answer that is waited for.
+    blocked: Option<Waiting>,
+    /// What the next request waits for before it is run: others hold its keys.
+    parked: Option<Parked>,
+    /// How many bytes of answers the memory of all clients leaves to this one.
+    memory_left: usize,
+    /// Since when more waits for the client than the soft limit allows.
+    slow_since: Option<Ticks>,
+}
+
+/// What is to be done after a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// There is more to run.
+    Run,
+    /// Wait for more bytes, or for what the engine has.
+    Wait,
+    /// Write what there is, and close.
+    Close,
+    /// Close now.
+    Cut,
+}
+
+impl Conversation {
+    /// A conversation with a client that has said nothing yet.
+    pub(crate) fn new(shared: Arc<Shared>, info: ClientInfo) -> Conversation {
+        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(usize::MAX)));
+        let session = Session::connected(shared.engine(), info, Arc::clone(&mailbox));
+        Conversation {
+            shared,
+            session,
+            input: Input::default(),
+            output: Chunks::default(),
+            mailbox,
+            mail: Vec::new(),
+            blocked: None,
+            parked: None,
+            memory_left: usize::MAX,
+            slow_since: None,
+        }
+    }
+
+    /// What others see of the client.
+    pub(crate) fn client(&self) -> Option<&Arc<Client>> {
+        self.session.client()
+    }
+
+    /// Whether the client waits for a key or for messages, so that its silence is no sign that it is
+    /// idle.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.blocked.is_some() || self.session.is_subscribed()
+    }
+
+    // --- bytes ---------------------------------------------------------------------------------
+
+    /// Room for what is received. What is put there is received. While the client waits for a key it
+    /// gets as much as at any other time, so that its end is noticed.
+    pub(crate) fn room(&mut self) -> Room<&mut Vec<u8>> {
+        self.input.room()
+    }
+
+    /// What is to be written.
+    pub(crate) fn output(&mut self) -> &mut Chunks {
+        &mut self.output
+    }
+
+    /// Whether a request that has been received waits for its keys, and is run when they are free.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked.is_some()
+    }
+
+    /// Nobody is there any more: what would come for the client is somebody else's.
+    pub(crate) fn hang_up(&mut self) {
+        self.blocked = None;
+    }
+
+    // --- requests ------------------------------------------------------------------------------
+
+    /// Runs requests that have been received: at most so many, and not many more than fill a write.
+    pub(crate) fn run(&mut self, requests_max: usize) -> Next {
+        let output_max = self.output_max();
+        let full = self.output.len() + RUN_OUTPUT;
+        for _ in 0..requests_max {
+            if self.blocked.is_some() || self.parked.is_some() {
+                return self.wait();
+            }
+            if self.input.next().is_none() {
+                match self.input.find(self.limits()) {
+                    Ok(false) => return self.wait(),
+                    Ok(true) => self.look_ahead(),
+                    Err(error) => return self.refuse(error),
+                }
+            }
+            match self.run_next(output_max) {
+                Outcome::Done => {}
+                Outcome::Blocked(waiting) => self.blocked = Some(waiting),
+                Outcome::Parked(parked) => self.parked = Some(parked),
+                Outcome::Close => return Next::Close,
+            }
+            let unwritten = self.output.len();
+            if unwritten > output_max {
+                return self.cut(TOO_MUCH);
+            }
+            if unwritten >= full {
+                return Next::Run;
+            }
+        }
+        Next::Run
+    }
+
+    fn wait(&mut self) -> Next {
+        match self.input.unanswered() > self.shared.engine().query_buffer_max() {
+            true => self.cut("its request is longer than the query buffer limit"),
+            false => Next::Wait,
+        }
+    }
+
+    /// Has the engine look ahead over the keys of the requests that have been found.
+    fn look_ahead(&self) {
+        let requests = self.input.requests();
+        if requests.len() > 1 {
+            let engine = self.shared.engine();
+            engine.look_ahead(&self.session, requests);
+        }
+    }
+
+    /// Runs the next request that has been found.
+    #[inline]
+    fn run_next(&mut self, output_max: usize) -> Outcome {
+        let subscriptions = self.session.subscriptions();
+        if subscriptions > 0 {
+            return self.run_for_subscriber(subscriptions, output_max);
+        }
+        let reply = RespReply::chunked(&mut self.output, self.session.is_resp3());
+        let mut reply = reply.up_to(output_max);
+        execute(&self.shared, &mut self.session, &mut self.input, &mut reply)
+    }
+
+    /// Runs the next request of a client that listens to messages. If it listens to less then, what
+    /// has come until then goes before the answer, which says that no more will.
+    #[cold]
+    fn run_for_subscriber(&mut self, subscriptions: usize, output_max: usize) -> Outcome {
+        let mut answer = Chunks::default();
+        let reply = RespReply::chunked(&mut answer, self.session.is_resp3());
+        let mut reply = reply.up_to(output_max);
+        let outcome = execute(&self.shared, &mut self.session, &mut self.input, &mut reply);
+        if self.session.subscriptions() < subscriptions {
+            while let Some(Mail::Message(message)) = self.mailbox.take() {
+                self.output.push(message.encoded(self.session.is_resp3()));
+            }
+        }
+        self.output.append(answer);
+        outcome
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            words_max: self.shared.config.multibulk_max,
+            word_max: self.shared.engine().bulk_len_max(),
+            is_stranger: !self.session.is_authenticated(),
+        }
+    }
+
+    /// Answers that what was sent is no request. Nothing behind it can be understood.
+    fn refuse(&mut self, error: ProtocolError) -> Next {
+        if error == ProtocolError::Http {
+            return self.cut("it speaks HTTP, perhaps for a hostile page");
+        }
+        let text = format!("ERR Protocol error: {error}");
+        resp::error(self.output.open(), &text);
+        Next::Close
+    }
+
+    // --- what the engine has -------------------------------------------------------------------
+
+    /// Takes what the engine has for the client: the answer that it waits for, the keys of the next
+    /// request, and messages. Answers with [`Next::Run`] if something came, or [`Next::Cut`].
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let mut is_new = false;
+        if let Some(parked) = &mut self.parked
+            && Pin::new(parked).poll(context).is_ready()
+        {
+            self.parked = None;
+            is_new = true;
+        }
+        if let Some(waiting) = &mut self.blocked
+            && let Poll::Ready(value) = Pin::new(waiting).poll(context)
+        {
+            self.unblock(&value);
+            is_new = true;
+        }
+        if self.session.is_subscribed() {
+            match self.poll_mail(context) {
+                Poll::Ready(Next::Cut) => return Poll::Ready(Next::Cut),
+                mail => is_new |= mail.is_ready(),
+            }
+        }
+        match is_new {
+            true if self.output.len() > self.output_max() => Poll::Ready(self.cut(TOO_MUCH)),
+            true => Poll::Ready(Next::Run),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Writes the answer that was waited for.
+    fn unblock(&mut self, value: &Value) {
+        if let Some(waiting) = self.blocked.take() {
+            let mut reply = RespReply::chunked(&mut self.output, self.session.is_resp3());
+            waiting.write(value, &mut reply);
+        }
+    }
+
+    fn poll_mail(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        let left = self.output_max().saturating_sub(self.output.len());
+        let came = self.mailbox.poll_all(context, left, &mut self.mail);
+        came.map(|came| match came {
+            Some(()) => {
+                let resp3 = self.session.is_resp3();
+                for message in self.mail.drain(..) {
+                    self.output.push(message.encoded(resp3));
+                }
+                Next::Run
+            }
+            None => self.cut("it does not read its messages"),
+        })
+    }
+
+    // --- limits --------------------------------------------------------------------------------
+
+    /// How many bytes may wait for the client. More than that is its end.
+    fn output_max(&self) -> usize {
+        let limit = self.shared.engine().output_limit(self.class());
+        let hard = match limit.hard {
+            0 => usize::MAX,
+            hard => usize::try_from(hard).unwrap_or(usize::MAX),
+        };
+        hard.min(self.memory_left)
+    }
+
+    fn class(&self) -> OutputClass {
+        match self.session.is_subscribed() {
+            true => OutputClass::PubSub,
+            false => OutputClass::Normal,
+        }
+    }
+
+    /// Says how many bytes of answers the memory of all clients leaves to this one.
+    pub(crate) fn leave_memory(&mut self, bytes: usize) {
+        self.memory_left = bytes;
+    }
+
+    /// Shows others what is held here. Answers how many bytes that is.
+    pub(crate) fn show_memory(&self) -> usize {
+        let Some(client) = self.session.client() else {
+            return 0;
+        };
+        client.show_buffers(Buffers {
+            unanswered: self.input.unanswered(),
+            input_capacity: self.input.capacity(),
+            unwritten: self.output.open_len(),
+            output_capacity: self.output.open_capacity(),
+            chunks: self.output.sealed_count(),
+            chunk_bytes: self.output.sealed_bytes(),
+        });
+        client.bytes()
+    }
+
+    /// Whether more waits for the client than the soft limit allows, which it may for a while.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.slow_since.is_some()
+    }
+
+    /// Looks whether the client is slow, and answers with [`Next::Cut`] if it has been for too long.
+    /// To be called after each run, and from time to time while it is slow.
+    pub(crate) fn check_soft_limit(&mut self) -> Next {
+        let limit = self.shared.engine().output_limit(self.class());
+        if limit.soft == 0 || self.output.len() as u64 <= limit.soft {
+            self.slow_since = None;
+            return Next::Wait;
+        }
+        let now = self.shared.embedded.ticks();
+        let since = *self.slow_since.get_or_insert(now);
+        match u128::from(now.us_since(since)) > limit.soft_for.as_micros() {
+            true => self.cut("it takes its answers too slowly"),
+            false => Next::Wait,
+        }
+    }
+
+    fn cut(&mut self, why: &str) -> Next {
+        tracing::warn!("a client is closed: {why}");
+        self.output.clear();
+        Next::Cut
+    }
+}
+
+/// Runs the request that stands first in the input, and takes it out if it has been run.
+#[inline]
+fn execute(
+    shared: &Shared,
+    session: &mut Session,
+    input: &mut Input,
+    reply: &mut RespReply<'_>,
+) -> Outcome {
+    let Some(arguments) = input.next() else {
+        return Outcome::Done;
+    };
+    let engine = shared.engine();
+    let outcome = engine.execute(session, arguments, &shared.embedded, reply);
+    if !matches!(outcome, Outcome::Parked(_)) {
+        input.pop();
+    }
+    outcome
+}
+
+#[cfg(test)]
+mod tests;
