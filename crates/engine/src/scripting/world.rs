@@ -1,0 +1,71 @@
+//! What scripts see, put together in a new machine.
+
+#![allow(unsafe_code)]
+
+use std::sync::Arc;
+
+use mlua::{Function, Lua, Table, Value, ffi};
+
+use super::bridge::Bridge;
+use super::guards::{self, Guards};
+use super::native::Maker;
+use super::{bits, cjson, cmsgpack, redis, structs};
+
+const SANDBOX: &str = include_str!("sandbox.lua");
+
+/// The world of a machine.
+pub(super) struct World {
+    /// `explain(error)` of the sandbox.
+    pub(super) explain: Function,
+    /// What scripts see, with their `KEYS` and `ARGV`.
+    pub(super) world: Table,
+}
+
+/// Builds the world of a machine, in which everything that is compiled from here on lives.
+pub(super) fn build(
+    lua: &Lua,
+    bridge: &Arc<Bridge>,
+    guards: &Arc<Guards>,
+    settings: Arc<cjson::Settings>,
+) -> mlua::Result<World> {
+    // The names are held weakly by nobody: what is shown lives as long as the machine.
+    let shown = lua.create_table()?;
+    let walk: Value = lua.globals().get("next")?;
+    // SAFETY: the machine keeps the guards from here on.
+    unsafe {
+        lua.set_app_data(Arc::clone(guards));
+        guards::install(lua, guards, &shown)?;
+        guards::watch(lua, guards)?;
+    }
+    guards::keep_walks(lua, &shown, walk)?;
+    let sandbox = lua.load(SANDBOX).set_name("@sandbox");
+    let parts = (libraries(lua, bridge, settings)?, place(lua)?, shown);
+    let (explain, world, globals): (Function, Table, Table) = sandbox.call(parts)?;
+    // SAFETY: the table lies on the stack, and nothing here has a destructor.
+    unsafe {
+        lua.exec_raw::<()>(globals, |state| {
+            ffi::lua_replace(state, ffi::LUA_GLOBALSINDEX);
+        })?;
+    }
+    Ok(World { explain, world })
+}
+
+fn libraries(
+    lua: &Lua,
+    bridge: &Arc<Bridge>,
+    settings: Arc<cjson::Settings>,
+) -> mlua::Result<Table> {
+    let maker = Maker::new(lua, Arc::clone(bridge), settings);
+    let libraries = lua.create_table()?;
+    libraries.set("redis", redis::library(&maker)?)?;
+    libraries.set("cjson", cjson::library(&maker)?)?;
+    libraries.set("cmsgpack", cmsgpack::library(&maker)?)?;
+    libraries.set("struct", structs::library(&maker)?)?;
+    libraries.set("bit", bits::library(lua)?)?;
+    Ok(libraries)
+}
+
+fn place(lua: &Lua) -> mlua::Result<Function> {
+    // SAFETY: nothing here has a destructor, and there is room for a value on any stack.
+    unsafe { lua.exec_raw((), |state| ffi::lua_pushcclosure(state, guards::place, 0)) }
+}
