@@ -99,6 +99,13 @@ const GUARDS: &[(&str, &str, CFunction)] = &[
     ("math", "randomseed", randomseed),
 ];
 
+/// What the sandbox is given.
+pub(super) const NATIVE: &[(&str, CFunction)] = &[
+    ("place", place),
+    ("refuse_change", refuse_change),
+    ("refuse_name", refuse_name),
+];
+
 /// Puts the guards in the places of what they stand before. `shown` leads from each table that
 /// scripts see to the one that it shows.
 ///
@@ -180,7 +187,7 @@ unsafe extern "C-unwind" fn look(state: *mut lua_State, _: *mut ffi::lua_Debug) 
 
 /// The source and the line at which an error was raised, for the function of the sandbox that
 /// explains it: that of the function that raised it, or of who called that if it is one of C.
-pub(super) unsafe extern "C-unwind" fn place(state: *mut lua_State) -> c_int {
+unsafe extern "C-unwind" fn place(state: *mut lua_State) -> c_int {
     /// Above this function and the one that explains the error.
     const RAISED: c_int = 2;
     // SAFETY: it reads what Lua says of its calls, and pushes two values.
@@ -198,6 +205,25 @@ pub(super) unsafe extern "C-unwind" fn place(state: *mut lua_State) -> c_int {
         ffi::lua_pushstring_(state, frame.source);
         ffi::lua_pushnumber(state, f64::from(frame.currentline));
         2
+    }
+}
+
+/// Refuses a change of a table that shows another one.
+unsafe extern "C-unwind" fn refuse_change(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here.
+    unsafe { ffi::luaL_error(state, READONLY.as_ptr()) }
+}
+
+/// Refuses a global that there is none of.
+unsafe extern "C-unwind" fn refuse_name(state: *mut lua_State) -> c_int {
+    let text = c"Script attempted to access nonexistent global variable '%s'";
+    // SAFETY: as all functions here. The name lies on the stack as long as it is read.
+    unsafe {
+        let mut name = ffi::lua_tostring(state, 2);
+        if name.is_null() {
+            name = ffi::lua_typename(state, ffi::lua_type(state, 2));
+        }
+        ffi::luaL_error(state, text.as_ptr(), name)
     }
 }
 

@@ -1,24 +1,20 @@
 -- The world of a script: what Redis gives to scripts, and nothing else.
 --
 -- Runs once in each new machine, when the guards are in the places of what they stand before. Gets
--- the libraries that are written in Rust, the function that tells where an error was raised, and
--- the table that leads from each table that scripts see to the one that it shows. Answers the
--- function that explains errors, the world, and the globals that show it to scripts.
+-- the libraries that are written in Rust, three functions of C, and the table that leads from each
+-- table that scripts see to the one that it shows. Answers the function that explains errors, the
+-- world, and the globals that show it to scripts.
 
-local libraries, place, shown = ...
-local error, pcall, type, tostring, loadstring = error, pcall, type, tostring, loadstring
+local libraries, native, shown = ...
+local pcall, type, tostring, loadstring = pcall, type, tostring, loadstring
 local concat, metatable_of_strings = table.concat, getmetatable("")
-
-local function refuse()
-    error("Attempt to modify a readonly table", 2)
-end
 
 -- An empty table that shows another one and can't be changed. What Rust has put before the functions
 -- that read tables knows of it.
 local function protect(table, metatable)
     local view = setmetatable({}, {
         __index = table,
-        __newindex = refuse,
+        __newindex = native.refuse_change,
         __metatable = metatable or false,
     })
     shown[view] = table
@@ -58,11 +54,7 @@ world.server = world.redis
 -- The metatable of strings is one for all scripts.
 metatable_of_strings.__metatable = protect({ __index = world.string })
 
-local metatable_of_globals = {
-    __index = function(_, name)
-        error("Script attempted to access nonexistent global variable '" .. tostring(name) .. "'", 2)
-    end,
-}
+local metatable_of_globals = { __index = native.refuse_name }
 setmetatable(world, metatable_of_globals)
 local globals = protect(world, protect(metatable_of_globals))
 world._G = globals
@@ -72,7 +64,7 @@ local function explain(err)
     if type(err) ~= "table" then
         err = { err = "ERR " .. tostring(err) }
     end
-    err.source, err.line = place()
+    err.source, err.line = native.place()
     return err
 end
 

@@ -28,7 +28,6 @@ pub(super) fn build(
     guards: &Arc<Guards>,
     settings: Arc<cjson::Settings>,
 ) -> mlua::Result<World> {
-    // The names are held weakly by nobody: what is shown lives as long as the machine.
     let shown = lua.create_table()?;
     let walk: Value = lua.globals().get("next")?;
     // SAFETY: the machine keeps the guards from here on.
@@ -39,7 +38,7 @@ pub(super) fn build(
     }
     guards::keep_walks(lua, &shown, walk)?;
     let sandbox = lua.load(SANDBOX).set_name("@sandbox");
-    let parts = (libraries(lua, bridge, settings)?, place(lua)?, shown);
+    let parts = (libraries(lua, bridge, settings)?, native(lua)?, shown);
     let (explain, world, globals): (Function, Table, Table) = sandbox.call(parts)?;
     // SAFETY: the table lies on the stack, and nothing here has a destructor.
     unsafe {
@@ -65,7 +64,14 @@ fn libraries(
     Ok(libraries)
 }
 
-fn place(lua: &Lua) -> mlua::Result<Function> {
-    // SAFETY: nothing here has a destructor, and there is room for a value on any stack.
-    unsafe { lua.exec_raw((), |state| ffi::lua_pushcclosure(state, guards::place, 0)) }
+/// The functions of C that the sandbox is given.
+fn native(lua: &Lua) -> mlua::Result<Table> {
+    let native = lua.create_table()?;
+    for &(name, function) in guards::NATIVE {
+        // SAFETY: nothing here has a destructor, and there is room for a value on any stack.
+        let function: Function =
+            unsafe { lua.exec_raw((), |state| ffi::lua_pushcclosure(state, function, 0))? };
+        native.set(name, function)?;
+    }
+    Ok(native)
 }
