@@ -24,7 +24,7 @@ use larder_resp::ArgumentBuffer;
 const START: u64 = 1_700_000_000_000_000;
 
 /// How long a script may run before it is killed.
-const KILLED_AFTER: Duration = Duration::from_millis(100);
+const KILLED_AFTER: Duration = Duration::from_millis(30);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read()?;
@@ -423,7 +423,7 @@ impl Generator {
             let place = self.below(script.len());
             match self.below(4) {
                 0 => script[place] = self.below(256) as u8,
-                1 => drop(script.remove(place)),
+                1 if script.len() > 1 => drop(script.remove(place)),
                 2 => script.insert(place, b"[]{}()=\"'-\\\n\0"[self.below(13)]),
                 _ => script.truncate(place + 1),
             }

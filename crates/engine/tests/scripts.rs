@@ -82,6 +82,8 @@ fn a_script_can_not_catch_its_end() {
          coroutine.resume(c) end",
         "local function f() while true do pcall(f) end end f()",
         "while true do redis.pcall('GET', 'a') end",
+        "local function f() while true do end end xpcall(f, f)",
+        "local function f() return f() end while true do xpcall(error, f) end",
     ] {
         let answer = killed(script);
         let end = "-ERR Script killed by user with SCRIPT KILL... script: ";

@@ -82,7 +82,7 @@ const GUARDS: &[(&str, &str, CFunction)] = &[
     ("", "setmetatable", refuse_shown),
     ("", "getmetatable", getmetatable),
     ("", "pcall", pcall),
-    ("", "xpcall", call_and_look),
+    ("", "xpcall", xpcall),
     ("", "loadstring", loadstring),
     ("", "collectgarbage", collectgarbage),
     ("string", "find", find),
@@ -405,6 +405,44 @@ unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
         }
         ffi::lua_settop(state, 2);
         2
+    }
+}
+
+/// `xpcall`: the handler of a script is not asked about the error that ends the script, as no hook
+/// would look at it.
+unsafe extern "C-unwind" fn xpcall(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here. There is room for some values more than the arguments.
+    unsafe {
+        ffi::luaL_checkany(state, 2);
+        ffi::lua_settop(state, 2);
+        if ffi::lua_type(state, 2) == ffi::LUA_TFUNCTION {
+            ffi::lua_pushnil(state);
+            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(2));
+            ffi::lua_pushvalue(state, 2);
+            ffi::lua_pushcclosure(state, handle, 3);
+            ffi::lua_replace(state, 2);
+        }
+        ffi::lua_insert(state, 1);
+        let status = ffi::lua_pcall(state, 0, ffi::LUA_MULTRET, 1);
+        if status != ffi::LUA_OK {
+            look_again(state);
+        }
+        ffi::lua_pushboolean(state, c_int::from(status == ffi::LUA_OK));
+        ffi::lua_replace(state, 1);
+        ffi::lua_gettop(state)
+    }
+}
+
+/// Asks the handler of a script about an error.
+unsafe extern "C-unwind" fn handle(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here. The third value is the handler.
+    unsafe {
+        if guards(state).watchdog.ended().is_none() {
+            ffi::lua_pushvalue(state, ffi::lua_upvalueindex(3));
+            ffi::lua_insert(state, 1);
+            ffi::lua_call(state, 1, 1);
+        }
+        1
     }
 }
 

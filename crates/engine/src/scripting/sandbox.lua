@@ -6,7 +6,8 @@
 -- world, and the globals that show it to scripts.
 
 local libraries, native, shown = ...
-local pcall, type, tostring, loadstring = pcall, type, tostring, loadstring
+local pcall, rawset, type, tostring = pcall, rawset, type, tostring
+local loadstring = loadstring
 local concat, metatable_of_strings = table.concat, getmetatable("")
 
 -- An empty table that shows another one and can't be changed. What Rust has put before the functions
@@ -64,7 +65,9 @@ local function explain(err)
     if type(err) ~= "table" then
         err = { err = "ERR " .. tostring(err) }
     end
-    err.source, err.line = native.place()
+    local source, line = native.place()
+    rawset(err, "source", source)
+    rawset(err, "line", line)
     return err
 end
 
