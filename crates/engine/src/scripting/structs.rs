@@ -157,6 +157,8 @@ fn pack(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise> {
     let len_max = context.memory_max();
     let mut out = Vec::new();
     let mut place = 1;
+    // An argument that is missing is nil, as those who read the refusal see.
+    context.stack.push_nil();
     while let Some(Field {
         letter,
         size,
