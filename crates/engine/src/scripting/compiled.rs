@@ -55,3 +55,23 @@ impl Compiled {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::script::Script;
+    use super::super::vm::Vm;
+    use super::COMPILED_MAX;
+
+    #[test]
+    fn a_machine_keeps_no_more_scripts_than_it_may() {
+        let mut vm = Vm::new(0, Arc::default(), Arc::default()).expect("a machine");
+        for number in 0..2000 {
+            let text = format!("return {number}");
+            let script = Arc::new(Script::read(text.as_bytes(), number).expect("a script"));
+            vm.compile(&script).expect("it is Lua");
+            assert!(vm.compiled_len() <= COMPILED_MAX);
+        }
+    }
+}

@@ -409,9 +409,31 @@ mod tests {
             "redis.call('PUBLISH', 'news', ARGV[1]); return redis.call('TIME')[1]",
             "--[[ _G ]] return redis.call('RPUSH', KEYS[1], unpack(ARGV))",
             "local t = {} t.KEYS = 1 return cjson.encode(t)",
+            "-- a comment\rreturn redis.call('GET', KEYS[1])",
+            "return 1e5 .. redis.call('GET', KEYS[1])",
+            "return redis.REPL_ALL, redis.LOG_DEBUG, redis.breakpoint()",
         ] {
             assert!(touches_only_its_keys(text.as_bytes()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_long_text_is_not_read() {
+        let short = [b"return 1".to_vec(), vec![b';'; 1000]].concat();
+        let long = [b"return 1".to_vec(), vec![b';'; TEXT_LEN_MAX]].concat();
+        assert!(touches_only_its_keys(&short));
+        assert!(!touches_only_its_keys(&long));
+    }
+
+    #[test]
+    fn a_script_has_no_more_names_for_keys_than_lua_has_locals() {
+        let names = |count: usize| -> String {
+            (0..count)
+                .map(|at| format!("local key{at} = KEYS[{at}] "))
+                .collect()
+        };
+        assert!(touches_only_its_keys(names(ALIASES_MAX).as_bytes()));
+        assert!(!touches_only_its_keys(names(ALIASES_MAX + 1).as_bytes()));
     }
 
     #[test]
@@ -451,6 +473,11 @@ mod tests {
             "local function f(key) return redis.call('GET', key) end local key = KEYS[1] return f('x')",
             "local key = KEYS[1] local f = function(key) return redis.call('GET', key) end return f('x')",
             "for _, key in ipairs({'x'}) do redis.call('GET', key) end",
+            "return 1e5..redis.call('GET', 'x')",
+            "return 1e+5..redis.call('GET', 'x')",
+            "-- a comment\rreturn redis.call('GET', 'x')",
+            "return rawget(redis, 'call')('GET', 'x')",
+            "local f = {pairs(KEYS)} f[2][1] = 'x' return redis.call('GET', KEYS[1])",
             "return 'unfinished",
             "return [[unfinished",
         ] {

@@ -101,6 +101,11 @@ impl Vm {
         !self.is_spent && self.lua.used_memory() <= held_max
     }
 
+    #[cfg(test)]
+    pub(super) fn compiled_len(&self) -> usize {
+        self.compiled.len()
+    }
+
     /// Lets its scripts hold this many bytes.
     pub(super) fn limit_memory(&mut self, memory_max: usize) {
         self.memory_max = memory_max;
