@@ -2,8 +2,9 @@
 
 /// Writes a number as C's `%.{digits}g` does.
 pub(super) fn format_g(out: &mut Vec<u8>, number: f64, digits: usize) {
-    let is_whole = number.fract() == 0.0 && number.abs() < 1e15;
-    if is_whole && digits >= 15 || is_whole && number.abs() < 10f64.powi(digits as i32) {
+    // Whole numbers of so few digits are written as they are.
+    let beyond = 10f64.powi(digits.min(15) as i32);
+    if number.fract() == 0.0 && number.abs() < beyond {
         if number == 0.0 && number.is_sign_negative() {
             out.push(b'-');
         }
