@@ -12,8 +12,8 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,10 +28,8 @@ const KILLED_AFTER: Duration = Duration::from_millis(30);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read()?;
-    let engine = Engine::new([7; 32], Now::from_unix_us(START));
-    call(&engine, &[b"CONFIG", b"SET", b"lua-memory-limit", b"8mb"]);
-    let is_over = Arc::new(AtomicBool::new(false));
-    let killer = kill_long_scripts(Arc::clone(&engine), Arc::clone(&is_over));
+    let running = Arc::new(Running::new());
+    let killer = kill_long_scripts(Arc::clone(&running));
 
     let begun = Instant::now();
     let mut count: u64 = 0;
@@ -40,7 +38,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         if let Some(file) = &options.last {
             std::fs::write(file, &script)?;
         }
-        let keys: &[&[u8]] = &[
+        let engine = running.engine();
+        let words: &[&[u8]] = &[
             b"EVAL",
             &script,
             b"2",
@@ -49,19 +48,55 @@ fn main() -> Result<(), Box<dyn Error>> {
             b"argument",
             b"\xff\0",
         ];
-        call(&engine, keys);
+        call(&engine, words);
         call(&engine, &[b"FLUSHALL"]);
         if count.is_multiple_of(50) {
             call(&engine, &[b"SCRIPT", b"FLUSH"]);
         }
         count += 1;
     }
-    is_over.store(true, Ordering::Relaxed);
+    running.is_over.store(true, Ordering::Relaxed);
     killer
         .join()
         .map_err(|_| "the thread that kills scripts has failed")?;
     println!("{count} scripts from seed {}", options.seed);
     Ok(())
+}
+
+/// What the thread that runs scripts shares with the one that ends them.
+struct Running {
+    engine: Mutex<Arc<Engine>>,
+    is_over: AtomicBool,
+}
+
+impl Running {
+    fn new() -> Running {
+        Running {
+            engine: Mutex::new(new_engine()),
+            is_over: AtomicBool::new(false),
+        }
+    }
+
+    fn engine(&self) -> Arc<Engine> {
+        let engine = self.engine.lock();
+        Arc::clone(&engine.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Ends what runs, and has the next scripts run on another engine: one that stopped a script
+    /// runs no more of them.
+    fn replace(&self) {
+        let engine = self.engine.lock();
+        let mut engine = engine.unwrap_or_else(PoisonError::into_inner);
+        engine.stop_scripts();
+        *engine = new_engine();
+    }
+}
+
+/// An engine whose scripts may hold 8 MB.
+fn new_engine() -> Arc<Engine> {
+    let engine = Engine::new([7; 32], Now::from_unix_us(START));
+    call(&engine, &[b"CONFIG", b"SET", b"lua-memory-limit", b"8mb"]);
+    engine
 }
 
 /// What the program is told.
@@ -107,11 +142,11 @@ fn call(engine: &Arc<Engine>, words: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Ends each script that runs for long, in a thread of its own.
-fn kill_long_scripts(engine: Arc<Engine>, is_over: Arc<AtomicBool>) -> thread::JoinHandle<()> {
+fn kill_long_scripts(running: Arc<Running>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
-        while !is_over.load(Ordering::Relaxed) {
+        while !running.is_over.load(Ordering::Relaxed) {
             thread::sleep(KILLED_AFTER);
-            engine.stop_scripts();
+            running.replace();
         }
     })
 }

@@ -2,7 +2,7 @@
 //! here than be refused: each test says which attack it is, and the rule that keeps it out.
 //!
 //! Lua is 5.1.5 as it was published. What stands between scripts and it is in
-//! `scripting/guards.rs`; the libraries that Redis adds are written in Rust.
+//! `scripting/guards`; the libraries that Redis adds are written in Rust.
 
 use std::sync::Arc;
 
