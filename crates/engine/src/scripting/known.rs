@@ -58,6 +58,14 @@ impl Known {
         self.by_digest.len()
     }
 
+    /// How many bytes the texts take.
+    pub(super) fn bytes(&self) -> usize {
+        self.by_digest
+            .values()
+            .map(|script| script.text.len())
+            .sum()
+    }
+
     pub(super) fn by_digest(&self, digest: &Digest) -> Option<&Arc<Script>> {
         self.by_digest.get(digest)
     }

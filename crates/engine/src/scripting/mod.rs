@@ -169,8 +169,7 @@ impl Scripts {
 
     /// How many bytes the texts of the known scripts take.
     pub(crate) fn bytes(&self) -> usize {
-        let known = self.known.read();
-        known.by_text.keys().map(|text| text.len()).sum()
+        self.known.read().bytes()
     }
 
     /// How many scripts are known.
