@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::steps::{self, step};
 use crate::workspace::cargo;
-use crate::{docs, test};
+use crate::{docs, fuzz, test};
 
 /// Runs every check.
 pub(crate) fn run() -> Result<()> {
@@ -29,5 +29,6 @@ pub(crate) fn run() -> Result<()> {
         steps::run(cargo(&doc).env("RUSTDOCFLAGS", "-Dwarnings"))
     })?;
     docs::run(&docs::Options { check: true })?;
+    fuzz::run(&fuzz::IN_CI)?;
     test::run()
 }

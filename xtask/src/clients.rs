@@ -57,6 +57,12 @@ const SUITES: &[Suite] = &[
         input: None,
     },
     Suite {
+        name: "BullMQ and Bull: jobs",
+        program: |tools| &tools.node,
+        arguments: &["bullmq/jobs.mjs"],
+        input: None,
+    },
+    Suite {
         name: "redis-py: everyday use, RESP2",
         program: |tools| &tools.python,
         arguments: &["redis_py/everyday.py", "2"],

@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod clients;
 mod docs;
+mod fuzz;
 mod servers;
 mod steps;
 mod suite;
@@ -35,6 +36,8 @@ enum Chore {
     Clients(clients::Options),
     /// Run the suite of a server, unit by unit, against a server of ours.
     RedisSuite(suite::Options),
+    /// Run random and hostile scripts on the engine.
+    FuzzScripts(fuzz::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Chore::Docs(options) => docs::run(&options),
         Chore::Clients(options) => clients::run(&options),
         Chore::RedisSuite(options) => suite::run(&options),
+        Chore::FuzzScripts(options) => fuzz::run(&options),
         Chore::Bench(bench) => bench::run(&bench),
     };
     match done {

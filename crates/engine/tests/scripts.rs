@@ -82,6 +82,8 @@ fn a_script_can_not_catch_its_end() {
          coroutine.resume(c) end",
         "local function f() while true do pcall(f) end end f()",
         "while true do redis.pcall('GET', 'a') end",
+        "local function f() while true do end end xpcall(f, f)",
+        "local function f() return f() end while true do xpcall(error, f) end",
     ] {
         let answer = killed(script);
         let end = "-ERR Script killed by user with SCRIPT KILL... script: ";
@@ -236,4 +238,62 @@ fn a_long_answer_is_whole() {
         let answer = call(&engine, &clock, &["EVAL", script, "0"]);
         assert!(answer.starts_with(beginning), "{script}");
     }
+}
+
+/// A script that waits until `TIME` says so must end, though the time stands still at first.
+#[test]
+fn a_script_that_waits_by_time_ends() {
+    let engine = engine();
+    let clock = Now::from_unix_us(START);
+    let script = "local function now() local t = redis.call('TIME') return t[1] + t[2] / 1e6 end
+                  local first = now()
+                  assert(now() == first)
+                  while now() < first + 0.2 do end
+                  return 1";
+    assert_eq!(call(&engine, &clock, &["EVAL", script, "0"]), ":1\r\n");
+}
+
+#[test]
+fn of_the_scripts_that_came_by_eval_those_stay_that_were_used_last() {
+    let engine = engine();
+    let clock = Now::from_unix_us(START);
+    let exists = |text: &str| {
+        let script = format!("return redis.sha1hex('{text}')");
+        let digest = call(&engine, &clock, &["EVAL", &script, "0"]);
+        let digest = digest.lines().nth(1).unwrap_or_default();
+        call(&engine, &clock, &["SCRIPT", "EXISTS", digest])
+    };
+    assert!(call(&engine, &clock, &["SCRIPT", "LOAD", "return 1000"]).starts_with("$40"));
+    for number in 0..600 {
+        let text = format!("return {number}");
+        assert_eq!(
+            call(&engine, &clock, &["EVAL", &text, "0"]),
+            format!(":{number}\r\n")
+        );
+        assert_eq!(call(&engine, &clock, &["EVAL", "return 0", "0"]), ":0\r\n");
+    }
+    assert_eq!(exists("return 1000"), "*1\r\n:1\r\n");
+    assert_eq!(exists("return 0"), "*1\r\n:1\r\n");
+    assert_eq!(exists("return 599"), "*1\r\n:1\r\n");
+    assert_eq!(exists("return 1"), "*1\r\n:0\r\n");
+    // One that was forgotten is known again when it comes again.
+    assert_eq!(call(&engine, &clock, &["EVAL", "return 1", "0"]), ":1\r\n");
+    assert_eq!(exists("return 1"), "*1\r\n:1\r\n");
+    assert_eq!(call(&engine, &clock, &["SCRIPT", "FLUSH"]), "+OK\r\n");
+    assert_eq!(exists("return 1000"), "*1\r\n:0\r\n");
+}
+
+/// The answer of a script may be nested as deep as Lua's stack goes, on a small thread as well.
+#[test]
+fn a_deep_answer_is_whole() {
+    let engine = engine();
+    let small = thread::Builder::new().stack_size(1 << 20);
+    let run = move || {
+        let clock = Now::from_unix_us(START);
+        let script = "local t = 1 for i = 1, 7000 do t = {t} end return t";
+        call(&engine, &clock, &["EVAL", script, "0"])
+    };
+    let answer = small.spawn(run).map(JoinHandle::join);
+    let wanted = "*1\r\n".repeat(7000) + ":1\r\n";
+    assert!(matches!(answer, Ok(Ok(answer)) if answer == wanted));
 }

@@ -17,15 +17,12 @@ pub(super) fn modules(npm: &Path) -> Result<PathBuf> {
     if super::is_made_from(&folder, &recipe) {
         return Ok(modules);
     }
-    step(
-        "installing the Node package ioredis into target/tools",
-        || {
-            std::fs::copy(&list, folder.join("package.json"))?;
-            let install = ["install", "--no-audit", "--no-fund", "--loglevel=error"];
-            steps::run(Command::new(npm).args(install).current_dir(&folder))
-        },
-    )
-    .context("ioredis could not be installed: is the registry of npm within reach?")?;
+    step("installing Node packages into target/tools", || {
+        std::fs::copy(&list, folder.join("package.json"))?;
+        let install = ["install", "--no-audit", "--no-fund", "--loglevel=error"];
+        steps::run(Command::new(npm).args(install).current_dir(&folder))
+    })
+    .context("they could not be installed: is the registry of npm within reach?")?;
     super::note_made_from(&folder, &recipe)?;
     Ok(modules)
 }

@@ -109,11 +109,11 @@ pub(crate) const COMMANDS: &[Command] = &[
 const DIGEST_LEN: usize = 40;
 
 fn eval(call: &mut Call<'_, '_>) -> Result<()> {
-    run(call, false, Scripts::load)
+    run(call, false, evaluated)
 }
 
 fn eval_ro(call: &mut Call<'_, '_>) -> Result<()> {
-    run(call, true, Scripts::load)
+    run(call, true, evaluated)
 }
 
 fn evalsha(call: &mut Call<'_, '_>) -> Result<()> {
@@ -122,6 +122,10 @@ fn evalsha(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn evalsha_ro(call: &mut Call<'_, '_>) -> Result<()> {
     run(call, true, known)
+}
+
+fn evaluated(scripts: &Scripts, text: &[u8]) -> Result<Arc<Script>> {
+    scripts.load(text, false)
 }
 
 fn known(scripts: &Scripts, digest: &[u8]) -> Result<Arc<Script>> {
@@ -148,6 +152,11 @@ fn run(
     let arguments = call.args.rest();
 
     let script = &find(&call.engine.scripts, word)?;
+    if is_readonly && script.has_shebang() && !script.is_readonly {
+        return Err(Error::text(
+            "ERR Can not execute a script with write flag using *_ro command.",
+        ));
+    }
     let mut vm = call.engine.scripts.take()?;
     vm.limit_memory(call.engine.config.script_memory_max());
     let mut session = Session::in_script(call.session);
@@ -178,7 +187,7 @@ fn kill(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn load(call: &mut Call<'_, '_>) -> Result<()> {
-    let script = call.engine.scripts.load(call.args.bytes()?)?;
+    let script = call.engine.scripts.load(call.args.bytes()?, true)?;
     call.reply.bulk(script.name().as_bytes());
     Ok(())
 }

@@ -1,39 +1,53 @@
 //! Lua scripts, as Redis runs them: each is one step that nothing interrupts.
 //!
 //! ```text
-//! Scripts ── the texts that are known, by SHA-1
-//!        └── a pool of virtual machines (vm), each with the sandbox and its compiled scripts
+//! Scripts ── the scripts that are known (known), by SHA-1 and by text
+//!        └── a pool of virtual machines (vm), each with its world and its compiled scripts
+//!
+//! world ── the libraries that are written in Rust (redis, cjson, cmsgpack, structs, bits)
+//!      ├── those of Lua, with guards before what could break the machine (guards)
+//!      └── sandbox.lua, which shows all of them to scripts and lets nothing be changed
 //! ```
 //!
 //! A script runs on its caller's thread, in a machine that it has to itself, on the shards that
 //! its caller holds: those of its declared keys if it touches no others, as its first line says
 //! ([`BOUNDED`]) or its text shows (scope); else all of them.
 
+mod bits;
 mod bridge;
 mod calls;
 mod cjson;
+mod cmsgpack;
 pub(crate) mod commands;
+mod compiled;
 mod convert;
-mod library;
+mod guards;
+mod known;
+mod native;
+mod number;
+mod redis;
 mod reply;
 mod scope;
+mod script;
 mod stack;
+mod structs;
 mod vm;
 mod watchdog;
+mod world;
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use larder_resp::Arguments;
 use parking_lot::{Mutex, RwLock};
-use sha1::{Digest as _, Sha1};
 
 use crate::command::Command;
 use crate::engine::{Engine, Ticks, TimeSource};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lanes::Lanes;
+use known::Known;
+pub(crate) use script::{Digest, Script};
 use vm::Vm;
 use watchdog::Watchdogs;
 
@@ -44,108 +58,134 @@ pub(crate) const BOUNDED: &[u8] = b"-- larder: touches only its KEYS\n";
 /// How many idle virtual machines are kept for a thread.
 const IDLE_MAX: usize = 2;
 
-/// The SHA-1 of a script's text, in hexadecimal.
-pub(crate) type Digest = [u8; 40];
-
 /// A table of scripts, under a hash that is made for speed: no cursor shows its order.
 type Table<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
-
-/// A script that is known.
-#[derive(Debug)]
-pub(crate) struct Script {
-    pub(crate) digest: Digest,
-    /// The text without its first line, if that is a shebang.
-    pub(crate) body: Box<[u8]>,
-    /// Whether it touches only the keys that it declares.
-    pub(crate) is_bounded: bool,
-    /// Whether it said that it writes nothing.
-    pub(crate) is_readonly: bool,
-}
 
 /// The scripts that are known, and the machines that run them.
 #[derive(Debug, Default)]
 pub(crate) struct Scripts {
     known: RwLock<Known>,
     /// Those of each thread: what a machine touches is in the cache of the core that had it last.
-    #[expect(clippy::vec_box, reason = "a machine goes in and out for each script")]
-    idle: Lanes<Mutex<Vec<Box<Vm>>>>,
+    lanes: Lanes<Mutex<Lane>>,
+    /// How many scripts have been read.
+    read: AtomicU64,
     /// Machines that are older than the last flush forget what they compiled.
     generation: AtomicU64,
     watchdogs: Watchdogs,
+    /// Those of `cjson`, which all machines share.
+    settings: Mutex<Arc<cjson::Settings>>,
 }
 
+/// What a thread has of scripts.
 #[derive(Debug, Default)]
-struct Known {
-    by_digest: Table<Digest, Arc<Script>>,
-    /// Those that came as texts, so that a text is digested once.
-    by_text: Table<Box<[u8]>, Arc<Script>>,
+struct Lane {
+    #[expect(clippy::vec_box, reason = "a machine goes in and out for each script")]
+    idle: Vec<Box<Vm>>,
+    /// The script that was asked for last: who asks what it touches runs it next, and most threads
+    /// run the same one again. It need not be known.
+    last: Option<Arc<Script>>,
 }
 
 impl Scripts {
     /// Whether the script of this request touches only the keys that it declares.
     pub(crate) fn is_bounded(&self, command: &Command, arguments: Arguments<'_>) -> bool {
-        let script = arguments.get(1).unwrap_or_default();
+        let word = arguments.get(1).unwrap_or_default();
         if command.name.starts_with("EVALSHA") {
-            return self.find(script).is_some_and(|script| script.is_bounded);
+            return self.find(word).is_some_and(|script| script.is_bounded);
         }
-        match self.known.read().by_text.get(script) {
-            Some(script) => script.is_bounded,
-            None => Script::is_bounded(script),
+        if word.len() > scope::TEXT_LEN_MAX {
+            return word.starts_with(BOUNDED);
         }
+        self.read(word).is_ok_and(|script| script.is_bounded)
     }
 
-    /// The script with this digest, in hexadecimal of either case.
+    /// The script that is known by this digest, in hexadecimal of either case.
     pub(crate) fn find(&self, digest: &[u8]) -> Option<Arc<Script>> {
         let mut digest = Digest::try_from(digest).ok()?;
         digest.make_ascii_lowercase();
-        self.known.read().by_digest.get(&digest).cloned()
+        let mut lane = self.lanes.own().lock();
+        if let Some(last) = &lane.last
+            && last.digest == digest
+            && last.is_known()
+        {
+            return Some(Arc::clone(last));
+        }
+        let known = self.known.read();
+        let script = known.by_digest(&digest)?;
+        known.touch(script);
+        lane.last = Some(Arc::clone(script));
+        Some(Arc::clone(script))
     }
 
-    /// The script with this text, which is known from here on.
+    /// The script with this text, which is known from here on: for good if it `stays`, else until
+    /// many others have come by EVAL and it was not used.
     ///
     /// # Errors
     ///
     /// If its shebang is not one, or it does not compile. Nothing is known then.
-    pub(crate) fn load(&self, text: &[u8]) -> Result<Arc<Script>> {
-        if let Some(script) = self.known.read().by_text.get(text) {
-            return Ok(Arc::clone(script));
+    pub(crate) fn load(&self, text: &[u8], stays: bool) -> Result<Arc<Script>> {
+        let script = self.read(text)?;
+        if script.is_known() && (script.stays() || !stays) {
+            return Ok(script);
         }
-        let script = Arc::new(Script::parse(text)?);
         let mut vm = self.take()?;
         vm.compile(&script)?;
         self.give_back(vm);
-        let mut known = self.known.write();
-        known.by_digest.insert(script.digest, Arc::clone(&script));
-        known.by_text.insert(text.into(), Arc::clone(&script));
+        Ok(self.known.write().insert(script, stays))
+    }
+
+    /// The script with this text, which need not be known.
+    fn read(&self, text: &[u8]) -> Result<Arc<Script>> {
+        let mut lane = self.lanes.own().lock();
+        if let Some(last) = &lane.last
+            && *last.text == *text
+        {
+            return Ok(Arc::clone(last));
+        }
+        let known = self.known.read();
+        let script = match known.by_text(text) {
+            Some(script) => {
+                known.touch(script);
+                Arc::clone(script)
+            }
+            None => {
+                let number = self.read.fetch_add(1, Ordering::Relaxed);
+                Arc::new(Script::read(text, number)?)
+            }
+        };
+        lane.last = Some(Arc::clone(&script));
         Ok(script)
     }
 
     /// Forgets all scripts.
     pub(crate) fn flush(&self) {
-        *self.known.write() = Known::default();
+        self.known.write().flush();
         self.generation.fetch_add(1, Ordering::Relaxed);
-        self.idle.iter().for_each(|idle| idle.lock().clear());
+        *self.settings.lock() = Arc::default();
+        for lane in self.lanes.iter() {
+            *lane.lock() = Lane::default();
+        }
     }
 
     /// How many bytes the texts of the known scripts take.
     pub(crate) fn bytes(&self) -> usize {
-        let known = self.known.read();
-        known.by_text.keys().map(|text| text.len()).sum()
+        self.known.read().bytes()
     }
 
     /// How many scripts are known.
     pub(crate) fn len(&self) -> usize {
-        self.known.read().by_digest.len()
+        self.known.read().len()
     }
 
     /// A machine that nobody else uses.
     fn take(&self) -> Result<Box<Vm>> {
-        let idle = self.idle.own().lock().pop();
+        let idle = self.lanes.own().lock().idle.pop();
         match idle {
             Some(vm) => Ok(vm),
             None => {
                 let generation = self.generation.load(Ordering::Relaxed);
-                Vm::new(generation, self.watchdogs.add()).map(Box::new)
+                let settings = Arc::clone(&self.settings.lock());
+                Vm::new(generation, self.watchdogs.add(), settings).map(Box::new)
             }
         }
     }
@@ -153,10 +193,10 @@ impl Scripts {
     /// Keeps a machine for the next script, unless there are enough, or it is of an older
     /// generation, or its script was too much for it.
     fn give_back(&self, vm: Box<Vm>) {
-        let mut idle = self.idle.own().lock();
+        let mut lane = self.lanes.own().lock();
         let generation = self.generation.load(Ordering::Relaxed);
-        if idle.len() < IDLE_MAX && vm.generation() == generation && vm.is_reusable() {
-            idle.push(vm);
+        if lane.idle.len() < IDLE_MAX && vm.generation() == generation && vm.is_reusable() {
+            lane.idle.push(vm);
         }
     }
 }
@@ -183,67 +223,4 @@ impl Engine {
     pub fn stop_scripts(&self) {
         self.scripts.watchdogs.stop();
     }
-}
-
-impl Script {
-    fn parse(text: &[u8]) -> Result<Script> {
-        let (body, is_readonly) = shebang(text)?;
-        let mut digest = [0; 40];
-        hex::encode_to_slice(Sha1::digest(text), &mut digest).map_err(|_| Error::Internal)?;
-        Ok(Script {
-            digest,
-            body: body.into(),
-            is_bounded: Script::is_bounded(text),
-            is_readonly,
-        })
-    }
-
-    /// Whether a script touches only the keys that it declares, as far as that is known.
-    fn is_bounded(text: &[u8]) -> bool {
-        text.starts_with(BOUNDED) || scope::touches_only_its_keys(text)
-    }
-
-    /// The digest as a text.
-    pub(crate) fn name(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.digest)
-    }
-}
-
-/// Takes off a first line such as `#!lua flags=no-writes`. Answers what is left, with its line
-/// numbers kept, and whether the script writes nothing.
-fn shebang(text: &[u8]) -> Result<(&[u8], bool)> {
-    if !text.starts_with(b"#!") {
-        return Ok((text, false));
-    }
-    let end = text.iter().position(|&byte| byte == b'\n');
-    let end = end.ok_or_else(|| Error::text("ERR Invalid script shebang"))?;
-    let line = String::from_utf8_lossy(&text[2..end]);
-    let mut words = line.split_ascii_whitespace();
-    match words.next() {
-        Some("lua") => {}
-        engine => {
-            let engine = engine.unwrap_or_default();
-            let text = format!("ERR Unexpected engine in script shebang: {engine}");
-            return Err(Error::text(text));
-        }
-    }
-    let mut is_readonly = false;
-    for word in words {
-        let Some(flags) = word.strip_prefix("flags=") else {
-            return Err(Error::text(format!(
-                "ERR Unknown lua shebang option: {word}"
-            )));
-        };
-        for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
-            match flag {
-                "no-writes" => is_readonly = true,
-                "allow-oom" | "allow-stale" | "no-cluster" | "allow-cross-slot-keys" => {}
-                _ => {
-                    let text = format!("ERR Unexpected flag in script shebang: {flag}");
-                    return Err(Error::text(text));
-                }
-            }
-        }
-    }
-    Ok((&text[end..], is_readonly))
 }

@@ -9,13 +9,21 @@
 //!   is used for nothing else;
 //! - `KEYS` itself is only indexed, in these two places, or counted, as `#KEYS`.
 //!
+//! The text is read once, from its beginning to its end, with a few words of look-ahead; one that is
+//! longer than [`TEXT_LEN_MAX`] is not read at all.
+//!
 //! Whoever runs a script on the shards of its keys alone still checks each key, so a mistake here
 //! could make a script fail, and could not make it see the changes of others.
+
+use std::collections::HashSet;
 
 use larder_resp::ArgumentBuffer;
 
 use crate::command::{Flags, Keys};
 use crate::table;
+
+/// How long a text may be that is read for what it touches.
+pub(super) const TEXT_LEN_MAX: usize = 64 << 10;
 
 /// Names that lead to `redis` or to `KEYS` in ways that can't be read off the text.
 const OPAQUE: &[&str] = &[
@@ -31,11 +39,25 @@ const OPAQUE: &[&str] = &[
 ];
 
 /// The functions of `redis` that touch no key.
-const HARMLESS: &[&str] = &["error_reply", "status_reply", "sha1hex", "log", "setresp"];
+const HARMLESS: &[&str] = &[
+    "acl_check_cmd",
+    "breakpoint",
+    "debug",
+    "error_reply",
+    "log",
+    "replicate_commands",
+    "set_repl",
+    "setresp",
+    "sha1hex",
+    "status_reply",
+];
+
+/// How many local names may stand for keys: as many as a function of Lua may have.
+const ALIASES_MAX: usize = 200;
 
 /// Whether this script can be seen to touch no key but those that it declares.
 pub(super) fn touches_only_its_keys(text: &[u8]) -> bool {
-    Tokens::read(text).is_some_and(|tokens| Reader::new(&tokens).finds_only_keys())
+    text.len() <= TEXT_LEN_MAX && Reader::new(text).finds_only_keys()
 }
 
 /// A word of Lua.
@@ -48,46 +70,58 @@ enum Token<'a> {
     Number,
     /// A character that is none of these; a string with escapes is a `"`.
     Symbol(u8),
+    /// A string or a comment that has no end.
+    Endless,
 }
 
-/// The words of a script, without spaces and comments.
+/// Reads the words of a script, without spaces and comments.
 struct Tokens<'a> {
     left: &'a [u8],
-    tokens: Vec<Token<'a>>,
+}
+
+impl<'a> Iterator for Tokens<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
+        loop {
+            let [first, rest @ ..] = self.left else {
+                return None;
+            };
+            match first {
+                b' ' | b'\t' | b'\r' | b'\n' | 11 | 12 => self.left = rest,
+                b'-' if rest.starts_with(b"-") => {
+                    if self.comment().is_none() {
+                        return Some(self.endless());
+                    }
+                }
+                _ => return Some(self.word(*first).unwrap_or_else(|| self.endless())),
+            }
+        }
+    }
 }
 
 impl<'a> Tokens<'a> {
-    /// The words of a text, or `None` if a string or a comment has no end.
-    fn read(text: &'a [u8]) -> Option<Vec<Token<'a>>> {
-        let mut words = Tokens {
-            left: text,
-            tokens: Vec::new(),
-        };
-        while let [first, rest @ ..] = words.left {
-            match first {
-                b' ' | b'\t' | b'\r' | b'\n' => words.left = rest,
-                b'-' if rest.starts_with(b"-") => words.comment()?,
-                b'\'' | b'"' => words.quoted(*first)?,
-                b'[' if long_bracket(words.left).is_some() => {
-                    let text = words.bracketed()?;
-                    words.tokens.push(Token::Text(text));
-                }
-                b'0'..=b'9' => {
-                    words.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-                    words.tokens.push(Token::Number);
-                }
-                b'a'..=b'z' | b'A'..=b'Z' | b'_' => {
-                    let name =
-                        words.take_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-                    words.tokens.push(Token::Name(name));
-                }
-                symbol => {
-                    words.tokens.push(Token::Symbol(*symbol));
-                    words.left = rest;
-                }
+    /// The word that begins with this byte. `None` if it has no end.
+    fn word(&mut self, first: u8) -> Option<Token<'a>> {
+        Some(match first {
+            b'\'' | b'"' => return self.quoted(first),
+            b'[' if long_bracket(self.left).is_some() => Token::Text(self.bracketed()?),
+            b'0'..=b'9' => {
+                self.number();
+                Token::Number
             }
-        }
-        Some(words.tokens)
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' => Token::Name(self.take_while(is_of_name)),
+            symbol => {
+                self.left = &self.left[1..];
+                Token::Symbol(symbol)
+            }
+        })
+    }
+
+    /// What can't be read ends the text.
+    fn endless(&mut self) -> Token<'a> {
+        self.left = b"";
+        Token::Endless
     }
 
     fn take_while(&mut self, belongs: impl Fn(u8) -> bool) -> &'a [u8] {
@@ -97,43 +131,64 @@ impl<'a> Tokens<'a> {
         taken
     }
 
+    /// A number as Lua reads it: digits and points, an exponent, and letters.
+    fn number(&mut self) {
+        self.take_while(|byte| byte.is_ascii_digit() || byte == b'.');
+        if let [b'e' | b'E', rest @ ..] = self.left {
+            self.left = match rest {
+                [b'+' | b'-', rest @ ..] => rest,
+                rest => rest,
+            };
+        }
+        self.take_while(is_of_name);
+    }
+
     fn comment(&mut self) -> Option<()> {
         self.left = &self.left[2..];
         if long_bracket(self.left).is_some() {
             self.bracketed()?;
         } else {
-            self.take_while(|byte| byte != b'\n');
+            self.take_while(|byte| byte != b'\n' && byte != b'\r');
         }
         Some(())
     }
 
-    fn quoted(&mut self, quote: u8) -> Option<()> {
+    fn quoted(&mut self, quote: u8) -> Option<Token<'a>> {
         self.left = &self.left[1..];
         let text = self.take_while(|byte| byte != quote && byte != b'\\');
         if self.left.first() == Some(&quote) {
-            self.tokens.push(Token::Text(text));
             self.left = &self.left[1..];
-            return Some(());
+            return Some(Token::Text(text));
         }
         // It has escapes: what it says is not looked at.
         while *self.left.first()? != quote {
             let len = if self.left[0] == b'\\' { 2 } else { 1 };
             self.left = self.left.get(len..)?;
         }
-        self.tokens.push(Token::Symbol(b'"'));
         self.left = &self.left[1..];
-        Some(())
+        Some(Token::Symbol(b'"'))
     }
 
     /// A text in long brackets, such as `[==[...]==]`, which stands next.
     fn bracketed(&mut self) -> Option<&'a [u8]> {
         let level = long_bracket(self.left)?;
         let text = &self.left[level + 2..];
-        let end: Vec<u8> = [b"]", &*b"=".repeat(level), b"]"].concat();
-        let len = text.windows(end.len()).position(|window| window == end)?;
-        self.left = &text[len + end.len()..];
-        Some(&text[..len])
+        let mut from = 0;
+        loop {
+            from += text[from..].iter().position(|&byte| byte == b']')? + 1;
+            let equals = text[from..].iter().take_while(|&&byte| byte == b'=');
+            let len = equals.take(level + 1).count();
+            if len == level && text.get(from + level) == Some(&b']') {
+                self.left = &text[from + level + 1..];
+                return Some(&text[..from - 1]);
+            }
+            from += len;
+        }
     }
+}
+
+fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 /// How many `=` stand in the long bracket that begins here, if one does.
@@ -143,20 +198,33 @@ fn long_bracket(text: &[u8]) -> Option<usize> {
     (rest.get(level) == Some(&b'[')).then_some(level)
 }
 
+/// How many words are looked at ahead of the one that stands next, and behind it.
+const AHEAD: usize = 4;
+const BEHIND: usize = 2;
+
 /// Reads the words of a script for what they say of keys.
 struct Reader<'t> {
-    tokens: &'t [Token<'t>],
-    next: usize,
+    tokens: Tokens<'t>,
+    /// The last words that were read, the next ones, and nothing beyond both ends.
+    around: [Option<Token<'t>>; BEHIND + AHEAD],
+    /// The names that were read.
+    names: HashSet<&'t [u8], foldhash::fast::RandomState>,
     /// Local names that stand for a declared key.
-    aliases: Vec<&'t [u8]>,
+    aliases: HashSet<&'t [u8], foldhash::fast::RandomState>,
 }
 
 impl<'t> Reader<'t> {
-    fn new(tokens: &'t [Token<'t>]) -> Reader<'t> {
+    fn new(text: &'t [u8]) -> Reader<'t> {
+        let mut tokens = Tokens { left: text };
+        let mut around = [None; BEHIND + AHEAD];
+        for place in &mut around[BEHIND..] {
+            *place = tokens.next();
+        }
         Reader {
             tokens,
-            next: 0,
-            aliases: Vec::new(),
+            around,
+            names: HashSet::default(),
+            aliases: HashSet::default(),
         }
     }
 
@@ -169,8 +237,9 @@ impl<'t> Reader<'t> {
                 Token::Name(b"local") => self.local(),
                 Token::Name(name) => {
                     let is_opaque = OPAQUE.iter().any(|opaque| opaque.as_bytes() == name);
-                    !is_opaque && !self.aliases.contains(&name) && self.skip(1)
+                    !is_opaque && !self.aliases.contains(name) && self.skip(1)
                 }
+                Token::Endless => false,
                 _ => self.skip(1),
             };
             if !is_fine {
@@ -181,31 +250,36 @@ impl<'t> Reader<'t> {
     }
 
     fn peek(&self, ahead: usize) -> Option<Token<'t>> {
-        self.tokens.get(self.next + ahead).copied()
+        self.around[BEHIND + ahead]
     }
 
     fn is(&self, ahead: usize, symbol: u8) -> bool {
         self.peek(ahead) == Some(Token::Symbol(symbol))
     }
 
+    fn is_behind(&self, back: usize, symbol: u8) -> bool {
+        self.around[BEHIND - back] == Some(Token::Symbol(symbol))
+    }
+
     fn skip(&mut self, count: usize) -> bool {
-        self.next += count;
+        for _ in 0..count {
+            if let Some(Token::Name(name)) = self.peek(0) {
+                self.names.insert(name);
+            }
+            self.around.rotate_left(1);
+            self.around[BEHIND + AHEAD - 1] = self.tokens.next();
+        }
         true
     }
 
     /// Whether the next name is a field of something: behind one dot, not two.
     fn is_field(&self) -> bool {
-        let before = |back: usize| {
-            let at = self.next.checked_sub(back);
-            at.and_then(|at| self.tokens.get(at)) == Some(&Token::Symbol(b'.'))
-        };
-        before(1) && !before(2)
+        self.is_behind(1, b'.') && !self.is_behind(2, b'.')
     }
 
     /// Whether the next name is counted: `#KEYS`.
     fn is_counted(&self) -> bool {
-        let before = self.next.checked_sub(1).and_then(|at| self.tokens.get(at));
-        before == Some(&Token::Symbol(b'#')) && !self.is(1, b'[') && !self.is(1, b'.')
+        self.is_behind(1, b'#') && !self.is(1, b'[') && !self.is(1, b'.')
     }
 
     /// `local name = KEYS[...]` makes the name an alias. Any other `local` is nothing special.
@@ -217,18 +291,18 @@ impl<'t> Reader<'t> {
         if !self.is(1, b'=') || self.peek(2) != Some(Token::Name(b"KEYS")) {
             return true;
         }
+        let is_taken = self.is_taken(name);
         self.skip(2);
-        if self.is_taken(name) || !self.key() || !self.is_end_of_statement() {
+        if is_taken || !self.key() || !self.is_end_of_statement() {
             return false;
         }
-        self.aliases.push(name);
-        true
+        self.aliases.insert(name);
+        self.aliases.len() <= ALIASES_MAX
     }
 
     /// Whether a name was used before, or is one that means something else.
     fn is_taken(&self, name: &[u8]) -> bool {
-        let before = &self.tokens[..self.next - 2];
-        before.contains(&Token::Name(name)) || name == b"KEYS" || name == b"redis"
+        self.names.contains(name) || name == b"KEYS" || name == b"redis"
     }
 
     /// Whether what stands next can't go on with the expression before it.
@@ -244,10 +318,10 @@ impl<'t> Reader<'t> {
     /// Reads a declared key, if one stands next: `KEYS[1]`, `KEYS[i]` or an alias.
     fn key(&mut self) -> bool {
         match self.peek(0) {
-            Some(Token::Name(name)) if self.aliases.contains(&name) => self.skip(1),
+            Some(Token::Name(name)) if self.aliases.contains(name) => self.skip(1),
             Some(Token::Name(b"KEYS")) => {
                 let is_index = match self.peek(2) {
-                    Some(Token::Name(name)) => name != b"KEYS" && !self.aliases.contains(&name),
+                    Some(Token::Name(name)) => name != b"KEYS" && !self.aliases.contains(name),
                     token => token == Some(Token::Number),
                 };
                 self.is(1, b'[') && is_index && self.is(3, b']') && self.skip(4)
@@ -264,7 +338,7 @@ impl<'t> Reader<'t> {
         self.skip(3);
         match function {
             b"call" | b"pcall" => self.is(0, b'(') && self.skip(1) && self.call(),
-            b"LOG_DEBUG" | b"LOG_VERBOSE" | b"LOG_NOTICE" | b"LOG_WARNING" => true,
+            name if name.starts_with(b"LOG_") || name.starts_with(b"REPL_") => true,
             name => {
                 let is_harmless = HARMLESS.iter().any(|harmless| harmless.as_bytes() == name);
                 is_harmless && self.is(0, b'(')
@@ -335,9 +409,31 @@ mod tests {
             "redis.call('PUBLISH', 'news', ARGV[1]); return redis.call('TIME')[1]",
             "--[[ _G ]] return redis.call('RPUSH', KEYS[1], unpack(ARGV))",
             "local t = {} t.KEYS = 1 return cjson.encode(t)",
+            "-- a comment\rreturn redis.call('GET', KEYS[1])",
+            "return 1e5 .. redis.call('GET', KEYS[1])",
+            "return redis.REPL_ALL, redis.LOG_DEBUG, redis.breakpoint()",
         ] {
             assert!(touches_only_its_keys(text.as_bytes()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_long_text_is_not_read() {
+        let short = [b"return 1".to_vec(), vec![b';'; 1000]].concat();
+        let long = [b"return 1".to_vec(), vec![b';'; TEXT_LEN_MAX]].concat();
+        assert!(touches_only_its_keys(&short));
+        assert!(!touches_only_its_keys(&long));
+    }
+
+    #[test]
+    fn a_script_has_no_more_names_for_keys_than_lua_has_locals() {
+        let names = |count: usize| -> String {
+            (0..count)
+                .map(|at| format!("local key{at} = KEYS[{at}] "))
+                .collect()
+        };
+        assert!(touches_only_its_keys(names(ALIASES_MAX).as_bytes()));
+        assert!(!touches_only_its_keys(names(ALIASES_MAX + 1).as_bytes()));
     }
 
     #[test]
@@ -377,6 +473,11 @@ mod tests {
             "local function f(key) return redis.call('GET', key) end local key = KEYS[1] return f('x')",
             "local key = KEYS[1] local f = function(key) return redis.call('GET', key) end return f('x')",
             "for _, key in ipairs({'x'}) do redis.call('GET', key) end",
+            "return 1e5..redis.call('GET', 'x')",
+            "return 1e+5..redis.call('GET', 'x')",
+            "-- a comment\rreturn redis.call('GET', 'x')",
+            "return rawget(redis, 'call')('GET', 'x')",
+            "local f = {pairs(KEYS)} f[2][1] = 'x' return redis.call('GET', KEYS[1])",
             "return 'unfinished",
             "return [[unfinished",
         ] {

@@ -13,9 +13,12 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 
 use mlua::{IntoLua, Lua, ffi, lua_State};
+
+use super::cjson::Settings;
+use super::guards;
 
 /// How many values a table can be made for.
 pub(super) const TABLE_MAX: usize = 1 << 26;
@@ -39,6 +42,8 @@ pub(super) enum Slot<'s> {
     Number(f64),
     Text(&'s [u8]),
     Table,
+    /// The null of `cjson`.
+    Null,
     Other,
 }
 
@@ -121,8 +126,89 @@ impl Stack {
                     Slot::Text(std::slice::from_raw_parts(bytes.cast(), len))
                 }
                 ffi::LUA_TTABLE => Slot::Table,
+                ffi::LUA_TLIGHTUSERDATA if ffi::lua_touserdata(state, place).is_null() => {
+                    Slot::Null
+                }
                 _ => Slot::Other,
             }
+        }
+    }
+
+    /// The state whose stack this is.
+    pub(super) fn state(&self) -> *mut lua_State {
+        self.state
+    }
+
+    /// What lies at this place as a text, if it is one or a number, which becomes its text there.
+    pub(super) fn read_text(&mut self, place: c_int) -> Option<&[u8]> {
+        let mut len = 0;
+        // SAFETY: a number is made a text where it lies, for which there is memory. The text stays
+        // where it lies as long as it is borrowed.
+        unsafe {
+            let bytes = ffi::lua_tolstring(self.state, place, &mut len);
+            (!bytes.is_null()).then(|| std::slice::from_raw_parts(bytes.cast(), len))
+        }
+    }
+
+    /// What lies at this place as a number, if it is one or a text that says one.
+    pub(super) fn read_number(&self, place: c_int) -> Option<f64> {
+        // SAFETY: it reads a value.
+        unsafe {
+            let is_number = ffi::lua_isnumber(self.state, place) != 0;
+            is_number.then(|| ffi::lua_tonumber(self.state, place))
+        }
+    }
+
+    /// The name of the type of what lies at this place.
+    pub(super) fn type_name(&self, place: c_int) -> &'static str {
+        // SAFETY: the names are constants of Lua.
+        let name = unsafe {
+            let kind = ffi::lua_type(self.state, place);
+            CStr::from_ptr(ffi::lua_typename(self.state, kind))
+        };
+        name.to_str().unwrap_or("no value")
+    }
+
+    /// Whether nothing lies at this place.
+    pub(super) fn is_nothing(&self, place: c_int) -> bool {
+        // SAFETY: it reads a type.
+        unsafe { ffi::lua_isnoneornil(self.state, place) != 0 }
+    }
+
+    /// How many bytes the machine holds.
+    pub(super) fn held(&self) -> usize {
+        // SAFETY: it reads a number.
+        let kilobytes = unsafe { ffi::lua_gc(self.state, ffi::LUA_GCCOUNT, 0) };
+        kilobytes as usize * 1024
+    }
+
+    /// Pushes what lies at this place once more.
+    pub(super) fn push_copy(&mut self, place: c_int) {
+        // SAFETY: there is room.
+        unsafe { ffi::lua_pushvalue(self.state, place) }
+    }
+
+    /// Takes the top off and puts it at this place, before what lay there.
+    pub(super) fn insert(&mut self, place: c_int) {
+        // SAFETY: there is such a place.
+        unsafe { ffi::lua_insert(self.state, place) }
+    }
+
+    /// Pushes the null of `cjson`.
+    pub(super) fn push_null(&mut self) {
+        // SAFETY: there is room.
+        unsafe { ffi::lua_pushlightuserdata(self.state, std::ptr::null_mut()) }
+    }
+
+    /// Pushes settings of `cjson` that nobody has changed.
+    pub(super) fn push_settings(&mut self) {
+        const { assert!(align_of::<Settings>() <= align_of::<f64>()) }
+        const { assert!(!std::mem::needs_drop::<Settings>()) }
+        // SAFETY: there is room, and memory, which is aligned for any number. Settings have no
+        // destructor.
+        unsafe {
+            let place = ffi::lua_newuserdata(self.state, size_of::<Settings>());
+            place.cast::<Settings>().write(Settings::default());
         }
     }
 
@@ -233,6 +319,35 @@ impl Stack {
         debug_assert!(table > 0 && self.get(table) == Slot::Table);
         // SAFETY: there is a table, which has the name on top, and room.
         unsafe { ffi::lua_next(self.state, table) != 0 }
+    }
+
+    /// Compiles a text and keeps its function.
+    ///
+    /// # Errors
+    ///
+    /// If it is no Lua; what is wrong with it.
+    pub(super) fn compile(&mut self, text: &[u8], name: &CStr) -> Result<Kept, String> {
+        if !self.has_room(3) {
+            return Err("stack overflow".to_owned());
+        }
+        // SAFETY: there is room, and memory. The name ends with a NUL.
+        let is_compiled =
+            unsafe { guards::compile(self.state, text.as_ptr().cast(), text.len(), name.as_ptr()) };
+        if is_compiled {
+            // SAFETY: the function lies on top, and there is memory.
+            return Ok(Kept(unsafe {
+                ffi::luaL_ref(self.state, ffi::LUA_REGISTRYINDEX)
+            }));
+        }
+        let text = String::from_utf8_lossy(self.read_text(-1).unwrap_or_default()).into_owned();
+        self.pop();
+        Err(text)
+    }
+
+    /// Gives up a value that this machine keeps.
+    pub(super) fn release(&mut self, value: Kept) {
+        // SAFETY: it was kept, and is named no more.
+        unsafe { ffi::luaL_unref(self.state, ffi::LUA_REGISTRYINDEX, value.0) }
     }
 
     /// Pushes a value that this machine keeps.

@@ -1,25 +1,22 @@
 //! A Lua machine with the sandbox in it.
 
+use std::ffi::CStr;
 use std::sync::Arc;
 
-use mlua::debug::HookTriggers;
-use mlua::{Function, Lua, LuaOptions, StdLib, Table, VmState};
+use mlua::{Lua, LuaOptions, StdLib};
 
 use super::bridge::{Bridge, Running, Work};
-use super::library::format_g;
+use super::compiled::Compiled;
+use super::guards::Guards;
+use super::number::text_g;
 use super::stack::{Kept, Slot, Stack};
-use super::watchdog::{INSTRUCTIONS, Watchdog};
-use super::{Digest, Script, convert, library};
+use super::watchdog::Watchdog;
+use super::{Script, cjson, convert, world};
 use crate::error::{Error, Result};
 use crate::reply::Reply;
 
-const SANDBOX: &str = include_str!("sandbox.lua");
-
 /// The name of scripts in errors.
-const SCRIPT_NAME: &str = "@user_script";
-
-/// The name of the sandbox, which is left out when an error says where it came from.
-pub(super) const SANDBOX_NAME: &str = "@sandbox";
+const SCRIPT_NAME: &CStr = c"@user_script";
 
 /// A machine that holds more bytes than this after a script is not used for another one.
 const REUSABLE_MAX: usize = 8 << 20;
@@ -38,8 +35,9 @@ pub(super) struct Vm {
     world: Kept,
     /// The names of these.
     names: [Kept; 2],
-    globals: Table,
-    compiled: super::Table<Digest, Kept>,
+    /// What its functions rest on, as long as it lives.
+    guards: Arc<Guards>,
+    compiled: Compiled,
     generation: u64,
     watchdog: Arc<Watchdog>,
     /// How many bytes it may hold.
@@ -58,27 +56,33 @@ impl std::fmt::Debug for Vm {
 
 impl Vm {
     /// A machine with the sandbox and no script.
-    pub(super) fn new(generation: u64, watchdog: Arc<Watchdog>) -> Result<Vm> {
-        Vm::build(generation, watchdog).map_err(|error| failed(&error))
+    pub(super) fn new(
+        generation: u64,
+        watchdog: Arc<Watchdog>,
+        settings: Arc<cjson::Settings>,
+    ) -> Result<Vm> {
+        Vm::build(generation, watchdog, settings).map_err(|error| failed(&error))
     }
 
-    fn build(generation: u64, watchdog: Arc<Watchdog>) -> mlua::Result<Vm> {
+    fn build(
+        generation: u64,
+        watchdog: Arc<Watchdog>,
+        settings: Arc<cjson::Settings>,
+    ) -> mlua::Result<Vm> {
         let libraries = StdLib::TABLE | StdLib::STRING | StdLib::MATH | StdLib::OS;
         let lua = Lua::new_with(libraries, LuaOptions::default())?;
         let bridge = Arc::new(Bridge::default());
-        let native = library::native(&lua, &bridge)?;
-        let sandbox = lua.load(SANDBOX).set_name(SANDBOX_NAME);
-        let (explain, world, globals): (Function, Table, Table) = sandbox.call(native)?;
-        watch(&lua, INSTRUCTIONS, Arc::clone(&watchdog))?;
+        let guards = Guards::new(Arc::clone(&watchdog));
+        let world = world::build(&lua, &bridge, &guards, settings)?;
         Ok(Vm {
             stack: Stack::of(&lua)?,
-            explain: Kept::new(&lua, explain)?,
-            world: Kept::new(&lua, world)?,
+            explain: Kept::new(&lua, world.explain)?,
+            world: Kept::new(&lua, world.world)?,
             names: [Kept::new(&lua, "KEYS")?, Kept::new(&lua, "ARGV")?],
             lua,
             bridge,
-            globals,
-            compiled: super::Table::default(),
+            guards,
+            compiled: Compiled::default(),
             generation,
             watchdog,
             memory_max: 0,
@@ -97,6 +101,11 @@ impl Vm {
         !self.is_spent && self.lua.used_memory() <= held_max
     }
 
+    #[cfg(test)]
+    pub(super) fn compiled_len(&self) -> usize {
+        self.compiled.len()
+    }
+
     /// Lets its scripts hold this many bytes.
     pub(super) fn limit_memory(&mut self, memory_max: usize) {
         self.memory_max = memory_max;
@@ -107,41 +116,44 @@ impl Vm {
     /// # Errors
     ///
     /// If it is no Lua.
-    pub(super) fn compile(&mut self, script: &Script) -> Result<()> {
-        self.compiled(script).map(drop)
+    pub(super) fn compile(&mut self, script: &Arc<Script>) -> Result<()> {
+        self.function(script).map(drop)
     }
 
-    fn compiled(&mut self, script: &Script) -> Result<Kept> {
-        if let Some(known) = self.compiled.get(&script.digest) {
-            return Ok(*known);
+    fn function(&mut self, script: &Arc<Script>) -> Result<Kept> {
+        if let Some(known) = self.compiled.find(script) {
+            return Ok(known);
         }
-        let chunk = self.lua.load(&*script.body).set_name(SCRIPT_NAME);
-        let chunk = chunk.set_mode(mlua::chunk::ChunkMode::Text);
-        let function = chunk.set_environment(self.globals.clone()).into_function();
-        let kept = function.and_then(|function| Kept::new(&self.lua, function));
-        let kept = kept.map_err(|error| not_compiled(&error))?;
-        self.compiled.insert(script.digest, kept);
+        let kept = self
+            .stack
+            .compile(script.body(), SCRIPT_NAME)
+            .map_err(|text| {
+                Error::text(format!("ERR Error compiling script (new function): {text}"))
+            })?;
+        self.compiled.insert(script, kept, &mut self.stack);
         Ok(kept)
     }
 
     /// Runs a script, and answers what it returned.
     pub(super) fn run<'k>(
         &mut self,
-        script: &Script,
+        script: &Arc<Script>,
         keys: impl ExactSizeIterator<Item = &'k [u8]>,
         arguments: impl ExactSizeIterator<Item = &'k [u8]>,
         work: Work<'_, '_>,
         reply: &mut dyn Reply,
     ) -> Result<()> {
-        let function = self.compiled(script)?;
+        let function = self.function(script)?;
         let below = self.stack.len();
         let handler = self.prepare(function, keys, arguments)?;
         self.watchdog
             .begin(work.keyspace.ticks(), work.keyspace.held_mask());
+        self.guards.begin();
         let mut running = Running {
             work,
             lua: &self.lua,
             watchdog: &self.watchdog,
+            asked_time: None,
         };
         let call = || with_memory_limit(&self.lua, self.memory_max, || self.stack.call(0, handler));
         let has_returned = self.bridge.open(&mut running, call);
@@ -214,23 +226,6 @@ impl Drop for Restored<'_> {
     }
 }
 
-/// Has the script that a machine runs look at its watchdog now and then. One that is to end gets an
-/// error at each instruction from then on, so that it can't catch them all.
-fn watch(lua: &Lua, instructions: u32, watchdog: Arc<Watchdog>) -> mlua::Result<()> {
-    let triggers = HookTriggers::new().every_nth_instruction(instructions);
-    lua.set_global_hook(triggers, move |lua, _| {
-        let Some(ended) = watchdog.ended() else {
-            return Ok(VmState::Continue);
-        };
-        if instructions > 1 {
-            let (_, line) = library::place(lua);
-            watchdog.ends_at(line.unwrap_or(0));
-            watch(lua, 1, Arc::clone(&watchdog))?;
-        }
-        Err(mlua::Error::runtime(ended.reason()))
-    })
-}
-
 /// The error of a script that raised what lies on top: what it says, and where it came from.
 fn raised(script: &Script, stack: &mut Stack) -> Error {
     let name = script.name();
@@ -256,18 +251,9 @@ fn raised(script: &Script, stack: &mut Stack) -> Error {
 fn text_field(stack: &mut Stack, name: &str) -> Option<String> {
     stack.field(stack.len(), name, |slot| match slot {
         Slot::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
-        Slot::Number(number) => Some(format_g(number, 14)),
+        Slot::Number(number) => Some(text_g(number, 14)),
         _ => None,
     })
-}
-
-/// The error of a script that is no Lua.
-fn not_compiled(error: &mlua::Error) -> Error {
-    let text = match error {
-        mlua::Error::SyntaxError { message, .. } => message.clone(),
-        error => error.to_string(),
-    };
-    Error::text(format!("ERR Error compiling script (new function): {text}"))
 }
 
 /// The error of a machine that can't go on: it is out of memory or of places.

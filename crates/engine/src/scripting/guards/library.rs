@@ -1,0 +1,176 @@
+//! Guards before the functions of `string`, `table` and `math`.
+
+use std::ffi::c_int;
+use std::sync::atomic::Ordering::Relaxed;
+
+use mlua::{ffi, lua_State};
+
+use super::{call, guards, push_shown, raise_readonly};
+
+/// How many items of a pattern may make Lua call itself: those of Lua 5.2 and later.
+const PATTERN_ITEMS_MAX: usize = 200;
+
+/// How much of C's stack a script may use before a function that takes much of it is refused.
+const C_STACK_MAX: usize = 512 << 10;
+
+/// How far before a table's first place something may be put in.
+const INSERTS_BEFORE_MAX: f64 = 1_000_000.0;
+
+/// `string.find`, where a text that is to be found as it is may be as long as it likes.
+pub(super) unsafe extern "C-unwind" fn find(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here.
+    unsafe {
+        if ffi::lua_toboolean(state, 4) == 0 {
+            check_pattern(state);
+        }
+        call(state)
+    }
+}
+
+/// `string.match` and others that take a pattern.
+pub(super) unsafe extern "C-unwind" fn matching(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here.
+    unsafe {
+        check_pattern(state);
+        call(state)
+    }
+}
+
+/// `string.gsub`, which takes much of C's stack when it calls a function that calls it.
+pub(super) unsafe extern "C-unwind" fn gsub(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here.
+    unsafe {
+        check_pattern(state);
+        let here = 0u8;
+        let base = guards(state).stack_base.load(Relaxed);
+        if base.abs_diff(&raw const here as usize) > C_STACK_MAX {
+            return ffi::luaL_error(state, c"C stack overflow".as_ptr());
+        }
+        call(state)
+    }
+}
+
+/// Refuses a pattern in which so many items stand that C's stack could be too small: each of them
+/// may be a call in a call.
+unsafe fn check_pattern(state: *mut lua_State) {
+    // SAFETY: the text lies on the stack. Nothing that has a destructor is left when this jumps.
+    unsafe {
+        let mut len = 0;
+        let bytes = ffi::luaL_checklstring(state, 2, &mut len);
+        // One that is short can't have many.
+        if len <= PATTERN_ITEMS_MAX {
+            return;
+        }
+        if items(std::slice::from_raw_parts(bytes.cast(), len)) > PATTERN_ITEMS_MAX {
+            ffi::luaL_error(state, c"pattern too complex".as_ptr());
+        }
+    }
+}
+
+/// How many items of a pattern are repeated, left out or captured. What stands in a set counts too.
+fn items(pattern: &[u8]) -> usize {
+    let mut count = 0;
+    let mut bytes = pattern.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => drop(bytes.next()),
+            b'*' | b'+' | b'?' | b'-' | b'(' | b')' => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// `string.rep`: a text of no length is not written again and again.
+pub(super) unsafe extern "C-unwind" fn rep(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here.
+    unsafe {
+        let mut len = 0;
+        ffi::luaL_checklstring(state, 1, &mut len);
+        if len > 0 {
+            return call(state);
+        }
+        ffi::luaL_checkinteger(state, 2);
+        ffi::lua_pushliteral(state, c"");
+        1
+    }
+}
+
+/// `string.dump`: there is no use for bytecode.
+pub(super) unsafe extern "C-unwind" fn dump(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here.
+    unsafe {
+        ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
+        ffi::luaL_error(state, c"unable to dump given function".as_ptr())
+    }
+}
+
+/// `table.insert`: what stands behind the place is moved, and that is not for ever.
+pub(super) unsafe extern "C-unwind" fn insert(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here.
+    unsafe {
+        if push_shown(state) {
+            return raise_readonly(state);
+        }
+        let is_placed = ffi::lua_gettop(state) == 3;
+        // As Lua makes it an integer, which may be another one.
+        let place = if is_placed {
+            ffi::luaL_checkinteger(state, 2) as c_int
+        } else {
+            1
+        };
+        if f64::from(place) < -INSERTS_BEFORE_MAX {
+            return ffi::luaL_argerror(state, 2, c"position out of bounds".as_ptr());
+        }
+        call(state)
+    }
+}
+
+/// `math.random`: the same numbers behind the same seed everywhere.
+pub(super) unsafe extern "C-unwind" fn random(state: *mut lua_State) -> c_int {
+    const MAX: u64 = i32::MAX as u64;
+    // SAFETY: as all functions here.
+    unsafe {
+        let shared = &guards(state).random;
+        let next = shared
+            .load(Relaxed)
+            .wrapping_mul(0x5_DEEC_E66D)
+            .wrapping_add(0xB);
+        let next = next & 0xFFFF_FFFF_FFFF;
+        shared.store(next, Relaxed);
+        let part = ((next >> 17) % MAX) as f64 / MAX as f64;
+        let number = match ffi::lua_gettop(state) {
+            0 => part,
+            1 => {
+                let last = ffi::luaL_checkinteger(state, 1) as c_int;
+                if last < 1 {
+                    return ffi::luaL_argerror(state, 1, c"interval is empty".as_ptr());
+                }
+                (part * f64::from(last)).floor() + 1.0
+            }
+            2 => {
+                let first = ffi::luaL_checkinteger(state, 1) as c_int;
+                let last = ffi::luaL_checkinteger(state, 2) as c_int;
+                if first > last {
+                    return ffi::luaL_argerror(state, 2, c"interval is empty".as_ptr());
+                }
+                let len = last.wrapping_sub(first).wrapping_add(1);
+                (part * f64::from(len)).floor() + f64::from(first)
+            }
+            _ => return ffi::luaL_error(state, c"wrong number of arguments".as_ptr()),
+        };
+        ffi::lua_pushnumber(state, number);
+        1
+    }
+}
+
+/// `math.randomseed`.
+pub(super) unsafe extern "C-unwind" fn randomseed(state: *mut lua_State) -> c_int {
+    // SAFETY: as all functions here.
+    unsafe {
+        let seed = ffi::luaL_checkinteger(state, 1) as u32;
+        let state_of_seed = u64::from(seed) << 16 | 0x330E;
+        guards(state).random.store(state_of_seed, Relaxed);
+        0
+    }
+}
