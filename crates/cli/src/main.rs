@@ -3,7 +3,6 @@
 #![forbid(unsafe_code)]
 
 mod demo;
-mod memory;
 mod serve;
 mod signal;
 

@@ -8,7 +8,6 @@ use clap::builder::NonEmptyStringValueParser;
 use larder_embedded::{Config as EmbeddedConfig, Embedded, EvictionPolicy, MaxMemory};
 use larder_server::{ClientsMemory, Config, Server};
 
-use crate::memory;
 use crate::signal::Signals;
 
 /// Files that the process has open beside its connections: Redis's `CONFIG_MIN_RESERVED_FDS`.
@@ -79,8 +78,8 @@ pub(crate) struct Args {
     /// Memory that all clients together may take for requests and answers, in bytes or with a unit
     /// (`512mb`); 0 is no limit. The clients that take most are closed when there is more
     /// [default: half of the memory that the process may have].
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
-    maxmemory_clients: Option<u64>,
+    #[arg(long, value_name = "BYTES")]
+    maxmemory_clients: Option<MaxMemory>,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -125,24 +124,11 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
 /// Redis has no limit here: there, one client that asks for much and reads nothing ends the process.
 /// Half of the memory is more than clients need that read what they ask for, and leaves the other
 /// half to the data.
-fn clients_memory(wanted: Option<u64>) -> ClientsMemory {
-    match wanted.or_else(|| Some(memory::of_process()? / 2)) {
-        None | Some(0) => ClientsMemory::Unlimited,
-        Some(bytes) => ClientsMemory::Bytes(bytes),
+fn clients_memory(wanted: Option<MaxMemory>) -> ClientsMemory {
+    match wanted.unwrap_or_default().bytes() {
+        0 => ClientsMemory::Unlimited,
+        bytes => ClientsMemory::Bytes(bytes),
     }
-}
-
-/// A number of bytes that a flag names, with a unit or without.
-fn bytes(text: &str) -> Result<u64, &'static str> {
-    let wanted = "a number of bytes is wanted, as in 1000000, 512mb or 2gb";
-    let text = text.to_ascii_lowercase();
-    let units = [("kb", 10), ("mb", 20), ("gb", 30), ("b", 0), ("", 0)];
-    let unit = units
-        .iter()
-        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, shift)));
-    let (digits, shift) = unit.ok_or(wanted)?;
-    let number: u64 = digits.parse().map_err(|_| wanted)?;
-    number.checked_mul(1 << shift).ok_or(wanted)
 }
 
 /// Raises the limit on open files so that there can be so many connections. Answers how many there

@@ -24,10 +24,10 @@ pub enum MaxMemory {
 
 impl MaxMemory {
     /// The number of bytes, 0 for any.
-    pub(crate) fn bytes(self) -> u64 {
+    pub fn bytes(self) -> u64 {
         match self {
-            MaxMemory::Half => available().map_or(0, |bytes| bytes / 2),
-            MaxMemory::FourFifths => available().map_or(0, |bytes| bytes / 5 * 4),
+            MaxMemory::Half => available_memory().map_or(0, |bytes| bytes / 2),
+            MaxMemory::FourFifths => available_memory().map_or(0, |bytes| bytes / 5 * 4),
             MaxMemory::Bytes(bytes) => bytes,
             MaxMemory::Unlimited => 0,
         }
@@ -74,8 +74,9 @@ impl fmt::Display for NoMemory {
 
 impl std::error::Error for NoMemory {}
 
-/// How many bytes the machine has, or the process may have if that is less.
-fn available() -> Option<u64> {
+/// How many bytes the machine has, or the process may have if that is less: by the limits of all
+/// control groups that it is in.
+fn available_memory() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok()?;
     let machine = total_of(&machine)?;
     let cgroup = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
