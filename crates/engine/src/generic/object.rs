@@ -29,7 +29,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         keys: Keys::First,
         flags: Flags::READONLY,
         syntax: "key",
-        summary: "Says how many share the value of a key: 1, but for the integers that Redis shares.",
+        summary: "Says how many share the value of a key: 1, except for small integers.",
         complexity: "O(1)",
         since: "2.2.3",
     },

@@ -8,7 +8,7 @@
 //!    always                         if any   if >= 64 KB by kind   always if Inline
 //! ```
 //!
-//! - `meta` holds the kind and two flags in its low byte, and in the other three the access clock,
+//! - `meta` holds the kind and three flags in its low byte, and in the other three the access clock,
 //!   which says when or how often the entry was used. It is atomic, for readers who share the entry
 //!   set the clock.
 //! - The expiry is a [`Due`]: the time in milliseconds, and the slot of the entry's record.
@@ -21,9 +21,9 @@
 //! place by one of nearly the same length; for a listpack in steps of a sixteenth, so that it does
 //! not move with each element.
 //!
-//! Of the keyspace, only this module holds memory by unsafe code. What keeps it sound: the parts present
-//! and their offsets follow from `meta` and the lengths alone ([`Shape`]), and these change only
-//! when an allocation is made, or with it the length at the start of a listpack; an [`Entry`] always
+//! Of the keyspace, only this module holds memory by unsafe code. What keeps it sound: the parts
+//! present and their offsets follow from `meta` and the lengths alone ([`Shape`]), and these change
+//! only when an allocation is made, or with it the length at the start of a listpack; an [`Entry`] always
 //! has an initialised payload; a type is stored under a kind only through [`Object`], which nobody
 //! can implement for a type that is not in the list (`object.rs`).
 

@@ -378,8 +378,12 @@ proptest! {
     fn a_hash_takes_the_bytes_that_it_says(changes in changes()) {
         let limits = limits();
         count_bytes::<types::hash::Hash>(&changes, |hash, change| match change {
-            Change::Add(field, value) => drop(hash.set(field, value, &limits)),
-            Change::Remove(field) => drop(hash.remove(field)),
+            Change::Add(field, value) => {
+                let _ = hash.set(field, value, &limits);
+            }
+            Change::Remove(field) => {
+                let _ = hash.remove(field);
+            }
             Change::Expire(_) => {}
         });
     }
@@ -388,8 +392,12 @@ proptest! {
     fn a_set_takes_the_bytes_that_it_says(changes in changes()) {
         let limits = limits();
         count_bytes::<types::set::Set>(&changes, |set, change| match change {
-            Change::Add(member, _) => drop(set.insert(member, &limits)),
-            Change::Remove(member) => drop(set.remove(member)),
+            Change::Add(member, _) => {
+                let _ = set.insert(member, &limits);
+            }
+            Change::Remove(member) => {
+                let _ = set.remove(member);
+            }
             Change::Expire(_) => {}
         });
     }
@@ -402,7 +410,9 @@ proptest! {
                 let score = Score::new(value.len() as f64 / 2.0).unwrap();
                 let _ = set.insert(member, score, &limits);
             }
-            Change::Remove(member) => drop(set.remove(member)),
+            Change::Remove(member) => {
+                let _ = set.remove(member);
+            }
             Change::Expire(_) => {}
         });
     }
@@ -422,7 +432,9 @@ proptest! {
             Change::Remove(element) if element.len() > 2 => {
                 list.discard(Side::Right, element.len(), &limits);
             }
-            Change::Remove(element) => drop(list.remove(element, 3, Side::Left, &limits)),
+            Change::Remove(element) => {
+                let _ = list.remove(element, 3, Side::Left, &limits);
+            }
             Change::Expire(_) => {}
         });
     }

@@ -32,6 +32,15 @@ impl Capacity {
         }
     }
 
+    /// What a node may hold that was a whole list: the entry of its last element was not counted.
+    #[cfg(test)]
+    pub(super) fn of_whole(self) -> Capacity {
+        Capacity {
+            bytes: self.bytes + ENTRY_OVERHEAD,
+            ..self
+        }
+    }
+
     /// Half of it: below this, a list that has become small is packed again.
     pub(crate) fn half(self) -> Capacity {
         Capacity {

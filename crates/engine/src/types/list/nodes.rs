@@ -189,6 +189,7 @@ impl Nodes {
         let bytes: usize = nodes.iter().map(|node| node.heap_bytes()).sum();
         assert_eq!(self.node_bytes, bytes);
         if let Repr::Many(_) = &self.repr {
+            let capacity = capacity.of_whole();
             let fits = |node: &&Node| node.len() == 1 || node.is_within(capacity);
             assert!(nodes.iter().all(fits));
             assert!(!nodes.is_empty() && nodes.iter().all(|node| !node.is_empty()));

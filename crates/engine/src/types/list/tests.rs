@@ -58,7 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
 fn apply(step: Step, list: &mut List, model: &mut VecDeque<Vec<u8>>, limits: &Limits) {
     match step {
         Step::Push(side, element) => {
-            list.push(side, &element, &limits);
+            list.push(side, &element, limits);
             match side {
                 Side::Left => model.push_front(element),
                 Side::Right => model.push_back(element),
@@ -70,10 +70,10 @@ fn apply(step: Step, list: &mut List, model: &mut VecDeque<Vec<u8>>, limits: &Li
                 Side::Right => model.pop_back(),
             };
             assert_eq!(list.peek(side).map(Str::to_vec), wanted);
-            list.discard(side, 1, &limits);
+            list.discard(side, 1, limits);
         }
         Step::Discard(side, count) => {
-            list.discard(side, count, &limits);
+            list.discard(side, count, limits);
             let count = count.min(model.len());
             match side {
                 Side::Left => drop(model.drain(..count)),
@@ -81,7 +81,7 @@ fn apply(step: Step, list: &mut List, model: &mut VecDeque<Vec<u8>>, limits: &Li
             }
         }
         Step::Insert(index, element) => {
-            list.insert(index, &element, &limits);
+            list.insert(index, &element, limits);
             model.insert(index.min(model.len()), element);
         }
         Step::Set(index, element) => {
@@ -91,12 +91,12 @@ fn apply(step: Step, list: &mut List, model: &mut VecDeque<Vec<u8>>, limits: &Li
             }
         }
         Step::Trim(start, end) => {
-            list.trim(start..end, &limits);
+            list.trim(start..end, limits);
             model.truncate(end);
             drop(model.drain(..start.min(model.len())));
         }
         Step::Remove(side, element, count) => {
-            let removed = list.remove(&element, count, side, &limits);
+            let removed = list.remove(&element, count, side, limits);
             assert_eq!(removed, remove_from_model(model, side, &element, count));
         }
     }

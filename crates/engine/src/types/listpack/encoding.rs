@@ -104,6 +104,10 @@ impl<'a> Encoded<'a> {
     /// Whether this element stands at the start of `bytes`.
     #[inline]
     pub(super) fn is_at(&self, bytes: &[u8]) -> bool {
+        // Most others differ in their first byte, which has their length.
+        if bytes.first() != Some(&self.head[0]) {
+            return false;
+        }
         let head_len = usize::from(self.head_len);
         let (head, rest) = bytes.split_at(head_len.min(bytes.len()));
         head == &self.head[..head_len] && rest.starts_with(self.body)
@@ -155,9 +159,21 @@ fn read_int(bytes: &[u8]) -> i64 {
     i64::from_le_bytes(whole) >> (8 * unused)
 }
 
-/// How many bytes the encoding at the start of `bytes` takes.
+/// How many bytes the entry at the start of `bytes` takes, with the length at its end.
 #[inline]
-pub(super) fn encoded_len(bytes: &[u8]) -> usize {
+pub(super) fn entry_len(bytes: &[u8]) -> usize {
+    match bytes[0] {
+        0..0x80 => 2,
+        short @ 0x80..0xc0 => 2 + usize::from(short & 0x3f),
+        _ => {
+            let len = encoded_len(bytes);
+            len + backlen_space(len)
+        }
+    }
+}
+
+/// How many bytes the encoding at the start of `bytes` takes.
+fn encoded_len(bytes: &[u8]) -> usize {
     match bytes[0] {
         0..0x80 => 1,
         short @ 0x80..0xc0 => 1 + usize::from(short & 0x3f),

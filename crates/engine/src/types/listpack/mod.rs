@@ -30,7 +30,7 @@ mod gapped;
 
 use std::ops::Range;
 
-use encoding::{END, Encoded, backlen_space, encoded_len, read, read_backlen};
+use encoding::{END, Encoded, backlen_space, entry_len, read, read_backlen};
 
 pub(crate) use gapped::Gapped;
 
@@ -140,10 +140,7 @@ impl<'a> Listpack<'a> {
     /// The place so many elements behind `place`.
     #[inline]
     pub(crate) fn skip(self, place: usize, count: usize) -> usize {
-        (0..count).fold(place, |place, _| {
-            let len = encoded_len(&self.0[place..]);
-            place + len + backlen_space(len)
-        })
+        (0..count).fold(place, |place, _| place + entry_len(&self.0[place..]))
     }
 
     /// The place of the first element equal to `wanted`, among those at even indexes if `STEP` is

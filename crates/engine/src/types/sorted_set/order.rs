@@ -31,6 +31,9 @@ use super::score::Score;
 const NODE_MAX: usize = 64;
 /// Nodes that have fewer are joined with a neighbour, or filled up from it.
 const NODE_MIN: usize = 16;
+/// A leaf is split only if its neighbours have more than this: or else it shares with one of them,
+/// and leaves are four fifths full where members come in any order, and not two thirds.
+const SHARED_MAX: usize = 56;
 /// Two neighbours that have not more than this together become one.
 const JOINED_MAX: usize = 48;
 
@@ -309,7 +312,11 @@ impl Branch {
         nodes: &mut Nodes,
     ) -> Option<Split> {
         let cut = Cut::Member(Side::After, score, member.bytes());
-        let index = self.separators.before(cut);
+        let mut index = self.separators.before(cut);
+        if let Some(left) = self.neighbours_to_share(index) {
+            self.fill_up(left, nodes);
+            index = self.separators.before(cut);
+        }
         let is_last = is_last && index + 1 == self.children.len();
         self.counts[index] += 1;
         let split = self.children[index].insert(score, member, is_last, nodes)?;
@@ -329,6 +336,25 @@ impl Branch {
             separator,
             right: Node::Branch(Box::new(right)),
         })
+    }
+
+    /// If the child at `index` is a full leaf with a neighbour that has room: the index of the left
+    /// one of the two.
+    fn neighbours_to_share(&self, index: usize) -> Option<usize> {
+        let Node::Leaf(full) = &self.children[index] else {
+            return None;
+        };
+        if full.len() < NODE_MAX {
+            return None;
+        }
+        let has_room = |index: usize| {
+            let neighbour = self.children.get(index);
+            neighbour.is_some_and(|leaf| leaf.len() <= SHARED_MAX)
+        };
+        match index.checked_sub(1) {
+            Some(before) if has_room(before) => Some(before),
+            _ => has_room(index + 1).then_some(index),
+        }
     }
 
     /// Puts the right side of a split child, which stands before `index`, beside it.

@@ -50,14 +50,44 @@ impl Score {
     pub(super) fn of_string(string: Str<'_>) -> Score {
         match string {
             Str::Int(number) => Score(number as f64),
-            Str::Bytes(text) => {
-                let number = std::str::from_utf8(text)
-                    .ok()
-                    .and_then(|text| text.parse().ok());
-                number.and_then(Score::new).unwrap_or_default()
-            }
+            Str::Bytes(text) => short_decimal(text).unwrap_or_else(|| Score::parse(text)),
         }
     }
+
+    fn parse(text: &[u8]) -> Score {
+        let number = std::str::from_utf8(text)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        number.and_then(Score::new).unwrap_or_default()
+    }
+}
+
+/// The score with this text, if that is a fraction of a few digits: then one division is exact, and
+/// takes a quarter of the time (Clinger: How to read floating point numbers accurately, 1990).
+#[inline]
+fn short_decimal(text: &[u8]) -> Option<Score> {
+    const DIGITS_MAX: usize = 15;
+    let (is_negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let (mut mantissa, mut power, mut is_fraction) = (0_u64, 1_u64, false);
+    if digits.len() > DIGITS_MAX + 1 {
+        return None;
+    }
+    for &digit in digits {
+        match digit {
+            b'0'..=b'9' => {
+                mantissa = mantissa * 10 + u64::from(digit - b'0');
+                power *= if is_fraction { 10 } else { 1 };
+            }
+            b'.' if !is_fraction => is_fraction = true,
+            _ => return None,
+        }
+    }
+    // Both numbers are below 2^53.
+    let number = mantissa as f64 / power as f64;
+    is_fraction.then_some(Score(if is_negative { -number } else { number }))
 }
 
 impl Eq for Score {}

@@ -96,8 +96,15 @@ proptest! {
     #[test]
     fn a_score_is_what_it_was_when_it_was_packed(value: f64) {
         if let Some(score) = Score::new(value) {
-            prop_assert_eq!(score.with_string(|string| Score::of_string(string)), score);
+            prop_assert_eq!(score.with_string(Score::of_string), score);
         }
+    }
+
+    #[test]
+    fn a_fraction_is_what_it_was_when_it_was_packed(number in -1_000_000i64..1_000_000, by in 0u32..9) {
+        let value = number as f64 / 10f64.powi(by as i32);
+        prop_assert_eq!(score(value).with_string(Score::of_string), score(value));
+        prop_assert_eq!(score(value / 3.0).with_string(Score::of_string), score(value / 3.0));
     }
 
     #[test]

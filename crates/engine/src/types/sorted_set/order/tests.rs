@@ -216,6 +216,26 @@ proptest! {
 }
 
 #[test]
+fn leaves_are_four_fifths_full_when_members_come_in_any_order() {
+    let mut order = Order::new();
+    for number in 0..50_000_u32 {
+        let mixed = number.wrapping_mul(0x9e37_79b9);
+        let mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x85eb_ca6b);
+        order.insert(
+            score(f64::from(mixed ^ (mixed >> 13))),
+            Member::new(b"ann", Score::ONE),
+        );
+    }
+    order.check_invariants();
+
+    assert!(
+        order.nodes.leaves * NODE_MAX * 4 < 50_000 * 5,
+        "{:?}",
+        order.nodes
+    );
+}
+
+#[test]
 fn leaves_are_full_when_members_come_in_order() {
     let mut both = Both::new();
     (0..10_000).for_each(|number| both.insert(number, u32::MAX));
