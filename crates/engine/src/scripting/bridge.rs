@@ -11,14 +11,13 @@ use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use larder_resp::Arguments;
 use mlua::Lua;
 
 use super::watchdog::{Ended, Watchdog};
 use crate::command::{Command, Flags};
-use crate::engine::{Engine, Now};
+use crate::engine::{Engine, Ticks};
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
 use crate::reply::Reply;
@@ -68,11 +67,11 @@ pub(super) struct Running<'a, 'e> {
     pub(super) lua: &'a Lua,
     pub(super) watchdog: &'a Watchdog,
     /// When the script asked for the time first.
-    pub(super) asked_time: Option<Instant>,
+    pub(super) asked_time: Option<Ticks>,
 }
 
 /// For how long the time stands still for a script that asks for it.
-const TIME_STANDS: Duration = Duration::from_millis(100);
+const TIME_STANDS_US: u64 = 100_000;
 
 impl Running<'_, '_> {
     /// Runs a command of the script.
@@ -114,7 +113,7 @@ impl Running<'_, '_> {
             ..
         } = &mut self.work;
         if command.name == "TIME"
-            && let Some(now) = later(&mut self.asked_time, keyspace.now())
+            && let Some(now) = later(&mut self.asked_time, keyspace)
         {
             reply.array(2);
             reply.bulk(itoa::Buffer::new().format(now / MICROS).as_bytes());
@@ -132,10 +131,11 @@ const MICROS: u64 = 1_000_000;
 /// The time in microseconds, if it goes on by now. It stands still while a script runs, as in Redis
 /// 7.2, so that what belongs together has one time; but a script that waits for a later time must
 /// end.
-fn later(asked: &mut Option<Instant>, now: Now) -> Option<u64> {
-    let waited = asked.get_or_insert_with(Instant::now).elapsed();
-    let micros = u64::try_from(waited.as_micros()).unwrap_or(u64::MAX);
-    (waited >= TIME_STANDS).then(|| now.unix_us().saturating_add(micros))
+fn later(asked: &mut Option<Ticks>, keyspace: &Keyspace<'_>) -> Option<u64> {
+    let now = keyspace.ticks();
+    let waited_us = now.us_since(*asked.get_or_insert(now));
+    let has_waited = waited_us >= TIME_STANDS_US;
+    has_waited.then(|| keyspace.now().unix_us().saturating_add(waited_us))
 }
 
 /// The way from the functions of a machine to what the running script works on.
