@@ -40,14 +40,20 @@ pub(crate) struct Events {
 
 impl Listen for Events {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
-        Poll::Ready(ready!(self.mailbox.poll(context)).map(|mail| match mail {
-            Mail::Lost(count) => Event::Lagged(count),
-            Mail::Message(message) => Event::Message(Message {
-                channel: message.channel.clone(),
-                pattern: message.pattern.clone(),
-                payload: message.payload.clone(),
-            }),
-        }))
+        loop {
+            let event = match ready!(self.mailbox.poll(context)) {
+                // Only a connection with CLIENT TRACKING is told that.
+                Some(Mail::Invalidation(_)) => continue,
+                Some(Mail::Lost(count)) => Some(Event::Lagged(count)),
+                Some(Mail::Message(message)) => Some(Event::Message(Message {
+                    channel: message.channel.clone(),
+                    pattern: message.pattern.clone(),
+                    payload: message.payload.clone(),
+                })),
+                None => None,
+            };
+            return Poll::Ready(event);
+        }
     }
 }
 

@@ -22,6 +22,9 @@ use crate::session::client::Clients;
 /// How many expired keys are removed under one lock.
 const EXPIRE_STEP: usize = 64;
 
+/// How many keys that clients have read are forgotten under one lock.
+const FORGET_STEP: usize = 256;
+
 /// A point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now {
@@ -101,7 +104,7 @@ impl TimeSource for Now {
 /// Everything a store holds. Commands run on their callers' threads.
 pub struct Engine {
     pub(crate) shards: Shards,
-    pub(crate) pubsub: PubSub,
+    pub(crate) pubsub: Arc<PubSub>,
     pub(crate) scripts: Scripts,
     pub(crate) clients: Clients,
     pub(crate) config: Config,
@@ -136,11 +139,12 @@ impl Engine {
     /// An empty engine. All its randomness comes from `seed`: the order of scans, random members,
     /// ids.
     pub fn new(seed: [u8; 32], now: Now) -> Arc<Engine> {
-        let shards = Shards::new(Seed::derived(&seed));
+        let pubsub = Arc::new(PubSub::default());
+        let shards = Shards::new(Seed::derived(&seed), Arc::clone(&pubsub));
         shards.access().set(now, false);
         Arc::new(Engine {
             shards,
-            pubsub: PubSub::default(),
+            pubsub,
             scripts: Scripts::default(),
             clients: Clients::default(),
             config: Config::default(),
@@ -170,6 +174,8 @@ impl Engine {
             if let Some(mut shard) = self.shards.try_take(index) {
                 self.shards.sweep(index, &mut shard);
                 self.shards.report(index, &shard);
+                let keys_max = self.config.tracked_keys_max();
+                self.shards.bound_tracked(&mut shard, keys_max, FORGET_STEP);
             }
             for db in 0..DATABASES {
                 while self.expire_some(index, db, clock) {}

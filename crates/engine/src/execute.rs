@@ -355,7 +355,7 @@ impl Engine {
         may_wait: bool,
         reply: &mut dyn Reply,
     ) -> Result<Option<Box<Wait>>> {
-        keyspace.count_lookups(command.flags.has(Flags::READONLY));
+        keyspace.begin(command, args, session.id());
         keyspace.set_touching(!session.leaves_no_trace());
         let mut call = Call {
             engine: self,
@@ -367,8 +367,36 @@ impl Engine {
             wait: None,
             may_wait,
         };
-        (command.run)(&mut call)?;
-        Ok(call.wait)
+        let result = (command.run)(&mut call);
+        let wait = call.wait;
+        if keyspace.is_announcing() || session.tracker().is_some() {
+            self.tell_of_run(session, command, args, keyspace, may_wait);
+        }
+        result.map(|()| wait)
+    }
+
+    /// Publishes what a command has left to publish, and remembers what its caller has read.
+    #[cold]
+    #[inline(never)]
+    fn tell_of_run(
+        &self,
+        session: &Session,
+        command: &'static Command,
+        args: Args<'_>,
+        keyspace: &mut Keyspace<'_>,
+        is_request: bool,
+    ) {
+        keyspace.publish_late();
+        let Some(tracker) = session.tracker() else {
+            return;
+        };
+        if command.flags.has(Flags::READONLY) {
+            keyspace.remember(command, args, tracker, self.config.tracked_keys_max());
+        }
+        // The commands of a transaction or a script are none of their own.
+        if is_request {
+            session.end_caching(command);
+        }
     }
 
     /// Puts a caller into the queues of the keys that it waits for, whose shards it still holds.

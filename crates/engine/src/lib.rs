@@ -20,6 +20,7 @@ mod table;
 mod hash;
 mod keyspace;
 mod lanes;
+mod near;
 mod types;
 
 mod admin;
@@ -36,7 +37,8 @@ pub use eviction::{EvictionPolicy, UnknownPolicy};
 pub use execute::Outcome;
 pub use keyspace::waiting::Waiting;
 pub use keyspace::{Garbage, Parked};
-pub use pubsub::{Mail, Mailbox, Message, Overflow, Subscriber};
+pub use near::{Invalidate, Invalidated, NearCache, NearTracking};
+pub use pubsub::{Invalidation, Mail, Mailbox, Message, Overflow, Subscriber};
 pub use reply::{Reply, RespReply, ValueReply, write_value};
 pub use session::{Buffers, Client, ClientInfo, Session};
 pub use table::commands;

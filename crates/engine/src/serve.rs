@@ -43,6 +43,7 @@ impl Engine {
                 keyspace.leftover().unserved.push(ready);
             }
         }
+        keyspace.broadcast();
     }
 
     /// Serves those who wait for a key, whose shard is held.

@@ -14,6 +14,7 @@ use crate::{admin, generic, pubsub, scripting, session, types};
 const FAMILIES: &[(&str, &[Command])] = &[
     ("connection", session::commands::COMMANDS),
     ("connection", session::client_commands::COMMANDS),
+    ("connection", session::tracking::COMMANDS),
     ("transactions", session::transaction::COMMANDS),
     ("generic", generic::commands::COMMANDS),
     ("generic", generic::expiry::COMMANDS),

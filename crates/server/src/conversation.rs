@@ -20,7 +20,7 @@ use std::task::{Context, Poll};
 
 use bytes::buf::Limit as Room;
 use larder_engine::{
-    Buffers, Client, ClientInfo, Mail, Mailbox, Message, Outcome, OutputClass, Overflow, Parked,
+    Buffers, Client, ClientInfo, Mail, Mailbox, Outcome, OutputClass, Overflow, Parked,
     RespReply, Session, Ticks, TimeSource as _, Waiting,
 };
 use larder_resp::{self as resp, Chunks, Limits, ProtocolError};
@@ -34,6 +34,7 @@ use crate::shared::Shared;
 const RUN_OUTPUT: usize = 64 * 1024;
 
 /// Why a client is closed that reaches its hard limit.
+const UNREAD: &str = "it does not read its messages";
 const TOO_MUCH: &str = "more answers wait for it than it may have";
 
 /// The state of a connection.
@@ -44,7 +45,9 @@ pub(crate) struct Conversation {
     output: Chunks,
     mailbox: Arc<Mailbox>,
     /// Messages on their way from the mailbox to the output.
-    mail: Vec<Arc<Message>>,
+    mail: Vec<Mail>,
+    /// How many bytes of messages have been put into the output since it was empty.
+    mail_len: usize,
     /// The answer that is waited for.
     blocked: Option<Waiting>,
     /// What the next request waits for before it is run: others hold its keys.
@@ -80,6 +83,7 @@ impl Conversation {
             output: Chunks::default(),
             mailbox,
             mail: Vec::new(),
+            mail_len: 0,
             blocked: None,
             parked: None,
             memory_left: usize::MAX,
@@ -95,7 +99,7 @@ impl Conversation {
     /// Whether the client waits for a key or for messages, so that its silence is no sign that it is
     /// idle.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.blocked.is_some() || self.session.is_subscribed()
+        self.blocked.is_some() || self.session.is_listening()
     }
 
     // --- bytes ---------------------------------------------------------------------------------
@@ -192,8 +196,10 @@ impl Conversation {
         let mut reply = reply.up_to(output_max);
         let outcome = execute(&self.shared, &mut self.session, &mut self.input, &mut reply);
         if self.session.subscriptions() < subscriptions {
-            while let Some(Mail::Message(message)) = self.mailbox.take() {
-                self.output.push(message.encoded(self.session.is_resp3()));
+            while let Some(mail) = self.mailbox.take() {
+                if let Some(bytes) = mail.encoded(self.session.is_resp3()) {
+                    self.output.push(&bytes);
+                }
             }
         }
         self.output.append(answer);
@@ -236,7 +242,7 @@ impl Conversation {
             self.unblock(&value);
             is_new = true;
         }
-        if self.session.is_subscribed() {
+        if self.session.is_listening() {
             match self.poll_mail(context) {
                 Poll::Ready(Next::Cut) => return Poll::Ready(Next::Cut),
                 mail => is_new |= mail.is_ready(),
@@ -258,17 +264,27 @@ impl Conversation {
     }
 
     fn poll_mail(&mut self, context: &mut Context<'_>) -> Poll<Next> {
+        if self.output.is_empty() {
+            self.mail_len = 0;
+        }
+        // Also of a client that is no subscriber, but hears of changes of what it has read.
+        let mail_max = self.hard_limit(OutputClass::PubSub);
+        let mail_left = mail_max.saturating_sub(self.mail_len);
         let left = self.output_max().saturating_sub(self.output.len());
-        let came = self.mailbox.poll_all(context, left, &mut self.mail);
+        let came = self.mailbox.poll_all(context, left.min(mail_left), &mut self.mail);
         came.map(|came| match came {
             Some(()) => {
                 let resp3 = self.session.is_resp3();
-                for message in self.mail.drain(..) {
-                    self.output.push(message.encoded(resp3));
+                for bytes in self.mail.drain(..).filter_map(|mail| mail.encoded(resp3)) {
+                    self.mail_len += bytes.len();
+                    self.output.push(&bytes);
                 }
-                Next::Run
+                match self.mail_len > mail_max {
+                    true => self.cut(UNREAD),
+                    false => Next::Run,
+                }
             }
-            None => self.cut("it does not read its messages"),
+            None => self.cut(UNREAD),
         })
     }
 
@@ -276,12 +292,14 @@ impl Conversation {
 
     /// How many bytes may wait for the client. More than that is its end.
     fn output_max(&self) -> usize {
-        let limit = self.shared.engine().output_limit(self.class());
-        let hard = match limit.hard {
+        self.hard_limit(self.class()).min(self.memory_left)
+    }
+
+    fn hard_limit(&self, class: OutputClass) -> usize {
+        match self.shared.engine().output_limit(class).hard {
             0 => usize::MAX,
             hard => usize::try_from(hard).unwrap_or(usize::MAX),
-        };
-        hard.min(self.memory_left)
+        }
     }
 
     fn class(&self) -> OutputClass {

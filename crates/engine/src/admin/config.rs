@@ -22,6 +22,7 @@ pub(crate) struct Config {
     clients_memory: AtomicI64,
     pub(super) script_busy_ms: AtomicU64,
     pub(super) script_memory_max: AtomicU64,
+    pub(super) tracked_keys_max: AtomicU64,
     host: RwLock<Host>,
 }
 
@@ -74,6 +75,7 @@ impl Default for Config {
             clients_memory: AtomicI64::new(0),
             script_busy_ms: AtomicU64::new(5000),
             script_memory_max: AtomicU64::new(256 << 20),
+            tracked_keys_max: AtomicU64::new(1_000_000),
             host: RwLock::default(),
         }
     }
@@ -115,6 +117,11 @@ impl Config {
     /// How many bytes the values of one script may take.
     pub(crate) fn script_memory_max(&self) -> usize {
         usize::try_from(self.script_memory_max.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// How many keys that clients have read are remembered for them, or 0 for all.
+    pub(crate) fn tracked_keys_max(&self) -> usize {
+        usize::try_from(self.tracked_keys_max.load(Relaxed)).unwrap_or(usize::MAX)
     }
 
     pub(super) fn host(&self) -> Host {

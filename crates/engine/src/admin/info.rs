@@ -104,6 +104,8 @@ fn clients(call: &mut Call<'_, '_>, lines: &mut Lines) {
     lines.add("connected_clients", clients.len());
     lines.add("maxclients", call.engine.clients_max());
     lines.add("blocked_clients", blocked.count());
+    let tracking = call.engine.shards.tracking();
+    lines.add("tracking_clients", tracking.trackers_len());
 }
 
 /// What the engine holds is its own account; what the process holds is known to its host.
@@ -149,6 +151,10 @@ fn stats(call: &mut Call<'_, '_>, lines: &mut Lines) {
     lines.add("keyspace_misses", sum(|figures| &figures.misses));
     lines.add("pubsub_channels", engine.pubsub.channels().len());
     lines.add("pubsub_patterns", engine.pubsub.patterns_len());
+    let tracking = engine.shards.tracking();
+    lines.add("tracking_total_keys", tracking.keys_len());
+    lines.add("tracking_total_items", tracking.items_len());
+    lines.add("tracking_total_prefixes", tracking.prefixes_len());
 }
 
 fn replication(_: &mut Call<'_, '_>, lines: &mut Lines) {

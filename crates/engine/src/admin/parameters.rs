@@ -9,7 +9,7 @@ use super::config::{ClientsMemory, Config, Host};
 use super::output_limits::OutputLimits;
 use crate::engine::Engine;
 use crate::eviction::EvictionPolicy;
-use crate::keyspace::DATABASES;
+use crate::keyspace::{Classes, DATABASES};
 use crate::types::{Limit, Limits};
 
 /// A parameter.
@@ -39,6 +39,8 @@ enum Place {
     /// `maxmemory-clients`: bytes, or hundredths of `maxmemory`.
     ClientsMemory,
     Password,
+    /// `notify-keyspace-events`: classes of events.
+    Events,
     /// It has this value and no other; the reason says why.
     Only(&'static str, &'static str),
     /// Whoever started the process decided.
@@ -60,12 +62,13 @@ pub(super) enum Value {
     OutputLimits(Vec<u8>),
     ClientsMemory(ClientsMemory),
     Password(Vec<u8>),
+    Events(Classes),
     /// The value that it has anyway.
     Same,
 }
 
 const NOTHING_KEPT: &str = "nothing is kept on disk by this server";
-const NO_EVENTS: &str = "this server does not publish keyspace events";
+const NO_CLASS: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 const IMMUTABLE: &str = "can't set immutable config";
 
 pub(super) const PARAMETERS: &[Parameter] = &[
@@ -174,6 +177,15 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         "stream-node-max-bytes",
         Place::Limit(|limits| &limits.stream_node_max_bytes, Unit::Memory),
     ),
+    row(
+        "tracking-table-max-keys",
+        Place::Setting(
+            |config| &config.tracked_keys_max,
+            Unit::Count,
+            0,
+            i64::MAX as u64,
+        ),
+    ),
     row("databases", Place::Started(|_| DATABASES.to_string())),
     row("port", Place::Started(|host| host.tcp_port.to_string())),
     row("bind", Place::Started(|host| host.bind.clone())),
@@ -211,7 +223,7 @@ pub(super) const PARAMETERS: &[Parameter] = &[
             i32::MAX as u64,
         ),
     ),
-    row("notify-keyspace-events", Place::Only("", NO_EVENTS)),
+    row("notify-keyspace-events", Place::Events),
 ];
 
 const fn row(name: &'static str, place: Place) -> Parameter {
@@ -258,6 +270,7 @@ impl Parameter {
                 ClientsMemory::Percent(percent) => format!("{percent}%"),
             },
             Place::Password => return engine.config.password(),
+            Place::Events => engine.shards.event_classes().to_string(),
             Place::Only(value, _) => (*value).to_owned(),
             Place::Started(value) => value(&engine.config.host()),
         };
@@ -287,6 +300,9 @@ impl Parameter {
             },
             Place::ClientsMemory => read_clients_memory(value).map(Value::ClientsMemory),
             Place::Password => Ok(Value::Password(value.to_vec())),
+            Place::Events => Classes::parse(value)
+                .map(Value::Events)
+                .ok_or_else(|| NO_CLASS.to_owned()),
             Place::Only(only, _) if value.eq_ignore_ascii_case(only.as_bytes()) => Ok(Value::Same),
             Place::Only(_, reason) => Err(reason.to_owned()),
             Place::Started(_) => Err(IMMUTABLE.to_owned()),
@@ -323,6 +339,7 @@ impl Parameter {
                 let password = Some(&*password).filter(|password| !password.is_empty());
                 engine.config.set_password(password);
             }
+            (Place::Events, Value::Events(classes)) => engine.shards.set_event_classes(classes),
             _ => {}
         }
     }

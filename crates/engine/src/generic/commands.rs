@@ -447,6 +447,7 @@ fn dbsize(call: &mut Call<'_, '_>) -> Result<()> {
 fn flushdb(call: &mut Call<'_, '_>) -> Result<()> {
     flush_option(call)?;
     call.keyspace.clear();
+    call.keyspace.invalidate_everything();
     call.reply.ok();
     Ok(())
 }
@@ -459,6 +460,7 @@ fn flushall(call: &mut Call<'_, '_>) -> Result<()> {
         call.keyspace.clear();
     }
     call.keyspace.select(db);
+    call.keyspace.invalidate_everything();
     call.reply.ok();
     Ok(())
 }
@@ -476,6 +478,7 @@ fn swapdb(call: &mut Call<'_, '_>) -> Result<()> {
     let [first, second] = call.args.dbs_or(refusals)?;
     if first != second {
         call.keyspace.swap(first, second);
+        call.keyspace.invalidate_everything();
     }
     call.reply.ok();
     Ok(())

@@ -8,30 +8,55 @@
 //! 1. the figures of the shard show how much it holds (`figures.rs`), and the store's account of
 //!    memory follows (`memory.rs`);
 //! 2. transactions that watch the key are void (`watch.rs`);
-//! 3. callers that wait for the key are served before the shards are let go (`serve.rs`).
+//! 3. clients and near caches that have read the key are told (`tracking.rs`);
+//! 4. events are published (`events.rs`);
+//! 5. callers that wait for the key are served before the shards are let go (`serve.rs`).
 //!
 //! Whether anybody wants to is one test of an [`Interest`], which most often says no.
 
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::events::Named;
 use super::waiting::Queue;
 use super::{Keyspace, Ready};
 
 /// What happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
-    /// It has another value, or expires at another time.
+    /// It came to be. What was written into it follows.
+    Added,
+    /// It has another value.
     Written,
+    /// It has another value, and a time at which it expires.
+    WrittenUntil,
+    /// It expires at another time.
+    Expires,
+    /// It does not expire any more.
+    Persists,
     /// Something about it that is not its content: the groups of a stream. WATCH does not look at
     /// them.
     Annotated,
+    /// A command took the last of what it held, so it was removed.
+    Emptied,
     /// A command removed it.
     Removed,
     /// It was removed since its time had come. WATCH sees by itself that it is not there any more.
     Expired,
     /// It was removed to make room.
     Evicted,
+}
+
+impl What {
+    /// Whether it makes transactions void that watch the key.
+    fn is_watched(self) -> bool {
+        self.makes_void() && self != What::Expired
+    }
+
+    /// Whether what somebody has read of the key may not be so any more.
+    fn makes_void(self) -> bool {
+        !matches!(self, What::Added | What::Annotated)
+    }
 }
 
 /// Who wants to hear of changes: a bit for each kind of listener.
@@ -43,11 +68,23 @@ impl Interest {
     pub(super) const WATCHED: Interest = Interest(1);
     /// Callers that wait for a key.
     pub(super) const AWAITED: Interest = Interest(1 << 1);
+    /// Those to whom events are published.
+    pub(super) const ANNOUNCED: Interest = Interest(1 << 2);
+    /// Clients that have read a key and remember what they read.
+    pub(super) const TRACKED: Interest = Interest(1 << 3);
+    /// Clients that remember what they read of keys with a prefix.
+    pub(super) const BROADCAST: Interest = Interest(1 << 4);
 
     /// Both.
     #[inline]
     pub(super) const fn or(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)
+    }
+
+    /// Whether all of these are among them.
+    #[inline]
+    pub(super) const fn has(self, other: Interest) -> bool {
+        self.0 & other.0 == other.0
     }
 
     /// Whether there is nobody.
@@ -71,6 +108,13 @@ impl SharedInterest {
     pub(super) fn load(&self) -> Interest {
         Interest(self.0.load(Relaxed))
     }
+
+    pub(super) fn set(&self, interest: Interest, is_set: bool) {
+        match is_set {
+            true => self.0.fetch_or(interest.0, Relaxed),
+            false => self.0.fetch_and(!interest.0, Relaxed),
+        };
+    }
 }
 
 impl Keyspace<'_> {
@@ -85,7 +129,26 @@ impl Keyspace<'_> {
     pub(super) fn note(&mut self, hash: u64, key: &[u8], what: What) {
         self.show(hash);
         if self.is_noted(hash) {
-            self.tell(hash, key, what);
+            self.tell(hash, key, what, Named::default());
+        }
+    }
+
+    /// A key has come to be, and then this happened to it.
+    #[inline]
+    pub(super) fn note_new(&mut self, hash: u64, key: &[u8], what: What) {
+        self.show(hash);
+        if self.is_noted(hash) {
+            self.tell(hash, key, What::Added, Named::default());
+            self.tell(hash, key, what, Named::default());
+        }
+    }
+
+    /// The same as [`Keyspace::note`], of a change that is called otherwise than its command.
+    #[inline]
+    pub(super) fn note_named(&mut self, hash: u64, key: &[u8], what: What, named: Named) {
+        self.show(hash);
+        if self.is_noted(hash) {
+            self.tell(hash, key, what, named);
         }
     }
 
@@ -100,10 +163,16 @@ impl Keyspace<'_> {
     /// Tells whoever wants to hear of it.
     #[cold]
     #[inline(never)]
-    fn tell(&mut self, hash: u64, key: &[u8], what: What) {
+    fn tell(&mut self, hash: u64, key: &[u8], what: What, named: Named) {
         let db = self.db;
-        if matches!(what, What::Written | What::Removed | What::Evicted) {
+        if what.is_watched() {
             self.shard_mut(hash).touch_watchers(db, key);
+        }
+        if what.makes_void() {
+            self.invalidate(hash, key);
+        }
+        if self.is_announcing() {
+            self.announce(key, what, named);
         }
         self.make_ready(key);
     }

@@ -9,6 +9,7 @@ use std::ops::{Deref, DerefMut};
 use smallvec::SmallVec;
 
 use super::entry::{Entry, Object};
+use super::events::Named;
 use super::table::{Found, Keyed};
 use super::{Keyspace, What};
 
@@ -29,8 +30,11 @@ struct Guarded<'a, 'e> {
     found: Found,
     /// How many bytes the entry took.
     bytes: usize,
+    /// Whether the key was not there before.
+    is_new: bool,
     is_changed: bool,
     what: What,
+    named: Named,
 }
 
 impl<'a, 'e> Guarded<'a, 'e> {
@@ -45,8 +49,10 @@ impl<'a, 'e> Guarded<'a, 'e> {
             hash,
             found,
             bytes,
+            is_new: false,
             is_changed: false,
             what: What::Written,
+            named: Named::default(),
         }
     }
 
@@ -69,11 +75,17 @@ impl<'a, 'e> Guarded<'a, 'e> {
             // What is empty is freed at once, however large it was.
             self.keyspace.db_of_mut(hash).remove_at(found);
         }
-        match noted {
-            Some(key) if is_empty => self.keyspace.note(hash, &key, What::Removed),
-            Some(key) => self.keyspace.note(hash, &key, self.what),
-            None => self.keyspace.show(hash),
+        let Some(key) = noted else {
+            return self.keyspace.show(hash);
+        };
+        if self.is_new && !is_empty {
+            self.keyspace.note(hash, &key, What::Added);
         }
+        let what = match is_empty {
+            true => What::Emptied,
+            false => self.what,
+        };
+        self.keyspace.note_named(hash, &key, what, self.named);
     }
 }
 
@@ -86,9 +98,31 @@ impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
         }
     }
 
+    /// The same guard, on an entry that has just been made.
+    pub(super) fn on_new(mut self) -> Self {
+        self.guarded.is_new = true;
+        self
+    }
+
+    /// Names the change, where it is not called after the command.
+    pub(crate) fn event(&mut self, name: &'static str) {
+        self.guarded.named.written = Some(name);
+    }
+
+    /// Says what else the command did to the key.
+    pub(crate) fn also(&mut self, name: &'static str) {
+        self.guarded.named.also = Some(name);
+    }
+
     /// Says that nothing was changed after all.
     pub(crate) fn unchanged(&mut self) {
         self.guarded.is_changed = false;
+    }
+
+    /// Says that nothing was changed, and that the command is an event all the same.
+    pub(crate) fn event_only(&mut self) {
+        self.guarded.is_changed = true;
+        self.guarded.what = What::Annotated;
     }
 
     /// Says that what is changed is nothing that WATCH looks at: the groups of a stream, which are
@@ -133,6 +167,12 @@ impl<'a, 'e> StringGuard<'a, 'e> {
             entry.make_raw();
         }
         StringGuard(guarded)
+    }
+
+    /// The same guard, on an entry that has just been made.
+    pub(super) fn on_new(mut self) -> Self {
+        self.0.is_new = true;
+        self
     }
 }
 

@@ -28,7 +28,6 @@ use super::parking::ParkingLot;
 use super::shard::{SHARDS, Shard, Shards};
 use super::{Hashed, Keyspace};
 use crate::error::Error;
-use crate::hash::Seed;
 
 /// How long a caller waits for a shard with its thread: longer than nearly every command takes, and
 /// so short that the other clients of the thread do not notice.
@@ -52,11 +51,11 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    pub(super) fn new(seed: Seed, parking: &ParkingLot) -> Slot {
+    pub(super) fn new(shard: Shard, parking: &ParkingLot) -> Slot {
         Slot {
             figures: Figures::default(),
             is_wanted: AtomicBool::new(false),
-            lock: Mutex::new(Shard::new(seed)),
+            lock: Mutex::new(shard),
             left_behind: AtomicUsize::new(0),
             parking: parking.clone(),
         }

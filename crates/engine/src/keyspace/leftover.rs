@@ -5,6 +5,9 @@ use std::fmt;
 
 use super::db::Db;
 use super::entry::Entry;
+use super::events::Late;
+use super::tracked::Tracked;
+use super::tracking::Broadcast;
 
 /// What is left to do.
 #[derive(Debug, Default)]
@@ -13,6 +16,10 @@ pub(crate) struct Leftover {
     pub(crate) ready: VecDeque<Ready>,
     /// Those whose waiters need shards that others hold.
     pub(crate) unserved: Vec<Ready>,
+    /// Events that are published when the command is over.
+    pub(super) late: Vec<Late>,
+    /// Changes of keys with prefixes that somebody wants to hear of.
+    pub(super) broadcasts: Vec<Broadcast>,
     pub(crate) garbage: Garbage,
 }
 
@@ -28,6 +35,7 @@ pub(crate) struct Ready {
 pub struct Garbage {
     entries: Vec<Entry>,
     dbs: Vec<Db>,
+    tracked: Vec<Tracked>,
 }
 
 impl Garbage {
@@ -45,9 +53,16 @@ impl Garbage {
         }
     }
 
+    /// Keeps what was remembered of who has read what.
+    pub(super) fn take_tracked(&mut self, tracked: Tracked) {
+        if !tracked.is_empty() {
+            self.tracked.push(tracked);
+        }
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.dbs.is_empty()
+        self.entries.is_empty() && self.dbs.is_empty() && self.tracked.is_empty()
     }
 }
 

@@ -4,6 +4,7 @@
 //! Shards ── Shard (a lock each, by key hash) ── Db 0..16 ── Table of entries
 //!                                           │            └─ Expiries: what expires when
 //!                                           ├─ watched: transactions that wait for no change
+//!                                           ├─ tracked: clients that remember what they have read
 //!                                           └─ waiting: callers that wait for a change
 //! ```
 //!
@@ -13,22 +14,27 @@
 //!
 //! [`Keyspace::read`] gives what a key holds; an expired key is never seen. [`Keyspace::write`]
 //! gives a guard, which notes a change of its key when it is let go. All changes come together in
-//! `change.rs`, and WATCH and blocked callers follow from there; no command does this by hand.
+//! `change.rs`, and WATCH, near caches, events and blocked callers follow from there; no command does
+//! this by hand.
 
 mod access;
 mod change;
 mod db;
 pub(crate) mod entry;
+mod events;
 mod expiries;
 mod figures;
 mod guard;
 mod hold;
 mod leftover;
+mod naming;
 mod parking;
 mod places;
 pub(crate) mod prefetch;
 mod shard;
 pub(crate) mod table;
+mod tracked;
+pub(crate) mod tracking;
 pub(crate) mod waiting;
 pub(crate) mod watch;
 mod whole;
@@ -37,6 +43,8 @@ use std::cell::Cell;
 
 use smallvec::SmallVec;
 
+use crate::args::Args;
+use crate::command::{Command, Flags};
 use crate::engine::{Now, Ticks, TimeSource};
 use crate::error::{Error, Result};
 use crate::types::Limits;
@@ -47,6 +55,7 @@ use table::{Found, Keyed};
 
 pub(crate) use change::What;
 pub(crate) use db::Db;
+pub(crate) use events::Classes;
 pub(crate) use figures::{Figure, Figures};
 pub(crate) use guard::{StringGuard, WriteGuard};
 pub(crate) use hold::{Contended, Needs};
@@ -81,6 +90,10 @@ pub(crate) struct Keyspace<'e> {
     /// Most often there is nothing.
     leftover: Option<Box<Leftover>>,
     counts_lookups: bool,
+    /// The command that runs, if one does.
+    cause: Option<&'static Command>,
+    /// The number of the client for which it runs, or 0.
+    author: u64,
     /// Whether what is looked up counts as used: not for a client that wants to leave no trace.
     touches: bool,
 }
@@ -106,6 +119,8 @@ impl<'e> Keyspace<'e> {
             interest: shards.interest(),
             leftover: None,
             counts_lookups: false,
+            cause: None,
+            author: 0,
             touches: true,
         }
     }
@@ -239,6 +254,9 @@ impl<'e> Keyspace<'e> {
                 Some(_) => figures.hits.add(1),
                 None => figures.misses.add(1),
             }
+            if entry.is_none() && self.is_announcing() {
+                self.announce_miss(key);
+            }
         }
         if let Some(entry) = entry {
             self.touch(entry);
@@ -285,10 +303,15 @@ impl<'e> Keyspace<'e> {
         self.touches = touches;
     }
 
-    /// Has reads count as lookups from here on, or not: those of commands that change a key do
-    /// not.
-    pub(crate) fn count_lookups(&mut self, counts_lookups: bool) {
-        self.counts_lookups = counts_lookups;
+    /// A command begins. Its reads count as lookups if it changes nothing.
+    #[inline]
+    pub(crate) fn begin(&mut self, command: &'static Command, args: Args<'_>, author: u64) {
+        self.counts_lookups = command.flags.has(Flags::READONLY);
+        self.cause = Some(command);
+        self.author = author;
+        if self.is_announcing() {
+            self.announce_look_ups(command, args);
+        }
     }
 
     // --- changing what a key holds ----------------------------------------------------------
@@ -304,7 +327,10 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn write<T: Object>(&mut self, key: &[u8]) -> Result<WriteGuard<'_, 'e, T>> {
         let hash = self.hash(key);
         let found = match self.live(hash, key) {
-            None => self.add(hash, key, Entry::with_empty::<T>(key)),
+            None => {
+                let found = self.add(hash, key, Entry::with_empty::<T>(key));
+                return Ok(WriteGuard::<T>::new(self, hash, found).on_new());
+            }
             Some((_, kind)) if kind != T::KIND => return Err(Error::WrongType),
             Some((found, _)) => found,
         };
@@ -336,7 +362,10 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn write_string(&mut self, key: &[u8]) -> Result<StringGuard<'_, 'e>> {
         let hash = self.hash(key);
         let found = match self.live(hash, key) {
-            None => self.add(hash, key, Entry::with_raw(key, Vec::new())),
+            None => {
+                let found = self.add(hash, key, Entry::with_raw(key, Vec::new()));
+                return Ok(StringGuard::new(self, hash, found).on_new());
+            }
             Some((found, Kind::Inline | Kind::Int | Kind::Raw)) => found,
             Some(_) => return Err(Error::WrongType),
         };
@@ -414,7 +443,7 @@ impl<'e> Keyspace<'e> {
             at(was)
         };
         let access = self.shards.access();
-        let bulky = Cell::new(None);
+        let (bulky, is_new) = (Cell::new(None), Cell::new(false));
         let set = |entry: &mut Entry, at| {
             if entry.is_bulky() {
                 bulky.set(Some(entry.hollow_out()));
@@ -423,6 +452,7 @@ impl<'e> Keyspace<'e> {
             access.touch(entry);
         };
         let make = |at| {
+            is_new.set(true);
             let entry = make(at);
             access.touch(&entry);
             entry
@@ -433,8 +463,16 @@ impl<'e> Keyspace<'e> {
         }
         if old_expiry.get().is_some_and(|at| at <= self.now_ms()) {
             self.note_expired(hash, key);
+            is_new.set(true);
         }
-        self.note(hash, key, What::Written);
+        let what = match expiry {
+            Expiry::At(_) => What::WrittenUntil,
+            Expiry::Clear | Expiry::Keep => What::Written,
+        };
+        match is_new.get() {
+            true => self.note_new(hash, key, what),
+            false => self.note(hash, key, what),
+        }
     }
 
     /// Sets when a key expires. Answers whether there is such a key. A time that is past removes
@@ -453,7 +491,8 @@ impl<'e> Keyspace<'e> {
             }
             at => {
                 self.db_of_mut(hash).set_expiry(hash, key, at);
-                self.note(hash, key, What::Written);
+                let what = at.map_or(What::Persists, |_| What::Expires);
+                self.note(hash, key, what);
             }
         }
         true
@@ -491,7 +530,7 @@ impl<'e> Keyspace<'e> {
             self.discard(old);
         }
         self.db_of_mut(hash).insert(hash, entry);
-        self.note(hash, &key, What::Written);
+        self.note_new(hash, &key, What::Written);
     }
 
     // --- finding things ----------------------------------------------------------------------
@@ -521,6 +560,12 @@ impl<'e> Keyspace<'e> {
         }
         self.note_expired(hash, key);
         None
+    }
+
+    /// Removes a key if it has expired.
+    pub(crate) fn expire_key(&mut self, key: &[u8]) {
+        let hash = self.hash(key);
+        self.live(hash, key);
     }
 
     /// A key has been removed since it had expired.

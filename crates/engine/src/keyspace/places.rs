@@ -57,6 +57,13 @@ impl<T> Places<T> {
         removed
     }
 
+    /// A key that has one, whichever.
+    pub(super) fn any(&self) -> Option<(usize, &[u8])> {
+        let (db, keys) = self.dbs.first()?;
+        let key = keys.keys().next()?;
+        Some((*db, key))
+    }
+
     /// Keeps those for which `keep` says so.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&mut T) -> bool) {
         for (_, keys) in &mut self.dbs {

@@ -11,15 +11,19 @@ use super::access::Access;
 use super::change::{Interest, SharedInterest};
 use super::db::Db;
 use super::entry::Kind;
+use super::events::Events;
 use super::figures::Figures;
 use super::hold::{ShardGuard, Slot};
 use super::leftover::Ready;
 use super::parking::ParkingLot;
 use super::places::Places;
 use super::table::Table;
+use super::tracked::Tracked;
+use super::tracking::Tracking;
 use super::waiting::{Queue, Waiter};
 use super::watch::Watch;
 use crate::hash::Seed;
+use crate::pubsub::PubSub;
 use crate::types::Limits;
 
 /// How many databases there are.
@@ -45,6 +49,8 @@ pub(crate) struct Shards {
     seed: Seed,
     /// Which changes somebody wants to hear of, whatever their key.
     interest: SharedInterest,
+    events: Events,
+    tracking: Tracking,
     limits: Limits,
     /// How uses of entries are noted.
     access: Access,
@@ -67,17 +73,23 @@ pub(crate) struct Shard {
     watched: Places<Vec<Arc<Watch>>>,
     /// Who waits for a key.
     waiting: Places<Queue>,
+    /// Who has read a key, and is to hear of its next change.
+    pub(super) tracked: Tracked,
 }
 
 impl Shards {
     /// Empty shards.
-    pub(crate) fn new(seed: Seed) -> Shards {
+    pub(crate) fn new(seed: Seed, pubsub: Arc<PubSub>) -> Shards {
         let parking = ParkingLot::default();
-        let slots = (0..SHARDS).map(|_| Slot::new(seed, &parking)).collect();
+        let tracking = Tracking::default();
+        let shard = || Shard::new(seed, Tracked::new(tracking.totals()));
+        let slots = (0..SHARDS).map(|_| Slot::new(shard(), &parking)).collect();
         Shards {
             slots,
             seed,
             interest: SharedInterest::default(),
+            events: Events::new(pubsub),
+            tracking,
             limits: Limits::new(seed),
             access: Access::default(),
             reported: AtomicI64::new(0),
@@ -96,6 +108,19 @@ impl Shards {
     #[inline]
     pub(super) fn interest(&self) -> Interest {
         self.interest.load()
+    }
+
+    pub(super) fn set_interest(&self, interest: Interest, is_set: bool) {
+        self.interest.set(interest, is_set);
+    }
+
+    /// Who remembers what they have read.
+    pub(crate) fn tracking(&self) -> &Tracking {
+        &self.tracking
+    }
+
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// How uses of entries are noted.
@@ -223,12 +248,13 @@ impl Shards {
 }
 
 impl Shard {
-    pub(super) fn new(seed: Seed) -> Shard {
+    pub(super) fn new(seed: Seed, tracked: Tracked) -> Shard {
         Shard {
             interest: Interest::default(),
             dbs: std::array::from_fn(|_| Db::new(seed)),
             watched: Places::default(),
             waiting: Places::default(),
+            tracked,
         }
     }
 
@@ -239,10 +265,11 @@ impl Shard {
     }
 
     /// Whoever came to a queue, or left one, has this called.
-    fn note_interest(&mut self) {
+    pub(super) fn note_interest(&mut self) {
         self.interest = Interest::WATCHED
             .when(!self.watched.is_empty())
-            .or(Interest::AWAITED.when(!self.waiting.is_empty()));
+            .or(Interest::AWAITED.when(!self.waiting.is_empty()))
+            .or(Interest::TRACKED.when(!self.tracked.is_empty()));
     }
 
     // --- transactions that watch -------------------------------------------------------------
@@ -311,6 +338,7 @@ impl Shard {
             queue.sweep();
             !queue.is_empty()
         });
+        self.tracked.sweep();
         self.note_interest();
     }
 

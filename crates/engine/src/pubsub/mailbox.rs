@@ -40,7 +40,7 @@ pub struct Mailbox {
 #[derive(Debug)]
 struct State {
     overflow: Overflow,
-    messages: VecDeque<Arc<Message>>,
+    messages: VecDeque<Mail>,
     bytes: usize,
     lost: u64,
     is_closed: bool,
@@ -50,10 +50,55 @@ struct State {
 /// What a mailbox has for its listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mail {
-    /// The oldest message.
+    /// A message.
     Message(Arc<Message>),
+    /// What the listener has read may not be so any more.
+    Invalidation(Invalidation),
     /// So many messages were dropped before the next one.
     Lost(u64),
+}
+
+/// Says to a client with CLIENT TRACKING that what it remembers may not be so any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalidation {
+    pub(crate) about: About,
+    /// Whether it comes instead of another connection, which has redirected it.
+    pub(crate) is_redirected: bool,
+}
+
+/// What an [`Invalidation`] is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum About {
+    /// These keys have changed.
+    Keys(Arc<[Bytes]>),
+    /// Everything may have changed.
+    Everything,
+    /// The connection that was to be told, by its number, is gone.
+    BrokenRedirection(u64),
+}
+
+impl Mail {
+    /// What the listener receives, in RESP3 or in RESP2; nothing if it can't be said there.
+    pub fn encoded(&self, resp3: bool) -> Option<Bytes> {
+        match self {
+            Mail::Message(message) => Some(message.encoded(resp3).clone()),
+            Mail::Invalidation(invalidation) => {
+                let mut bytes = Vec::new();
+                invalidation.write(&mut RespReply::new(&mut bytes, resp3));
+                Some(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty())
+            }
+            Mail::Lost(_) => None,
+        }
+    }
+
+    /// The bytes that it holds, with what it costs to hold them.
+    fn len(&self) -> usize {
+        match self {
+            Mail::Message(message) => message.len(),
+            Mail::Invalidation(invalidation) => invalidation.len(),
+            Mail::Lost(_) => 0,
+        }
+    }
 }
 
 impl Mailbox {
@@ -73,12 +118,21 @@ impl Mailbox {
 
     /// Puts a message in. Answers who is to be woken when no lock is held any more.
     pub(super) fn put(&self, message: &Arc<Message>) -> Option<Waker> {
+        self.put_mail(Mail::Message(Arc::clone(message)))
+    }
+
+    /// Says that what the listener has read may not be so any more. Answers who is to be woken.
+    pub(crate) fn put_invalidation(&self, invalidation: Invalidation) -> Option<Waker> {
+        self.put_mail(Mail::Invalidation(invalidation))
+    }
+
+    fn put_mail(&self, message: Mail) -> Option<Waker> {
         let mut state = self.state.lock();
         if state.is_closed {
             return None;
         }
         state.bytes += message.len();
-        state.messages.push_back(Arc::clone(message));
+        state.messages.push_back(message);
         match state.overflow {
             Overflow::DropOldest(len_max) if state.messages.len() > len_max => state.drop_oldest(),
             Overflow::CutOff(bytes_max) if state.bytes > bytes_max => state.close(),
@@ -113,7 +167,7 @@ impl Mailbox {
         &self,
         context: &mut Context<'_>,
         bytes_max: usize,
-        messages: &mut Vec<Arc<Message>>,
+        messages: &mut Vec<Mail>,
     ) -> Poll<Option<()>> {
         let mut state = self.state.lock();
         state.overflow = Overflow::CutOff(bytes_max);
@@ -138,7 +192,7 @@ impl State {
         }
         let message = self.messages.pop_front()?;
         self.bytes -= message.len();
-        Some(Mail::Message(message))
+        Some(message)
     }
 
     /// There is nothing: has the listener woken when there is.
@@ -204,6 +258,44 @@ impl Message {
     fn len(&self) -> usize {
         let pattern = self.pattern.as_ref().map_or(0, Bytes::len);
         size_of::<Message>() + pattern + self.channel.len() + self.payload.len()
+    }
+}
+
+impl Invalidation {
+    fn write(&self, reply: &mut dyn Reply) {
+        if let About::BrokenRedirection(id) = self.about {
+            reply.push(2);
+            reply.bulk(b"tracking-redir-broken");
+            return reply.int(id as i64);
+        }
+        match reply.is_resp3() {
+            true => {
+                reply.push(2);
+                reply.bulk(b"invalidate");
+            }
+            // There is no push in RESP2: whoever receives it listens to a channel.
+            false if self.is_redirected => {
+                reply.push(3);
+                reply.bulk(b"message");
+                reply.bulk(b"__redis__:invalidate");
+            }
+            false => return,
+        }
+        match &self.about {
+            About::Keys(keys) => {
+                reply.array(keys.len());
+                keys.iter().for_each(|key| reply.bulk(key));
+            }
+            _ => reply.null_array(),
+        }
+    }
+
+    fn len(&self) -> usize {
+        let keys = match &self.about {
+            About::Keys(keys) => keys.iter().map(|key| size_of::<Bytes>() + key.len()).sum(),
+            _ => 0,
+        };
+        size_of::<Mail>() + keys
     }
 }
 

@@ -21,7 +21,8 @@ use smallvec::SmallVec;
 
 use crate::engine::Engine;
 
-pub use mailbox::{Mail, Mailbox, Message, Overflow};
+pub(crate) use mailbox::About;
+pub use mailbox::{Invalidation, Mail, Mailbox, Message, Overflow};
 
 /// How many channels can be published to at once.
 const TURNS: usize = 32;
@@ -111,6 +112,12 @@ impl PubSub {
             .channels
             .get(channel)
             .map_or(0, Vec::len)
+    }
+
+    /// Whether nobody listens to anything.
+    pub(crate) fn is_unheard(&self) -> bool {
+        let listeners = self.listeners.read();
+        listeners.channels.is_empty() && listeners.patterns.is_empty()
     }
 
     /// How many patterns somebody listens to.

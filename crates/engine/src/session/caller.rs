@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::client::Client;
+use crate::keyspace::tracking::Tracker;
 
 /// On whose behalf a command runs: a connection, or code inside the process.
 ///
@@ -12,6 +13,8 @@ use super::client::Client;
 pub(crate) struct Caller {
     /// None inside the process.
     client: Option<Arc<Client>>,
+    /// None if it does not hear of changes of what it has read.
+    tracker: Option<Arc<Tracker>>,
 }
 
 impl Caller {
@@ -19,7 +22,26 @@ impl Caller {
     pub(super) fn of(client: &Arc<Client>) -> Caller {
         Caller {
             client: Some(Arc::clone(client)),
+            tracker: None,
         }
+    }
+
+    /// A near cache.
+    pub(super) fn near(tracker: &Arc<Tracker>) -> Caller {
+        Caller {
+            client: None,
+            tracker: Some(Arc::clone(tracker)),
+        }
+    }
+
+    /// How it hears of changes of what it has read, if it does.
+    #[inline]
+    pub(crate) fn tracker(&self) -> Option<&Arc<Tracker>> {
+        self.tracker.as_ref()
+    }
+
+    pub(super) fn set_tracker(&mut self, tracker: Option<Arc<Tracker>>) {
+        self.tracker = tracker;
     }
 
     /// What others see of the connection, if it is one.

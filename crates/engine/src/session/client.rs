@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 use super::Session;
 use crate::command::Command;
 use crate::engine::{Engine, Now};
+use crate::keyspace::tracking::Tracker;
 use crate::keyspace::waiting::Waiter;
-use crate::pubsub::Topic;
+use crate::pubsub::{Mailbox, Topic};
 use crate::table;
 
 /// What is known of a connection when it is made.
@@ -66,6 +67,12 @@ pub struct Client {
     is_killed: AtomicBool,
     killer: Mutex<Option<Waker>>,
     waiter: Mutex<Weak<Waiter>>,
+    mailbox: Arc<Mailbox>,
+    /// How it hears of changes of what it has read, if it does.
+    tracker: Mutex<Weak<Tracker>>,
+    /// Whether another connection has had it listen in its place.
+    is_listener: AtomicBool,
+    is_gone: AtomicBool,
 }
 
 /// What a connection is in the middle of.
@@ -259,6 +266,47 @@ impl Client {
         waiter.filter(|waiter| waiter.is_waiting())
     }
 
+    /// Where messages for it are put.
+    pub(crate) fn mailbox(&self) -> &Mailbox {
+        &self.mailbox
+    }
+
+    /// Whether the connection is closed.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.is_gone.load(Acquire)
+    }
+
+    pub(crate) fn is_resp3(&self) -> bool {
+        self.doing.is_resp3.load(Relaxed)
+    }
+
+    pub(crate) fn is_subscribed(&self) -> bool {
+        self.kind() == ClientKind::PubSub
+    }
+
+    /// Has messages come for it that another connection was to be told.
+    pub(crate) fn become_listener(&self) {
+        self.is_listener.store(true, Release);
+        // It may be waiting for requests alone.
+        if let Some(waker) = &*self.killer.lock() {
+            waker.wake_by_ref();
+        }
+    }
+
+    pub(super) fn is_listener(&self) -> bool {
+        self.is_listener.load(Acquire)
+    }
+
+    pub(super) fn show_tracker(&self, tracker: &Arc<Tracker>) {
+        *self.tracker.lock() = Arc::downgrade(tracker);
+    }
+
+    /// How it hears of changes of what it has read, if it does.
+    fn tracker(&self) -> Option<Arc<Tracker>> {
+        let tracker = self.tracker.lock().upgrade();
+        tracker.filter(|tracker| !tracker.is_over())
+    }
+
     /// How long there has been such a connection, in whole seconds.
     pub(crate) fn age_s(&self, now: Now) -> u64 {
         now.unix_us().saturating_sub(self.info.since_us) / 1_000_000
@@ -266,10 +314,15 @@ impl Client {
 
     /// The flags of CLIENT LIST.
     fn flags(&self) -> String {
+        let tracker = self.tracker();
+        let is_tracking = |is: fn(&Tracker) -> bool| tracker.as_deref().is_some_and(is);
         let flags = [
             (self.kind() == ClientKind::PubSub, 'P'),
             (self.doing.queued.load(Relaxed) > 0, 'x'),
             (self.waiter().is_some(), 'b'),
+            (tracker.is_some(), 't'),
+            (is_tracking(Tracker::is_broken), 'R'),
+            (is_tracking(Tracker::is_broadcasting), 'B'),
             (self.is_kept.load(Relaxed), 'e'),
             (self.is_untouching.load(Relaxed), 'T'),
             (self.is_killed(), 'A'),
@@ -301,6 +354,7 @@ impl Client {
             chunk_bytes,
         } = self.buffers.load();
         let queued = doing.queued_bytes.load(Relaxed);
+        let redirected = self.tracker().map(|tracker| tracker.redirected());
         let fields: [(&str, &dyn Display); 31] = [
             ("id", &self.id),
             ("addr", &self.info.address),
@@ -329,7 +383,7 @@ impl Client {
             ("events", &if unwritten + chunks > 0 { "rw" } else { "r" }),
             ("cmd", &last.map_or("NULL".into(), Command::full_name)),
             ("user", &self.user()),
-            ("redir", &-1),
+            ("redir", &redirected.unwrap_or(-1)),
             ("resp", &if doing.is_resp3.load(Relaxed) { 3 } else { 2 }),
             ("lib-name", &names.library),
             ("lib-ver", &names.library_version),
@@ -355,6 +409,7 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
+        self.client.is_gone.store(true, Release);
         if let Some(engine) = self.engine.upgrade() {
             engine.clients.clients.lock().remove(&self.client.id);
         }
@@ -369,7 +424,12 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn add(&self, engine: &Arc<Engine>, info: ClientInfo) -> Registered {
+    pub(super) fn add(
+        &self,
+        engine: &Arc<Engine>,
+        info: ClientInfo,
+        mailbox: &Arc<Mailbox>,
+    ) -> Registered {
         let client = Arc::new(Client {
             id: engine.fresh_id(),
             last_seen_us: AtomicU64::new(info.since_us),
@@ -384,6 +444,10 @@ impl Clients {
             is_killed: AtomicBool::new(false),
             killer: Mutex::new(None),
             waiter: Mutex::new(Weak::new()),
+            mailbox: Arc::clone(mailbox),
+            tracker: Mutex::new(Weak::new()),
+            is_listener: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
         });
         self.clients.lock().insert(client.id, Arc::clone(&client));
         self.seen.fetch_add(1, Relaxed);

@@ -4,6 +4,7 @@ mod caller;
 pub(crate) mod client;
 pub(crate) mod client_commands;
 pub(crate) mod commands;
+pub(crate) mod tracking;
 pub(crate) mod transaction;
 
 use std::sync::Arc;
@@ -13,13 +14,16 @@ use larder_store::Command as Request;
 
 use crate::command::Command;
 use crate::engine::Engine;
+use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
+use crate::keyspace::tracking::{Settings, Tracker};
 use crate::keyspace::waiting::Waiter;
 use crate::pubsub::{Mailbox, Subscriber};
 
 pub(crate) use caller::Caller;
 use client::Registered;
 pub use client::{Buffers, Client, ClientInfo};
+use tracking::ClientTracking;
 use transaction::{Transaction, Watching};
 
 /// What the engine knows of one connection: its database, its protocol, its transaction.
@@ -51,6 +55,7 @@ struct More {
 #[derive(Debug)]
 struct Connection {
     subscriber: Option<Subscriber>,
+    tracking: Option<ClientTracking>,
     _registered: Registered,
     mailbox: Arc<Mailbox>,
 }
@@ -88,6 +93,14 @@ impl Session {
         }
     }
 
+    /// A session of a near cache: what it reads is remembered for that.
+    pub(crate) fn tracking(db: usize, tracker: &Arc<Tracker>) -> Session {
+        Session {
+            caller: Caller::near(tracker),
+            ..Session::local_in(db)
+        }
+    }
+
     /// The database that commands are run in.
     pub fn db(&self) -> usize {
         self.db
@@ -95,10 +108,11 @@ impl Session {
 
     /// A session for a connection. Messages that it subscribes to arrive in `mailbox`.
     pub fn connected(engine: &Arc<Engine>, info: ClientInfo, mailbox: Arc<Mailbox>) -> Session {
-        let registered = engine.clients.add(engine, info);
+        let registered = engine.clients.add(engine, info, &mailbox);
         let caller = Caller::of(registered.client());
         let connection = Connection {
             subscriber: None,
+            tracking: None,
             _registered: registered,
             mailbox,
         };
@@ -138,6 +152,14 @@ impl Session {
     /// Whether answers have the types of RESP3.
     pub fn is_resp3(&self) -> bool {
         self.resp3
+    }
+
+    /// Whether messages may come for the connection: it has subscriptions, or it hears of changes of
+    /// what it has read, or of what another has.
+    pub fn is_listening(&self) -> bool {
+        self.is_subscribed()
+            || self.tracker().is_some()
+            || self.client().is_some_and(|client| client.is_listener())
     }
 
     /// Whether the connection has any subscription.
@@ -233,6 +255,7 @@ impl Session {
         if let Some(connection) = self.connection_mut() {
             connection.subscriber = None;
         }
+        self.stop_tracking();
         if let Some(client) = self.client() {
             client.reset();
         }
@@ -240,6 +263,55 @@ impl Session {
         self.resp3 = false;
         self.replies = Replies::On;
         self.authenticated = !needs_password;
+    }
+
+    // --- what it remembers of what it has read ------------------------------------------------
+
+    /// How the caller hears of changes of what it has read, if it does.
+    #[inline]
+    pub(crate) fn tracker(&self) -> Option<&Arc<Tracker>> {
+        self.caller.tracker()
+    }
+
+    /// Has the connection hear of changes of what it reads: CLIENT TRACKING ON.
+    ///
+    /// # Errors
+    ///
+    /// If the caller is no connection: there is no mailbox for what it would hear.
+    pub(crate) fn track(&mut self, engine: &Arc<Engine>, settings: Settings) -> Result<()> {
+        let client = self.client().ok_or(Error::NoMailbox)?;
+        let tracker = match self.tracker() {
+            Some(tracker) => Arc::clone(tracker),
+            None => Arc::new(Tracker::client(client)),
+        };
+        client.show_tracker(&tracker);
+        engine.shards.track(&tracker, settings);
+        if let Some(connection) = self.connection_mut() {
+            let begin = || ClientTracking::new(engine, &tracker);
+            connection.tracking.get_or_insert_with(begin);
+        }
+        self.caller.set_tracker(Some(tracker));
+        Ok(())
+    }
+
+    /// Forgets what the connection has read: CLIENT TRACKING OFF.
+    pub(crate) fn stop_tracking(&mut self) {
+        if let Some(connection) = self.connection_mut()
+            && connection.tracking.take().is_some()
+        {
+            self.caller.set_tracker(None);
+        }
+    }
+
+    /// A command is over: what CLIENT CACHING said of it is, unless it stands in a transaction, or
+    /// was a subcommand of CLIENT itself.
+    pub(crate) fn end_caching(&self, command: &'static Command) {
+        if let Some(tracker) = self.tracker()
+            && !self.is_queueing()
+            && command.container() != Some("CLIENT")
+        {
+            tracker.set_caching(false);
+        }
     }
 
     // --- answers that are not wanted ----------------------------------------------------------

@@ -13,6 +13,7 @@
 //! differences are meant, each with the reason.
 
 mod compare;
+mod events;
 mod program;
 mod run;
 mod syntax;

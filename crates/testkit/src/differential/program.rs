@@ -212,11 +212,28 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
+    /// Has the client told of changes of what it reads, perhaps.
+    fn track(&mut self) {
+        const WAYS: [&str; 8] = [
+            "CLIENT TRACKING ON",
+            "CLIENT TRACKING ON NOLOOP",
+            "CLIENT TRACKING ON OPTIN",
+            "CLIENT TRACKING ON OPTOUT",
+            "CLIENT TRACKING ON BCAST",
+            "CLIENT TRACKING ON BCAST PREFIX s PREFIX l",
+            "PING",
+            "PING",
+        ];
+        let way = WAYS.choose(&mut self.random).copied();
+        self.push(words(way.unwrap_or_default()));
+    }
+
     fn write(&mut self) {
         for client in 0..2 {
             if self.random.random_bool(0.4) {
                 self.client = client;
                 self.push(words("HELLO 3"));
+                self.track();
             }
         }
         self.client = 0;

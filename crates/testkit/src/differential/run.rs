@@ -5,12 +5,37 @@ use std::time::Duration;
 use larder_resp::Frame;
 
 use super::compare::{Freedom, is_newer_refusal};
+use super::events::{Event, Listeners, Tracking};
 use super::{Step, Words, values};
 use crate::server::ServerKind;
 use crate::transcript::target::{Arrived, Connection, InProcess, Open, Real};
 
 /// How long a real server may take for an answer that the engine gave at once.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a client is told is not compared if this occurs: Redis takes keys of the same name in all
+/// databases for one, does not tell of databases that are swapped, removes what has expired at its own
+/// time, and before 7.2 took the keys of a script for those of its commands.
+const SPECIAL: &[&str] = &[
+    "SELECT",
+    "SWAPDB",
+    "MOVE",
+    "DB",
+    "EXPIRE",
+    "PEXPIRE",
+    "EXPIREAT",
+    "PEXPIREAT",
+    "SETEX",
+    "PSETEX",
+    "EX",
+    "PX",
+    "EXAT",
+    "PXAT",
+    "EVAL",
+    "EVAL_RO",
+    "EVALSHA",
+    "EVALSHA_RO",
+];
 
 /// The engine and a real server.
 pub(super) struct Sides {
@@ -48,6 +73,7 @@ impl Sides {
         self.ours.begin();
         self.theirs.begin();
         let mut clients = [self.connect(), self.connect()];
+        let mut listeners = Listeners::new(self.ours.connect(), self.theirs.connect());
         let trims = program.iter().any(|step| is(&step.words, "LTRIM"));
         clients.iter_mut().for_each(|client| client.trims = trims);
         for step in program {
@@ -58,6 +84,8 @@ impl Sides {
             // A request of one may end the wait of the other.
             let other = &mut clients[1 - step.client];
             let difference = difference.or_else(|| other.end_wait());
+            clients.iter_mut().for_each(|client| client.ours.collect());
+            let difference = difference.or_else(|| heard(&step.words, listeners.events()));
             if difference.is_some() {
                 return difference;
             }
@@ -66,19 +94,25 @@ impl Sides {
         let ended = clients
             .iter_mut()
             .find_map(|client| client.unblock(&mut control));
+        let told = clients.iter_mut().find_map(Client::told);
         let all = program.iter().map(|step| values::shown(&step.words));
         let all = all.collect::<String>().to_ascii_uppercase();
         let has = |name| all.contains(name);
         control.sorts = has("SORT");
         control.makes_texts = has("INCRBYFLOAT");
         control.copies = has("COPY");
-        ended.or_else(|| control.state())
+        let is_special = |step: &Step| {
+            let mut words = step.words.iter().map(|word| word.to_ascii_uppercase());
+            words.any(|word| SPECIAL.iter().any(|name| word == name.as_bytes()))
+        };
+        let told = told.filter(|_| !program.iter().any(is_special));
+        ended.or(told).or_else(|| control.state())
     }
 
     fn connect(&mut self) -> Client {
         let mut client = Client {
-            ours: self.ours.connect(),
-            theirs: self.theirs.connect(),
+            ours: Tracking::new(self.ours.connect()),
+            theirs: Tracking::new(self.theirs.connect()),
             ids: Default::default(),
             queue: Vec::new(),
             is_waiting: false,
@@ -126,8 +160,8 @@ impl Sides {
 
 /// A connection to each side.
 struct Client {
-    ours: Box<dyn Connection>,
-    theirs: Box<dyn Connection>,
+    ours: Tracking,
+    theirs: Tracking,
     /// The number of the connection on each side.
     ids: [String; 2],
     /// What was sent since MULTI: EXEC answers for all of it.
@@ -233,12 +267,31 @@ impl Client {
         control.answer(&answer).or_else(|| self.end_wait())
     }
 
+    /// Compares what was pushed to the client since it began.
+    fn told(&mut self) -> Option<Difference> {
+        // The answer comes behind all that has been pushed before.
+        self.ask(&[b"PING"]);
+        while self.ours.receive_bytes(Duration::ZERO) != Arrived::Nothing {}
+        let [ours, theirs] = [&self.ours, &self.theirs].map(|side| {
+            let pushed = side.pushed.iter();
+            let pushed: Vec<String> = pushed
+                .map(|bytes| bytes.escape_ascii().to_string())
+                .collect();
+            pushed
+        });
+        (ours != theirs).then(|| Difference {
+            class: format!("told {} {}", ours.len(), theirs.len()),
+            is_meant: false,
+            text: format!("  told by us   {ours:?}\n  told by them {theirs:?}\n"),
+        })
+    }
+
     /// Asks both sides for a number or a status.
     fn ask(&mut self, words: &[&[u8]]) -> [String; 2] {
         let words: Words = words.iter().map(|word| word.to_vec()).collect();
         self.ours.send(&words);
         self.theirs.send(&words);
-        [&mut self.ours, &mut self.theirs].map(|side| match frame(side.as_mut()) {
+        [&mut self.ours, &mut self.theirs].map(|side| match frame(side) {
             Some(Frame::Integer(number)) => number.to_string(),
             Some(Frame::Status(text)) => text,
             _ => String::new(),
@@ -268,7 +321,7 @@ impl Client {
 
     /// The keys of the server, by a full walk of small steps on each side.
     fn keys(&mut self) -> Vec<Vec<u8>> {
-        let [mut ours, theirs] = [walk(self.ours.as_mut()), walk(self.theirs.as_mut())];
+        let [mut ours, theirs] = [walk(&mut self.ours), walk(&mut self.theirs)];
         ours.extend(theirs);
         ours.sort();
         ours.dedup();
@@ -309,7 +362,7 @@ impl Client {
 }
 
 /// What comes next.
-fn frame(side: &mut dyn Connection) -> Option<Frame> {
+pub(super) fn frame(side: &mut dyn Connection) -> Option<Frame> {
     match side.receive_bytes(PATIENCE) {
         Arrived::Bytes(bytes) => Frame::read(&bytes).ok().flatten().map(|(frame, _)| frame),
         Arrived::Nothing | Arrived::Closed => None,
@@ -341,6 +394,31 @@ fn walk(side: &mut dyn Connection) -> Vec<Vec<u8>> {
 /// Whether this is a request of the command.
 fn is(words: &Words, name: &str) -> bool {
     words[0].eq_ignore_ascii_case(name.as_bytes())
+}
+
+/// Compares the keyspace events of a step.
+fn heard(request: &Words, [ours, theirs]: [Vec<Event>; 2]) -> Option<Difference> {
+    // When a key is removed that has expired is the business of each side.
+    let told = |events: Vec<Event>| -> Vec<String> {
+        let expired =
+            |[channel, payload]: &Event| channel.ends_with(b":expired") || payload == b"expired";
+        let events = events.iter().filter(|event| !expired(event));
+        events
+            .map(|[channel, payload]| {
+                format!("{} {}", channel.escape_ascii(), payload.escape_ascii())
+            })
+            .collect()
+    };
+    let (ours, theirs) = (told(ours), told(theirs));
+    let name = String::from_utf8_lossy(&request[0]).to_uppercase();
+    (ours != theirs).then(|| Difference {
+        class: format!("events {name} {} {}", ours.len(), theirs.len()),
+        is_meant: false,
+        text: format!(
+            "  at {}\n  events of ours   {ours:?}\n  events of theirs {theirs:?}\n",
+            values::shown(request)
+        ),
+    })
 }
 
 fn difference(request: &Words, ours: &Arrived, theirs: &Arrived, is_meant: bool) -> Difference {

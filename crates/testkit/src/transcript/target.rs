@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use larder_embedded::{Clock, Config, Embedded};
 use larder_engine::{
-    ClientInfo, Mail, Mailbox, Outcome, Overflow, RespReply, Session, TimeSource, Waiting,
+    ClientInfo, Mailbox, Outcome, Overflow, RespReply, Session, TimeSource, Waiting,
 };
 use larder_resp::{ArgumentBuffer, Frame, write_request};
 
@@ -185,10 +185,13 @@ impl Call {
     }
 
     fn take_mail(&mut self) -> Option<Vec<u8>> {
-        let Mail::Message(message) = self.mailbox.take()? else {
-            return None;
-        };
-        Some(message.encoded(self.session.is_resp3()).to_vec())
+        // What can't be said in RESP2 is not said.
+        loop {
+            let mail = self.mailbox.take()?;
+            if let Some(bytes) = mail.encoded(self.session.is_resp3()) {
+                return Some(bytes.to_vec());
+            }
+        }
     }
 }
 

@@ -514,6 +514,8 @@ fn ltrim(call: &mut Call<'_, '_>) -> Result<()> {
         let range = places(start, stop, list.len());
         if range.len() < list.len() {
             list.trim(range, limits);
+        } else {
+            list.event_only();
         }
     }
     call.reply.ok();
@@ -650,16 +652,20 @@ impl<'a> Move<'a> {
         reply.bulk(&element);
         if self.source == self.destination {
             let mut list = keyspace.write::<List>(self.source)?;
+            list.event(self.to.pushed());
+            list.also(self.from.popped());
             list.discard(self.from, 1, limits);
             list.push(self.to, &element, limits);
             return Ok(true);
         }
-        keyspace
-            .write::<List>(self.destination)?
-            .push(self.to, &element, limits);
-        keyspace
-            .write::<List>(self.source)?
-            .discard(self.from, 1, limits);
+        let mut list = keyspace.write::<List>(self.destination)?;
+        list.event(self.to.pushed());
+        list.push(self.to, &element, limits);
+        drop(list);
+        let mut list = keyspace.write::<List>(self.source)?;
+        list.event(self.from.popped());
+        list.discard(self.from, 1, limits);
+        drop(list);
         Ok(true)
     }
 }
@@ -708,9 +714,10 @@ impl<'a> PopFirst<'a> {
     fn run(&self, call: &mut Call<'_, '_>) -> Result<bool> {
         let limits = call.keyspace.limits();
         for key in &self.keys {
-            let Some(list) = call.keyspace.write_existing::<List>(key)? else {
+            let Some(mut list) = call.keyspace.write_existing::<List>(key)? else {
                 continue;
             };
+            list.event(self.side.popped());
             call.reply.array(2);
             call.reply.bulk(key);
             answer_popped(call.reply, list, self.side, self.count, limits);
@@ -767,6 +774,24 @@ fn wait_for_lists(
         nothing,
         request: None,
     });
+}
+
+impl Side {
+    /// What a push at this side is called, as an event.
+    fn pushed(self) -> &'static str {
+        match self {
+            Side::Left => "lpush",
+            Side::Right => "rpush",
+        }
+    }
+
+    /// What a pop from this side is called, as an event.
+    fn popped(self) -> &'static str {
+        match self {
+            Side::Left => "lpop",
+            Side::Right => "rpop",
+        }
+    }
 }
 
 // --- arguments and answers --------------------------------------------------------------------

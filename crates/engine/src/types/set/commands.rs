@@ -291,9 +291,14 @@ fn smove(call: &mut Call<'_, '_>) -> Result<()> {
     call.keyspace.read::<Set>(target)?;
     if is_member && source != target {
         if let Some(mut set) = call.keyspace.write_existing::<Set>(source)? {
+            set.event("srem");
             set.remove(member);
         }
-        call.keyspace.write::<Set>(target)?.insert(member, limits);
+        let mut set = call.keyspace.write::<Set>(target)?;
+        set.event("sadd");
+        if !set.insert(member, limits) {
+            set.unchanged();
+        }
     }
     call.reply.int(i64::from(is_member));
     Ok(())

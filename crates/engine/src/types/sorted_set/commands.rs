@@ -592,6 +592,7 @@ fn increment_by(
 ) -> Result<Option<Score>> {
     let limits = call.keyspace.limits();
     let mut set = call.keyspace.write::<SortedSet>(key)?;
+    set.event("zincr");
     let old = set.score(member);
     let new = match old {
         Some(old) => old.checked_add(increment)?,

@@ -18,6 +18,16 @@ enum End {
     Max,
 }
 
+impl End {
+    /// What taking members from this end is called, as an event.
+    fn popped(self) -> &'static str {
+        match self {
+            End::Min => "zpopmin",
+            End::Max => "zpopmax",
+        }
+    }
+}
+
 /// Members that have been taken, in the order of their taking, with their scores.
 type Taken = Vec<(Vec<u8>, Score)>;
 
@@ -48,6 +58,7 @@ fn take_from_first<'a>(
 ) -> Result<Option<(&'a [u8], Taken)>> {
     for key in keys {
         if let Some(mut set) = keyspace.write_existing::<SortedSet>(key)? {
+            set.event(end.popped());
             return Ok(Some((key, take(&mut set, end, count))));
         }
     }

@@ -395,13 +395,11 @@ fn set(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// Gives a key a string. A time to live that is over already removes the key.
+/// Gives a key a string. If its time to live is over already, it leaves again at once.
 fn put_until(keyspace: &mut Keyspace<'_>, key: &[u8], value: &[u8], expiry: Expiry) {
-    match expiry {
-        Expiry::At(at) if at <= keyspace.now_ms() => {
-            keyspace.remove(key);
-        }
-        expiry => keyspace.put_string(key, value, expiry),
+    keyspace.put_string(key, value, expiry);
+    if matches!(expiry, Expiry::At(_)) {
+        keyspace.expire_key(key);
     }
 }
 

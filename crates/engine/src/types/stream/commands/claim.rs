@@ -2,8 +2,8 @@
 
 use super::super::{Bound, Group, Id, Log, Stream};
 use super::{
-    answer_entry_or_null, answer_id, id, int_or, no_key_or_group, option_with_value, parse_bound,
-    stream_and_group,
+    CONSUMER_CREATED, answer_entry_or_null, answer_id, id, int_or, no_key_or_group,
+    option_with_value, parse_bound, stream_and_group,
 };
 use crate::args::Args;
 use crate::command::Call;
@@ -150,7 +150,8 @@ pub(super) fn xclaim(call: &mut Call<'_, '_>) -> Result<()> {
     let Some(group) = groups.get_mut(name) else {
         return Err(Error::Internal);
     };
-    let mut is_changed = group.add_consumer(consumer, now_ms);
+    let is_new = group.add_consumer(consumer, now_ms);
+    let mut is_changed = is_new;
     group.see(consumer, now_ms);
     if options.last_id > group.last_delivered_id() {
         group.set_position(options.last_id, group.entries_read());
@@ -174,6 +175,9 @@ pub(super) fn xclaim(call: &mut Call<'_, '_>) -> Result<()> {
         }
     }
     answer_claimed(call.reply, log, &claimed, options.just_id);
+    if is_new {
+        guard.event(CONSUMER_CREATED);
+    }
     if !is_changed {
         guard.unchanged();
     }
@@ -245,7 +249,9 @@ pub(super) fn xautoclaim(call: &mut Call<'_, '_>) -> Result<()> {
     answer_claimed(call.reply, log, &sweep.claimed, just_id);
     call.reply.array(sweep.gone.len());
     sweep.gone.iter().for_each(|&id| answer_id(call.reply, id));
-    if !is_new && sweep.claimed.is_empty() && sweep.gone.is_empty() {
+    if is_new {
+        guard.event(CONSUMER_CREATED);
+    } else if sweep.claimed.is_empty() && sweep.gone.is_empty() {
         guard.unchanged();
     }
     Ok(())

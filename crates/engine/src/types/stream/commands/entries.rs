@@ -134,8 +134,10 @@ pub(super) fn xadd(call: &mut Call<'_, '_>) -> Result<()> {
     let mut stream = call.keyspace.write::<Stream>(key)?;
     let log = &mut stream.log;
     log.append(id, fields, limits);
-    if let Some(Trimming { until, precision }) = trimming {
-        log.trim(until, precision);
+    if let Some(Trimming { until, precision }) = trimming
+        && log.trim(until, precision) > 0
+    {
+        stream.also("xtrim");
     }
     answer_id(call.reply, id);
     Ok(())

@@ -266,6 +266,9 @@ pub(crate) const COMMANDS: &[Command] = &[
 
 // --- arguments --------------------------------------------------------------------------------
 
+/// What it is called, as an event, that a command has made the consumer that it was to read for.
+const CONSUMER_CREATED: &str = "xgroup-createconsumer";
+
 const INVALID_ID: &str = "ERR Invalid stream ID specified as stream command argument";
 
 /// The next word, as an id; a missing number is 0.

@@ -4,7 +4,8 @@ use larder_store::Command as Request;
 
 use super::super::{Entry, Id, Stream};
 use super::{
-    answer_entries, answer_entry, answer_id, option_with_value, parse_id, stream_and_group,
+    CONSUMER_CREATED, answer_entries, answer_entry, answer_id, option_with_value, parse_id,
+    stream_and_group,
 };
 use crate::args::Args;
 use crate::command::Call;
@@ -304,7 +305,9 @@ fn serve(
         Some(Served::New(..)) => true,
         Some(Served::Pending(ids)) => !ids.is_empty(),
     };
-    if !is_new && !is_served {
+    if is_new {
+        guard.event(CONSUMER_CREATED);
+    } else if !is_served {
         guard.unchanged();
     }
     Ok(served)
