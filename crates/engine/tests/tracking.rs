@@ -62,7 +62,9 @@ impl Connection {
     fn mail(&self) -> Vec<String> {
         let mut all = Vec::new();
         while let Some(mail) = self.mailbox.take() {
-            all.push(text(&mail.encoded(self.session.is_resp3()).unwrap_or_default()));
+            all.push(text(
+                &mail.encoded(self.session.is_resp3()).unwrap_or_default(),
+            ));
         }
         all
     }

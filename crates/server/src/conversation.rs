@@ -20,8 +20,8 @@ use std::task::{Context, Poll};
 
 use bytes::buf::Limit as Room;
 use larder_engine::{
-    Buffers, Client, ClientInfo, Mail, Mailbox, Outcome, OutputClass, Overflow, Parked,
-    RespReply, Session, Ticks, TimeSource as _, Waiting,
+    Buffers, Client, ClientInfo, Mail, Mailbox, Outcome, OutputClass, Overflow, Parked, RespReply,
+    Session, Ticks, TimeSource as _, Waiting,
 };
 use larder_resp::{self as resp, Chunks, Limits, ProtocolError};
 use larder_store::Value;
@@ -271,7 +271,9 @@ impl Conversation {
         let mail_max = self.hard_limit(OutputClass::PubSub);
         let mail_left = mail_max.saturating_sub(self.mail_len);
         let left = self.output_max().saturating_sub(self.output.len());
-        let came = self.mailbox.poll_all(context, left.min(mail_left), &mut self.mail);
+        let came = self
+            .mailbox
+            .poll_all(context, left.min(mail_left), &mut self.mail);
         came.map(|came| match came {
             Some(()) => {
                 let resp3 = self.session.is_resp3();

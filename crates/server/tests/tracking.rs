@@ -7,7 +7,7 @@ mod support;
 use std::net::TcpStream;
 
 use larder_resp::Frame;
-use support::{Client, TestServer, bulk, status};
+use support::{Client, TestServer, bulk, status, until};
 
 fn modern(server: &TestServer) -> Client<TcpStream> {
     let mut client = server.connect();
@@ -69,4 +69,27 @@ fn a_client_that_waits_for_a_key_hears_of_another_meanwhile() {
     writer.request("RPUSH list a");
     let popped = Frame::Array(vec![bulk("list"), bulk("a")]);
     assert_eq!(waiter.answer(), popped);
+}
+
+/// What is pushed is bounded as for a subscriber, though answers are not.
+#[test]
+fn a_client_that_tracks_and_does_not_read_is_closed() {
+    let server = TestServer::start();
+    let (mut deaf, mut writer) = (modern(&server), server.connect());
+    for request in [
+        "CONFIG SET client-output-buffer-limit \"pubsub 100000 0 0\"",
+        "CLIENT SETNAME deaf",
+        "CLIENT TRACKING ON BCAST",
+    ] {
+        deaf.send(format!("{request}\r\n"));
+        assert_eq!(deaf.answer(), status("OK"), "{request}");
+    }
+
+    let key = "k".repeat(10_000);
+    until(|| {
+        (0..100).for_each(|_| writer.request(&format!("SET {key} 1")));
+        (0..100).for_each(|_| assert_eq!(writer.answer(), status("OK")));
+        writer.request("CLIENT LIST");
+        matches!(writer.answer(), Frame::Bulk(list) if !String::from_utf8_lossy(&list).contains("name=deaf"))
+    });
 }

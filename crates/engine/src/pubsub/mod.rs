@@ -257,7 +257,7 @@ mod tests {
             let mail = std::iter::from_fn(|| mailbox.take());
             let payload = |mail| match mail {
                 Mail::Message(message) => message.payload.clone(),
-                Mail::Lost(_) => panic!("nothing is dropped"),
+                Mail::Lost(_) | Mail::Invalidation(_) => panic!("nothing is dropped"),
             };
             mail.map(payload).collect::<Vec<Bytes>>()
         };
