@@ -366,7 +366,6 @@ fn a_key_that_is_evicted_is_an_event_and_who_has_read_it_is_told() {
 
     writer.call("CONFIG SET maxmemory-policy allkeys-random");
     writer.call("CONFIG SET maxmemory 1");
-    writer.call("SET another 1");
     engine.tick(&START);
 
     let event = "*3 $7 message $22 __keyevent@0__:evicted $";
