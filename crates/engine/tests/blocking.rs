@@ -5,6 +5,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -144,6 +145,50 @@ fn waiters_are_served_in_the_order_in_which_they_came() {
     pusher.expect("RPUSH queue c d", ":2");
     assert_eq!(poll(&mut waits[2]).as_deref(), Some("*2 $5 queue $1 c"));
     pusher.expect("LRANGE queue 0 -1", "*1 $1 d");
+}
+
+/// A newcomer on another thread once came between a push and the waiter that it was for.
+#[test]
+fn what_is_pushed_while_somebody_waits_is_the_waiters_and_no_newcomers() {
+    let engine = engine();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let newcomer = {
+        let (mut newcomer, is_over) = (Connection::to(&engine), Arc::clone(&is_over));
+        thread::spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                newcomer.expect("LPOP queue", "$-1");
+            }
+        })
+    };
+    let (mut waiter, mut pusher) = (Connection::to(&engine), Connection::to(&engine));
+    for _ in 0..3000 {
+        let mut waiting = waiter.wait("BLPOP queue 0");
+        pusher.expect("RPUSH queue x", ":1");
+        assert_eq!(poll(&mut waiting).as_deref(), Some("*2 $5 queue $1 x"));
+    }
+    is_over.store(true, Ordering::Relaxed);
+    assert!(newcomer.join().is_ok(), "the newcomer got an element");
+}
+
+/// Each entry once had all who wait run their requests anew, for each of those that were served.
+#[test]
+fn many_consumers_are_served_by_many_entries_in_one_pass() {
+    let engine = engine();
+    let mut writer = Connection::to(&engine);
+    writer.expect("XGROUP CREATE stream group $ MKSTREAM", "+OK");
+    let mut waits: Vec<Waiting> = (0..3000)
+        .map(|consumer| {
+            let read =
+                format!("XREADGROUP GROUP group {consumer} COUNT 1 BLOCK 0 STREAMS stream >");
+            Connection::to(&engine).wait(&read)
+        })
+        .collect();
+    writer.expect(
+        "EVAL for\ti=1,1500\tdo\tredis.call('XADD',KEYS[1],'*','n',i)end\treturn(1) 1 stream",
+        ":1",
+    );
+    let served = waits.iter_mut().filter_map(poll).count();
+    assert_eq!(served, 1500);
 }
 
 #[test]

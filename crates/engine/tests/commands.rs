@@ -122,6 +122,26 @@ fn answers_can_be_turned_off_and_on() {
     client.expect("PING", "+PONG");
 }
 
+/// A request of sixty bytes once took all memory that there was: the answer was made, and forgotten.
+#[test]
+fn an_answer_that_nobody_wants_takes_no_memory() {
+    let mut client = Connection::open();
+    client.expect(&format!("SADD set {}", "x".repeat(100_000)), ":1");
+    client.expect("CLIENT REPLY OFF", "");
+    client.expect("SRANDMEMBER set -10000000", "");
+    client.expect("CLIENT REPLY ON", "+OK");
+}
+
+#[test]
+fn what_a_client_has_asked_for_ends_with_reset() {
+    let mut client = Connection::open();
+    client.expect("CLIENT NO-TOUCH ON", "+OK");
+    client.expect("CLIENT NO-EVICT ON", "+OK");
+    assert!(client.send("CLIENT INFO").contains("flags=eT"));
+    client.expect("RESET", "+RESET");
+    assert!(client.send("CLIENT INFO").contains("flags=N"));
+}
+
 #[test]
 fn a_killed_client_knows_it() {
     let engine = Engine::new([7; 32], NOW);

@@ -6,7 +6,7 @@
 //! hear of changes in the order in which they happen:
 //!
 //! 1. the figures of the shard show how much it holds (`figures.rs`), and the store's account of
-//!    memory follows (`memory.rs`);
+//!    memory follows (`crate::eviction`);
 //! 2. transactions that watch the key are void (`watch.rs`);
 //! 3. clients and near caches that have read the key are told (`tracking.rs`);
 //! 4. events are published (`events.rs`);
@@ -35,8 +35,12 @@ pub(crate) enum What {
     /// It does not expire any more.
     Persists,
     /// Something about it that is not its content: the groups of a stream. WATCH does not look at
-    /// them.
+    /// them, and nobody waits for them.
     Annotated,
+    /// A group of a stream is gone, in which somebody may wait.
+    LostGroup,
+    /// It holds less, so that nobody who waits gets anything: entries of a stream were removed.
+    Trimmed,
     /// A command took the last of what it held, so it was removed.
     Emptied,
     /// A command removed it.
@@ -55,7 +59,12 @@ impl What {
 
     /// Whether what somebody has read of the key may not be so any more.
     fn makes_void(self) -> bool {
-        !matches!(self, What::Added | What::Annotated)
+        !matches!(self, What::Added | What::Annotated | What::LostGroup)
+    }
+
+    /// Whether it may bring something to those who wait for the key.
+    fn may_serve(self) -> bool {
+        !matches!(self, What::Annotated | What::Trimmed)
     }
 }
 
@@ -174,7 +183,9 @@ impl Keyspace<'_> {
         if self.is_announcing() {
             self.announce(key, what, named);
         }
-        self.make_ready(key);
+        if what.may_serve() {
+            self.make_ready(key);
+        }
     }
 
     // --- keys whose waiters are to be served --------------------------------------------------

@@ -203,7 +203,9 @@ impl Keyspace<'_> {
             What::Added => return self.publish(NEW, key),
             What::Expired => return self.publish(EXPIRED, key),
             What::Evicted => return self.publish(EVICTED, key),
-            What::Written | What::Annotated => [written, also, None],
+            What::Written | What::Annotated | What::LostGroup | What::Trimmed => {
+                [written, also, None]
+            }
             What::WrittenUntil => [written, also, Some(EXPIRE)],
             What::Emptied => [written, also, Some(DEL)],
             What::Expires => [Some(EXPIRE), None, None],

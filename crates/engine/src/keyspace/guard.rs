@@ -125,10 +125,21 @@ impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
         self.guarded.what = What::Annotated;
     }
 
-    /// Says that what is changed is nothing that WATCH looks at: the groups of a stream, which are
-    /// not its content. Those who wait for the key hear of it all the same.
+    /// Says that what is changed is nothing that WATCH looks at or that anybody waits for: the groups
+    /// of a stream, which are not its content.
     pub(crate) fn unwatched(&mut self) {
         self.guarded.what = What::Annotated;
+    }
+
+    /// Says that a group of the stream is gone: WATCH does not look at it, but those who wait in it
+    /// are to learn that.
+    pub(crate) fn lost_group(&mut self) {
+        self.guarded.what = What::LostGroup;
+    }
+
+    /// Says that entries of the stream are gone and none came, so that nobody who waits gets one.
+    pub(crate) fn trimmed(&mut self) {
+        self.guarded.what = What::Trimmed;
     }
 }
 

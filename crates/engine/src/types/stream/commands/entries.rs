@@ -217,6 +217,7 @@ pub(super) fn xdel(call: &mut Call<'_, '_>) -> Result<()> {
     let ids = ids.map(parse_id).collect::<Result<Vec<Id>>>()?;
 
     let mut stream = call.keyspace.write::<Stream>(key)?;
+    stream.trimmed();
     let log = &mut stream.log;
     let removed = ids.into_iter().filter(|&id| log.remove(id)).count();
     if removed == 0 {
@@ -246,6 +247,7 @@ pub(super) fn xtrim(call: &mut Call<'_, '_>) -> Result<()> {
         call.reply.int(0);
         return Ok(());
     };
+    stream.trimmed();
     let removed = stream.log.trim(until, precision);
     if removed == 0 {
         stream.unchanged();

@@ -113,7 +113,7 @@ pub(super) fn destroy(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, name) = (call.args.key()?, call.args.bytes()?);
     let stream = call.keyspace.write_existing::<Stream>(key)?;
     let mut stream = stream.ok_or(Error::text(NO_KEY))?;
-    stream.unwatched();
+    stream.lost_group();
     let is_destroyed = stream.groups.contains_key(name);
     if is_destroyed {
         stream.groups.remove(name);
