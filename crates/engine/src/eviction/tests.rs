@@ -65,7 +65,11 @@ fn walked_bytes(engine: &Engine) -> u64 {
     let shards = (0..SHARDS).map(|index| {
         let shard = engine.shards.try_take(index).expect("nobody holds a shard");
         let bytes = shard.dbs.iter().map(|db| {
-            let entries: usize = db.table.iter().map(|entry| entry.bytes()).sum();
+            let entries: usize = db
+                .table
+                .iter()
+                .map(crate::keyspace::entry::Entry::bytes)
+                .sum();
             entries + db.table.bytes() + db.expiries.bytes()
         });
         bytes.sum::<usize>() as u64
