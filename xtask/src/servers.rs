@@ -68,7 +68,10 @@ impl Server {
         let log = folder.join(format!("{kind}-{port}.log"));
         let mut command = pinned(program, core);
         match kind {
-            Kind::Larder => command.args(["serve", "--listen", &format!("127.0.0.1:{port}")]),
+            // Without a limit of memory, as the others.
+            Kind::Larder => command
+                .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
+                .args(["--maxmemory", "0"]),
             Kind::Redis | Kind::Redis8 | Kind::Valkey => command
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
                 .args(["--save", "", "--appendonly", "no"])

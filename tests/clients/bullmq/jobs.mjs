@@ -79,13 +79,13 @@ async function delayed() {
   const begun = Date.now();
   const done = [];
   const queue = queueOf('delayed', async (job) => done.push([job.name, Date.now() - begun]));
-  await queue.add('late', {}, { delay: 400 });
-  await queue.add('soon', {}, { delay: 200 });
+  await queue.add('late', {}, { delay: 6000 });
+  await queue.add('soon', {}, { delay: 3000 });
   await queue.add('now', {});
   const far = await queue.add('far', {}, { delay: 600_000 });
   say('all are done', await until(() => done.length === 3));
   say('their order', done.map(([name]) => name));
-  say('not before their time', done.every(([name, after]) => after >= { now: 0, soon: 195, late: 395 }[name]));
+  say('not before their time', done.every(([name, after]) => after >= { now: 0, soon: 2995, late: 5995 }[name]));
   say('one waits', [await far.getState(), await queue.getDelayedCount()]);
   await far.remove();
   say('none waits', await queue.getDelayedCount());
