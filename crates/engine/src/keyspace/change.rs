@@ -130,7 +130,14 @@ impl Keyspace<'_> {
     /// Whether anybody wants to hear of changes in the shard of this hash.
     #[inline]
     pub(super) fn is_noted(&self, hash: u64) -> bool {
-        !self.interest.or(self.shard(hash).interest()).is_none()
+        !self.interest().or(self.shard(hash).interest()).is_none()
+    }
+
+    /// Which changes somebody wants to hear of, whatever their key. It is asked for while the shard is
+    /// held: who came before the shard was taken is seen.
+    #[inline]
+    pub(super) fn interest(&self) -> Interest {
+        self.shards.interest()
     }
 
     /// A key has been altered.

@@ -186,7 +186,7 @@ impl Keyspace<'_> {
     /// Whether events are published.
     #[inline]
     pub(crate) fn is_announcing(&self) -> bool {
-        self.interest.has(Interest::ANNOUNCED)
+        self.interest().has(Interest::ANNOUNCED)
     }
 
     /// Publishes what happened to a key.

@@ -48,7 +48,6 @@ use crate::command::{Command, Flags};
 use crate::engine::{Now, Ticks, TimeSource};
 use crate::error::{Error, Result};
 use crate::types::Limits;
-use change::Interest;
 use entry::{Entry, Kind, Object, Str};
 use hold::{Held, ShardGuard};
 use table::{Found, Keyed};
@@ -85,8 +84,6 @@ pub(crate) struct Keyspace<'e> {
     db: usize,
     clock: &'e dyn TimeSource,
     now: Cell<Option<Now>>,
-    /// Which changes somebody wants to hear of, whatever their key.
-    interest: Interest,
     /// Most often there is nothing.
     leftover: Option<Box<Leftover>>,
     counts_lookups: bool,
@@ -116,7 +113,6 @@ impl<'e> Keyspace<'e> {
             db,
             clock,
             now: Cell::new(None),
-            interest: shards.interest(),
             leftover: None,
             counts_lookups: false,
             cause: None,

@@ -402,7 +402,7 @@ impl Keyspace<'_> {
             shard.note_interest();
             tell_readers(&trackers, db, key, author);
         }
-        if self.interest.has(Interest::BROADCAST) && self.shards.tracking().is_wanted(key) {
+        if self.interest().has(Interest::BROADCAST) && self.shards.tracking().is_wanted(key) {
             let key = key.into();
             let broadcasts = &mut self.leftover().broadcasts;
             broadcasts.push(Broadcast { key, db, author });
