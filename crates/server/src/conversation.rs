@@ -305,7 +305,7 @@ impl Conversation {
     }
 
     fn class(&self) -> OutputClass {
-        match self.session.is_subscribed() {
+        match self.session.is_listening() {
             true => OutputClass::PubSub,
             false => OutputClass::Normal,
         }
