@@ -163,8 +163,8 @@ impl Session {
         self.resp3
     }
 
-    /// Whether messages may come for the connection: it has subscriptions, or it hears of changes of
-    /// what it has read, or of what another has.
+    /// Whether messages may come for the connection: it has subscriptions, it hears of changes of what
+    /// it has read, or of what another has, or it is shown the commands of all.
     pub fn is_listening(&self) -> bool {
         self.is_monitor()
             || self.is_subscribed()
@@ -236,7 +236,7 @@ impl Session {
     }
 
     /// Whether the connection is shown each command that runs.
-    pub(crate) fn is_monitor(&self) -> bool {
+    pub fn is_monitor(&self) -> bool {
         let connection = self.connection();
         connection.is_some_and(|connection| connection.monitor.is_some())
     }
