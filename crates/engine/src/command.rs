@@ -12,6 +12,7 @@ use crate::engine::{Engine, Now};
 use crate::error::Result;
 use crate::keyspace::Keyspace;
 use crate::keyspace::waiting::Wait;
+use crate::observe::Occasion;
 use crate::reply::Reply;
 use crate::session::Session;
 
@@ -88,7 +89,7 @@ pub enum Keys {
     FirstAndCounted(usize),
     /// The first half of the words after the word `STREAMS`: `XREAD`.
     Streams,
-    /// The first word after the name, and the word after each `STORE`: `SORT`.
+    /// The first word after the name, and the word after the option `STORE`: `SORT`.
     FirstAndStore,
 }
 
@@ -138,13 +139,8 @@ impl Keys {
                 }
             }
             Keys::FirstAndStore => {
-                visit_all(&mut (first..first + 1));
-                let is_store = |place: &usize| {
-                    arguments
-                        .get(*place)
-                        .is_some_and(|word| word.eq_ignore_ascii_case(b"store"))
-                };
-                visit_all(&mut (first..len).filter(is_store).map(|place| place + 1));
+                let store = place_of_store(arguments, first + 1);
+                visit_all(&mut (first..first + 1).chain(store));
             }
         }
     }
@@ -163,6 +159,26 @@ fn place_of_streams(arguments: Arguments<'_>, first: usize) -> Option<usize> {
             () => 1,
         };
     }
+}
+
+/// The place of the word behind the last `STORE` that is an option, from a place on: the words of
+/// other options may be `STORE` too.
+fn place_of_store(arguments: Arguments<'_>, from: usize) -> Option<usize> {
+    let (mut at, mut store) = (from, None);
+    while let Some(word) = arguments.get(at) {
+        let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
+        let left = arguments.len() - at - 1;
+        at += match () {
+            () if is("LIMIT") && left >= 2 => 3,
+            () if is("STORE") && left >= 1 => {
+                store = Some(at + 1);
+                2
+            }
+            () if (is("BY") || is("GET")) && left >= 1 => 2,
+            () => 1,
+        };
+    }
+    store
 }
 
 /// What a command may do, and where it may run.
@@ -207,6 +223,13 @@ impl Flags {
     /// it is then. In a transaction it holds all.
     pub const SHARDWISE: Flags = Flags(1 << 15);
 
+    /// Its time depends on the number of its words, and hardly on what its keys hold: of those that
+    /// are fast, and of those whose row says so. Derived.
+    pub(crate) const STEADY: Flags = Flags(1 << 31);
+    /// The keys that it looks up count as hits and misses: of those that read, and of some that
+    /// write. Derived.
+    pub(crate) const COUNTED: Flags = Flags(1 << 30);
+
     /// These flags and those.
     #[must_use]
     pub const fn and(self, more: Flags) -> Flags {
@@ -222,31 +245,23 @@ impl Flags {
     pub(crate) const fn touches_keys(self) -> bool {
         self.0 & (Flags::WRITE.0 | Flags::READONLY.0) != 0
     }
-
-    /// The flags in Redis's names, for `COMMAND INFO`.
-    pub fn names(self) -> Vec<&'static str> {
-        let names = [
-            (Flags::WRITE, "write"),
-            (Flags::READONLY, "readonly"),
-            (Flags::DENY_OOM, "denyoom"),
-            (Flags::ADMIN, "admin"),
-            (Flags::PUBSUB, "pubsub"),
-            (Flags::NO_SCRIPT, "noscript"),
-            (Flags::BLOCKING, "blocking"),
-            (Flags::FAST, "fast"),
-            (Flags::NO_AUTH, "no_auth"),
-            (Flags::NO_MULTI, "no_multi"),
-            (Flags::MAY_REPLICATE, "may_replicate"),
-        ];
-        names
-            .into_iter()
-            .filter(|(flag, _)| self.has(*flag))
-            .map(|(_, name)| name)
-            .collect()
-    }
 }
 
 impl Command {
+    /// The row with the flags that follow from what else it says.
+    pub(crate) const fn with_derived_flags(mut self) -> Command {
+        if self.flags.has(Flags::FAST)
+            || is(self.complexity, "O(1)")
+            || is_one_of(self.name, STEADY)
+        {
+            self.flags = self.flags.and(Flags::STEADY);
+        }
+        if self.flags.has(Flags::READONLY) || is_one_of(self.name, COUNTED_WRITES) {
+            self.flags = self.flags.and(Flags::COUNTED);
+        }
+        self
+    }
+
     /// The first word of the name: the container of a subcommand.
     pub fn container(&self) -> Option<&'static str> {
         self.name.split_once(' ').map(|(container, _)| container)
@@ -287,6 +302,52 @@ impl Command {
     }
 }
 
+/// Commands that take time for each word, and hardly for what the keys hold, and that Redis does not
+/// call fast.
+const STEADY: &[&str] = &["DEL", "MSET", "MSETNX"];
+
+/// Commands that write, and look keys up as those do that read.
+const COUNTED_WRITES: &[&str] = &[
+    "BITOP",
+    "COPY",
+    "GEOSEARCHSTORE",
+    "GETDEL",
+    "GETEX",
+    "GETSET",
+    "PFMERGE",
+    "SDIFFSTORE",
+    "SET",
+    "SINTERSTORE",
+    "SORT",
+    "SUNIONSTORE",
+    "XACK",
+    "XAUTOCLAIM",
+    "XCLAIM",
+    "XREADGROUP",
+    "ZDIFFSTORE",
+    "ZINTERSTORE",
+    "ZRANGESTORE",
+    "ZUNIONSTORE",
+];
+
+const fn is_one_of(text: &str, texts: &[&str]) -> bool {
+    let mut at = 0;
+    while at < texts.len() && !is(text, texts[at]) {
+        at += 1;
+    }
+    at < texts.len()
+}
+
+/// Whether two texts are the same, where constants are made.
+const fn is(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
+}
+
 /// A function of its own, so that [`Command::first_of`] is a branch: the processor goes on with the
 /// key of a request while it still looks for the row.
 #[cold]
@@ -311,14 +372,22 @@ pub(crate) struct Call<'a, 'e> {
     pub(crate) reply: &'a mut dyn Reply,
     /// Set by a command that found nothing and wants to wait.
     pub(crate) wait: Option<Box<Wait>>,
-    /// Whether the caller can wait at all: not in a transaction or a script.
-    pub(crate) may_wait: bool,
+    /// Why it is run.
+    pub(crate) occasion: Occasion,
+    /// Whether the refusal that it answers is that of a command which it ran, and has been counted
+    /// as such.
+    pub(crate) is_passed_on: bool,
 }
 
 impl Call<'_, '_> {
     /// The time of the call.
     pub(crate) fn now(&self) -> Now {
         self.keyspace.now()
+    }
+
+    /// Whether the caller can wait at all: not in a transaction or a script.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.occasion != Occasion::Part
     }
 
     /// The whole request, name first.

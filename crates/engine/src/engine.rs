@@ -10,11 +10,11 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::admin::config::Config;
-use crate::admin::stats::Stats;
 use crate::eviction::Memory;
 use crate::hash::{Seed, derive};
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::{DATABASES, Garbage, Keyspace, Ready, SHARDS, Shards};
+use crate::observe::stats::Stats;
 use crate::pubsub::PubSub;
 use crate::scripting::Scripts;
 use crate::session::client::Clients;
@@ -188,8 +188,7 @@ impl Engine {
         }
         self.serve_unserved(clock);
         self.shards.parking().wake_all();
-        let commands = self.shards.figures().map(|figures| figures.commands.get());
-        self.stats.tick(now, commands.sum());
+        self.stats.tick(now);
     }
 
     /// Removes some expired keys under one lock, if nobody holds it. Answers whether there are more.
@@ -272,6 +271,12 @@ impl Engine {
         {
             alarm(deadline);
         }
+    }
+
+    /// How many wait that will not wait for ever.
+    pub(crate) fn timed_waits(&self) -> usize {
+        let waits = self.waits.lock();
+        waits.range(..(Ticks::NEVER, 0)).count()
     }
 
     /// Gives the claim on a waiter back: there is no answer yet. Its keys are to be held, so that no

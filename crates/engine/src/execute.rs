@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::generic::sort;
 use crate::keyspace::waiting::{Wait, Waiter, Waiting};
 use crate::keyspace::{Contended, Keyspace, Needs, Parked};
+use crate::observe::Occasion;
 use crate::reply::{Reply, Unwanted};
 use crate::session::{Replies, Session};
 use crate::table;
@@ -117,9 +118,13 @@ impl Engine {
     ) -> Outcome {
         let command = match self.admit(session, arguments, clock) {
             Ok(command) => command,
-            Err(error) => return self.refuse(session, arguments, error, reply),
+            Err(error) => {
+                session.note_unrun(table::find(arguments).ok(), clock.now());
+                return self.refuse(session, arguments, error, reply);
+            }
         };
         if session.is_queueing() && !command.flags.has(Flags::UNQUEUED) {
+            session.note_unrun(Some(command), clock.now());
             session.queue(command, arguments);
             reply.status("QUEUED");
             return Outcome::Done;
@@ -133,11 +138,20 @@ impl Engine {
             if let Err(contended) = keyspace.hold(&needs) {
                 return self.put_off(session, arguments, contended, clock, reply);
             }
-            if !keyspace.count_command() {
-                self.stats.command();
-            }
             session.note(command, &keyspace);
-            let waiter = match self.run_caught(session, command, args, &mut keyspace, reply) {
+            let ran = Call {
+                engine: self,
+                session,
+                command,
+                args,
+                keyspace: &mut keyspace,
+                reply,
+                wait: None,
+                occasion: Occasion::Request,
+                is_passed_on: false,
+            }
+            .run_caught();
+            let waiter = match ran {
                 Ran::Answered => None,
                 Ran::Waits(wait) => Some(self.enqueue(session, wait, arguments, &mut keyspace)),
                 Ran::Contended(contended) => {
@@ -178,32 +192,6 @@ impl Engine {
             true => self.refuse(session, arguments, Error::Busy, reply),
             false => Outcome::Parked(Parked::new(self, contended.epoch)),
         }
-    }
-
-    /// Runs a command and answers its refusal. A defect in it must not take the store down with it.
-    #[inline]
-    pub(crate) fn run_caught<'e>(
-        self: &'e Arc<Engine>,
-        session: &mut Session,
-        command: &'static Command,
-        args: Args<'_>,
-        keyspace: &mut Keyspace<'e>,
-        reply: &mut dyn Reply,
-    ) -> Ran {
-        let run = || match self.run(session, command, args, keyspace, true, reply) {
-            Ok(None) => Ran::Answered,
-            Ok(Some(wait)) => Ran::Waits(wait),
-            Err(Error::Contended { index, epoch }) => Ran::Contended(Contended { index, epoch }),
-            Err(error) => {
-                reply.error(&error);
-                Ran::Answered
-            }
-        };
-        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
-            reply.error(&Error::Internal);
-            session.close();
-            Ran::Answered
-        })
     }
 
     /// Finds the row of a request, and refuses what may not run now.
@@ -266,6 +254,7 @@ impl Engine {
         error: Error,
         reply: &mut dyn Reply,
     ) -> Outcome {
+        self.note_rejection(arguments, &error);
         let name = arguments.get(0).unwrap_or_default();
         if !name.eq_ignore_ascii_case(b"EXEC") {
             session.refused();
@@ -339,46 +328,10 @@ impl Engine {
         )
     }
 
-    /// Runs a command on a keyspace that holds what it needs. Answers how to wait, if the command
-    /// wants to and may.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "the parts of a call, put together here alone"
-    )]
-    #[inline]
-    pub(crate) fn run<'e>(
-        self: &'e Arc<Engine>,
-        session: &mut Session,
-        command: &'static Command,
-        args: Args<'_>,
-        keyspace: &mut Keyspace<'e>,
-        may_wait: bool,
-        reply: &mut dyn Reply,
-    ) -> Result<Option<Box<Wait>>> {
-        keyspace.begin(command, args, session.id());
-        keyspace.set_touching(!session.leaves_no_trace());
-        let mut call = Call {
-            engine: self,
-            session,
-            command,
-            args,
-            keyspace,
-            reply,
-            wait: None,
-            may_wait,
-        };
-        let result = (command.run)(&mut call);
-        let wait = call.wait;
-        if keyspace.is_announcing() || session.tracker().is_some() {
-            self.tell_of_run(session, command, args, keyspace, may_wait);
-        }
-        result.map(|()| wait)
-    }
-
     /// Publishes what a command has left to publish, and remembers what its caller has read.
     #[cold]
     #[inline(never)]
-    fn tell_of_run(
+    pub(crate) fn tell_of_run(
         &self,
         session: &Session,
         command: &'static Command,
@@ -428,10 +381,31 @@ impl Engine {
 }
 
 impl Call<'_, '_> {
+    /// Runs the command and answers its refusal. A defect in it must not take the store down with it.
+    #[inline]
+    pub(crate) fn run_caught(mut self) -> Ran {
+        let run = || match self.run() {
+            Ok(None) => Ran::Answered,
+            Ok(Some(wait)) => Ran::Waits(wait),
+            Err(Error::Contended { index, epoch }) => Ran::Contended(Contended { index, epoch }),
+            Err(error) => {
+                self.reply.error(&error);
+                Ran::Answered
+            }
+        };
+        catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+            self.engine
+                .note_failure(self.command, &Error::Internal, false);
+            self.reply.error(&Error::Internal);
+            self.session.close();
+            Ran::Answered
+        })
+    }
+
     /// Says that the answer is not there yet and may come with a change of one of these keys.
     /// Where the caller can't wait, it is answered with nothing at once.
     pub(crate) fn wait_for(&mut self, wait: Wait) {
-        if self.may_wait {
+        if self.may_wait() {
             self.wait = Some(Box::new(wait));
             return;
         }

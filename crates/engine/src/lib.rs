@@ -9,6 +9,7 @@ mod eviction;
 mod execute;
 mod serve;
 
+mod access;
 mod args;
 mod command;
 mod error;
@@ -23,12 +24,15 @@ mod lanes;
 mod near;
 mod types;
 
+mod observe;
+
 mod admin;
 mod generic;
 mod pubsub;
 mod scripting;
 mod session;
 
+pub use access::Access;
 pub use admin::{ClientsMemory, CpuTime, Host, OutputClass, OutputLimit, OutputLimits};
 pub use command::{Arity, Command, Flags, Keys};
 pub use engine::{Alarm, Disposal, Engine, Now, Ticks, TimeSource};

@@ -7,10 +7,12 @@
 
 use std::sync::Arc;
 
+use crate::command::Call;
 use crate::engine::{Engine, TimeSource};
 use crate::execute::Ran;
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::{Keyspace, Leftover, Ready};
+use crate::observe::Occasion;
 use crate::reply::ValueReply;
 use crate::session::Session;
 use crate::table;
@@ -85,7 +87,18 @@ impl Engine {
         }
         let mut reply = ValueReply::for_protocol(waiter.resp3);
         keyspace.select(waiter.db);
-        let ran = self.run_caught(&mut session, command, args, keyspace, &mut reply);
+        let ran = Call {
+            engine: self,
+            session: &mut session,
+            command,
+            args,
+            keyspace,
+            reply: &mut reply,
+            wait: None,
+            occasion: Occasion::Again,
+            is_passed_on: false,
+        }
+        .run_caught();
         if !matches!(ran, Ran::Answered) {
             self.wait_on(waiter);
             return Served::Tried;

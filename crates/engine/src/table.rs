@@ -30,16 +30,60 @@ const FAMILIES: &[(&str, &[Command])] = &[
     ("scripting", scripting::commands::COMMANDS),
     ("server", admin::commands::COMMANDS),
     ("server", admin::info::COMMANDS),
+    ("server", admin::slowlog_commands::COMMANDS),
+    ("server", admin::latency_commands::COMMANDS),
     ("server", admin::config_commands::COMMANDS),
     ("server", admin::memory::COMMANDS),
     ("server", admin::command_commands::COMMANDS),
 ];
 
+/// How many rows there are.
+pub(crate) const ROWS: usize = count_rows();
+
+/// All rows, in the order of the families: the place of a row here is its number.
+static TABLE: [Command; ROWS] = all_rows();
+
+const fn count_rows() -> usize {
+    let (mut sum, mut family) = (0, 0);
+    while family < FAMILIES.len() {
+        sum += FAMILIES[family].1.len();
+        family += 1;
+    }
+    sum
+}
+
+const fn all_rows() -> [Command; ROWS] {
+    let mut all = [FAMILIES[0].1[0]; ROWS];
+    let (mut next, mut family) = (0, 0);
+    while family < FAMILIES.len() {
+        let rows = FAMILIES[family].1;
+        let mut row = 0;
+        while row < rows.len() {
+            all[next] = rows[row].with_derived_flags();
+            (next, row) = (next + 1, row + 1);
+        }
+        family += 1;
+    }
+    all
+}
+
 /// Every command with its family, in the order of the table.
 pub fn commands() -> impl Iterator<Item = (&'static str, &'static Command)> {
-    FAMILIES
-        .iter()
-        .flat_map(|(family, rows)| rows.iter().map(|row| (*family, row)))
+    let families = FAMILIES.iter();
+    let families = families.flat_map(|(family, rows)| std::iter::repeat_n(*family, rows.len()));
+    families.zip(&TABLE)
+}
+
+/// The number of a row: below [`ROWS`].
+#[inline]
+pub(crate) fn number(command: &'static Command) -> usize {
+    let bytes = std::ptr::from_ref(command).addr() - TABLE.as_ptr().addr();
+    bytes / size_of::<Command>()
+}
+
+/// The row with this number.
+pub(crate) fn row(number: usize) -> Option<&'static Command> {
+    TABLE.get(number)
 }
 
 /// A name that stands first in a request.
@@ -56,18 +100,6 @@ pub(crate) struct Top {
 /// All names that can stand first in a request, in the order of the table.
 pub(crate) fn tops() -> &'static [Top] {
     &Index::get().tops
-}
-
-/// The row that [`find`] gave and that stands at this address.
-pub(crate) fn at_address(address: usize) -> Option<&'static Command> {
-    let rows = Index::get().by_name.iter().flatten();
-    rows.filter_map(|named| match &named.found {
-        Found::Command(command) | Found::Both(command) | Found::Subcommand(command) => {
-            Some(*command)
-        }
-        Found::Container => None,
-    })
-    .find(|command| std::ptr::from_ref(*command).addr() == address)
 }
 
 /// Where names are looked up: a hash table of open addressing, for names in any case.
@@ -349,6 +381,15 @@ mod tests {
             let wanted = [byte.to_ascii_uppercase(); 8];
             assert_eq!(in_capitals(word).to_le_bytes(), wanted, "{byte}");
         }
+    }
+
+    #[test]
+    fn every_row_has_a_number() {
+        for (place, (_, command)) in commands().enumerate() {
+            assert_eq!(number(command), place, "{}", command.name);
+            assert_eq!(row(place).map(|row| row.name), Some(command.name));
+        }
+        assert!(row(ROWS).is_none());
     }
 
     #[test]

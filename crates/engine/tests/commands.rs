@@ -98,7 +98,7 @@ fn the_list_of_clients_says_what_each_is_doing() {
     other.send("GET a");
     let line = one.send("CLIENT LIST ID 2");
     assert!(line.contains(" flags=x "), "{line}");
-    assert!(line.contains(" multi=1 watch=2 "), "{line}");
+    assert!(line.contains(" multi=1 qbuf="), "{line}");
     assert!(line.contains(" multi-mem=4 "), "{line}");
     other.send("DISCARD");
     other.send("SUBSCRIBE news");
@@ -162,7 +162,7 @@ fn the_table_describes_itself() {
     let mut client = Connection::open();
     client.expect(
         "COMMAND INFO get nope",
-        "*2\n*10\n$3\nget\n:2\n*2\n+readonly\n+fast\n:1\n:1\n:1\n*3\n+@read\n+@fast\n+@string\n*0\n\
+        "*2\n*10\n$3\nget\n:2\n*2\n+readonly\n+fast\n:1\n:1\n:1\n*3\n+@read\n+@string\n+@fast\n*0\n\
          *1\n*6\n$5\nflags\n*2\n+RO\n+access\n$12\nbegin_search\n*4\n$4\ntype\n$5\nindex\n$4\nspec\n\
          *2\n$5\nindex\n:1\n$9\nfind_keys\n*4\n$4\ntype\n$5\nrange\n$4\nspec\n*6\n$7\nlastkey\n:0\n\
          $7\nkeystep\n:1\n$5\nlimit\n:0\n*0\n$-1",

@@ -175,6 +175,21 @@ fn a_request_for_a_held_key_is_parked_at_first_and_refused_when_the_script_is_ov
     client.expect(LATE, "PING", "+PONG");
 }
 
+/// An administrator who looks why nobody is answered has to be.
+#[test]
+fn info_answers_while_a_script_holds_every_key() {
+    let engine = engine();
+    let _hanging = Hanging::holding(&engine, HOLDS_ALL, "x");
+    let mut client = Connection::to(&engine);
+    for clock in [SOON, LATE] {
+        let Answer::Here(info) = client.call(clock, "INFO everything") else {
+            panic!("INFO waits");
+        };
+        assert!(info.contains("used_memory:"), "{info}");
+        assert!(info.contains("cmdstat_eval:"), "{info}");
+    }
+}
+
 #[test]
 fn who_needs_other_keys_is_served_beside_a_script_that_hangs() {
     let engine = engine();

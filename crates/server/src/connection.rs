@@ -85,6 +85,7 @@ pub(crate) async fn serve<S: Socket>(mut socket: S, shared: Arc<Shared>) -> io::
         Ok(listed) => listed,
         Err(Refused::Ending) => return Ok(()),
         Err(Refused::Full) => {
+            shared.engine().note_rejected_connection();
             let refusal = b"-ERR max number of clients reached\r\n";
             return socket.write_all(refusal).await;
         }
@@ -183,7 +184,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             // All requests that have been received are run, or will never be.
             Poll::Ready(0) => self.close(),
             // A read that fills the room has left something behind, most likely.
-            Poll::Ready(read) => progress.has_more |= read == free,
+            Poll::Ready(read) => {
+                self.shared.engine().note_read(read);
+                progress.has_more |= read == free;
+            }
         }
         progress.is_any = true;
         Ok(())
@@ -222,6 +226,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Poll::Pending => {}
             Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
             Poll::Ready(written) => {
+                self.shared.engine().note_written(written);
                 output.advance(written);
                 progress.is_any = true;
                 progress.has_more |= !output.is_empty();

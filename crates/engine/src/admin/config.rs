@@ -1,7 +1,7 @@
 //! What can be configured, at the start or by CONFIG SET.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::time::Duration;
 
 use parking_lot::RwLock;
@@ -23,6 +23,14 @@ pub(crate) struct Config {
     pub(super) script_busy_ms: AtomicU64,
     pub(super) script_memory_max: AtomicU64,
     pub(super) tracked_keys_max: AtomicU64,
+    /// Less than 0 for never.
+    pub(super) slowlog_slower_than_us: AtomicI64,
+    pub(super) slowlog_len_max: AtomicU64,
+    /// 0 for never.
+    pub(super) latency_threshold_ms: AtomicU64,
+    pub(super) latency_tracking: AtomicBool,
+    /// Which percentiles INFO latencystats shows.
+    pub(super) percentiles: RwLock<Vec<f64>>,
     host: RwLock<Host>,
 }
 
@@ -76,6 +84,11 @@ impl Default for Config {
             script_busy_ms: AtomicU64::new(5000),
             script_memory_max: AtomicU64::new(256 << 20),
             tracked_keys_max: AtomicU64::new(1_000_000),
+            slowlog_slower_than_us: AtomicI64::new(10_000),
+            slowlog_len_max: AtomicU64::new(128),
+            latency_threshold_ms: AtomicU64::new(0),
+            latency_tracking: AtomicBool::new(true),
+            percentiles: RwLock::new(vec![50.0, 99.0, 99.9]),
             host: RwLock::default(),
         }
     }
@@ -122,6 +135,31 @@ impl Config {
     /// How many keys that clients have read are remembered for them, or 0 for all.
     pub(crate) fn tracked_keys_max(&self) -> usize {
         usize::try_from(self.tracked_keys_max.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// How long a command may take and not be in the slow log, if there is one.
+    pub(crate) fn slowlog_slower_than_us(&self) -> Option<u64> {
+        u64::try_from(self.slowlog_slower_than_us.load(Relaxed)).ok()
+    }
+
+    /// How many commands the slow log keeps.
+    pub(crate) fn slowlog_len_max(&self) -> usize {
+        usize::try_from(self.slowlog_len_max.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// From how many milliseconds LATENCY notes what a command took, or 0 for never.
+    pub(crate) fn latency_threshold_ms(&self) -> u64 {
+        self.latency_threshold_ms.load(Relaxed)
+    }
+
+    /// Whether it is kept how the times of commands are distributed.
+    pub(crate) fn latency_tracking(&self) -> bool {
+        self.latency_tracking.load(Relaxed)
+    }
+
+    /// Which percentiles INFO latencystats shows.
+    pub(super) fn percentiles(&self) -> Vec<f64> {
+        self.percentiles.read().clone()
     }
 
     pub(super) fn host(&self) -> Host {

@@ -58,23 +58,43 @@ pub(crate) const COMMANDS: &[Command] = &[
 ];
 
 fn get(call: &mut Call<'_, '_>) -> Result<()> {
-    let patterns: Vec<Vec<u8>> = call.args.rest().map(<[u8]>::to_ascii_lowercase).collect();
-    let is_wanted = |name: &&str| {
-        let mut patterns = patterns.iter();
-        patterns.any(|pattern| glob::matches(pattern, name.as_bytes()))
-    };
-    let mut found: Vec<(&str, &Parameter)> = Vec::new();
-    for parameter in PARAMETERS {
-        let names = [Some(parameter.name), parameter.alias];
-        let names = names.into_iter().flatten().filter(is_wanted);
-        found.extend(names.map(|name| (name, parameter)));
+    let mut found: Vec<(Vec<u8>, &Parameter)> = Vec::new();
+    for pattern in call.args.rest() {
+        let is_pattern = pattern.iter().any(|byte| b"[*?".contains(byte));
+        let more: Vec<(Vec<u8>, &Parameter)> = match is_pattern {
+            true => matching(&pattern.to_ascii_lowercase()).collect(),
+            // A name is answered as it was written.
+            false => Parameter::find(pattern)
+                .map(|parameter| (pattern.to_vec(), parameter))
+                .into_iter()
+                .collect(),
+        };
+        for (name, parameter) in more {
+            if !found
+                .iter()
+                .any(|(other, _)| other.eq_ignore_ascii_case(&name))
+            {
+                found.push((name, parameter));
+            }
+        }
     }
     call.reply.map(found.len());
     for (name, parameter) in found {
-        call.reply.bulk(name.as_bytes());
+        call.reply.bulk(&name);
         call.reply.bulk(&parameter.get(call.engine));
     }
     Ok(())
+}
+
+/// The parameters that match a pattern, by each of their names that does.
+fn matching(pattern: &[u8]) -> impl Iterator<Item = (Vec<u8>, &'static Parameter)> {
+    PARAMETERS.iter().flat_map(move |parameter| {
+        let names = [Some(parameter.name), parameter.alias]
+            .into_iter()
+            .flatten();
+        let names = names.filter(|name| glob::matches(pattern, name.as_bytes()));
+        names.map(move |name| (name.as_bytes().to_vec(), parameter))
+    })
 }
 
 fn set(call: &mut Call<'_, '_>) -> Result<()> {

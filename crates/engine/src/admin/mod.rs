@@ -1,4 +1,4 @@
-//! What administrators ask: INFO, CONFIG, COMMAND, MEMORY and their kin.
+//! What administrators ask: INFO, CONFIG, COMMAND, MEMORY, SLOWLOG, LATENCY, MONITOR and their kin.
 
 pub(crate) mod command_commands;
 pub(crate) mod commands;
@@ -6,10 +6,12 @@ pub(crate) mod config;
 pub(crate) mod config_commands;
 pub(crate) mod help;
 pub(crate) mod info;
+pub(crate) mod latency_commands;
 pub(crate) mod memory;
+mod observed;
 mod output_limits;
 mod parameters;
-pub(crate) mod stats;
+pub(crate) mod slowlog_commands;
 mod syntax;
 
 pub use config::{ClientsMemory, CpuTime, Host};

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::config::{ClientsMemory, Config, Host};
+use super::observed::{Observed, PERCENTILES, SLOWER_THAN, THRESHOLD, TRACKING, read_int};
 use super::output_limits::OutputLimits;
 use crate::engine::Engine;
 use crate::eviction::EvictionPolicy;
@@ -41,6 +42,8 @@ enum Place {
     Password,
     /// `notify-keyspace-events`: classes of events.
     Events,
+    /// What is looked at of commands.
+    Observed(&'static Observed),
     /// It has this value and no other; the reason says why.
     Only(&'static str, &'static str),
     /// Whoever started the process decided.
@@ -63,12 +66,15 @@ pub(super) enum Value {
     ClientsMemory(ClientsMemory),
     Password(Vec<u8>),
     Events(Classes),
+    /// As it was written.
+    Text(Vec<u8>),
     /// The value that it has anyway.
     Same,
 }
 
 const NOTHING_KEPT: &str = "nothing is kept on disk by this server";
 const NO_CLASS: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
+const NO_REPLICAS: &str = "this server has no replicas";
 const IMMUTABLE: &str = "can't set immutable config";
 
 pub(super) const PARAMETERS: &[Parameter] = &[
@@ -186,10 +192,55 @@ pub(super) const PARAMETERS: &[Parameter] = &[
             i64::MAX as u64,
         ),
     ),
+    row("slowlog-log-slower-than", Place::Observed(&SLOWER_THAN)),
+    row(
+        "slowlog-max-len",
+        Place::Setting(
+            |config| &config.slowlog_len_max,
+            Unit::Count,
+            0,
+            i64::MAX as u64,
+        ),
+    ),
+    row("latency-monitor-threshold", Place::Observed(&THRESHOLD)),
+    row("latency-tracking", Place::Observed(&TRACKING)),
+    row(
+        "latency-tracking-info-percentiles",
+        Place::Observed(&PERCENTILES),
+    ),
     row("databases", Place::Started(|_| DATABASES.to_string())),
     row("port", Place::Started(|host| host.tcp_port.to_string())),
     row("bind", Place::Started(|host| host.bind.clone())),
     row("unixsocket", Place::Started(|host| host.unixsocket.clone())),
+    row(
+        "hz",
+        Place::Only("10", "what has expired is removed ten times a second"),
+    ),
+    row("daemonize", Place::Only("no", IMMUTABLE)),
+    row("cluster-enabled", Place::Only("no", IMMUTABLE)),
+    row(
+        "activerehashing",
+        Place::Only("yes", "tables grow in small steps"),
+    ),
+    row(
+        "activedefrag",
+        Place::Only("no", "this server does not move what it holds"),
+    ),
+    row(
+        "list-compress-depth",
+        Place::Only("0", "lists are not compressed"),
+    ),
+    aliased(
+        "replica-read-only",
+        "slave-read-only",
+        Place::Only("yes", NO_REPLICAS),
+    ),
+    aliased(
+        "min-replicas-to-write",
+        "min-slaves-to-write",
+        Place::Only("0", NO_REPLICAS),
+    ),
+    aliased("replicaof", "slaveof", Place::Only("", NO_REPLICAS)),
     row("save", Place::Only("", NOTHING_KEPT)),
     row("appendonly", Place::Only("no", NOTHING_KEPT)),
     row("maxmemory", Place::MaxMemory),
@@ -271,6 +322,7 @@ impl Parameter {
             },
             Place::Password => return engine.config.password(),
             Place::Events => engine.shards.event_classes().to_string(),
+            Place::Observed(parameter) => (parameter.get)(&engine.config),
             Place::Only(value, _) => (*value).to_owned(),
             Place::Started(value) => value(&engine.config.host()),
         };
@@ -292,7 +344,10 @@ impl Parameter {
                 .read(value, 0, i128::from(u64::MAX))
                 .map(Value::Number),
             Place::Limit(_, unit) => unit.read(value, 0, i128::from(i64::MAX)).map(Value::Number),
-            Place::ListSize => read_list_size(value).map(Value::ListSize),
+            Place::ListSize => {
+                let size = read_int(value, i64::from(i32::MIN), i64::from(i32::MAX));
+                size.map(Value::ListSize)
+            }
             Place::OutputLimits => match OutputLimits::default().changed(value) {
                 // Classes that are not named keep what they have when this is set.
                 Ok(_) => Ok(Value::OutputLimits(value.to_vec())),
@@ -303,6 +358,9 @@ impl Parameter {
             Place::Events => Classes::parse(value)
                 .map(Value::Events)
                 .ok_or_else(|| NO_CLASS.to_owned()),
+            Place::Observed(parameter) => {
+                (parameter.check)(value).map(|()| Value::Text(value.to_vec()))
+            }
             Place::Only(only, _) if value.eq_ignore_ascii_case(only.as_bytes()) => Ok(Value::Same),
             Place::Only(_, reason) => Err(reason.to_owned()),
             Place::Started(_) => Err(IMMUTABLE.to_owned()),
@@ -340,6 +398,10 @@ impl Parameter {
                 engine.config.set_password(password);
             }
             (Place::Events, Value::Events(classes)) => engine.shards.set_event_classes(classes),
+            (Place::Observed(parameter), Value::Text(text)) => {
+                (parameter.set)(&engine.config, &text);
+                engine.look_as_configured();
+            }
             _ => {}
         }
     }
@@ -368,18 +430,6 @@ fn read_choice(value: &[u8], names: &[&str]) -> Result<u64, String> {
         let names = names.join(", ");
         format!("argument(s) must be one of the following: {names}")
     })
-}
-
-fn read_list_size(value: &[u8]) -> Result<i64, String> {
-    let size =
-        crate::args::parse_int(value).ok_or("argument couldn't be parsed into an integer")?;
-    let (min, max) = (i64::from(i32::MIN), i64::from(i32::MAX));
-    match (min..=max).contains(&size) {
-        true => Ok(size),
-        false => Err(format!(
-            "argument must be between {min} and {max} inclusive"
-        )),
-    }
 }
 
 fn read_clients_memory(value: &[u8]) -> Result<ClientsMemory, String> {

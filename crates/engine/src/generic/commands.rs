@@ -3,7 +3,7 @@
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
 use crate::keyspace::DATABASES;
-use crate::keyspace::entry::Kind;
+use crate::keyspace::entry::{Entry, Kind};
 use crate::keyspace::table::Keyed;
 use crate::pubsub::glob;
 
@@ -203,7 +203,7 @@ fn exists(call: &mut Call<'_, '_>) -> Result<()> {
     let count = call
         .args
         .rest()
-        .filter(|key| call.keyspace.exists(key))
+        .filter(|key| call.keyspace.ask(key).is_some())
         .count();
     call.reply.int(count as i64);
     Ok(())
@@ -218,8 +218,8 @@ fn touch(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn kind(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
-    call.reply
-        .status(call.keyspace.kind(key).map_or("none", Kind::type_name));
+    let kind = call.keyspace.ask(key).map(Entry::kind);
+    call.reply.status(kind.map_or("none", Kind::type_name));
     Ok(())
 }
 
@@ -298,7 +298,7 @@ fn copy(call: &mut Call<'_, '_>) -> Result<()> {
     let is_free = replaces || !call.keyspace.exists(destination);
     call.keyspace.select(db);
     let limits = call.keyspace.limits();
-    let entry = call.keyspace.entry(source).filter(|_| is_free);
+    let entry = call.keyspace.ask(source).filter(|_| is_free);
     let copied = entry.map(|entry| entry.copy(destination, limits));
     call.reply.int(i64::from(copied.is_some()));
     if let Some(copied) = copied {

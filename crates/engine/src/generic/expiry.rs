@@ -3,6 +3,7 @@
 use crate::args::Args;
 use crate::command::{Arity, Call, Command, Flags, Keys};
 use crate::error::{Error, Result};
+use crate::keyspace::entry::Entry;
 
 const WRITE: Flags = Flags::WRITE.and(Flags::FAST);
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
@@ -272,11 +273,12 @@ fn pexpiretime(call: &mut Call<'_, '_>) -> Result<()> {
 /// Answers a time made of when the key expires; -1 if it does not, -2 if there is no such key.
 fn answer_time(call: &mut Call<'_, '_>, shown: impl Fn(u64) -> u64) -> Result<()> {
     let key = call.args.key()?;
-    call.reply.int(match call.keyspace.expiry(key) {
-        None => -2,
-        Some(None) => -1,
-        Some(Some(at)) => shown(at) as i64,
-    });
+    call.reply
+        .int(match call.keyspace.ask(key).map(Entry::expires_at) {
+            None => -2,
+            Some(None) => -1,
+            Some(Some(at)) => shown(at) as i64,
+        });
     Ok(())
 }
 

@@ -61,7 +61,7 @@ pub(crate) const COMMANDS: &[Command] = &[
 /// The entry of the key that the request names. Nothing is answered if there is none.
 fn entry<'a>(call: &'a mut Call<'_, '_>) -> Result<Option<&'a Entry>> {
     let key = call.args.key()?;
-    let entry = call.keyspace.entry(key);
+    let entry = call.keyspace.ask(key);
     if entry.is_none() {
         call.reply.null();
     }

@@ -215,7 +215,7 @@ fn run(call: &mut Call<'_, '_>, key: &[u8], request: &Request<'_>) -> Result<()>
     let mut elements = elements(call.keyspace, key)?;
     let order = match request.order {
         // A set has no order of its own, and what is stored or scripted must not depend on one.
-        Order::Unchanged if !has_order && (request.store.is_some() || !call.may_wait) => {
+        Order::Unchanged if !has_order && (request.store.is_some() || !call.may_wait()) => {
             Order::Alpha(None)
         }
         order => order,
@@ -340,7 +340,7 @@ impl Element {
 
 /// The elements of a value that can be sorted; none if there is no such key.
 fn elements(keyspace: &Keyspace<'_>, key: &[u8]) -> Result<Vec<Element>> {
-    let Some(entry) = keyspace.entry(key) else {
+    let Some(entry) = keyspace.ask(key) else {
         return Ok(Vec::new());
     };
     let elements = entry.collection().and_then(Collection::elements);

@@ -13,8 +13,6 @@ use super::shard::DATABASES;
 #[derive(Debug, Default)]
 #[repr(C)]
 pub(crate) struct Figures {
-    /// Commands that held this shard alone. Counting them here costs no atomic operation.
-    pub(crate) commands: Figure,
     /// How often a key that was read was there.
     pub(crate) hits: Figure,
     /// How often a key that was read was not there.
@@ -90,7 +88,7 @@ impl Figures {
 
     /// Begins all counters anew; what the shard holds stays.
     pub(crate) fn reset(&self) {
-        let hit_or_miss = [&self.commands, &self.hits, &self.misses];
+        let hit_or_miss = [&self.hits, &self.misses];
         let gone = [&self.expired, &self.evicted];
         for counter in hit_or_miss.into_iter().chain(gone) {
             counter.reset();

@@ -416,14 +416,6 @@ impl<'e> Held<'e> {
     }
 
     /// Those of a call that holds every shard.
-    pub(super) fn all(&self) -> &[ShardGuard<'e>] {
-        match self {
-            Held::All(shards) => shards,
-            _ => &[],
-        }
-    }
-
-    /// Those of a call that holds every shard.
     pub(super) fn all_mut(&mut self) -> &mut [ShardGuard<'e>] {
         match self {
             Held::All(shards) => shards,

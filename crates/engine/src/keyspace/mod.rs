@@ -141,16 +141,6 @@ impl<'e> Keyspace<'e> {
         self.now().unix_ms()
     }
 
-    /// Counts a command with the shard that it holds. Answers false if it holds none or several.
-    #[inline]
-    pub(crate) fn count_command(&self) -> bool {
-        let Held::One(_, shard) = &self.held else {
-            return false;
-        };
-        shard.figures().commands.add(1);
-        true
-    }
-
     /// The database that keys are looked up in.
     pub(crate) fn db(&self) -> usize {
         self.db
@@ -237,6 +227,26 @@ impl<'e> Keyspace<'e> {
         (!self.is_expired(entry)).then_some(entry)
     }
 
+    /// The entry of a key of which something is asked: that counts as a lookup, and not as a use.
+    pub(crate) fn ask(&self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        let entry = shard.dbs[self.db].table.find(hash, key);
+        let entry = entry.filter(|entry| !self.is_expired(entry));
+        self.count_lookup(shard.figures(), entry.is_some());
+        entry
+    }
+
+    #[inline]
+    fn count_lookup(&self, figures: &Figures, is_hit: bool) {
+        if self.counts_lookups {
+            match is_hit {
+                true => figures.hits.add(1),
+                false => figures.misses.add(1),
+            }
+        }
+    }
+
     /// The entry of a key that is read, counted.
     #[inline]
     fn look_up(&self, key: &[u8]) -> Option<&Entry> {
@@ -244,15 +254,13 @@ impl<'e> Keyspace<'e> {
         let shard = self.shard(hash);
         let entry = shard.dbs[self.db].table.find(hash, key);
         let entry = entry.filter(|entry| !self.is_expired(entry));
-        if self.counts_lookups {
-            let figures = shard.figures();
-            match entry {
-                Some(_) => figures.hits.add(1),
-                None => figures.misses.add(1),
-            }
-            if entry.is_none() && self.is_announcing() {
-                self.announce_miss(key);
-            }
+        self.count_lookup(shard.figures(), entry.is_some());
+        let is_read = || {
+            self.cause
+                .is_some_and(|cause| cause.flags.has(Flags::READONLY))
+        };
+        if entry.is_none() && self.is_announcing() && is_read() {
+            self.announce_miss(key);
         }
         if let Some(entry) = entry {
             self.touch(entry);
@@ -270,7 +278,7 @@ impl<'e> Keyspace<'e> {
 
     /// Notes that a key is used. Answers whether there is such a key.
     pub(crate) fn touch_key(&mut self, key: &[u8]) -> bool {
-        let entry = self.entry(key);
+        let entry = self.ask(key);
         if let Some(entry) = entry {
             self.shards.access().touch(entry);
         }
@@ -279,13 +287,13 @@ impl<'e> Keyspace<'e> {
 
     /// How long a key has not been used, in seconds, if there is such a key.
     pub(crate) fn idle_s(&self, key: &[u8]) -> Option<u32> {
-        let entry = self.entry(key)?;
+        let entry = self.ask(key)?;
         Some(self.shards.access().idle_s(entry))
     }
 
     /// The logarithmic count of a key's uses, if there is such a key.
     pub(crate) fn uses(&self, key: &[u8]) -> Option<u8> {
-        let entry = self.entry(key)?;
+        let entry = self.ask(key)?;
         Some(self.shards.access().uses(entry))
     }
 
@@ -299,10 +307,10 @@ impl<'e> Keyspace<'e> {
         self.touches = touches;
     }
 
-    /// A command begins. Its reads count as lookups if it changes nothing.
+    /// A command begins. Its row says whether its reads count as lookups.
     #[inline]
     pub(crate) fn begin(&mut self, command: &'static Command, args: Args<'_>, author: u64) {
-        self.counts_lookups = command.flags.has(Flags::READONLY);
+        self.counts_lookups = command.flags.has(Flags::COUNTED);
         self.cause = Some(command);
         self.author = author;
         if self.is_announcing() {

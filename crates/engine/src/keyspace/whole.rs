@@ -6,7 +6,7 @@
 use super::db::Db;
 use super::entry::Entry;
 use super::hold::Contended;
-use super::shard::{SHARDS, Shard};
+use super::shard::{SHARDS, Shard, Shards};
 use super::table::Keyed;
 use super::{Keyspace, What};
 
@@ -21,21 +21,6 @@ pub(crate) struct Sampled<'k> {
 }
 
 impl Keyspace<'_> {
-    /// The shards' databases of this number.
-    pub(crate) fn dbs(&self) -> impl Iterator<Item = &Db> {
-        self.held.all().iter().map(|shard| &shard.dbs[self.db])
-    }
-
-    /// An entry chosen at random, of one that has not expired.
-    pub(crate) fn sample(&self, mut random: impl FnMut() -> u64) -> Option<&Entry> {
-        let weights: Vec<usize> = self.dbs().map(|db| db.table.len()).collect();
-        let len: usize = weights.iter().sum();
-        let index = weighted(&weights, random().checked_rem(len as u64)?);
-        let db = self.dbs().nth(index)?;
-        let entry = db.table.sample(random());
-        entry.filter(|entry| !self.is_expired(entry))
-    }
-
     /// Looks at a shard, which is taken for that time if it is not held.
     fn look<T>(&self, index: usize, look: impl FnOnce(&Shard) -> T) -> Result<T, Contended> {
         match self.held.has(index) {
@@ -205,6 +190,36 @@ impl Keyspace<'_> {
             }
         }
         self.leftover = Some(leftover);
+    }
+}
+
+/// What is known about the whole from samples, without waiting for a shard that somebody holds.
+impl Shards {
+    /// How long the keys of a database that have an expiry have left, about, in milliseconds.
+    pub(crate) fn estimated_ttl_ms(
+        &self,
+        db: usize,
+        now_ms: u64,
+        mut random: impl FnMut() -> u64,
+    ) -> u64 {
+        let (mut sum_ms, mut seen) = (0, 0);
+        let volatile: Vec<usize> = self.figures().map(|figures| figures.volatile(db)).collect();
+        for (index, count) in volatile
+            .into_iter()
+            .enumerate()
+            .filter(|(_, count)| *count > 0)
+        {
+            let Some(mut shard) = self.try_take(index) else {
+                continue;
+            };
+            let entry = shard.dbs[db].sample_volatile(random());
+            if let Some(at_ms) = entry.and_then(Entry::expires_at) {
+                sum_ms += u128::from(at_ms.saturating_sub(now_ms)) * count as u128;
+                seen += count as u128;
+            }
+        }
+        let average_ms = sum_ms.checked_div(seen).unwrap_or(0);
+        u64::try_from(average_ms).unwrap_or(u64::MAX)
     }
 }
 

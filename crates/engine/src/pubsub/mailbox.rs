@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::reply::{Reply, RespReply};
 
-/// A message, shared by all who receive it in the same way.
+/// A message, or a line for monitors, shared by all who receive it in the same way.
 #[derive(Debug)]
 pub struct Message {
     /// The pattern by which it is received, if it is by one.
@@ -117,7 +117,7 @@ impl Mailbox {
     }
 
     /// Puts a message in. Answers who is to be woken when no lock is held any more.
-    pub(super) fn put(&self, message: &Arc<Message>) -> Option<Waker> {
+    pub(crate) fn put(&self, message: &Arc<Message>) -> Option<Waker> {
         self.put_mail(Mail::Message(Arc::clone(message)))
     }
 
@@ -228,6 +228,19 @@ impl Message {
             channel,
             payload,
             encoded: [OnceLock::new(), OnceLock::new()],
+        }
+    }
+
+    /// A line for a monitor, which goes over a socket as a status does.
+    pub(crate) fn line(text: &str) -> Message {
+        let mut line = Vec::new();
+        RespReply::new(&mut line, false).status(text);
+        let line = Bytes::from(line);
+        Message {
+            pattern: None,
+            channel: Bytes::new(),
+            payload: line.clone(),
+            encoded: [line.clone().into(), line.into()],
         }
     }
 

@@ -16,10 +16,11 @@ use larder_resp::Arguments;
 use mlua::Lua;
 
 use super::watchdog::{Ended, Watchdog};
-use crate::command::{Command, Flags};
+use crate::command::{Call, Command, Flags};
 use crate::engine::{Engine, Ticks};
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
+use crate::observe::Occasion;
 use crate::reply::Reply;
 use crate::session::Session;
 use crate::table;
@@ -76,6 +77,50 @@ const TIME_STANDS_US: u64 = 100_000;
 impl Running<'_, '_> {
     /// Runs a command of the script.
     pub(super) fn call(&mut self, arguments: Arguments<'_>, reply: &mut dyn Reply) -> Result<()> {
+        let admitted = self.admit(arguments);
+        let command = match admitted {
+            Ok(command) => command,
+            Err(error) => {
+                self.work.engine.note_rejection(arguments, &error);
+                self.work.session.note_refusal(&error);
+                return Err(error);
+            }
+        };
+        let Work {
+            engine,
+            session,
+            keyspace,
+            ..
+        } = &mut self.work;
+        if command.name == "TIME"
+            && let Some(now) = later(&mut self.asked_time, keyspace)
+        {
+            reply.array(2);
+            reply.bulk(itoa::Buffer::new().format(now / MICROS).as_bytes());
+            reply.bulk(itoa::Buffer::new().format(now % MICROS).as_bytes());
+            return Ok(());
+        }
+        let args = command.args(arguments);
+        let mut part = Call {
+            engine,
+            session,
+            command,
+            args,
+            keyspace,
+            reply,
+            wait: None,
+            occasion: Occasion::Part,
+            is_passed_on: false,
+        };
+        let ran = part.run();
+        if let Err(error) = &ran {
+            session.note_refusal(error);
+        }
+        ran.map(drop)
+    }
+
+    /// Finds the row of a command, and refuses what the script may not run.
+    fn admit(&mut self, arguments: Arguments<'_>) -> Result<&'static Command> {
         let unknown = || Error::text("ERR Unknown Redis command called from script");
         let command = table::find(arguments).map_err(|_| unknown())?;
         if !command.arity.allows(arguments.len()) {
@@ -106,23 +151,7 @@ impl Running<'_, '_> {
         if command.flags.has(Flags::WRITE) && !self.watchdog.may_write() {
             return Err(Error::text(Ended::Killed.reason()));
         }
-        let Work {
-            engine,
-            session,
-            keyspace,
-            ..
-        } = &mut self.work;
-        if command.name == "TIME"
-            && let Some(now) = later(&mut self.asked_time, keyspace)
-        {
-            reply.array(2);
-            reply.bulk(itoa::Buffer::new().format(now / MICROS).as_bytes());
-            reply.bulk(itoa::Buffer::new().format(now % MICROS).as_bytes());
-            return Ok(());
-        }
-        let args = command.args(arguments);
-        engine.run(session, command, args, keyspace, false, reply)?;
-        Ok(())
+        Ok(command)
     }
 }
 

@@ -170,6 +170,8 @@ fn run(
     let db = work.keyspace.db();
     let answered = vm.run(script, keys.iter(), arguments, work, call.reply);
     call.keyspace.select(db);
+    let refusal = answered.as_ref().err();
+    call.is_passed_on = refusal.is_some_and(|refusal| session.passes_on(refusal));
     call.engine.scripts.give_back(vm);
     // Before its shards are let go: whoever needed them is not to be refused any more.
     if call.engine.shards.any_busy() {

@@ -20,8 +20,8 @@ const ROOM: i32 = 4;
 ///
 /// # Errors
 ///
-/// If the answer would have more than `len_max` bytes: one table may stand in many places of
-/// another. Nothing is answered then.
+/// If the script returned one, and if the answer would have more than `len_max` bytes: one table may
+/// stand in many places of another. Nothing is answered then.
 pub(super) fn write(
     reply: &mut dyn Reply,
     stack: &mut Stack,
@@ -39,7 +39,14 @@ pub(super) fn write(
         }
         left = usize::MAX;
     }
-    Writer::new(reply, stack, resp3, &mut left).all();
+    let mut writer = Writer::new(reply, stack, resp3, &mut left);
+    let top = writer.stack.len();
+    if writer.stack.get(top) == Slot::Table
+        && let Some(text) = writer.line(top, "err")
+    {
+        return Err(Error::text(text));
+    }
+    writer.all();
     Ok(())
 }
 

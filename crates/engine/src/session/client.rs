@@ -14,6 +14,7 @@ use crate::command::Command;
 use crate::engine::{Engine, Now};
 use crate::keyspace::tracking::Tracker;
 use crate::keyspace::waiting::Waiter;
+use crate::keyspace::watch::Watch;
 use crate::pubsub::{Mailbox, Topic};
 use crate::table;
 
@@ -28,6 +29,13 @@ pub struct ClientInfo {
     pub descriptor: Option<i32>,
     /// When the connection was made, in Unix microseconds.
     pub since_us: u64,
+}
+
+impl ClientInfo {
+    /// Whether the other end came by a Unix socket.
+    fn is_local(&self) -> bool {
+        self.address.starts_with('/')
+    }
 }
 
 /// What a connection holds between its socket and the engine, in bytes.
@@ -58,7 +66,7 @@ pub struct Client {
     names: Mutex<Names>,
     db: AtomicUsize,
     last_seen_us: AtomicU64,
-    /// The address of the row that was run last, or 0.
+    /// The number of the row that was asked for last, and 1; or 0.
     last_command: AtomicUsize,
     doing: Doing,
     buffers: Held,
@@ -73,6 +81,8 @@ pub struct Client {
     /// Whether another connection has had it listen in its place.
     is_listener: AtomicBool,
     is_gone: AtomicBool,
+    /// Whether a key that it watches has changed.
+    watch: Mutex<Weak<Watch>>,
 }
 
 /// What a connection is in the middle of.
@@ -86,6 +96,7 @@ struct Doing {
     /// How many bytes the queued requests take.
     queued_bytes: AtomicUsize,
     is_resp3: AtomicBool,
+    is_monitor: AtomicBool,
 }
 
 /// [`Buffers`], as they were shown last.
@@ -185,6 +196,11 @@ impl Client {
         self.is_kept.load(Relaxed)
     }
 
+    /// What the connection held when it showed that last.
+    pub(crate) fn buffers(&self) -> Buffers {
+        self.buffers.load()
+    }
+
     pub(crate) fn info(&self) -> &ClientInfo {
         &self.info
     }
@@ -208,11 +224,12 @@ impl Client {
         }
     }
 
-    pub(super) fn note(&self, command: &'static Command, db: usize, now: Now) {
-        self.db.store(db, Relaxed);
+    /// Notes a request: its command, if it names one.
+    #[inline]
+    pub(super) fn note(&self, command: Option<&'static Command>, now: Now) {
         self.last_seen_us.store(now.unix_us(), Relaxed);
-        self.last_command
-            .store(std::ptr::from_ref(command).addr(), Relaxed);
+        let number = command.map_or(0, |command| table::number(command) + 1);
+        self.last_command.store(number, Relaxed);
     }
 
     /// Shows what the session is in the middle of.
@@ -224,14 +241,17 @@ impl Client {
         let transaction = session.transaction();
         let queued = transaction.map_or(0, |transaction| transaction.queue.len() + 1);
         let queued_bytes = transaction.map_or(0, |transaction| transaction.bytes);
+        let watched = session.watched_keys().count();
+        if self.doing.watched.swap(watched, Relaxed) + watched > 0 {
+            *self.watch.lock() = session.watch();
+        }
+        self.db.store(session.db, Relaxed);
         self.doing.channels.store(topics(Topic::Channel), Relaxed);
         self.doing.patterns.store(topics(Topic::Pattern), Relaxed);
-        self.doing
-            .watched
-            .store(session.watched_keys().count(), Relaxed);
         self.doing.queued.store(queued, Relaxed);
         self.doing.queued_bytes.store(queued_bytes, Relaxed);
         self.doing.is_resp3.store(session.resp3, Relaxed);
+        self.doing.is_monitor.store(session.is_monitor(), Relaxed);
     }
 
     /// Has the client spared when memory is short: CLIENT NO-EVICT.
@@ -316,16 +336,20 @@ impl Client {
     fn flags(&self) -> String {
         let tracker = self.tracker();
         let is_tracking = |is: fn(&Tracker) -> bool| tracker.as_deref().is_some_and(is);
+        let watch = self.watch.lock().upgrade();
         let flags = [
+            (self.doing.is_monitor.load(Relaxed), 'O'),
             (self.kind() == ClientKind::PubSub, 'P'),
             (self.doing.queued.load(Relaxed) > 0, 'x'),
             (self.waiter().is_some(), 'b'),
             (tracker.is_some(), 't'),
             (is_tracking(Tracker::is_broken), 'R'),
             (is_tracking(Tracker::is_broadcasting), 'B'),
+            (watch.is_some_and(|watch| watch.is_touched()), 'd'),
+            (self.is_killed(), 'A'),
+            (self.info.is_local(), 'U'),
             (self.is_kept.load(Relaxed), 'e'),
             (self.is_untouching.load(Relaxed), 'T'),
-            (self.is_killed(), 'A'),
         ];
         let set: String = flags
             .iter()
@@ -343,7 +367,8 @@ impl Client {
     pub(crate) fn line(&self, now: Now) -> String {
         let names = self.names.lock();
         let doing = &self.doing;
-        let last = table::at_address(self.last_command.load(Relaxed));
+        let last = self.last_command.load(Relaxed).checked_sub(1);
+        let last = last.and_then(table::row);
         let idle_s = now.unix_us().saturating_sub(self.last_seen_us()) / 1_000_000;
         let Buffers {
             unanswered,
@@ -355,7 +380,7 @@ impl Client {
         } = self.buffers.load();
         let queued = doing.queued_bytes.load(Relaxed);
         let redirected = self.tracker().map(|tracker| tracker.redirected());
-        let fields: [(&str, &dyn Display); 31] = [
+        let fields: [(&str, &dyn Display); 30] = [
             ("id", &self.id),
             ("addr", &self.info.address),
             ("laddr", &self.info.local_address),
@@ -369,7 +394,6 @@ impl Client {
             ("psub", &doing.patterns.load(Relaxed)),
             ("ssub", &0),
             ("multi", &(doing.queued.load(Relaxed) as i64 - 1)),
-            ("watch", &doing.watched.load(Relaxed)),
             ("qbuf", &unanswered),
             ("qbuf-free", &input.saturating_sub(unanswered)),
             ("argv-mem", &0),
@@ -448,6 +472,7 @@ impl Clients {
             tracker: Mutex::new(Weak::new()),
             is_listener: AtomicBool::new(false),
             is_gone: AtomicBool::new(false),
+            watch: Mutex::new(Weak::new()),
         });
         self.clients.lock().insert(client.id, Arc::clone(&client));
         self.seen.fetch_add(1, Relaxed);

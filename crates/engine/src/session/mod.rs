@@ -7,17 +7,19 @@ pub(crate) mod commands;
 pub(crate) mod tracking;
 pub(crate) mod transaction;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use larder_resp::Arguments;
 use larder_store::Command as Request;
 
 use crate::command::Command;
-use crate::engine::Engine;
+use crate::engine::{Engine, Now};
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
 use crate::keyspace::tracking::{Settings, Tracker};
 use crate::keyspace::waiting::Waiter;
+use crate::keyspace::watch::Watch;
+use crate::observe::monitor::Monitor;
 use crate::pubsub::{Mailbox, Subscriber};
 
 pub(crate) use caller::Caller;
@@ -37,6 +39,7 @@ pub struct Session {
     authenticated: bool,
     closing: bool,
     replies: Replies,
+    is_in_script: bool,
     caller: Caller,
     /// What calls from inside the process seldom have: so it costs them nothing.
     more: Option<Box<More>>,
@@ -47,6 +50,8 @@ pub struct Session {
 struct More {
     transaction: Option<Transaction>,
     watching: Option<Box<Watching>>,
+    /// Of a script: the text with which the last of its commands that was refused was.
+    refusal: Option<String>,
     /// None for calls from inside the process.
     connection: Option<Connection>,
 }
@@ -56,6 +61,7 @@ struct More {
 struct Connection {
     subscriber: Option<Subscriber>,
     tracking: Option<ClientTracking>,
+    monitor: Option<Monitor>,
     _registered: Registered,
     mailbox: Arc<Mailbox>,
 }
@@ -80,6 +86,7 @@ impl Session {
             authenticated: true,
             closing: false,
             replies: Replies::On,
+            is_in_script: false,
             caller: Caller::default(),
             more: None,
         }
@@ -113,6 +120,7 @@ impl Session {
         let connection = Connection {
             subscriber: None,
             tracking: None,
+            monitor: None,
             _registered: registered,
             mailbox,
         };
@@ -144,6 +152,7 @@ impl Session {
         Session {
             db: session.db,
             resp3: false,
+            is_in_script: true,
             caller: session.caller.clone(),
             ..Session::local()
         }
@@ -154,10 +163,11 @@ impl Session {
         self.resp3
     }
 
-    /// Whether messages may come for the connection: it has subscriptions, or it hears of changes of
-    /// what it has read, or of what another has.
+    /// Whether messages may come for the connection: it has subscriptions, it hears of changes of what
+    /// it has read, or of what another has, or it is shown the commands of all.
     pub fn is_listening(&self) -> bool {
-        self.is_subscribed()
+        self.is_monitor()
+            || self.is_subscribed()
             || self.tracker().is_some()
             || self.client().is_some_and(|client| client.is_listener())
     }
@@ -212,6 +222,42 @@ impl Session {
         self.subscribed().map_or(0, Subscriber::count)
     }
 
+    /// Shows the connection each command that runs, from here on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoMailbox`] for calls from inside the process.
+    pub(crate) fn monitor(&mut self, engine: &Arc<Engine>) -> Result<()> {
+        let connection = self.connection_mut().ok_or(Error::NoMailbox)?;
+        let mailbox = &connection.mailbox;
+        let begin = || Monitor::begin(engine, mailbox);
+        connection.monitor.get_or_insert_with(begin);
+        Ok(())
+    }
+
+    /// Whether the connection is shown each command that runs.
+    pub fn is_monitor(&self) -> bool {
+        let connection = self.connection();
+        connection.is_some_and(|connection| connection.monitor.is_some())
+    }
+
+    /// Whether it is that of a script's commands.
+    pub(crate) fn is_in_script(&self) -> bool {
+        self.is_in_script
+    }
+
+    /// Notes that a command of a script was refused.
+    #[cold]
+    pub(crate) fn note_refusal(&mut self, error: &Error) {
+        self.more().refusal = Some(error.to_string());
+    }
+
+    /// Whether an error of a script is that of its last command that was refused.
+    pub(crate) fn passes_on(&self, error: &Error) -> bool {
+        let refusal = self.more.as_ref().and_then(|more| more.refusal.as_ref());
+        refusal.is_some_and(|refusal| error.to_string().starts_with(refusal))
+    }
+
     /// Whether only the few commands of a subscriber are allowed now: a RESP2 connection can't
     /// tell messages from answers.
     pub(crate) fn is_subscriber_only(&self) -> bool {
@@ -244,7 +290,15 @@ impl Session {
     /// Notes a request for `CLIENT LIST`.
     pub(crate) fn note(&self, command: &'static Command, keyspace: &Keyspace<'_>) {
         if let Some(client) = self.client() {
-            client.note(command, self.db, keyspace.now());
+            client.note(Some(command), keyspace.now());
+        }
+    }
+
+    /// The same for one that does not run: it is queued or refused, and may name no command.
+    #[cold]
+    pub(crate) fn note_unrun(&self, command: Option<&'static Command>, now: Now) {
+        if let Some(client) = self.client() {
+            client.note(command, now);
         }
     }
 
@@ -254,6 +308,7 @@ impl Session {
         self.end_transaction();
         if let Some(connection) = self.connection_mut() {
             connection.subscriber = None;
+            connection.monitor = None;
         }
         self.stop_tracking();
         if let Some(client) = self.client() {
@@ -408,6 +463,11 @@ impl Session {
     /// Takes out what it watches, if it does. Dropping that ends it.
     fn end_watching(&mut self) -> Option<Box<Watching>> {
         self.more.as_mut()?.watching.take()
+    }
+
+    /// Whether a key that it watches has changed, for others to see.
+    fn watch(&self) -> Weak<Watch> {
+        self.watching().map_or_else(Weak::new, Watching::watch)
     }
 
     fn watching(&self) -> Option<&Watching> {

@@ -4,7 +4,7 @@
 //! once, so nobody sees a transaction half done. It is void if a queued request was refused, and
 //! answers nothing if a watched key has changed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use larder_store::Command as Request;
 
@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
 use crate::keyspace::watch::Watch;
+use crate::observe::Occasion;
 
 pub(crate) const COMMANDS: &[Command] = &[
     Command {
@@ -102,6 +103,10 @@ impl Watching {
     pub(super) fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.keys.iter().map(|watched| (watched.db, &*watched.key))
     }
+
+    pub(super) fn watch(&self) -> Weak<Watch> {
+        Arc::downgrade(&self.watch)
+    }
 }
 
 impl Watching {
@@ -158,15 +163,18 @@ fn exec(call: &mut Call<'_, '_>) -> Result<()> {
         let args = command.args(request.arguments());
         let db = call.session.db;
         call.keyspace.select(db);
-        let run = call.engine.run(
-            call.session,
+        let mut part = Call {
+            engine: call.engine,
+            session: call.session,
             command,
             args,
-            call.keyspace,
-            false,
-            call.reply,
-        );
-        if let Err(error) = run {
+            keyspace: call.keyspace,
+            reply: call.reply,
+            wait: None,
+            occasion: Occasion::Part,
+            is_passed_on: false,
+        };
+        if let Err(error) = part.run() {
             call.reply.error(&error);
         }
     }

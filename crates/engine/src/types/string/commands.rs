@@ -474,7 +474,8 @@ fn getex(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     // A time that is wrong is refused only where there is something to expire.
-    let until = match call.keyspace.read_string(key)? {
+    let until = match call.keyspace.entry(key) {
+        Some(entry) if entry.str().is_none() => return Err(Error::WrongType),
         Some(_) => until?.map(|option| option.at_ms),
         None => None,
     };

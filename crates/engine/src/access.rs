@@ -1,0 +1,261 @@
+//! What commands do with their keys, in Redis's words: for COMMAND INFO, COMMAND GETKEYSANDFLAGS, and
+//! whoever has to know whether a key is read or written.
+//!
+//! A row of [`ACCESS`] names the commands whose keys are not used as the flags of their rows suggest.
+
+use larder_resp::Arguments;
+
+use crate::command::{Command, Flags};
+
+/// What a command does with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// It says something about the key, and nothing of what it holds.
+    Look,
+    /// It answers, or uses, what the key holds.
+    Read,
+    /// It changes what the key holds, and tells nothing of it.
+    Update,
+    /// It changes what the key holds, and tells of it.
+    Change,
+    /// It adds to what the key holds.
+    Insert,
+    /// It takes away from what the key holds.
+    Delete,
+    /// It takes away from what the key holds, and tells what.
+    Take,
+    /// It gives the key another value, whatever it held.
+    Overwrite,
+    /// It gives the key a value if it has none.
+    Create,
+    /// It removes the key.
+    Remove,
+}
+
+use Access::{Change, Create, Delete, Insert, Look, Overwrite, Read, Remove, Take, Update};
+
+impl Access {
+    /// In Redis's words: first how the key is touched, then what is done with its value.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Look => &["RO"],
+            Read => &["RO", "access"],
+            Update => &["RW", "update"],
+            Change => &["RW", "access", "update"],
+            Insert => &["RW", "insert"],
+            Delete => &["RW", "delete"],
+            Take => &["RW", "access", "delete"],
+            Overwrite => &["OW", "update"],
+            Create => &["OW", "insert"],
+            Remove => &["RM", "delete"],
+        }
+    }
+
+    /// Whether who may not read the key may not do this.
+    pub fn reads(self) -> bool {
+        self.names().contains(&"access")
+    }
+
+    /// Whether who may not write the key may not do this.
+    pub fn writes(self) -> bool {
+        !matches!(self, Look | Read)
+    }
+}
+
+/// What commands do with their first key, and with those behind it if that is something else.
+const ACCESS: &[(&[Access], &[&str])] = &[
+    (
+        &[Look],
+        &[
+            "EXISTS",
+            "HEXISTS",
+            "HLEN",
+            "HSTRLEN",
+            "LLEN",
+            "MEMORY USAGE",
+            "OBJECT ENCODING",
+            "OBJECT FREQ",
+            "OBJECT IDLETIME",
+            "OBJECT REFCOUNT",
+            "SCARD",
+            "SISMEMBER",
+            "STRLEN",
+            "TOUCH",
+            "TYPE",
+            "WATCH",
+            "XLEN",
+            "ZCARD",
+        ],
+    ),
+    (&[Read], &["XREADGROUP"]),
+    (
+        &[Update],
+        &[
+            "EXPIRE",
+            "EXPIREAT",
+            "HMSET",
+            "HSET",
+            "LSET",
+            "PERSIST",
+            "PEXPIRE",
+            "PEXPIREAT",
+            "SETRANGE",
+            "XACK",
+            "XADD",
+            "XCLAIM",
+            "XGROUP SETID",
+            "XSETID",
+            "ZADD",
+            "GEOADD",
+        ],
+    ),
+    (
+        &[Insert],
+        &[
+            "APPEND",
+            "HSETNX",
+            "LINSERT",
+            "LPUSH",
+            "LPUSHX",
+            "PFADD",
+            "RPUSH",
+            "RPUSHX",
+            "SADD",
+            "XGROUP CREATE",
+            "XGROUP CREATECONSUMER",
+        ],
+    ),
+    (
+        &[Delete],
+        &[
+            "HDEL",
+            "LREM",
+            "LTRIM",
+            "SREM",
+            "XDEL",
+            "XGROUP DELCONSUMER",
+            "XGROUP DESTROY",
+            "XTRIM",
+            "ZREM",
+            "ZREMRANGEBYLEX",
+            "ZREMRANGEBYRANK",
+            "ZREMRANGEBYSCORE",
+        ],
+    ),
+    (
+        &[Take],
+        &[
+            "BLMPOP",
+            "BLPOP",
+            "BRPOP",
+            "BZMPOP",
+            "BZPOPMAX",
+            "BZPOPMIN",
+            "GETDEL",
+            "LMPOP",
+            "LPOP",
+            "RPOP",
+            "SPOP",
+            "XAUTOCLAIM",
+            "ZMPOP",
+            "ZPOPMAX",
+            "ZPOPMIN",
+        ],
+    ),
+    (&[Overwrite], &["MSET", "PSETEX", "RESTORE", "SETEX"]),
+    (&[Create], &["MSETNX", "SETNX"]),
+    (&[Remove], &["DEL", "UNLINK"]),
+    (
+        &[Take, Insert],
+        &["BLMOVE", "BRPOPLPUSH", "LMOVE", "RPOPLPUSH", "SMOVE"],
+    ),
+    (&[Take, Overwrite], &["RENAME"]),
+    (&[Take, Create], &["RENAMENX"]),
+    (&[Read, Overwrite], &["COPY", "SORT"]),
+    (
+        &[Overwrite, Read],
+        &[
+            "BITOP",
+            "GEOSEARCHSTORE",
+            "SDIFFSTORE",
+            "SUNIONSTORE",
+            "ZDIFFSTORE",
+            "ZINTERSTORE",
+            "ZRANGESTORE",
+            "ZUNIONSTORE",
+        ],
+    ),
+    (&[Update, Read], &["SINTERSTORE"]),
+];
+
+impl Command {
+    /// What it does with its first key, and with those behind it if that is something else. A command
+    /// that is not in the table reads what it does not write, and may do anything with what it does.
+    pub(crate) fn accesses(&self) -> &'static [Access] {
+        let mut rows = ACCESS.iter();
+        match rows.find(|(_, names)| names.contains(&self.name)) {
+            Some((accesses, _)) => accesses,
+            None if self.flags.has(Flags::READONLY) => &[Read],
+            None => &[Change],
+        }
+    }
+
+    /// Calls `visit` with each key of a request of this command, and with what is done with it.
+    pub(crate) fn each_access<'a>(
+        &self,
+        request: Arguments<'a>,
+        mut visit: impl FnMut(&'a [u8], Access),
+    ) {
+        let accesses = self.accesses();
+        let is_plain_set = self.name == "SET"
+            && !request
+                .iter()
+                .skip(3)
+                .any(|word| word.eq_ignore_ascii_case(b"GET"));
+        let mut nth = 0;
+        self.each_key(request, |key| {
+            let access = match is_plain_set {
+                true => Overwrite,
+                false => accesses[nth.min(accesses.len() - 1)],
+            };
+            nth += 1;
+            visit(key, access);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::Keys;
+    use crate::table;
+
+    #[test]
+    fn every_command_of_the_table_stands_there_once() {
+        let mut names: Vec<&str> = ACCESS
+            .iter()
+            .flat_map(|(_, names)| *names)
+            .copied()
+            .collect();
+        let len = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), len);
+    }
+
+    #[test]
+    fn what_only_reads_has_keys_that_are_not_written() {
+        for (_, command) in table::commands().filter(|(_, command)| command.keys != Keys::None) {
+            let may_write = command.accesses().iter().any(|access| access.writes());
+            let is_script = command.flags.has(Flags::SCRIPT);
+            let is_write = command.flags.has(Flags::WRITE);
+            let is_readonly = command.flags.has(Flags::READONLY);
+            assert!(
+                is_script || may_write == is_write || command.name == "XREADGROUP",
+                "{}",
+                command.name
+            );
+            assert!(!(is_readonly && may_write), "{}", command.name);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The rules by which clients find the keys of a request, for COMMAND INFO.
+
+use super::described::Described;
+use crate::access::Access;
+use crate::command::{Command, Keys};
+use crate::reply::Reply;
+
+/// A rule: where to begin, and how to go on.
+struct KeySpec {
+    begin: Begin,
+    find: Find,
+    access: Access,
+    /// What the rule does not tell.
+    notes: Option<&'static str>,
+}
+
+enum Begin {
+    /// At this word.
+    Index(i64),
+    /// Behind this word, which is looked for from a place on.
+    Keyword(&'static str, i64),
+    /// Where, the rules can't tell.
+    Unknown,
+}
+
+enum Find {
+    /// Up to the last key, counted from where it begins (negative: from the end of the request),
+    /// in steps; a limit of 2 means the first half.
+    Range {
+        last: i64,
+        step: i64,
+        limit: i64,
+    },
+    /// As many as the word where it begins says, from the word behind it.
+    Count,
+    Unknown,
+}
+
+const OF_SORT: &str = "For the optional BY/GET keyword. It is marked 'unknown' because the key \
+                       names derive from the content of the key we sort";
+const OF_STORE: &str = "For the optional STORE keyword. It is marked 'unknown' because the keyword \
+                        can appear anywhere in the argument array";
+/// What the access of a command's first keys does not tell.
+const NOTES: &[(&str, &str)] = &[
+    (
+        "EVAL",
+        "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE",
+    ),
+    (
+        "EVAL_RO",
+        "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS",
+    ),
+    ("GETEX", "RW and UPDATE because it changes the TTL"),
+    ("SET", "RW and ACCESS due to the optional `GET` argument"),
+    (
+        "XADD",
+        "UPDATE instead of INSERT because of the optional trimming feature",
+    ),
+];
+
+impl Keys {
+    /// Whether the range of [`Keys::range`] does not tell all keys.
+    pub(super) fn are_movable(self) -> bool {
+        match self {
+            Keys::Counted(_) | Keys::FirstAndCounted(_) | Keys::Streams | Keys::FirstAndStore => {
+                true
+            }
+            Keys::None
+            | Keys::First
+            | Keys::FirstTwo
+            | Keys::All
+            | Keys::EveryOther
+            | Keys::AllButLast => false,
+        }
+    }
+
+    /// The first key, the last one (negative: from the end) and the step between them; zeros where
+    /// there is no such range.
+    pub(super) fn range(self, first: i64) -> (i64, i64, i64) {
+        match self {
+            Keys::None | Keys::Counted(_) | Keys::Streams => (0, 0, 0),
+            Keys::First | Keys::FirstAndCounted(_) | Keys::FirstAndStore => (first, first, 1),
+            Keys::FirstTwo => (first, first + 1, 1),
+            Keys::All => (first, -1, 1),
+            Keys::EveryOther => (first, -1, 2),
+            Keys::AllButLast => (first, -2, 1),
+        }
+    }
+}
+
+/// Writes the rules for a command.
+pub(super) fn write(described: Described<'_>, reply: &mut dyn Reply) {
+    let mut specs = described.command.map_or_else(Vec::new, specs);
+    let mut notes = NOTES.iter();
+    if let Some((_, notes)) = notes.find(|(name, _)| *name == described.name)
+        && let Some(spec) = specs.first_mut()
+    {
+        spec.notes = Some(notes);
+    }
+    reply.array(specs.len());
+    for spec in specs {
+        write_spec(&spec, described.name == "SET", reply);
+    }
+}
+
+fn specs(command: &Command) -> Vec<KeySpec> {
+    let first = command.first() as i64;
+    let (one, others) = match command.accesses() {
+        [one] => (*one, None),
+        [one, other, ..] => (*one, Some(*other)),
+        [] => return Vec::new(),
+    };
+    let spec = |begin, find, access| KeySpec {
+        begin,
+        find,
+        access,
+        notes: None,
+    };
+    let range = |first, last, step, access| {
+        let find = Find::Range {
+            last,
+            step,
+            limit: 0,
+        };
+        spec(Begin::Index(first), find, access)
+    };
+    let counted = |at: usize, access| spec(Begin::Index(at as i64), Find::Count, access);
+    let unknown = |access, notes| KeySpec {
+        begin: Begin::Unknown,
+        find: Find::Unknown,
+        access,
+        notes: Some(notes),
+    };
+    match (command.keys, others) {
+        (Keys::None, _) => Vec::new(),
+        (Keys::First, _) if command.name == "SORT_RO" => {
+            vec![range(first, 0, 1, one), unknown(one, OF_SORT)]
+        }
+        (Keys::First, _) => vec![range(first, 0, 1, one)],
+        (Keys::FirstTwo, None) => vec![range(first, 1, 1, one)],
+        (Keys::FirstTwo, Some(other)) => {
+            vec![range(first, 0, 1, one), range(first + 1, 0, 1, other)]
+        }
+        (Keys::All, None) => vec![range(first, -1, 1, one)],
+        (Keys::All, Some(other)) => {
+            vec![range(first, 0, 1, one), range(first + 1, -1, 1, other)]
+        }
+        (Keys::EveryOther, _) => vec![range(first, -1, 2, one)],
+        (Keys::AllButLast, _) => vec![range(first, -2, 1, one)],
+        (Keys::Counted(at), _) => vec![counted(at, one)],
+        (Keys::FirstAndCounted(at), other) => {
+            vec![range(first, 0, 1, one), counted(at, other.unwrap_or(one))]
+        }
+        (Keys::Streams, _) => {
+            // The name of a group or a consumer may be STREAMS.
+            let from = match command.name {
+                "XREADGROUP" => 4,
+                _ => 1,
+            };
+            let find = Find::Range {
+                last: -1,
+                step: 1,
+                limit: 2,
+            };
+            vec![spec(Begin::Keyword("STREAMS", from), find, one)]
+        }
+        (Keys::FirstAndStore, other) => vec![
+            range(first, 0, 1, one),
+            unknown(one, OF_SORT),
+            unknown(other.unwrap_or(one), OF_STORE),
+        ],
+    }
+}
+
+/// Writes a rule; what is done with the keys may differ from one request to another.
+fn write_spec(spec: &KeySpec, may_differ: bool, reply: &mut dyn Reply) {
+    let mut flags = spec.access.names().to_vec();
+    if may_differ {
+        flags.push("variable_flags");
+    }
+    reply.map(3 + usize::from(spec.notes.is_some()));
+    if let Some(notes) = spec.notes {
+        reply.bulk(b"notes");
+        reply.bulk(notes.as_bytes());
+    }
+    reply.bulk(b"flags");
+    reply.set(flags.len());
+    flags.iter().for_each(|flag| reply.status(flag));
+    reply.bulk(b"begin_search");
+    match spec.begin {
+        Begin::Index(index) => write_rule("index", &[("index", Fact::Int(index))], reply),
+        Begin::Keyword(word, from) => {
+            let facts = [
+                ("keyword", Fact::Text(word)),
+                ("startfrom", Fact::Int(from)),
+            ];
+            write_rule("keyword", &facts, reply);
+        }
+        Begin::Unknown => write_rule("unknown", &[], reply),
+    }
+    reply.bulk(b"find_keys");
+    let (kind, facts) = match spec.find {
+        Find::Range { last, step, limit } => (
+            "range",
+            [("lastkey", last), ("keystep", step), ("limit", limit)],
+        ),
+        Find::Count => (
+            "keynum",
+            [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)],
+        ),
+        Find::Unknown => return write_rule("unknown", &[], reply),
+    };
+    let facts = facts.map(|(name, number)| (name, Fact::Int(number)));
+    write_rule(kind, &facts, reply);
+}
+
+#[derive(Clone, Copy)]
+enum Fact {
+    Int(i64),
+    Text(&'static str),
+}
+
+fn write_rule(kind: &str, facts: &[(&str, Fact)], reply: &mut dyn Reply) {
+    reply.map(2);
+    reply.bulk(b"type");
+    reply.bulk(kind.as_bytes());
+    reply.bulk(b"spec");
+    reply.map(facts.len());
+    for (name, fact) in facts {
+        reply.bulk(name.as_bytes());
+        match fact {
+            Fact::Int(number) => reply.int(*number),
+            Fact::Text(text) => reply.bulk(text.as_bytes()),
+        }
+    }
+}

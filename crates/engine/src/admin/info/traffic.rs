@@ -1,0 +1,138 @@
+//! The sections of INFO about what has happened: to commands, and to keys.
+
+use super::Lines;
+use crate::command::Call;
+use crate::keyspace::{DATABASES, Figure, Figures};
+use crate::table;
+
+pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
+    let (engine, stats) = (call.engine, &call.engine.stats);
+    let sum = |figure: fn(&Figures) -> &Figure| {
+        let figures = engine.shards.figures();
+        figures.map(|figures| figure(figures).get()).sum::<u64>()
+    };
+    let per_second = stats.per_second();
+    let tracking = engine.shards.tracking();
+    let kib = |bytes: u64| bytes as f64 / 1024.0;
+    lines.add_all(&[
+        ("total_connections_received", engine.clients.seen()),
+        ("total_commands_processed", stats.counters.calls()),
+        ("instantaneous_ops_per_sec", per_second.commands),
+        (
+            "total_net_input_bytes",
+            stats.traffic(|traffic| &traffic.read_bytes),
+        ),
+        (
+            "total_net_output_bytes",
+            stats.traffic(|traffic| &traffic.written_bytes),
+        ),
+        ("total_net_repl_input_bytes", 0),
+        ("total_net_repl_output_bytes", 0),
+    ]);
+    for (name, bytes) in [
+        ("instantaneous_input_kbps", per_second.read_bytes),
+        ("instantaneous_output_kbps", per_second.written_bytes),
+        ("instantaneous_input_repl_kbps", 0),
+        ("instantaneous_output_repl_kbps", 0),
+    ] {
+        lines.add(name, format_args!("{:.2}", kib(bytes)));
+    }
+    lines.add_all(&[
+        (
+            "rejected_connections",
+            stats.traffic(|traffic| &traffic.rejected),
+        ),
+        ("sync_full", 0),
+        ("sync_partial_ok", 0),
+        ("sync_partial_err", 0),
+        ("expired_keys", sum(|figures| &figures.expired)),
+        ("evicted_keys", sum(|figures| &figures.evicted)),
+        ("evicted_clients", 0),
+        ("total_eviction_exceeded_time", 0),
+        ("current_eviction_exceeded_time", 0),
+        ("keyspace_hits", sum(|figures| &figures.hits)),
+        ("keyspace_misses", sum(|figures| &figures.misses)),
+        ("pubsub_channels", engine.pubsub.channels().len() as u64),
+        ("pubsub_patterns", engine.pubsub.patterns_len() as u64),
+        ("pubsubshard_channels", 0),
+        ("latest_fork_usec", 0),
+        ("total_forks", 0),
+        ("migrate_cached_sockets", 0),
+        ("slave_expires_tracked_keys", 0),
+        ("active_defrag_hits", 0),
+        ("active_defrag_misses", 0),
+        ("active_defrag_key_hits", 0),
+        ("active_defrag_key_misses", 0),
+        ("tracking_total_keys", tracking.keys_len() as u64),
+        ("tracking_total_items", tracking.items_len() as u64),
+        ("tracking_total_prefixes", tracking.prefixes_len() as u64),
+        ("unexpected_error_replies", 0),
+        ("total_error_replies", stats.errors.total()),
+        ("dump_payload_sanitizations", 0),
+        (
+            "total_reads_processed",
+            stats.traffic(|traffic| &traffic.reads),
+        ),
+        (
+            "total_writes_processed",
+            stats.traffic(|traffic| &traffic.writes),
+        ),
+    ]);
+}
+
+pub(super) fn commandstats(call: &Call<'_, '_>, lines: &mut Lines) {
+    for (_, command) in table::commands() {
+        let counted = call.engine.stats.counters.of(command);
+        if counted.calls + counted.rejected + counted.failed == 0 {
+            continue;
+        }
+        let us_per_call = counted.us as f64 / counted.calls.max(1) as f64;
+        lines.add(
+            &format!("cmdstat_{}", command.full_name()),
+            format_args!(
+                "calls={},usec={},usec_per_call={us_per_call:.2},rejected_calls={},failed_calls={}",
+                counted.calls, counted.us, counted.rejected, counted.failed
+            ),
+        );
+    }
+}
+
+pub(super) fn errorstats(call: &Call<'_, '_>, lines: &mut Lines) {
+    for (code, count) in call.engine.stats.errors.counts() {
+        // A script may have made the code: what would end the line or the name does not stand here.
+        let code = code.replace([':', '\r', '\n'], "_");
+        lines.add(&format!("errorstat_{code}"), format_args!("count={count}"));
+    }
+}
+
+pub(super) fn latencystats(call: &Call<'_, '_>, lines: &mut Lines) {
+    let percentiles = call.engine.config.percentiles();
+    for (_, command) in table::commands() {
+        let Some(times) = call.engine.stats.histograms.of(command) else {
+            continue;
+        };
+        let texts = percentiles.iter().map(|percent| {
+            let us = times.percentile_ns(*percent) as f64 / 1000.0;
+            format!("p{percent}={us:.3}")
+        });
+        let texts: Vec<String> = texts.collect();
+        let name = format!("latency_percentiles_usec_{}", command.full_name());
+        lines.add(&name, texts.join(","));
+    }
+}
+
+pub(super) fn keyspace(call: &Call<'_, '_>, lines: &mut Lines) {
+    let (engine, now_ms) = (call.engine, call.now().unix_ms());
+    for db in 0..DATABASES {
+        let (keys, expires) = (engine.keys(db), engine.volatile_keys(db));
+        if keys > 0 {
+            let ttl_ms = engine
+                .shards
+                .estimated_ttl_ms(db, now_ms, || engine.random());
+            lines.add(
+                &format!("db{db}"),
+                format_args!("keys={keys},expires={expires},avg_ttl={ttl_ms}"),
+            );
+        }
+    }
+}
