@@ -322,6 +322,29 @@ fn a_client_that_wants_no_answers_gets_none_even_to_a_wait() {
     assert_eq!(other.ask("EXISTS jobs"), Frame::Integer(0));
 }
 
+/// What a listener is told of its subscriptions is pushed, as messages are. It was told nothing.
+#[test]
+fn a_client_that_wants_no_answers_may_listen() {
+    let server = TestServer::start();
+    let (mut listener, mut other) = (server.connect(), server.connect());
+    listener.send("CLIENT REPLY OFF\r\nPING\r\nSUBSCRIBE news\r\nPING\r\n");
+    let confirmed = |kind, count| Frame::Array(vec![bulk(kind), bulk("news"), count]);
+    let one = Frame::Integer(1);
+    assert_eq!(listener.answer(), confirmed("subscribe", one.clone()));
+    assert_eq!(other.ask("PUBLISH news hello"), one);
+    assert_eq!(listener.answer(), confirmed("message", bulk("hello")));
+    listener.send("UNSUBSCRIBE\r\nPING\r\nCLIENT REPLY ON\r\n");
+    assert_eq!(
+        listener.answer(),
+        confirmed("unsubscribe", Frame::Integer(0))
+    );
+    assert_eq!(listener.answer(), status("OK"));
+
+    listener.send("CLIENT REPLY SKIP\r\nSUBSCRIBE news\r\nQUIT\r\n");
+    assert_eq!(listener.answer(), confirmed("subscribe", Frame::Integer(1)));
+    assert_eq!(listener.answer(), status("OK"));
+}
+
 #[test]
 fn an_answer_that_is_longer_than_the_limit_closes_the_connection() {
     let config = Config {
