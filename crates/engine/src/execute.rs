@@ -86,7 +86,7 @@ impl Engine {
         reply: &mut dyn Reply,
     ) -> Outcome {
         // The answer may be wanted after all: that of CLIENT REPLY ON, and of RESET.
-        let mut unwanted = Unwanted::new(session.is_resp3());
+        let mut unwanted = Unwanted::new(session.is_resp3(), reply);
         session.begin_unanswered();
         let outcome = self.answer(session, arguments, clock, &mut unwanted);
         match outcome {
@@ -96,9 +96,9 @@ impl Engine {
             }
             outcome => {
                 if session.replies() == Replies::On
-                    && let Some(status) = unwanted.status()
+                    && let Some(status) = unwanted.into_status()
                 {
-                    reply.status(status);
+                    reply.status(&status);
                 }
                 session.end_unanswered();
                 match outcome {

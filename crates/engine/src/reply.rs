@@ -500,43 +500,74 @@ impl Reply for ValueReply {
 }
 
 /// Takes an answer that nobody wants, and keeps none of it but the last status: CLIENT REPLY ON and
-/// RESET have their answers wanted after all, and those are statuses.
-#[derive(Debug)]
-pub(crate) struct Unwanted {
+/// RESET have their answers wanted after all, and those are statuses. What is pushed is no answer
+/// (that one listens to a channel, for one), and is wanted always.
+pub(crate) struct Unwanted<'r> {
     status: Option<String>,
+    pushes: &'r mut dyn Reply,
+    /// How many elements belong to the push that has begun.
+    left: usize,
     resp3: bool,
 }
 
-impl Unwanted {
-    /// A sink for answers that would have the types of RESP3, or of RESP2.
-    pub(crate) fn new(resp3: bool) -> Unwanted {
+impl<'r> Unwanted<'r> {
+    /// A sink for answers that would have the types of RESP3, or of RESP2. It gives on pushes.
+    pub(crate) fn new(resp3: bool, pushes: &'r mut dyn Reply) -> Unwanted<'r> {
         Unwanted {
             status: None,
+            pushes,
+            left: 0,
             resp3,
         }
     }
 
     /// The status that was answered last, if that is the answer.
-    pub(crate) fn status(&self) -> Option<&str> {
-        self.status.as_deref()
+    pub(crate) fn into_status(self) -> Option<String> {
+        self.status
+    }
+
+    /// Where the next element of a push goes, if it is one.
+    fn pushed(&mut self) -> Option<&mut dyn Reply> {
+        self.left = self.left.checked_sub(1)?;
+        Some(&mut *self.pushes)
     }
 }
 
-impl Reply for Unwanted {
+impl Reply for Unwanted<'_> {
     fn status(&mut self, text: &str) {
         self.status = Some(text.to_owned());
     }
 
+    fn int(&mut self, number: i64) {
+        if let Some(push) = self.pushed() {
+            push.int(number);
+        }
+    }
+
+    fn bulk(&mut self, bytes: &[u8]) {
+        if let Some(push) = self.pushed() {
+            push.bulk(bytes);
+        }
+    }
+
+    fn null(&mut self) {
+        if let Some(push) = self.pushed() {
+            push.null();
+        }
+    }
+
+    /// Its elements are integers, byte strings and nulls.
+    fn push(&mut self, len: usize) {
+        self.left = len;
+        self.pushes.push(len);
+    }
+
     fn error(&mut self, _: &Error) {}
-    fn int(&mut self, _: i64) {}
-    fn bulk(&mut self, _: &[u8]) {}
     fn bulk_shared(&mut self, _: &Bytes) {}
-    fn null(&mut self) {}
     fn null_array(&mut self) {}
     fn array(&mut self, _: usize) {}
     fn map(&mut self, _: usize) {}
     fn set(&mut self, _: usize) {}
-    fn push(&mut self, _: usize) {}
     fn double(&mut self, _: f64) {}
     fn bool(&mut self, _: bool) {}
     fn big_number(&mut self, _: &str) {}

@@ -1,8 +1,6 @@
 //! The thread that accepts connections, gives them to the workers, and ends them.
 //!
-//! It runs no request and waits for no key, so it goes on whatever the other threads do. A worker that
-//! hangs, in a script or waiting for one, gets no connections; where all hang, one more is started,
-//! so that there is always somebody to say `SCRIPT KILL` to.
+//! It runs no request and waits for no key, so it goes on whatever the other threads do.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,26 +9,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use parking_lot::Mutex;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::runtime::Builder;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connections::Order;
 use crate::shared::Shared;
-use crate::worker::{Accepted, Threads, Worker};
+use crate::worker::{Accepted, Threads, Worker, hand_over};
 
 /// How long accepting pauses when the system has no more of something, mostly descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How often is looked whether workers hang.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// Looks between two at idle and slow connections: those are once a second.
-const LOOKS_AT_CONNECTIONS: u32 = 10;
-
-/// How many workers are started beyond those that were asked for, when all hang.
-const MORE_WORKERS_MAX: usize = 64;
+/// How often is looked at idle and slow connections.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How often what keeps the server from ending is told to end.
 const STOP_PAUSE: Duration = Duration::from_millis(50);
@@ -55,14 +47,10 @@ enum Listening {
 /// What accepts connections, gives them to workers, and ends them.
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
-    threads: Arc<Threads>,
-    /// The workers, those first that were asked for. Nobody else takes this lock.
-    workers: Mutex<Vec<Worker>>,
-    workers_wanted: usize,
+    workers: Vec<Worker>,
     next: AtomicUsize,
     connections: TaskTracker,
     ending: CancellationToken,
-    ended: CancellationToken,
 }
 
 /// Starts the threads. They end when `ending` says so and their connections have ended, or after
@@ -73,23 +61,23 @@ pub(crate) fn start(
     shared: Arc<Shared>,
     ending: CancellationToken,
 ) -> io::Result<Arc<Threads>> {
+    shared.engine().on_long_script(hand_over);
     let threads = Arc::new(Threads::default());
-    let ended = CancellationToken::new();
-    // Those that were started already must not wait for ever.
-    let undo = ended.clone().drop_guard();
-    let start = |index| Worker::start(index, &threads, &ended);
+    let start = |index| Worker::start(index, &threads);
     let acceptor = Acceptor {
         shared,
-        workers: Mutex::new((0..workers).map(start).collect::<io::Result<_>>()?),
-        workers_wanted: workers,
-        threads: Arc::clone(&threads),
+        workers: (0..workers).map(start).collect::<io::Result<_>>()?,
         next: AtomicUsize::new(0),
         connections: TaskTracker::new(),
         ending,
-        ended,
     };
-    threads.start("larder-acceptor".to_owned(), acceptor.work(listeners))?;
-    undo.disarm();
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let running = threads.count();
+    let thread = std::thread::Builder::new().name("larder-acceptor".to_owned());
+    thread.spawn(move || {
+        runtime.block_on(acceptor.work(listeners));
+        drop(running);
+    })?;
     Ok(threads)
 }
 
@@ -109,7 +97,6 @@ impl Acceptor {
             () = self.look_after_others() => {}
         }
         self.end().await;
-        self.ended.cancel();
     }
 
     // --- connections that come -----------------------------------------------------------------
@@ -119,7 +106,7 @@ impl Acceptor {
         let listeners: Vec<Listening> = listeners.collect::<io::Result<_>>()?;
         loop {
             match poll_fn(|context| self.poll_accept(&listeners, context)).await {
-                Ok(accepted) => self.hand_over(accepted),
+                Ok(accepted) => self.give(accepted),
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
                     if is_shortage(&error) {
@@ -146,61 +133,18 @@ impl Acceptor {
         Poll::Pending
     }
 
-    /// Gives a connection to the worker whose turn it is, of those that do not hang.
-    fn hand_over(&self, accepted: Accepted) {
-        let mut workers = self.workers.lock();
-        let worker = self.free_worker(&mut workers);
-        workers[worker].give(accepted, &self.shared, &self.connections);
-    }
-
-    fn free_worker(&self, workers: &mut Vec<Worker>) -> usize {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.workers_wanted;
-        let something_hangs = self.shared.engine().is_busy(&self.shared.embedded);
-        let wanted = (turn..self.workers_wanted).chain(0..turn);
-        let mut all = wanted.chain(self.workers_wanted..workers.len());
-        if let Some(free) = all.find(|worker| !workers[*worker].hangs(something_hangs)) {
-            return free;
-        }
-        if workers.len() == self.workers_wanted + MORE_WORKERS_MAX {
-            return turn;
-        }
-        match Worker::start(workers.len(), &self.threads, &self.ended) {
-            Ok(worker) => {
-                workers.push(worker);
-                workers.len() - 1
-            }
-            Err(error) => {
-                tracing::warn!(%error, "all threads hang, and no more can be started");
-                turn
-            }
-        }
+    /// Gives a connection to the worker whose turn it is.
+    fn give(&self, accepted: Accepted) {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed) % self.workers.len();
+        self.workers[turn].give(accepted, &self.shared, &self.connections);
     }
 
     // --- connections that there are ------------------------------------------------------------
 
     async fn look_after_others(&self) {
-        let mut looks = 0_u32;
         loop {
             tokio::time::sleep(LOOK).await;
-            self.look_at_workers();
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(LOOKS_AT_CONNECTIONS) {
-                self.look_at_connections();
-            }
-        }
-    }
-
-    /// Takes connections away from workers that hang before they have begun to serve them.
-    fn look_at_workers(&self) {
-        let mut waiting = Vec::new();
-        for worker in self.workers.lock().iter_mut() {
-            worker.look();
-            if worker.hangs(false) {
-                waiting.extend(worker.take_back());
-            }
-        }
-        for accepted in waiting {
-            self.hand_over(accepted);
+            self.look_at_connections();
         }
     }
 

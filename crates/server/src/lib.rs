@@ -1,13 +1,14 @@
 //! Sockets around the engine: any Redis client can use it.
 //!
-//! [`Server::start`] listens on addresses and on a Unix socket. A thread for each core, with a
+//! [`Server::start`] listens on addresses and on a Unix socket. A worker for each core, with a
 //! runtime of its own, owns its connections from the first byte to the last, so a server that is
-//! pinned to one core has one. A connection is a straight line: read, find all requests that are
-//! there, run each into the chunks of answers, write those.
+//! pinned to one core has one. A worker is one thread, and another one while a script runs for long
+//! on the first. A connection is a straight line: read, find all requests that are there, run each
+//! into the chunks of answers, write those.
 //!
 //! ```text
 //! Server ── acceptor (a thread): accepts, gives connections to workers in turn, ends them
-//!   ├────── worker (a thread each) ── Connection: a socket, and a turn after the other
+//!   ├────── worker (a thread at a time) ── Connection: a socket, and a turn after the other
 //!   │                                     └── Conversation: what was sent and answered, without I/O
 //!   │                                            ├── Input: bytes, and the requests found in them
 //!   │                                            └── Session, in the engine

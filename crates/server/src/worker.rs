@@ -1,34 +1,54 @@
-//! A thread that owns connections, with a runtime of its own.
+//! A thread that serves connections, and those that stand in for it.
+//!
+//! A worker is one thread at a time. When a script runs for long, its thread keeps the connection
+//! that asked for it, and another one goes on as the worker with all the others ([`hand_over`]):
+//!
+//! ```text
+//! thread 1   PING, GET, EVAL ──────── the script ──────── its answer, and the thread stands by
+//! thread 2                     └── PING, SCRIPT KILL, ... the worker from here on
+//! ```
+//!
+//! That is tokio's `block_in_place`, so a worker is a runtime of many threads that has one worker.
+//! A connection is served by one thread at any time, whichever that is.
 
-use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::cell::Cell;
 use std::io;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
-use tokio::runtime::{Builder, Handle};
-use tokio_util::sync::CancellationToken;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::task::block_in_place;
 use tokio_util::task::TaskTracker;
 
 use crate::connection::serve;
 use crate::listener::prepare;
 use crate::shared::Shared;
 
-/// A thread that owns connections, as the one that gives them to it knows it.
+/// How many scripts of a worker may run for long at once. One more keeps its thread, and all who are
+/// served there, until another one ends.
+const LONG_SCRIPTS_MAX: usize = 256;
+
+/// How long a script stands still until another thread has taken over. Then it tries again later.
+const HAND_OVER_MAX: Duration = Duration::from_millis(100);
+
+/// How long it stands still to see whether another thread has.
+const LOOK_MAX: Duration = Duration::from_millis(20);
+
+thread_local! {
+    /// Whether this is a thread of a worker.
+    static IS_WORKERS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What serves connections. It ends when it is dropped, and takes those with it that are left.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    runtime: Handle,
-    inbox: Arc<Inbox>,
-    pulse: Arc<Pulse>,
-    /// The pulse at the last look at it.
-    seen: u64,
-    /// The pulse at which it was found to hang, or 0.
-    hangs_at: u64,
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
+    handle: Handle,
 }
 
 /// A connection that nobody owns yet.
@@ -38,22 +58,6 @@ pub(crate) enum Accepted {
     Unix(UnixStream),
 }
 
-/// Connections that a thread was given and has not begun to serve.
-#[derive(Debug, Default)]
-struct Inbox {
-    waiting: Mutex<VecDeque<Accepted>>,
-}
-
-/// Counts the beginnings and ends of a thread's turns, so that it is odd while the thread is in one.
-/// A thread that is in the same turn for long hangs: in a script, or waiting for one.
-#[derive(Debug, Default)]
-struct Pulse {
-    count: AtomicU64,
-}
-
-/// A turn of a thread, until it is dropped.
-struct InTurn<'a>(&'a Pulse);
-
 /// The threads of a server that have not ended.
 #[derive(Debug, Default)]
 pub(crate) struct Threads {
@@ -62,64 +66,75 @@ pub(crate) struct Threads {
 }
 
 /// A thread of a server, until it is dropped.
-struct Running(Arc<Threads>);
+pub(crate) struct Running(Arc<Threads>);
 
 impl Worker {
-    /// Starts the thread. It ends when `ended` says so.
-    pub(crate) fn start(
-        index: usize,
-        threads: &Arc<Threads>,
-        ended: &CancellationToken,
-    ) -> io::Result<Worker> {
-        let ended = ended.clone().cancelled_owned();
-        let runtime = threads.start(format!("larder-worker-{index}"), ended)?;
+    /// Starts its thread.
+    pub(crate) fn start(index: usize, threads: &Arc<Threads>) -> io::Result<Worker> {
+        let (started, stopped) = (Arc::clone(threads), Arc::clone(threads));
+        let mut builder = Builder::new_multi_thread();
+        builder
+            .enable_all()
+            .worker_threads(1)
+            .max_blocking_threads(LONG_SCRIPTS_MAX)
+            .thread_name(format!("larder-worker-{index}"))
+            .on_thread_start(move || {
+                IS_WORKERS.set(true);
+                started.begin();
+            })
+            .on_thread_stop(move || stopped.end());
+        // It panics where the system gives no thread, and all it has is gone then.
+        let runtime = catch_unwind(AssertUnwindSafe(|| builder.build()));
+        let no_thread = |_| Err(io::Error::other("there is no thread to be had"));
+        let runtime = runtime.unwrap_or_else(no_thread)?;
         Ok(Worker {
-            runtime,
-            inbox: Arc::default(),
-            pulse: Arc::default(),
-            seen: 0,
-            hangs_at: 0,
+            handle: runtime.handle().clone(),
+            runtime: Some(runtime),
         })
     }
 
-    /// Gives the thread a connection.
+    /// Gives the worker a connection.
     pub(crate) fn give(&self, accepted: Accepted, shared: &Arc<Shared>, connections: &TaskTracker) {
-        self.inbox.waiting.lock().push_back(accepted);
-        let (inbox, shared) = (Arc::clone(&self.inbox), Arc::clone(shared));
-        let pulse = Arc::clone(&self.pulse);
+        let served = accepted.serve(Arc::clone(shared));
         let serve = async move {
-            // It may have been taken back.
-            let Some(accepted) = inbox.take() else {
-                return;
-            };
-            let served = accepted.serve(shared);
-            if let Err(error) = pulse.count_turns(served).await {
+            if let Err(error) = served.await {
                 tracing::debug!(%error, "a connection was lost");
             }
         };
-        connections.spawn_on(serve, &self.runtime);
+        connections.spawn_on(serve, &self.handle);
     }
+}
 
-    /// Takes back the connections that the thread has not begun to serve.
-    pub(crate) fn take_back(&self) -> VecDeque<Accepted> {
-        std::mem::take(&mut *self.inbox.waiting.lock())
-    }
-
-    /// Looks whether the thread does anything. To be called at even intervals: one that is in the same
-    /// turn as at the last look hangs.
-    pub(crate) fn look(&mut self) {
-        let count = self.pulse.count.load(Ordering::Relaxed);
-        if count == self.seen && count % 2 == 1 {
-            self.hangs_at = count;
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // Whoever drops it may be in a runtime, and its threads may hang: see `Threads::wait`.
+            runtime.shutdown_background();
         }
-        self.seen = count;
     }
+}
 
-    /// Whether the thread hangs, or may: it is in a turn while something is known to hang.
-    pub(crate) fn hangs(&self, something_hangs: bool) -> bool {
-        let count = self.pulse.count.load(Ordering::Relaxed);
-        count % 2 == 1 && (something_hangs || count == self.hangs_at)
+/// Has another thread go on with all that a worker does, but for the task that this is called from.
+/// Answers whether one does: else this is to be called again. On a thread that is no worker's there
+/// is nothing to do.
+pub(crate) fn hand_over() -> bool {
+    if !IS_WORKERS.get() {
+        return true;
     }
+    let Ok(worker) = Handle::try_current() else {
+        return true;
+    };
+    // The worker lies there to be taken while this waits. If it still does at the end, it is taken
+    // back; also if another thread has taken it since, and laid it there again for its own script.
+    block_in_place(|| is_served(&worker, HAND_OVER_MAX));
+    is_served(&worker, LOOK_MAX)
+}
+
+/// Whether another thread does a worker's work: one does something within this time.
+fn is_served(worker: &Handle, within: Duration) -> bool {
+    let (served, is_served) = mpsc::sync_channel(1);
+    worker.spawn(async move { served.send(()) });
+    is_served.recv_timeout(within).is_ok()
 }
 
 impl Accepted {
@@ -138,60 +153,20 @@ impl Accepted {
     }
 }
 
-impl Inbox {
-    fn take(&self) -> Option<Accepted> {
-        self.waiting.lock().pop_front()
-    }
-}
-
-impl Pulse {
-    /// Counts each poll of `future` as a turn.
-    async fn count_turns<F: Future>(&self, future: F) -> F::Output {
-        let mut future = pin!(future);
-        poll_fn(|context| {
-            let _in_turn = InTurn::begin(self);
-            future.as_mut().poll(context)
-        })
-        .await
-    }
-
-    /// There is one writer, so adding needs no more than a load and a store.
-    fn beat(&self) {
-        let count = self.count.load(Ordering::Relaxed);
-        self.count.store(count + 1, Ordering::Relaxed);
-    }
-}
-
-impl<'a> InTurn<'a> {
-    fn begin(pulse: &'a Pulse) -> InTurn<'a> {
-        pulse.beat();
-        InTurn(pulse)
-    }
-}
-
-impl Drop for InTurn<'_> {
-    fn drop(&mut self) {
-        self.0.beat();
-    }
-}
-
 impl Threads {
-    /// Starts a thread that does `work`, on a runtime of its own.
-    pub(crate) fn start(
-        self: &Arc<Threads>,
-        name: String,
-        work: impl Future<Output = ()> + Send + 'static,
-    ) -> io::Result<Handle> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
+    /// Counts a thread until the answer is dropped.
+    pub(crate) fn count(self: &Arc<Threads>) -> Running {
+        self.begin();
+        Running(Arc::clone(self))
+    }
+
+    fn begin(&self) {
         *self.running.lock() += 1;
-        let running = Running(Arc::clone(self));
-        std::thread::Builder::new().name(name).spawn(move || {
-            runtime.block_on(work);
-            drop(runtime);
-            drop(running);
-        })?;
-        Ok(handle)
+    }
+
+    fn end(&self) {
+        *self.running.lock() -= 1;
+        self.ended.notify_all();
     }
 
     /// Waits until all threads have ended, for so long. Answers whether they have.
@@ -209,7 +184,6 @@ impl Threads {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        *self.0.running.lock() -= 1;
-        self.0.ended.notify_all();
+        self.0.end();
     }
 }

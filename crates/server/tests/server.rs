@@ -322,6 +322,29 @@ fn a_client_that_wants_no_answers_gets_none_even_to_a_wait() {
     assert_eq!(other.ask("EXISTS jobs"), Frame::Integer(0));
 }
 
+/// What a listener is told of its subscriptions is pushed, as messages are. It was told nothing.
+#[test]
+fn a_client_that_wants_no_answers_may_listen() {
+    let server = TestServer::start();
+    let (mut listener, mut other) = (server.connect(), server.connect());
+    listener.send("CLIENT REPLY OFF\r\nPING\r\nSUBSCRIBE news\r\nPING\r\n");
+    let confirmed = |kind, count| Frame::Array(vec![bulk(kind), bulk("news"), count]);
+    let one = Frame::Integer(1);
+    assert_eq!(listener.answer(), confirmed("subscribe", one.clone()));
+    assert_eq!(other.ask("PUBLISH news hello"), one);
+    assert_eq!(listener.answer(), confirmed("message", bulk("hello")));
+    listener.send("UNSUBSCRIBE\r\nPING\r\nCLIENT REPLY ON\r\n");
+    assert_eq!(
+        listener.answer(),
+        confirmed("unsubscribe", Frame::Integer(0))
+    );
+    assert_eq!(listener.answer(), status("OK"));
+
+    listener.send("CLIENT REPLY SKIP\r\nSUBSCRIBE news\r\nQUIT\r\n");
+    assert_eq!(listener.answer(), confirmed("subscribe", Frame::Integer(1)));
+    assert_eq!(listener.answer(), status("OK"));
+}
+
 #[test]
 fn an_answer_that_is_longer_than_the_limit_closes_the_connection() {
     let config = Config {
@@ -581,86 +604,4 @@ fn info_says_how_much_of_the_machine_the_process_takes() {
         let number = line.and_then(|line| line.strip_prefix(':')?.parse::<f64>().ok());
         assert!(number.is_some_and(|number| number >= 0.0), "{name}: {info}");
     }
-}
-
-// --- scripts that run for too long --------------------------------------------------------------
-
-/// No script is ever known to be too long here: the threads that hang are found by what they do.
-#[test]
-fn clients_that_come_are_served_though_all_threads_hang() {
-    let config = Config {
-        threads: Some(2),
-        shutdown_timeout: Duration::ZERO,
-        ..Config::default()
-    };
-    let server = TestServer::with(config, None);
-    server.connect().ask("CONFIG SET busy-reply-threshold 0");
-    for key in ["a", "b", "c", "d"] {
-        let script = "while true do end return KEYS[1]";
-        // A client may come to a thread that is just about to hang: then it waits with it.
-        until(|| is_served(&server, &request(&["PING"])));
-        assert!(!is_served(&server, &request(&["EVAL", script, "1", key])));
-    }
-    until(|| is_served(&server, &request(&["PING"])));
-}
-
-fn request(words: &[&str]) -> Vec<u8> {
-    let mut request = Vec::new();
-    write_request(&mut request, words);
-    request
-}
-
-/// Whether a client that comes now is answered soon. It does not leave before the test ends.
-fn is_served(server: &TestServer, request: &[u8]) -> bool {
-    let mut client = server.connect();
-    let soon = Some(Duration::from_millis(500));
-    client.socket.set_read_timeout(soon).unwrap();
-    client.send(request);
-    let is_served = client.socket.peek(&mut [0]).is_ok();
-    std::mem::forget(client);
-    is_served
-}
-
-/// The only thread that serves connections runs the script.
-#[test]
-fn a_new_client_can_kill_the_script_of_a_thread_that_hangs() {
-    let config = Config {
-        threads: Some(1),
-        ..Config::default()
-    };
-    let server = TestServer::with(config, None);
-    let mut hanging = server.connect();
-    hanging.request("CONFIG SET busy-reply-threshold 50");
-    assert_eq!(hanging.answer(), status("OK"));
-    let mut request = Vec::new();
-    write_request(&mut request, &["EVAL", "while true do end", "0"]);
-    hanging.send(&request);
-    until(|| server.store.engine().is_busy(&server.store));
-
-    let mut killer = server.connect();
-    killer.request("SCRIPT KILL");
-    assert_eq!(killer.answer(), status("OK"));
-    let killed = "ERR Script killed by user with SCRIPT KILL... script: \
-                  694a5fe1ddb97a4c6a1bf299d9537c7d3d0f84e7, on @user_script:1.";
-    assert_eq!(hanging.answer(), error(killed));
-    hanging.request("PING");
-    assert_eq!(hanging.answer(), status("PONG"));
-}
-
-#[test]
-fn a_server_ends_though_a_script_does_not() {
-    let config = Config {
-        shutdown_timeout: Duration::from_millis(50),
-        ..Config::default()
-    };
-    let server = TestServer::with(config, None);
-    let mut hanging = server.connect();
-    hanging.request("CONFIG SET busy-reply-threshold 50");
-    assert_eq!(hanging.answer(), status("OK"));
-    let script = "redis.call('SET', 'a', 1) while true do end";
-    let mut request = Vec::new();
-    write_request(&mut request, &["EVAL", script, "0"]);
-    hanging.send(&request);
-    until(|| server.store.engine().is_busy(&server.store));
-    server.server.shutdown();
 }

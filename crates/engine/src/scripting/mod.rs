@@ -211,6 +211,14 @@ impl Engine {
         watchdogs.any_overdue(clock.ticks(), threshold_ms)
     }
 
+    /// Has each script that has been running for some milliseconds call `on_long_script`, on its own
+    /// thread and now and then until the answer is true, so that whoever else relies on that thread
+    /// can be looked after by another one. It must not panic: it is called from within Lua. The first
+    /// one that is given stays.
+    pub fn on_long_script(&self, on_long_script: fn() -> bool) {
+        self.scripts.watchdogs.on_long(on_long_script);
+    }
+
     /// Has those refused who need what such scripts hold.
     pub(crate) fn note_overdue_scripts(&self, now: Ticks) {
         let threshold_ms = self.config.script_busy_ms();

@@ -4,11 +4,12 @@
 //! it. All of them are on one list, so that any thread finds those that have run for too long. The
 //! script looks at its own after every [`INSTRUCTIONS`]: between two looks it can't be ended, so
 //! one call of a function that takes for ever (`string.find` with a hostile pattern) is not ended,
-//! as in Redis.
+//! as in Redis. A look is also when a script tells its thread that it runs for long.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -18,6 +19,9 @@ use crate::error::{Error, Result};
 
 /// After how many instructions a script looks whether it is to end.
 pub(super) const INSTRUCTIONS: u32 = 100_000;
+
+/// How long after its first look a script is one that runs for long.
+const LONG: Duration = Duration::from_millis(10);
 
 /// No script runs.
 const IDLE: u8 = 0;
@@ -64,6 +68,10 @@ impl Ended {
     }
 }
 
+/// What a thread does whose script runs for long, if it does anything. It answers whether that is
+/// done.
+type OnLong = OnceLock<fn() -> bool>;
+
 /// What is known of the script that a machine runs.
 #[derive(Debug, Default)]
 pub(super) struct Watchdog {
@@ -75,6 +83,11 @@ pub(super) struct Watchdog {
     state: AtomicU8,
     /// The line at which the script was ended, or 0.
     line: AtomicUsize,
+    /// Whether the script has looked, so that `long_at` is its own.
+    has_looked: AtomicBool,
+    /// From when on it runs for long, until its thread has done something about it.
+    long_at: Mutex<Option<Instant>>,
+    on_long: Arc<OnLong>,
 }
 
 impl Watchdog {
@@ -82,6 +95,7 @@ impl Watchdog {
     pub(super) fn begin(&self, now: Ticks, shards: u64) {
         self.since_us.store(now.us(), Relaxed);
         self.shards.store(shards, Relaxed);
+        self.has_looked.store(false, Relaxed);
         self.state.store(CLEAN, SeqCst);
         // After the state: who stops scripts says so first, and then looks at the states.
         if self.is_stopping.load(SeqCst) {
@@ -112,6 +126,21 @@ impl Watchdog {
         self.state.load(Acquire) == WROTE
     }
 
+    /// The script looks, on its own thread: it tells that if it runs for long. Answers why it is to
+    /// end, if it is.
+    pub(super) fn look(&self) -> Option<Ended> {
+        if let Some(on_long) = self.on_long.get() {
+            let mut long_at = self.long_at.lock();
+            if !self.has_looked.swap(true, Relaxed) {
+                *long_at = Some(Instant::now() + LONG);
+            }
+            if long_at.is_some_and(|long_at| long_at <= Instant::now()) && on_long() {
+                *long_at = None;
+            }
+        }
+        self.ended()
+    }
+
     /// Why the script is to end, if it is.
     pub(super) fn ended(&self) -> Option<Ended> {
         Ended::of(self.state.load(Acquire))
@@ -131,6 +160,7 @@ impl Watchdog {
 pub(super) struct Watchdogs {
     list: Mutex<Vec<Arc<Watchdog>>>,
     is_stopping: Arc<AtomicBool>,
+    on_long: Arc<OnLong>,
 }
 
 impl Watchdogs {
@@ -138,12 +168,18 @@ impl Watchdogs {
     pub(super) fn add(&self) -> Arc<Watchdog> {
         let watchdog = Arc::new(Watchdog {
             is_stopping: Arc::clone(&self.is_stopping),
+            on_long: Arc::clone(&self.on_long),
             ..Watchdog::default()
         });
         let mut list = self.list.lock();
         list.retain(|other| Arc::strong_count(other) > 1);
         list.push(Arc::clone(&watchdog));
         watchdog
+    }
+
+    /// Has each script that runs for long call this until it answers true. The first one that is given stays.
+    pub(super) fn on_long(&self, on_long: fn() -> bool) {
+        let _ = self.on_long.set(on_long);
     }
 
     /// Whether any script has been running for longer than this.

@@ -153,7 +153,7 @@ fn watch_key() -> *mut c_void {
     (&raw const KEY).cast_mut().cast()
 }
 
-/// Ends the script if it is to end. It gets an error at each instruction from then on, so that it
+/// Has the script look at its watchdog, and ends it if it is to end. It gets an error at each instruction from then on, so that it
 /// can't catch them all.
 unsafe extern "C-unwind" fn look(state: *mut lua_State, _: *mut ffi::lua_Debug) {
     // SAFETY: Lua makes room for a hook. The machine has its guards there as long as it lives.
@@ -162,7 +162,7 @@ unsafe extern "C-unwind" fn look(state: *mut lua_State, _: *mut ffi::lua_Debug) 
         ffi::lua_rawget_(state, ffi::LUA_REGISTRYINDEX);
         let guards: *const Guards = ffi::lua_touserdata(state, -1).cast();
         ffi::lua_settop(state, -2);
-        let Some(ended) = (*guards).watchdog.ended() else {
+        let Some(ended) = (*guards).watchdog.look() else {
             return;
         };
         (*guards).watchdog.ends_at(line(state));
