@@ -7,9 +7,8 @@
 //! as in Redis. A look is also when a script tells its thread that it runs for long.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
@@ -18,10 +17,11 @@ use crate::engine::Ticks;
 use crate::error::{Error, Result};
 
 /// After how many instructions a script looks whether it is to end.
-pub(super) const INSTRUCTIONS: u32 = 100_000;
+pub(super) const INSTRUCTIONS: u32 = 10_000;
 
-/// How long after its first look a script is one that runs for long.
-const LONG: Duration = Duration::from_millis(10);
+/// After how many looks a script is one that runs for long: some three milliseconds of plain
+/// instructions.
+const LONG: u32 = 30;
 
 /// No script runs.
 const IDLE: u8 = 0;
@@ -83,10 +83,9 @@ pub(super) struct Watchdog {
     state: AtomicU8,
     /// The line at which the script was ended, or 0.
     line: AtomicUsize,
-    /// Whether the script has looked, so that `long_at` is its own.
-    has_looked: AtomicBool,
-    /// From when on it runs for long, until its thread has done something about it.
-    long_at: Mutex<Option<Instant>>,
+    /// How often the script has looked; the greatest number when its thread has done something about
+    /// how long it runs.
+    looks: AtomicU32,
     on_long: Arc<OnLong>,
 }
 
@@ -95,7 +94,7 @@ impl Watchdog {
     pub(super) fn begin(&self, now: Ticks, shards: u64) {
         self.since_us.store(now.us(), Relaxed);
         self.shards.store(shards, Relaxed);
-        self.has_looked.store(false, Relaxed);
+        self.looks.store(0, Relaxed);
         self.state.store(CLEAN, SeqCst);
         // After the state: who stops scripts says so first, and then looks at the states.
         if self.is_stopping.load(SeqCst) {
@@ -130,13 +129,11 @@ impl Watchdog {
     /// end, if it is.
     pub(super) fn look(&self) -> Option<Ended> {
         if let Some(on_long) = self.on_long.get() {
-            let mut long_at = self.long_at.lock();
-            if !self.has_looked.swap(true, Relaxed) {
-                *long_at = Some(Instant::now() + LONG);
-            }
-            if long_at.is_some_and(|long_at| long_at <= Instant::now()) && on_long() {
-                *long_at = None;
-            }
+            let looks = self.looks.load(Relaxed).saturating_add(1);
+            // Once it has been heard it is not told again.
+            let is_heard = (LONG..u32::MAX).contains(&looks) && on_long();
+            self.looks
+                .store(if is_heard { u32::MAX } else { looks }, Relaxed);
         }
         self.ended()
     }
