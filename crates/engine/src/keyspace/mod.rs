@@ -268,6 +268,26 @@ impl<'e> Keyspace<'e> {
         entry
     }
 
+    /// The string of a key that is read, counted as by [`Keyspace::read_string`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongType`] if it holds something else: then nothing is counted.
+    #[inline]
+    pub(crate) fn look_up_string(&self, key: &[u8]) -> Result<Option<Str<'_>>> {
+        let hash = self.hash(key);
+        let shard = self.shard(hash);
+        let entry = shard.dbs[self.db].table.find(hash, key);
+        let Some(entry) = entry.filter(|entry| !self.is_expired(entry)) else {
+            shard.figures().misses.add(1);
+            return Ok(None);
+        };
+        let string = entry.str().ok_or(Error::WrongType)?;
+        shard.figures().hits.add(1);
+        self.touch(entry);
+        Ok(Some(string))
+    }
+
     /// Notes that an entry is used.
     #[inline]
     fn touch(&self, entry: &Entry) {
