@@ -5,9 +5,8 @@
 //! direct                                   needs -> hold -> read or write -------------------> result
 //! ```
 //!
-//! What is between is the same: the key's shard is taken as for a command, in a [`Keyspace`], so keys
-//! expire, and figures, WATCH and the account of memory follow. A call counts as the command of its
-//! name.
+//! What is between is the same: the key's shard is taken as for a command, keys expire, and figures and
+//! the account of memory follow. A call counts as a command.
 //!
 //! Whatever is not simple is left to that command, before anything has happened: [`ByName`]. That is
 //! a key that others hold, a value of another type, a store that is full, a sum that would overflow,
@@ -26,6 +25,9 @@ use crate::engine::{Engine, TimeSource};
 use crate::keyspace::entry::Str;
 use crate::keyspace::{Expiry, Keyspace};
 
+/// The database of calls from inside the process that have no session.
+const DB: usize = 0;
+
 impl Engine {
     /// The string of a key, as GET gives it; `None` if there is no such key.
     ///
@@ -41,10 +43,7 @@ impl Engine {
         clock: &dyn TimeSource,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, ByName> {
-        let keyspace = self.hold_directly(key, clock)?;
-        let string = keyspace.look_up_string(key).map_err(|_| ByName)?;
-        keyspace.count_command();
-        Ok(string.map(|string| string.with_bytes(read)))
+        self.shards.read_string(DB, key, clock, read)
     }
 
     /// Gives a key a string, whatever it held, as SET does: the key does not expire any more.
@@ -59,11 +58,10 @@ impl Engine {
         value: &[u8],
         clock: &dyn TimeSource,
     ) -> Result<(), ByName> {
-        let mut keyspace = self.hold_to_change(key, clock)?;
-        keyspace.count_command();
-        keyspace.put_string(key, value, Expiry::Clear);
-        self.let_go(keyspace, clock);
-        Ok(())
+        self.change(key, clock, |keyspace| {
+            keyspace.put_string(key, value, Expiry::Clear);
+            Ok(())
+        })
     }
 
     /// Adds 1 to the integer of a key, as INCR does, and gives the sum.
@@ -73,18 +71,17 @@ impl Engine {
     /// [`ByName`] if the command has to be run.
     #[inline]
     pub fn incr(self: &Arc<Engine>, key: &[u8], clock: &dyn TimeSource) -> Result<i64, ByName> {
-        let mut keyspace = self.hold_to_change(key, clock)?;
-        let number = match keyspace.read_string(key) {
-            Ok(None) => 0,
-            Ok(Some(Str::Int(number))) => number,
-            // Text that is an integer has been written by APPEND or its like.
-            Ok(Some(Str::Bytes(_))) | Err(_) => return Err(ByName),
-        };
-        let sum = number.checked_add(1).ok_or(ByName)?;
-        keyspace.count_command();
-        keyspace.put_int(key, sum, Expiry::Keep);
-        self.let_go(keyspace, clock);
-        Ok(sum)
+        self.change(key, clock, |keyspace| {
+            let number = match keyspace.read_string(key) {
+                Ok(None) => 0,
+                Ok(Some(Str::Int(number))) => number,
+                // Text that is an integer has been written by APPEND or its like.
+                Ok(Some(Str::Bytes(_))) | Err(_) => return Err(ByName),
+            };
+            let sum = number.checked_add(1).ok_or(ByName)?;
+            keyspace.put_int(key, sum, Expiry::Keep);
+            Ok(sum)
+        })
     }
 
     /// Removes a key, as DEL does. Answers whether there was one.
@@ -94,50 +91,36 @@ impl Engine {
     /// [`ByName`] if the command has to be run.
     #[inline]
     pub fn del(self: &Arc<Engine>, key: &[u8], clock: &dyn TimeSource) -> Result<bool, ByName> {
-        let mut keyspace = self.hold_to_change(key, clock)?;
-        keyspace.count_command();
-        let is_removed = keyspace.remove(key);
-        self.let_go(keyspace, clock);
-        Ok(is_removed)
+        self.change(key, clock, |keyspace| Ok(keyspace.remove(key)))
     }
 
-    /// Takes the shard of a key, waiting no longer than a command does.
+    /// Changes a key, if that is nobody's business but the caller's, and counts the command. A change
+    /// that answers [`ByName`] must have changed nothing.
     #[inline]
-    fn hold_directly<'e>(
-        &'e self,
-        key: &'e [u8],
-        clock: &'e dyn TimeSource,
-    ) -> Result<Keyspace<'e>, ByName> {
-        let mut keyspace = Keyspace::new(&self.shards, 0, clock);
-        let need = self.shards.need_of(key);
-        keyspace.hold(&need).map_err(|_| ByName)?;
-        Ok(keyspace)
-    }
-
-    /// The same for a change that is nobody's business but the caller's.
-    #[inline]
-    fn hold_to_change<'e>(
-        &'e self,
-        key: &'e [u8],
-        clock: &'e dyn TimeSource,
-    ) -> Result<Keyspace<'e>, ByName> {
+    fn change<T>(
+        self: &Arc<Engine>,
+        key: &[u8],
+        clock: &dyn TimeSource,
+        change: impl FnOnce(&mut Keyspace<'_>) -> Result<T, ByName>,
+    ) -> Result<T, ByName> {
         if self.is_over_limit() {
             return Err(ByName);
         }
-        let keyspace = self.hold_directly(key, clock)?;
-        match keyspace.is_quiet() {
-            true => Ok(keyspace),
-            false => Err(ByName),
-        }
-    }
-
-    /// Lets the shard go after a change, and has freed what takes long.
-    #[inline]
-    fn let_go(self: &Arc<Engine>, mut keyspace: Keyspace<'_>, clock: &dyn TimeSource) {
-        let leftover = keyspace.take_leftover();
-        drop(keyspace);
+        // The keyspace is dropped where it was made: it is large, and moving it would cost.
+        let (changed, leftover) = {
+            let mut keyspace = Keyspace::new(&self.shards, DB, clock);
+            let need = self.shards.need_of(key);
+            keyspace.hold(&need).map_err(|_| ByName)?;
+            if !keyspace.is_quiet() {
+                return Err(ByName);
+            }
+            let changed = change(&mut keyspace)?;
+            keyspace.count_command();
+            (changed, keyspace.take_leftover())
+        };
         if let Some(leftover) = leftover {
             self.clear_up(*leftover, clock);
         }
+        Ok(changed)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::answer::turn;
 use crate::{
     Answer, Backend, ByName, Channels, Command, Direct, Error, FromValue, Subscription, Value,
 };
@@ -84,10 +85,13 @@ impl Store {
     /// # Ok(()) }
     /// ```
     #[inline]
-    pub fn get(&self, key: impl AsRef<[u8]>) -> Answer<'_, Option<Bytes>> {
+    pub async fn get(&self, key: impl AsRef<[u8]>) -> Result<Option<Bytes>, Error> {
+        turn().await;
         let key = key.as_ref();
-        let direct = |road: &dyn Direct| road.get(key);
-        self.direct_or(direct, || Command::new("GET").arg(key))
+        match self.directly(|road| road.get(key)) {
+            Ok(string) => Ok(string),
+            Err(ByName) => self.by_name(Command::new("GET").arg(key)).await,
+        }
     }
 
     /// Gives a key a string, whatever it held; it does not expire any more. `SET`.
@@ -96,10 +100,13 @@ impl Store {
     ///
     /// Those of the store: [`Error::Refused`] with `OOM` if it is full.
     #[inline]
-    pub fn set(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Answer<'_, ()> {
+    pub async fn set(&self, key: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Result<(), Error> {
+        turn().await;
         let (key, value) = (key.as_ref(), value.as_ref());
-        let direct = |road: &dyn Direct| road.set(key, value);
-        self.direct_or(direct, || Command::new("SET").arg(key).arg(value))
+        match self.directly(|road| road.set(key, value)) {
+            Ok(()) => Ok(()),
+            Err(ByName) => self.by_name(Command::new("SET").arg(key).arg(value)).await,
+        }
     }
 
     /// Adds 1 to the integer of a key, which is 0 if there is no such key, and gives the sum. `INCR`.
@@ -109,10 +116,13 @@ impl Store {
     /// Those of the store: [`Error::Refused`] if the key holds no integer (`ERR`) or no string
     /// (`WRONGTYPE`), if the sum would be larger than an `i64`, or with `OOM` if the store is full.
     #[inline]
-    pub fn incr(&self, key: impl AsRef<[u8]>) -> Answer<'_, i64> {
+    pub async fn incr(&self, key: impl AsRef<[u8]>) -> Result<i64, Error> {
+        turn().await;
         let key = key.as_ref();
-        let direct = |road: &dyn Direct| road.incr(key);
-        self.direct_or(direct, || Command::new("INCR").arg(key))
+        match self.directly(|road| road.incr(key)) {
+            Ok(sum) => Ok(sum),
+            Err(ByName) => self.by_name(Command::new("INCR").arg(key)).await,
+        }
     }
 
     /// Removes a key, whatever it holds. `false` if there was none. `DEL`.
@@ -121,30 +131,27 @@ impl Store {
     ///
     /// Those of the store.
     #[inline]
-    pub fn del(&self, key: impl AsRef<[u8]>) -> Answer<'_, bool> {
+    pub async fn del(&self, key: impl AsRef<[u8]>) -> Result<bool, Error> {
+        turn().await;
         let key = key.as_ref();
-        let direct = |road: &dyn Direct| road.del(key);
-        self.direct_or(direct, || Command::new("DEL").arg(key))
-    }
-
-    /// The answer by the short road where there is one and it can be gone, else by the command.
-    #[inline]
-    fn direct_or<T: FromValue + 'static>(
-        &self,
-        direct: impl FnOnce(&dyn Direct) -> Result<T, ByName>,
-        command: impl FnOnce() -> Command,
-    ) -> Answer<'_, T> {
-        match self.backend.direct().map(direct) {
-            Some(Ok(answer)) => Answer::ready(Ok(answer)),
-            Some(Err(ByName)) | None => self.by_name(command()),
+        match self.directly(|road| road.del(key)) {
+            Ok(is_removed) => Ok(is_removed),
+            Err(ByName) => self.by_name(Command::new("DEL").arg(key)).await,
         }
     }
 
+    /// Takes the short road, if there is one and it can be gone.
+    #[inline]
+    fn directly<T>(&self, go: impl FnOnce(&dyn Direct) -> Result<T, ByName>) -> Result<T, ByName> {
+        self.backend.direct().map_or(Err(ByName), go)
+    }
+
+    /// Runs a command for which there was no short road. It is boxed, so that the futures of those who
+    /// ask have no room for it: most often they don't come here.
     #[cold]
     #[inline(never)]
     fn by_name<T: FromValue + 'static>(&self, command: Command) -> Answer<'_, T> {
-        let answer = self.backend.call(command);
-        Answer::later(async move { T::from_value(answer.await?) })
+        Answer::later(async move { T::from_value(self.backend.call(command).await?) })
     }
 
     /// Listens to channels and patterns until the subscription is dropped.
