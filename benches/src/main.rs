@@ -3,7 +3,8 @@
 //! All work on the same million keys of 16 bytes with values of 64 bytes, a million times a round.
 //! The contenders of a row are measured in turn, round by round, so that a slow minute of the
 //! machine meets all of them alike; what is printed is the median of the rounds. The hit ratios of
-//! caches of limited size are a table of their own.
+//! caches of limited size are a table of their own. A row that others take part in has the store by the
+//! functions for single keys first, and then by the name of the command.
 
 mod contenders;
 mod figures;

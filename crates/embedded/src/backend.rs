@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use larder_engine::{
     Engine, Mailbox, Outcome, Overflow, Parked, Session, Subscriber, ValueReply, Waiting,
 };
@@ -93,8 +92,8 @@ impl Backend for Embedded {
 
 impl Direct for Core {
     #[inline]
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ByName> {
-        self.open_engine()?.get(key, self, Bytes::copy_from_slice)
+    fn get(&self, key: &[u8]) -> Result<Option<Box<[u8]>>, ByName> {
+        self.open_engine()?.get(key, self, Box::from)
     }
 
     #[inline]

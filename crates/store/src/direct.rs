@@ -1,7 +1,5 @@
 //! The short road to single keys.
 
-use bytes::Bytes;
-
 /// Single keys of a store whose data lies in the process: what [`Store::get`] and its like do without
 /// a command.
 ///
@@ -12,12 +10,13 @@ use bytes::Bytes;
 ///
 /// [`Store::get`]: crate::Store::get
 pub trait Direct {
-    /// `GET key`.
+    /// `GET key`, as a copy. It fits two registers, in which it is handed on; larger answers would be
+    /// written to memory and read again at once, which the processor has to wait for.
     ///
     /// # Errors
     ///
     /// [`ByName`] if the command has to be sent.
-    fn get(&self, key: &[u8]) -> Result<Option<Bytes>, ByName>;
+    fn get(&self, key: &[u8]) -> Result<Option<Box<[u8]>>, ByName>;
 
     /// `SET key value`.
     ///

@@ -89,7 +89,7 @@ impl Store {
         turn().await;
         let key = key.as_ref();
         match self.directly(|road| road.get(key)) {
-            Ok(string) => Ok(string),
+            Ok(string) => Ok(string.map(Bytes::from)),
             Err(ByName) => self.by_name(Command::new("GET").arg(key)).await,
         }
     }
