@@ -93,7 +93,7 @@ impl Backend for Embedded {
 impl Direct for Core {
     #[inline]
     fn get(&self, key: &[u8]) -> Result<Option<Box<[u8]>>, ByName> {
-        self.open_engine()?.get(key, self, Box::from)
+        self.open_engine()?.get(key, self, |bytes| Box::from(bytes))
     }
 
     #[inline]

@@ -10,8 +10,9 @@
 //!
 //! Whatever is not simple is left to that command, before anything has happened: [`ByName`]. That is
 //! a key that others hold, a value of another type, a store that is full, a sum that would overflow,
-//! and a change of which somebody in the key's shard wants to hear. So refusals, waiting, eviction and
-//! the serving of blocked callers each stand in one place, and not here.
+//! a change of which somebody in the key's shard wants to hear, and a call that is to be timed or shown
+//! in MONITOR. So refusals, waiting, eviction, events and the serving of blocked callers each stand in
+//! one place, and not here.
 //!
 //! Nothing here catches panics. By name that is done since a defect in a command must not end a
 //! server's thread, nor leave its client without an answer. Here the caller is the one whose call
@@ -21,9 +22,17 @@ use std::sync::Arc;
 
 use larder_store::ByName;
 
+use crate::command::Command;
 use crate::engine::{Engine, TimeSource};
 use crate::keyspace::entry::Str;
 use crate::keyspace::{Expiry, Keyspace};
+use crate::table::{self, TABLE};
+
+/// The numbers of the rows.
+const GET: usize = table::number_of("GET");
+const SET: usize = table::number_of("SET");
+const INCR: usize = table::number_of("INCR");
+const DEL: usize = table::number_of("DEL");
 
 /// The database of calls from inside the process that have no session.
 const DB: usize = 0;
@@ -43,7 +52,10 @@ impl Engine {
         clock: &dyn TimeSource,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, ByName> {
-        self.shards.read_string(DB, key, clock, read)
+        let command = &TABLE[GET];
+        self.count_direct(command, 2)?;
+        let string = self.shards.read_string(DB, key, clock, read);
+        string.inspect_err(|ByName| self.take_back_direct(command))
     }
 
     /// Gives a key a string, whatever it held, as SET does: the key does not expire any more.
@@ -58,7 +70,7 @@ impl Engine {
         value: &[u8],
         clock: &dyn TimeSource,
     ) -> Result<(), ByName> {
-        self.change(key, clock, |keyspace| {
+        self.change(&TABLE[SET], key, clock, |keyspace| {
             keyspace.put_string(key, value, Expiry::Clear);
             Ok(())
         })
@@ -71,7 +83,7 @@ impl Engine {
     /// [`ByName`] if the command has to be run.
     #[inline]
     pub fn incr(self: &Arc<Engine>, key: &[u8], clock: &dyn TimeSource) -> Result<i64, ByName> {
-        self.change(key, clock, |keyspace| {
+        self.change(&TABLE[INCR], key, clock, |keyspace| {
             let number = match keyspace.read_string(key) {
                 Ok(None) => 0,
                 Ok(Some(Str::Int(number))) => number,
@@ -91,13 +103,28 @@ impl Engine {
     /// [`ByName`] if the command has to be run.
     #[inline]
     pub fn del(self: &Arc<Engine>, key: &[u8], clock: &dyn TimeSource) -> Result<bool, ByName> {
-        self.change(key, clock, |keyspace| Ok(keyspace.remove(key)))
+        self.change(&TABLE[DEL], key, clock, |keyspace| Ok(keyspace.remove(key)))
     }
 
-    /// Changes a key, if that is nobody's business but the caller's, and counts the command. A change
-    /// that answers [`ByName`] must have changed nothing.
+    /// Changes a key, and counts the command. A change that answers [`ByName`] must have changed
+    /// nothing.
     #[inline]
     fn change<T>(
+        self: &Arc<Engine>,
+        command: &'static Command,
+        key: &[u8],
+        clock: &dyn TimeSource,
+        change: impl FnOnce(&mut Keyspace<'_>) -> Result<T, ByName>,
+    ) -> Result<T, ByName> {
+        // No such command has more words.
+        self.count_direct(command, 3)?;
+        let changed = self.change_uncounted(key, clock, change);
+        changed.inspect_err(|ByName| self.take_back_direct(command))
+    }
+
+    /// Changes a key, if that is nobody's business but the caller's.
+    #[inline]
+    fn change_uncounted<T>(
         self: &Arc<Engine>,
         key: &[u8],
         clock: &dyn TimeSource,
@@ -115,7 +142,6 @@ impl Engine {
                 return Err(ByName);
             }
             let changed = change(&mut keyspace)?;
-            keyspace.count_command();
             (changed, keyspace.take_leftover())
         };
         if let Some(leftover) = leftover {

@@ -12,8 +12,20 @@ const START: Now = Now::from_unix_us(1_700_000_000_000_000);
 /// A second later.
 const LATER: Now = Now::from_unix_us(START.unix_us() + 1_000_000);
 
+/// An engine that this thread has called so often that calls are not timed: those are left to the
+/// commands.
 fn engine() -> Arc<Engine> {
-    Engine::new([7; 32], START)
+    let engine = Engine::new([7; 32], START);
+    grow_used_to(&engine);
+    engine
+}
+
+fn grow_used_to(engine: &Arc<Engine>) {
+    for _ in 0..=64 {
+        for line in ["SET other 1", "INCR other", "GET other", "DEL other"] {
+            run(engine, line);
+        }
+    }
 }
 
 /// Runs a command by its name. One that waits is answered with nothing.
@@ -50,6 +62,16 @@ fn figure(engine: &Arc<Engine>, name: &str) -> u64 {
     let line = info.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|rest| rest.strip_prefix(':')?.parse().ok());
     number.unwrap_or(u64::MAX)
+}
+
+/// How often a command was called, by INFO commandstats.
+fn calls(engine: &Arc<Engine>, name: &str) -> Option<String> {
+    let Value::Verbatim(info) = run(engine, "INFO commandstats") else {
+        return None;
+    };
+    let prefix = format!("cmdstat_{name}:calls=");
+    let line = info.lines().find_map(|line| line.strip_prefix(&prefix))?;
+    line.split(',').next().map(str::to_owned)
 }
 
 #[test]
@@ -141,8 +163,14 @@ fn what_the_command_would_refuse_is_left_to_it_and_counted_by_it() {
 fn a_key_that_others_hold_is_left_to_the_command() {
     let engine = engine();
     run(&engine, "SET a x");
-    let elsewhere =
-        |call: &(dyn Fn() -> bool + Sync)| thread::scope(|scope| scope.spawn(call).join());
+    let elsewhere = |call: &(dyn Fn() -> bool + Sync)| {
+        let call = || {
+            grow_used_to(&engine);
+            call()
+        };
+        thread::scope(|scope| scope.spawn(call).join())
+    };
+    assert!(elsewhere(&|| engine.incr(b"n", &START).is_ok()).is_ok_and(|is_counted| is_counted));
 
     let held = engine.get(b"a", &START, |_| {
         [
@@ -267,4 +295,27 @@ fn the_short_road_does_what_the_commands_do() {
     for name in names {
         assert_eq!(figure(&direct, name), figure(&by_name, name), "{name}");
     }
+    for name in ["get", "set", "incr", "del"] {
+        assert_eq!(calls(&direct, name), calls(&by_name, name), "{name}");
+    }
+}
+
+#[test]
+fn a_call_that_somebody_looks_at_is_left_to_the_command() {
+    let engine = engine();
+    assert_eq!(engine.set(b"a", b"x", &START), Ok(()));
+
+    run(&engine, "CONFIG SET slowlog-log-slower-than 0");
+    assert_eq!(engine.set(b"a", b"x", &START), Err(ByName));
+    assert_eq!(get(&engine, "a", START), Err(ByName));
+}
+
+#[test]
+fn a_read_of_which_events_tell_is_left_to_the_command() {
+    let engine = engine();
+    assert_eq!(get(&engine, "a", START), Ok(None));
+
+    run(&engine, "CONFIG SET notify-keyspace-events KEm");
+    assert_eq!(get(&engine, "a", START), Err(ByName));
+    assert_eq!(engine.set(b"a", b"x", &START), Err(ByName));
 }

@@ -13,11 +13,12 @@ use super::Shards;
 use crate::engine::TimeSource;
 
 impl Shards {
-    /// Has `read` read the string of a key, and counts the command. `None` if there is no such key.
+    /// Has `read` read the string of a key. `None` if there is no such key.
     ///
     /// # Errors
     ///
-    /// [`ByName`] if others hold the key, or it holds something else. Then nothing is read or counted.
+    /// [`ByName`] if others hold the key, if it holds something else, or if somebody wants to hear of keys
+    /// that are not there. Then nothing is read or counted.
     #[inline]
     pub(crate) fn read_string<T>(
         &self,
@@ -26,6 +27,9 @@ impl Shards {
         clock: &dyn TimeSource,
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<Option<T>, ByName> {
+        if !self.interest().is_none() {
+            return Err(ByName);
+        }
         let hash = self.seed().hash(key);
         let shard = self.take(self.index(hash)).map_err(|_| ByName)?;
         let is_live = |at: u64| at > clock.now().unix_ms();
@@ -33,12 +37,10 @@ impl Shards {
         let entry = entry.filter(|entry| entry.expires_at().is_none_or(is_live));
         let figures = shard.figures();
         let Some(entry) = entry else {
-            figures.commands.add(1);
             figures.misses.add(1);
             return Ok(None);
         };
         let string = entry.str().ok_or(ByName)?;
-        figures.commands.add(1);
         figures.hits.add(1);
         self.access().touch(entry);
         Ok(Some(string.with_bytes(read)))
