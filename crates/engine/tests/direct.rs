@@ -272,7 +272,7 @@ fn the_short_road_does_what_the_commands_do() {
         let wanted = run_at(&by_name, now, &command);
         let (key, value) = (key.as_bytes(), value.as_bytes());
         let got = match (command.name(), command.arguments().len()) {
-            (b"GET", _) => { direct.get(key, &now, |bytes| bytes.to_vec()) }
+            (b"GET", _) => { direct.get(key, &now, <[u8]>::to_vec) }
                 .map(|bytes| bytes.map_or(Value::Null, |bytes| Value::Bytes(bytes.into()))),
             (b"SET", 3) => direct.set(key, value, &now).map(|()| Value::ok()),
             (b"INCR", _) => direct.incr(key, &now).map(Value::Int),
