@@ -47,11 +47,29 @@ pub(crate) fn rows() -> Vec<Row> {
     vec![
         Row {
             name: "get",
-            contenders: vec![("larder", get), ("dashmap", map_get), ("moka", moka_get)],
+            contenders: vec![
+                ("larder", get),
+                ("larder by name", get_by_name),
+                ("dashmap", map_get),
+                ("moka", moka_get),
+            ],
         },
         Row {
             name: "set",
-            contenders: vec![("larder", set), ("dashmap", map_set), ("moka", moka_set)],
+            contenders: vec![
+                ("larder", set),
+                ("larder by name", set_by_name),
+                ("dashmap", map_set),
+                ("moka", moka_set),
+            ],
+        },
+        Row {
+            name: "incr",
+            contenders: vec![
+                ("larder", incr),
+                ("larder by name", incr_by_name),
+                ("dashmap", map_incr),
+            ],
         },
         row("hset", hset),
         row("zadd", zadd),
@@ -91,9 +109,22 @@ pub(crate) fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
         .block_on(work)
 }
 
+fn filled_store() -> Result<Store> {
+    store_after(|key| Command::new("SET").arg(key).arg(VALUE))
+}
+
 fn get() -> Result<Contender> {
-    let store = store_after(|key| Command::new("SET").arg(key).arg(VALUE))?;
-    contender(store, async |store, keys| {
+    contender(filled_store()?, async |store, keys| {
+        for key in keys {
+            let value = store.get(key).await?;
+            ensure!(black_box(value).is_some(), "a key is missing");
+        }
+        Ok(())
+    })
+}
+
+fn get_by_name() -> Result<Contender> {
+    contender(filled_store()?, async |store, keys| {
         for key in keys {
             let value = store.call(Command::new("GET").arg(key)).await?;
             ensure!(
@@ -106,10 +137,36 @@ fn get() -> Result<Contender> {
 }
 
 fn set() -> Result<Contender> {
-    let store = store_after(|key| Command::new("SET").arg(key).arg(VALUE))?;
-    contender(store, async |store, keys| {
+    contender(filled_store()?, async |store, keys| {
+        for key in keys {
+            store.set(key, VALUE).await?;
+        }
+        Ok(())
+    })
+}
+
+fn set_by_name() -> Result<Contender> {
+    contender(filled_store()?, async |store, keys| {
         for key in keys {
             store.call(Command::new("SET").arg(key).arg(VALUE)).await?;
+        }
+        Ok(())
+    })
+}
+
+fn incr() -> Result<Contender> {
+    contender(store()?, async |store, keys| {
+        for key in keys {
+            black_box(store.incr(key).await?);
+        }
+        Ok(())
+    })
+}
+
+fn incr_by_name() -> Result<Contender> {
+    contender(store()?, async |store, keys| {
+        for key in keys {
+            black_box(store.call(Command::new("INCR").arg(key)).await?);
         }
         Ok(())
     })
@@ -174,6 +231,16 @@ fn map_set() -> Result<Contender> {
     contender(filled_map(), async |map, keys| {
         for key in keys {
             black_box(map.insert(*key, VALUE.to_vec()));
+        }
+        Ok(())
+    })
+}
+
+fn map_incr() -> Result<Contender> {
+    contender(DashMap::<Key, i64>::new(), async |map, keys| {
+        for key in keys {
+            let sum = map.entry(*key).and_modify(|sum| *sum += 1).or_insert(1);
+            black_box(*sum);
         }
         Ok(())
     })

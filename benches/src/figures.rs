@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::contenders::Contender;
 use crate::keys::Keys;
 
-/// What was seen in one round, or the median of all.
+/// What was seen in one round, or the median or the best of all.
 #[derive(Clone, Copy)]
 pub(crate) struct Figures {
     /// Nanoseconds that an operation takes, as its thread sees it.
@@ -30,6 +30,16 @@ impl Figures {
             ns: of(|it| it.ns),
             cpu_ns: of(|it| it.cpu_ns),
             millions_a_second: of(|it| it.millions_a_second),
+        }
+    }
+
+    /// Each figure as it was in the round in which it was best.
+    pub(crate) fn best(rounds: &[Figures]) -> Figures {
+        let of = |figure: fn(&Figures) -> f64| rounds.iter().map(figure);
+        Figures {
+            ns: of(|it| it.ns).fold(f64::NAN, f64::min),
+            cpu_ns: of(|it| it.cpu_ns).fold(f64::NAN, f64::min),
+            millions_a_second: of(|it| it.millions_a_second).fold(f64::NAN, f64::max),
         }
     }
 }

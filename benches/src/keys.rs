@@ -18,6 +18,8 @@ pub(crate) type Key = [u8; 16];
 /// How keys are chosen.
 #[derive(Clone, Copy, clap::ValueEnum)]
 pub(crate) enum Pick {
+    /// One key, again and again.
+    One,
     /// Each key as often as any other.
     Uniform,
     /// A few often, most hardly ever, with exponent 0.99.
@@ -27,6 +29,7 @@ pub(crate) enum Pick {
 impl fmt::Display for Pick {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Pick::One => "one",
             Pick::Uniform => "uniform",
             Pick::Zipf => "Zipf",
         })
@@ -66,6 +69,7 @@ impl Keys {
         let mut random = rand::rng();
         let zipf = Zipf::new(COUNT as f64, 0.99).expect("the parameters are in range");
         let mut at = || match pick {
+            Pick::One => 0,
             Pick::Uniform => random.random_range(0..COUNT),
             // A step that shares no divisor with the count, so that popular keys are not neighbours.
             Pick::Zipf => zipf.sample(&mut random) as usize * 617_327 % COUNT,

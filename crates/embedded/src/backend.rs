@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use larder_engine::{Mailbox, Outcome, Overflow, Parked, Session, Subscriber, ValueReply, Waiting};
+use larder_engine::{
+    Engine, Mailbox, Outcome, Overflow, Parked, Session, Subscriber, ValueReply, Waiting,
+};
 use larder_store::{
-    Answer, Backend, Channels, Command, Error, Subscription, Value, refuse_batch, refuse_state,
+    Answer, Backend, ByName, Channels, Command, Direct, Error, Subscription, Value, refuse_batch,
+    refuse_state,
 };
 
 use crate::embedded::{Core, Embedded};
@@ -76,9 +79,36 @@ impl Backend for Embedded {
         })))
     }
 
+    #[inline]
+    fn direct(&self) -> Option<&dyn Direct> {
+        Some(&**self.core())
+    }
+
     fn close(&self) -> Answer<'_, ()> {
         Embedded::close(self);
         Answer::ready(Ok(()))
+    }
+}
+
+impl Direct for Core {
+    #[inline]
+    fn get(&self, key: &[u8]) -> Result<Option<Box<[u8]>>, ByName> {
+        self.open_engine()?.get(key, self, |bytes| Box::from(bytes))
+    }
+
+    #[inline]
+    fn set(&self, key: &[u8], value: &[u8]) -> Result<(), ByName> {
+        self.open_engine()?.set(key, value, self)
+    }
+
+    #[inline]
+    fn incr(&self, key: &[u8]) -> Result<i64, ByName> {
+        self.open_engine()?.incr(key, self)
+    }
+
+    #[inline]
+    fn del(&self, key: &[u8]) -> Result<bool, ByName> {
+        self.open_engine()?.del(key, self)
     }
 }
 
@@ -92,6 +122,15 @@ enum Step {
 }
 
 impl Core {
+    /// The engine, unless the store is closed: what that means, the commands say.
+    #[inline]
+    fn open_engine(&self) -> Result<&Arc<Engine>, ByName> {
+        match self.is_closed() {
+            false => Ok(&self.engine),
+            true => Err(ByName),
+        }
+    }
+
     /// The answer of a command, when it comes.
     async fn finish(
         &self,

@@ -234,3 +234,45 @@ async fn a_scan_finds_every_key() {
     }
     assert_eq!(found.len(), 5000);
 }
+
+/// The short road knows nothing of transactions: what somebody watches is changed by the command.
+#[tokio::test]
+async fn a_single_key_that_is_set_makes_transactions_void_that_watch_it() {
+    let (embedded, store) = open();
+    let mut connection = embedded.connection();
+    let _: () = redis::cmd("WATCH")
+        .arg("a")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+
+    store.set("a", "x").await.unwrap();
+
+    let mut transaction = redis::pipe();
+    transaction.atomic().set("a", "y");
+    let done: Option<()> = transaction.query_async(&mut connection).await.unwrap();
+    assert_eq!(done, None);
+    assert_eq!(store.get("a").await, Ok(Some("x".into())));
+}
+
+#[tokio::test]
+async fn a_closed_store_gives_no_single_keys() {
+    let (_, store) = open();
+    store.set("a", "x").await.unwrap();
+    store.close().await.unwrap();
+    assert!(matches!(store.get("a").await, Err(Error::NotSent { .. })));
+    assert!(matches!(
+        store.set("a", "y").await,
+        Err(Error::NotSent { .. })
+    ));
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_a_single_key_with_oom_until_it_may_evict() {
+    let (_, store) = open();
+    store.set("a", "x".repeat(10_000)).await.unwrap();
+    run(&store, "CONFIG SET maxmemory 1").await.unwrap();
+    let refused = store.set("b", "x").await.unwrap_err();
+    assert!(refused.is_refusal("OOM"), "{refused}");
+    assert!(store.get("a").await.unwrap().is_some());
+}

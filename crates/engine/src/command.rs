@@ -339,7 +339,7 @@ const fn is_one_of(text: &str, texts: &[&str]) -> bool {
 }
 
 /// Whether two texts are the same, where constants are made.
-const fn is(one: &str, other: &str) -> bool {
+pub(crate) const fn is(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut at = 0;
     while at < one.len() && at < other.len() && one[at] == other[at] {

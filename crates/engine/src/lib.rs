@@ -9,6 +9,8 @@ mod eviction;
 mod execute;
 mod serve;
 
+mod direct;
+
 mod access;
 mod args;
 mod command;

@@ -41,7 +41,7 @@ const FAMILIES: &[(&str, &[Command])] = &[
 pub(crate) const ROWS: usize = count_rows();
 
 /// All rows, in the order of the families: the place of a row here is its number.
-static TABLE: [Command; ROWS] = all_rows();
+pub(crate) static TABLE: [Command; ROWS] = all_rows();
 
 const fn count_rows() -> usize {
     let (mut sum, mut family) = (0, 0);
@@ -79,6 +79,16 @@ pub fn commands() -> impl Iterator<Item = (&'static str, &'static Command)> {
 pub(crate) fn number(command: &'static Command) -> usize {
     let bytes = std::ptr::from_ref(command).addr() - TABLE.as_ptr().addr();
     bytes / size_of::<Command>()
+}
+
+/// The number of the row with this name, which there has to be: for names that stand in the program.
+pub(crate) const fn number_of(name: &str) -> usize {
+    let rows = all_rows();
+    let mut number = 0;
+    while !crate::command::is(rows[number].name, name) {
+        number += 1;
+    }
+    number
 }
 
 /// The row with this number.

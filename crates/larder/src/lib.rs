@@ -72,8 +72,8 @@ pub use larder_remote::{
     Config as RemoteConfig, OpenError as RemoteOpenError, Remote, Tls, without_password,
 };
 pub use larder_store::{
-    Answer, Backend, Channels, Command, Error, Event, FromValue, Key, Keys, Kind, Listen, Message,
-    Refusal, Script, ScriptCall, Store, Subscription, ToArgument, Value,
+    Answer, Backend, ByName, Channels, Command, Direct, Error, Event, FromValue, Key, Keys, Kind,
+    Listen, Message, Refusal, Script, ScriptCall, Store, Subscription, ToArgument, Value,
 };
 pub use larder_toolkit::{
     InvalidTtl, Ttl, cache, codec, leaderboard, lock, pubsub, rate_limit, session, stream,

@@ -68,6 +68,18 @@ impl<T: Unpin> Future for Answer<'_, T> {
     }
 }
 
+/// Counts an answer that is given without an [`Answer`], and lets others have their turn if that is due.
+#[inline]
+pub(crate) fn turn() -> impl Future<Output = ()> {
+    std::future::poll_fn(|context| match is_turn_over() {
+        true => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    })
+}
+
 /// Counts an answer of this thread. Says whether it is the one behind which others have their turn.
 #[inline]
 fn is_turn_over() -> bool {

@@ -1,6 +1,6 @@
 //! What a store has to be.
 
-use crate::{Answer, Channels, Command, Error, Subscription, Value};
+use crate::{Answer, Channels, Command, Direct, Error, Subscription, Value};
 
 /// Something that answers Redis commands: the embedded engine, a server, a cluster.
 ///
@@ -27,6 +27,13 @@ pub trait Backend: Send + Sync + 'static {
     /// The answer comes when the store has confirmed every channel: a message published after that
     /// is received.
     fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription>;
+
+    /// The short road to single keys, if the data lies in the process. It changes what a call costs,
+    /// never what it does: a backend without one is sent the commands.
+    #[inline]
+    fn direct(&self) -> Option<&dyn Direct> {
+        None
+    }
 
     /// Ends connections, threads and whatever else the backend holds. Later calls answer
     /// [`Error::NotSent`]. Closing twice is harmless.

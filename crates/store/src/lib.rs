@@ -5,7 +5,8 @@
 //! reached over a wire. What passes through is the commands of Redis: a [`Command`] goes down, a
 //! [`Value`] or an [`Error`] comes up.
 //!
-//! - [`Backend`] is what a store has to be: three functions.
+//! - [`Backend`] is what a store has to be: three functions; one in the process may have a short road
+//!   to single keys as well, [`Direct`].
 //! - [`Store`] is a cheap handle on a backend; [`Command`] is what it is asked.
 //! - [`Script`] is a Lua program that runs inside the store, atomically.
 //! - [`Keys`] makes key names so that all keys of one thing share a hash slot of a cluster.
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+mod direct;
 mod store;
 
 mod answer;
@@ -28,6 +30,7 @@ mod value;
 pub use answer::Answer;
 pub use backend::Backend;
 pub use command::{Command, ToArgument};
+pub use direct::{ByName, Direct};
 pub use error::{Error, Refusal};
 pub use from_value::FromValue;
 pub use keys::{Key, Keys, slot};

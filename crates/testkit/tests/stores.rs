@@ -16,6 +16,14 @@ fn words(line: &str) -> Command {
     Command::new(words.next().unwrap_or_default()).args(words)
 }
 
+/// The text of a refusal; empty if there was none.
+fn refusal<T>(answer: Result<T, Error>) -> String {
+    match answer {
+        Err(Error::Refused(refusal)) => refusal.text().to_owned(),
+        _ => String::new(),
+    }
+}
+
 every_store! {
     async fn what_is_set_is_got_until_it_expires(test: TestStore) {
         test.store.run::<()>(words("SET a 1 PX 300")).await?;
@@ -34,6 +42,31 @@ every_store! {
             panic!("an unknown command was not refused");
         };
         assert_eq!(refusal.text(), "ERR unknown command 'NOPE', with args beginning with: 'x' ");
+    }
+
+    async fn single_keys_are_got_set_counted_and_removed(test: TestStore) {
+        assert_eq!(test.store.get("a").await?, None);
+        test.store.set("a", "x").await?;
+        assert_eq!(test.store.get("a").await?, Some("x".into()));
+        assert!(test.store.del("a").await?);
+        assert!(!test.store.del("a").await?);
+        for sum in [1, 2] {
+            assert_eq!(test.store.incr("n").await?, sum);
+        }
+        assert_eq!(test.store.get("n").await?, Some("2".into()));
+    }
+
+    async fn single_keys_are_refused_with_the_text_of_redis(test: TestStore) {
+        test.store.run::<()>(words("RPUSH list x")).await?;
+        test.store.set("text", "x").await?;
+        let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        assert_eq!(refusal(test.store.get("list").await), wrong);
+        assert_eq!(refusal(test.store.incr("list").await), wrong);
+        let no_integer = "ERR value is not an integer or out of range";
+        assert_eq!(refusal(test.store.incr("text").await), no_integer);
+        test.store.set("text", i64::MAX.to_string()).await?;
+        let overflow = "ERR increment or decrement would overflow";
+        assert_eq!(refusal(test.store.incr("text").await), overflow);
     }
 
     async fn a_batch_answers_each_command(test: TestStore) {

@@ -140,6 +140,13 @@ impl Keyspace<'_> {
         self.shards.interest()
     }
 
+    /// Whether nobody wants to hear of changes of the key that chose the shard.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.chosen
+            .is_some_and(|chosen| !self.is_noted(chosen.hash))
+    }
+
     /// A key has been altered.
     #[inline]
     pub(super) fn note(&mut self, hash: u64, key: &[u8], what: What) {

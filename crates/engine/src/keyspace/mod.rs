@@ -20,6 +20,7 @@
 mod access;
 mod change;
 mod db;
+mod direct;
 pub(crate) mod entry;
 mod events;
 mod expiries;
@@ -431,13 +432,16 @@ impl<'e> Keyspace<'e> {
         make: impl FnOnce(Option<u64>) -> Entry,
     ) {
         let hash = self.hash(key);
-        let now_ms = match expiry {
-            Expiry::Keep => self.now_ms(),
-            _ => 0,
+        // Asked for only where there is an expiry to keep: it costs as much as the rest.
+        let (clock, now) = (self.clock, Cell::new(self.now.get()));
+        let now_ms = || {
+            let time = now.get().unwrap_or_else(|| clock.now());
+            now.set(Some(time));
+            time.unix_ms()
         };
         let at = |was: Option<u64>| match expiry {
             // What has expired has no time left to keep.
-            Expiry::Keep => was.filter(|&at| at > now_ms),
+            Expiry::Keep => was.filter(|&at| at > now_ms()),
             Expiry::Clear => None,
             Expiry::At(at) => Some(at),
         };
@@ -462,6 +466,7 @@ impl<'e> Keyspace<'e> {
             entry
         };
         self.db_of_mut(hash).put(hash, key, at, set, make);
+        self.now.set(now.get());
         if let Some(bulky) = bulky.into_inner() {
             self.discard(bulky);
         }

@@ -42,8 +42,8 @@ use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
 use larder_resp::Arguments;
+use larder_store::ByName;
 
-use crate::args::Args;
 use crate::command::{Call, Command, Flags};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -97,6 +97,30 @@ impl Observers {
     }
 }
 
+impl Engine {
+    /// Counts a call of this row on the short road, if nobody looks at it. A call that is to be timed,
+    /// or shown to somebody, is left to the command.
+    #[inline(always)]
+    pub(crate) fn count_direct(
+        &self,
+        command: &'static Command,
+        words: usize,
+    ) -> Result<(), ByName> {
+        let calls = self.stats.counters.count_call(command);
+        if weight(calls, command, words) == 0 && self.stats.observers.0.load(Relaxed) == 0 {
+            return Ok(());
+        }
+        self.take_back_direct(command);
+        Err(ByName)
+    }
+
+    /// The call that was counted is left to the command after all, which counts again.
+    #[cold]
+    pub(crate) fn take_back_direct(&self, command: &'static Command) {
+        self.stats.counters.take_back_call(command);
+    }
+}
+
 impl Call<'_, '_> {
     /// Runs the command, and counts it. Answers how to wait, if the command wants to and may.
     // Always, since it is a few instructions around the command.
@@ -107,7 +131,7 @@ impl Call<'_, '_> {
             Occasion::Request | Occasion::Part => stats.counters.count_call(self.command),
             Occasion::Again => u64::MAX,
         };
-        let weight = weight(calls, self.command, self.args);
+        let weight = weight(calls, self.command, self.args.whole().len());
         match weight == 0 && stats.observers.0.load(Relaxed) == 0 {
             true => self.run_unobserved(),
             false => self.run_observed(weight),
@@ -245,8 +269,8 @@ impl Engine {
 /// For how many calls the time of this one stands, which is the `calls`th of its row on this thread;
 /// 0 if it need not be timed.
 #[inline]
-fn weight(calls: u64, command: &Command, args: Args<'_>) -> u64 {
-    let is_steady = command.flags.has(Flags::STEADY) && args.whole().len() < WORDS_MAX;
+fn weight(calls: u64, command: &Command, words: usize) -> u64 {
+    let is_steady = command.flags.has(Flags::STEADY) && words < WORDS_MAX;
     match is_steady && calls >= ALWAYS_TIMED {
         true if calls.is_multiple_of(SAMPLED) => SAMPLED,
         true => 0,
