@@ -11,7 +11,16 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
+
+/// Where the memory of the process comes from. A library leaves that to its program; this program
+/// holds millions of small values, and glibc's allocator charges each a header. Measured on
+/// 2026-11-26, a million of each, against glibc's: a key with an expiry 88 bytes and not 106, a member
+/// of a sorted set 74 and not 95, a hash of three fields 114 and not 159, and half the CPU time to add
+/// one of the first two. jemalloc gained half of that, and the younger version of mimalloc took more.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Everything teams reach for Redis for, from one store.
 #[derive(Debug, Parser)]

@@ -296,6 +296,24 @@ impl Command {
         behind_two_words()
     }
 
+    /// The first key of a request of this command, if it has any.
+    #[inline]
+    pub(crate) fn first_key<'a>(&self, request: Arguments<'a>) -> Option<&'a [u8]> {
+        match self.keys {
+            Keys::None => None,
+            Keys::Counted(at) => {
+                let count = request.get(at).and_then(parse_int)?;
+                request.get(at + 1).filter(|_| count > 0)
+            }
+            Keys::Streams => {
+                let mut first = None;
+                self.each_key(request, |key| first = first.or(Some(key)));
+                first
+            }
+            _ => request.get(self.first_of(request)),
+        }
+    }
+
     /// Calls `visit` with each key of a request of this command.
     pub(crate) fn each_key<'a>(&self, arguments: Arguments<'a>, visit: impl FnMut(&'a [u8])) {
         self.keys.each(arguments, self.first_of(arguments), visit);

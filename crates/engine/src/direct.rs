@@ -137,7 +137,7 @@ impl Engine {
         let (changed, leftover) = {
             let mut keyspace = Keyspace::new(&self.shards, DB, clock);
             let need = self.shards.need_of(key);
-            keyspace.hold(&need).map_err(|_| ByName)?;
+            keyspace.hold(need).map_err(|_| ByName)?;
             if !keyspace.is_quiet() {
                 return Err(ByName);
             }

@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use larder_resp::Arguments;
 use larder_store::Command as Request;
-use smallvec::SmallVec;
 
+use crate::ahead::Foreseen;
 use crate::args::Args;
 use crate::command::{Call, Command, Flags, Keys};
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
 use crate::generic::sort;
 use crate::keyspace::waiting::{Wait, Waiter, Waiting};
-use crate::keyspace::{Contended, Keyspace, Needs, Parked};
+use crate::keyspace::{Contended, HashedKeys, Keyspace, Needs, Parked};
 use crate::observe::Occasion;
 use crate::reply::{Reply, Unwanted};
 use crate::session::{Replies, Session};
@@ -60,20 +60,26 @@ impl Engine {
         clock: &dyn TimeSource,
         reply: &mut dyn Reply,
     ) -> Outcome {
-        match session.replies() {
-            Replies::On => self.answer(session, arguments, clock, reply),
-            _ => self.answer_unwanted(session, arguments, clock, reply),
-        }
+        session.seen(clock);
+        let foreseen = self.foresee(arguments);
+        self.execute_foreseen(session, arguments, foreseen, clock, reply)
     }
 
-    /// Asks the processor for the memory of the keys of requests that are about to be executed, so
-    /// that the waits for it overlap. It changes nothing, and waits for nobody.
-    ///
-    /// The word behind the name is taken for the key: most often it is one, and else nothing is
-    /// lost but the hint.
-    pub fn look_ahead<'a>(&self, session: &Session, requests: impl Iterator<Item = Arguments<'a>>) {
-        let keys = requests.filter_map(|request| request.get(1));
-        self.shards.look_ahead(session.db, keys);
+    /// The same for a request of which something is known already: by [`Engine::foresee`], and by
+    /// [`Session::seen`] when it came.
+    #[inline]
+    pub fn execute_foreseen(
+        self: &Arc<Engine>,
+        session: &mut Session,
+        arguments: Arguments<'_>,
+        foreseen: Foreseen,
+        clock: &dyn TimeSource,
+        reply: &mut dyn Reply,
+    ) -> Outcome {
+        match session.replies() {
+            Replies::On => self.answer(session, arguments, foreseen, clock, reply),
+            _ => self.answer_unwanted(session, arguments, foreseen, clock, reply),
+        }
     }
 
     /// Runs a request whose answer is not wanted, most often.
@@ -82,13 +88,14 @@ impl Engine {
         self: &Arc<Engine>,
         session: &mut Session,
         arguments: Arguments<'_>,
+        foreseen: Foreseen,
         clock: &dyn TimeSource,
         reply: &mut dyn Reply,
     ) -> Outcome {
         // The answer may be wanted after all: that of CLIENT REPLY ON, and of RESET.
         let mut unwanted = Unwanted::new(session.is_resp3(), reply);
         session.begin_unanswered();
-        let outcome = self.answer(session, arguments, clock, &mut unwanted);
+        let outcome = self.answer(session, arguments, foreseen, clock, &mut unwanted);
         match outcome {
             Outcome::Parked(parked) => {
                 session.not_yet_unanswered();
@@ -113,32 +120,33 @@ impl Engine {
         self: &Arc<Engine>,
         session: &mut Session,
         arguments: Arguments<'_>,
+        foreseen: Foreseen,
         clock: &dyn TimeSource,
         reply: &mut dyn Reply,
     ) -> Outcome {
-        let command = match self.admit(session, arguments, clock) {
+        let command = match self.admit(session, arguments, foreseen, clock) {
             Ok(command) => command,
             Err(error) => {
-                session.note_unrun(table::find(arguments).ok(), clock.now());
+                session.note(table::find(arguments).ok());
                 return self.refuse(session, arguments, error, reply);
             }
         };
         if session.is_queueing() && !command.flags.has(Flags::UNQUEUED) {
-            session.note_unrun(Some(command), clock.now());
+            session.note(Some(command));
             session.queue(command, arguments);
             reply.status("QUEUED");
             return Outcome::Done;
         }
 
         let args = command.args(arguments);
-        let needs = self.needs(session, command, args);
+        let needs = self.needs(session, command, args, foreseen.hash);
         // The keyspace is dropped where it was made: it is large, and moving it would cost.
         let (waiter, leftover) = {
             let mut keyspace = Keyspace::new(&self.shards, session.db, clock);
-            if let Err(contended) = keyspace.hold(&needs) {
+            if let Err(contended) = keyspace.hold(needs) {
                 return self.put_off(session, arguments, contended, clock, reply);
             }
-            session.note(command, &keyspace);
+            session.note(Some(command));
             let ran = Call {
                 engine: self,
                 session,
@@ -199,9 +207,13 @@ impl Engine {
         self: &Arc<Engine>,
         session: &Session,
         arguments: Arguments<'_>,
+        foreseen: Foreseen,
         clock: &dyn TimeSource,
     ) -> Result<&'static Command> {
-        let command = table::find(arguments)?;
+        let command = match foreseen.command {
+            Some(command) => command,
+            None => table::find(arguments)?,
+        };
         if !command.arity.allows(arguments.len()) {
             return Err(Error::WrongArity(command.full_name()));
         }
@@ -270,18 +282,19 @@ impl Engine {
         Outcome::Done
     }
 
-    /// The shards that a request needs.
+    /// The shards that a request needs, whose first key has this hash, if that is known.
     #[inline]
     pub(crate) fn needs<'k>(
         &self,
         session: &Session,
         command: &Command,
         args: Args<'k>,
+        hash: Option<u64>,
     ) -> Needs<'k> {
         let is_plain = command.keys == Keys::First && !command.flags.has(Flags::WHOLE);
         match args.peek() {
-            Some(key) if is_plain => self.shards.need_of(key),
-            _ => self.needs_of_several(session, command, args.whole()),
+            Some(key) if is_plain => Needs::One(self.shards.hashed(key, hash)),
+            _ => self.needs_of_several(session, command, args.whole(), hash),
         }
     }
 
@@ -292,7 +305,14 @@ impl Engine {
         session: &Session,
         command: &Command,
         arguments: Arguments<'k>,
+        mut hash: Option<u64>,
     ) -> Needs<'k> {
+        if command.keys == Keys::None && !command.flags.has(Flags::WHOLE) {
+            return match command.name {
+                "EXEC" => self.needs_of_queue(session),
+                _ => Needs::Nothing,
+            };
+        }
         if command.flags.has(Flags::WHOLE) {
             match command.flags.has(Flags::SHARDWISE) && !session.is_queueing() {
                 true => return Needs::Nothing,
@@ -303,29 +323,25 @@ impl Engine {
         if command.flags.has(Flags::SCRIPT) && !self.scripts.is_bounded(command, arguments) {
             return Needs::Everything;
         }
-        if command.name == "EXEC" {
-            return self.needs_of_queue(session);
-        }
-        let mut keys: SmallVec<[&[u8]; 8]> = SmallVec::new();
-        command.each_key(arguments, |key| keys.push(key));
-        match keys[..] {
-            [key] => self.shards.need_of(key),
-            _ => self.shards.needs_of(keys.into_iter()),
-        }
+        let mut keys = HashedKeys::new();
+        command.each_key(arguments, |key| {
+            keys.push(self.shards.hashed(key, hash.take()));
+        });
+        self.shards.needs_of(keys)
     }
 
     /// What the commands of a transaction need together, and the keys that it watches.
-    fn needs_of_queue(&self, session: &Session) -> Needs<'static> {
-        let watched = session.watched_keys().map(|(_, key)| key);
-        session.queued().fold(
-            self.shards.needs_of(watched),
-            |needs, (command, request)| {
-                needs.and(
-                    self.needs(session, command, command.args(request.arguments())),
-                    &self.shards,
-                )
-            },
-        )
+    fn needs_of_queue<'k>(&self, session: &Session) -> Needs<'k> {
+        let watched = session.watched_keys();
+        let watched = watched
+            .map(|(_, key)| self.shards.hashed(key, None))
+            .collect();
+        let watched = self.shards.needs_of(watched).into_shards(&self.shards);
+        session.queued().fold(watched, |needs, (command, request)| {
+            let args = command.args(request.arguments());
+            let more = self.needs(session, command, args, None);
+            needs.and(more, &self.shards)
+        })
     }
 
     /// Publishes what a command has left to publish, and remembers what its caller has read.

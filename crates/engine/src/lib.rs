@@ -4,6 +4,7 @@
 //! and bytes come in as arguments: the engine has no clock, no sockets, no files and no threads,
 //! so a run can be replayed and a test can move the clock.
 
+mod ahead;
 mod engine;
 mod eviction;
 mod execute;
@@ -36,6 +37,7 @@ mod session;
 
 pub use access::Access;
 pub use admin::{ClientsMemory, CpuTime, Host, OutputClass, OutputLimit, OutputLimits};
+pub use ahead::Foreseen;
 pub use command::{Arity, Command, Flags, Keys};
 pub use engine::{Alarm, Disposal, Engine, Now, Ticks, TimeSource};
 pub use error::Error;

@@ -78,7 +78,7 @@ impl Engine {
         };
         let args = command.args(arguments);
         let mut session = Session::waiting(waiter);
-        if !keyspace.hold_more(&self.needs(&session, command, args)) {
+        if !keyspace.hold_more(&self.needs(&session, command, args, None)) {
             return Served::PutOff;
         }
         if !waiter.claim() {
@@ -128,7 +128,7 @@ impl Engine {
         for ready in self.take_unserved() {
             let leftover = {
                 let mut keyspace = Keyspace::new(&self.shards, ready.db, clock);
-                if keyspace.hold(&self.shards.need_of(&ready.key)).is_err() {
+                if keyspace.hold(self.shards.need_of(&ready.key)).is_err() {
                     self.leave_unserved(vec![ready.clone()]);
                     continue;
                 }

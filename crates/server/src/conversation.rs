@@ -135,7 +135,7 @@ impl Conversation {
             if self.blocked.is_some() || self.parked.is_some() {
                 return self.wait();
             }
-            if self.input.next().is_none() {
+            if !self.input.has_next() {
                 match self.input.find(self.limits()) {
                     Ok(false) => return self.wait(),
                     Ok(true) => self.look_ahead(),
@@ -166,12 +166,14 @@ impl Conversation {
         }
     }
 
-    /// Has the engine look ahead over the keys of the requests that have been found.
-    fn look_ahead(&self) {
-        let requests = self.input.requests();
-        if requests.len() > 1 {
-            let engine = self.shared.engine();
-            engine.look_ahead(&self.session, requests);
+    /// Has the engine look ahead over the requests that have been found.
+    fn look_ahead(&mut self) {
+        let engine = self.shared.engine();
+        self.session.seen(&self.shared.embedded);
+        self.input.foresee(engine);
+        let foreseen = self.input.foreseen();
+        if foreseen.len() > 1 {
+            engine.look_ahead(&self.session, foreseen);
         }
     }
 
@@ -368,11 +370,11 @@ fn execute(
     input: &mut Input,
     reply: &mut RespReply<'_>,
 ) -> Outcome {
-    let Some(arguments) = input.next() else {
+    let Some((arguments, foreseen)) = input.next() else {
         return Outcome::Done;
     };
     let engine = shared.engine();
-    let outcome = engine.execute(session, arguments, &shared.embedded, reply);
+    let outcome = engine.execute_foreseen(session, arguments, foreseen, &shared.embedded, reply);
     if !matches!(outcome, Outcome::Parked(_)) {
         input.pop();
     }

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use bytes::BufMut as _;
 use bytes::buf::Limit;
+use larder_engine::{Engine, Foreseen};
 use larder_resp::{Arguments, Decoded, Decoder, Limits, ProtocolError, Span};
 
 /// How many bytes are read at once: Redis's `PROTO_IOBUF_LEN`.
@@ -47,6 +48,8 @@ struct Request {
     start: usize,
     /// Its first word and the one behind its last, among all words.
     words: (usize, usize),
+    /// What the engine knows of it.
+    foreseen: Foreseen,
 }
 
 impl Request {
@@ -131,7 +134,12 @@ impl Input {
                     self.missing = 0;
                     // A request without words asks for nothing.
                     if words.0 < words.1 {
-                        self.requests.push_back(Request { start, words });
+                        let foreseen = Foreseen::default();
+                        self.requests.push_back(Request {
+                            start,
+                            words,
+                            foreseen,
+                        });
                     }
                 }
                 Err(error) => self.error = Some(error),
@@ -143,18 +151,30 @@ impl Input {
         }
     }
 
-    /// The requests that have been found, in order.
-    pub(crate) fn requests(&self) -> impl ExactSizeIterator<Item = Arguments<'_>> + Clone {
-        self.requests
-            .iter()
-            .map(|request| request.arguments(&self.bytes, &self.words))
+    /// Has the engine foresee the requests that have been found.
+    pub(crate) fn foresee(&mut self, engine: &Engine) {
+        for request in &mut self.requests {
+            request.foreseen = engine.foresee(request.arguments(&self.bytes, &self.words));
+        }
     }
 
-    /// The request that is to be run now.
+    /// What is known of the requests that have been found, in order.
+    pub(crate) fn foreseen(&self) -> impl ExactSizeIterator<Item = Foreseen> {
+        self.requests.iter().map(|request| request.foreseen)
+    }
+
+    /// Whether there is a request to be run.
     #[inline]
-    pub(crate) fn next(&self) -> Option<Arguments<'_>> {
+    pub(crate) fn has_next(&self) -> bool {
+        !self.requests.is_empty()
+    }
+
+    /// The request that is to be run now, and what is known of it.
+    #[inline]
+    pub(crate) fn next(&self) -> Option<(Arguments<'_>, Foreseen)> {
         let request = self.requests.front()?;
-        Some(request.arguments(&self.bytes, &self.words))
+        let arguments = request.arguments(&self.bytes, &self.words);
+        Some((arguments, request.foreseen))
     }
 
     /// The request that [`Input::next`] gave has been run.

@@ -26,7 +26,8 @@ use smallvec::SmallVec;
 use super::figures::Figures;
 use super::parking::ParkingLot;
 use super::shard::{SHARDS, Shard, Shards};
-use super::{Hashed, Keyspace};
+use super::table::Table;
+use super::{Hashed, HashedKeys, Keyspace, Known};
 use crate::error::Error;
 
 /// How long a caller waits for a shard with its thread: longer than nearly every command takes, and
@@ -203,23 +204,37 @@ impl Shards {
     /// The shard of this key, as a need.
     #[inline]
     pub(crate) fn need_of<'k>(&self, key: &'k [u8]) -> Needs<'k> {
-        let hash = self.seed().hash(key);
-        Needs::One(Hashed { key, hash })
+        Needs::One(self.hashed(key, None))
+    }
+
+    /// A key with its hash, which need not be found if it is known.
+    #[inline]
+    pub(crate) fn hashed<'k>(&self, key: &'k [u8], known: Option<u64>) -> Hashed<'k> {
+        debug_assert!(known.is_none_or(|hash| hash == self.seed().hash(key)));
+        let hash = known.unwrap_or_else(|| self.seed().hash(key));
+        Hashed { key, hash }
     }
 
     /// The shards of these keys, as a need.
-    pub(crate) fn needs_of<'k>(&self, keys: impl Iterator<Item = &'k [u8]>) -> Needs<'static> {
-        let mut indices: SmallVec<[usize; 8]> =
-            keys.map(|key| self.index(self.seed().hash(key))).collect();
-        indices.sort_unstable();
-        indices.dedup();
-        if indices.is_empty() {
-            Needs::Nothing
-        } else {
-            Needs::Shards(indices)
+    pub(crate) fn needs_of<'k>(&self, keys: HashedKeys<'k>) -> Needs<'k> {
+        match keys[..] {
+            [] => Needs::Nothing,
+            [key] => Needs::One(key),
+            _ => Needs::Several(keys),
         }
     }
+
+    /// The shards of these keys: their indices, ascending, without repetition.
+    fn indices(&self, keys: &[Hashed<'_>]) -> Indices {
+        let mut indices: Indices = keys.iter().map(|key| self.index(key.hash)).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        indices
+    }
 }
+
+/// The indices of some shards, ascending, without repetition.
+type Indices = SmallVec<[usize; 8]>;
 
 /// Which shards a call needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,15 +243,17 @@ pub(crate) enum Needs<'k> {
     Nothing,
     /// The shard of this key.
     One(Hashed<'k>),
-    /// The shards with these indices, ascending, without repetition.
-    Shards(SmallVec<[usize; 8]>),
+    /// The shards of these keys.
+    Several(HashedKeys<'k>),
+    /// The shards with these indices.
+    Shards(Indices),
     /// Every shard.
     Everything,
 }
 
 impl Needs<'_> {
     /// What both need.
-    pub(crate) fn and(self, other: Needs<'_>, shards: &Shards) -> Needs<'static> {
+    pub(crate) fn and<'k>(self, other: Needs<'_>, shards: &Shards) -> Needs<'k> {
         match (self.into_shards(shards), other.into_shards(shards)) {
             (Needs::Everything, _) | (_, Needs::Everything) => Needs::Everything,
             (Needs::Nothing, needs) | (needs, Needs::Nothing) => needs,
@@ -250,10 +267,12 @@ impl Needs<'_> {
         }
     }
 
-    fn into_shards(self, shards: &Shards) -> Needs<'static> {
+    /// The same, without the keys.
+    pub(crate) fn into_shards<'k>(self, shards: &Shards) -> Needs<'k> {
         match self {
             Needs::Nothing => Needs::Nothing,
             Needs::One(one) => Needs::Shards(SmallVec::from_slice(&[shards.index(one.hash)])),
+            Needs::Several(keys) => Needs::Shards(shards.indices(&keys)),
             Needs::Shards(indices) => Needs::Shards(indices),
             Needs::Everything => Needs::Everything,
         }
@@ -276,7 +295,7 @@ impl<'e> Keyspace<'e> {
     /// If one of them can't be had for now. None is held then.
     // Always, since most calls need one shard, and that is a few instructions.
     #[inline(always)]
-    pub(crate) fn hold(&mut self, needs: &Needs<'e>) -> Result<(), Contended> {
+    pub(crate) fn hold(&mut self, needs: Needs<'e>) -> Result<(), Contended> {
         let Needs::One(hashed) = needs else {
             return self.hold_several(needs);
         };
@@ -284,7 +303,7 @@ impl<'e> Keyspace<'e> {
         let shard = self.shards.take(index)?;
         // It comes while the command begins.
         shard.dbs[self.db].table.prefetch(hashed.hash);
-        self.chosen = Some(*hashed);
+        self.chosen = Some(hashed);
         // There is none to let go, which would take a branch for each way to hold some.
         debug_assert!(matches!(self.held, Held::None));
         std::mem::forget(std::mem::replace(&mut self.held, Held::One(index, shard)));
@@ -292,14 +311,21 @@ impl<'e> Keyspace<'e> {
     }
 
     #[inline(never)]
-    fn hold_several(&mut self, needs: &Needs<'e>) -> Result<(), Contended> {
+    fn hold_several(&mut self, needs: Needs<'e>) -> Result<(), Contended> {
         let shards = self.shards;
+        let take_all = |indices: Indices| -> Result<Held<'e>, Contended> {
+            let taken = indices.into_iter();
+            let taken = taken.map(|index| Ok((index, shards.take(index)?)));
+            Ok(Held::Several(taken.collect::<Result<_, _>>()?))
+        };
         self.held = match needs {
-            Needs::Shards(indices) => {
-                let taken = indices.iter();
-                let taken = taken.map(|&index| Ok((index, shards.take(index)?)));
-                Held::Several(taken.collect::<Result<_, _>>()?)
+            Needs::Several(keys) => {
+                self.held = take_all(shards.indices(&keys))?;
+                self.prefetch(&keys);
+                self.known = Known::new(keys);
+                return Ok(());
             }
+            Needs::Shards(indices) => take_all(indices)?,
             Needs::Everything => {
                 let taken = (0..SHARDS).map(|index| shards.take(index));
                 Held::All(taken.collect::<Result<_, _>>()?)
@@ -307,6 +333,16 @@ impl<'e> Keyspace<'e> {
             Needs::Nothing | Needs::One(_) => Held::None,
         };
         Ok(())
+    }
+
+    /// Asks the processor for the entries of keys whose shards are held: first for the bucket of each,
+    /// then for the entry that each bucket names, so that in both rounds the waits overlap.
+    fn prefetch(&self, keys: &[Hashed<'_>]) {
+        for hint in [Table::prefetch, Table::prefetch_entry] {
+            for key in keys {
+                hint(&self.db_of(key.hash).table, key.hash);
+            }
+        }
     }
 
     /// Takes one shard if nobody holds it, on behalf of nobody. Answers whether it could.
@@ -326,6 +362,10 @@ impl<'e> Keyspace<'e> {
         match needs {
             Needs::Nothing => true,
             Needs::One(hashed) => self.try_hold_more(self.shards.index(hashed.hash)),
+            Needs::Several(keys) => {
+                let mut indices = keys.iter().map(|key| self.shards.index(key.hash));
+                indices.all(|index| self.try_hold_more(index))
+            }
             Needs::Shards(indices) => indices.iter().all(|&index| self.try_hold_more(index)),
             Needs::Everything => (0..SHARDS).all(|index| self.try_hold_more(index)),
         }

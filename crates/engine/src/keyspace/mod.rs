@@ -82,6 +82,8 @@ pub(crate) struct Keyspace<'e> {
     held: Held<'e>,
     /// The key that chose the shard, if it was one: most often the only one that is asked for.
     chosen: Option<Hashed<'e>>,
+    /// The keys that chose the shards, if they were several.
+    known: Known<'e>,
     db: usize,
     clock: &'e dyn TimeSource,
     now: Cell<Option<Now>>,
@@ -103,6 +105,37 @@ pub(crate) struct Hashed<'k> {
     hash: u64,
 }
 
+/// Keys with their hashes.
+pub(crate) type HashedKeys<'k> = SmallVec<[Hashed<'k>; 2]>;
+
+/// The keys of a call that has several. Most commands ask for them in their order.
+#[derive(Default)]
+struct Known<'k> {
+    keys: HashedKeys<'k>,
+    /// The place of the key that is likely to be asked for next.
+    next: Cell<usize>,
+}
+
+impl<'k> Known<'k> {
+    fn new(keys: HashedKeys<'k>) -> Known<'k> {
+        let next = Cell::new(0);
+        Known { keys, next }
+    }
+
+    /// The hash of this key, if it is the one that comes next, or the last one once more.
+    fn hash(&self, key: &[u8]) -> Option<u64> {
+        let next = self.next.get();
+        let candidates = [next, next.wrapping_sub(1), 0];
+        let found = candidates.into_iter().find_map(|place| {
+            let known = self.keys.get(place)?;
+            std::ptr::eq(known.key, key).then_some((place, known.hash))
+        });
+        let (place, hash) = found?;
+        self.next.set(place + 1);
+        Some(hash)
+    }
+}
+
 impl<'e> Keyspace<'e> {
     /// A call in this database that holds no shard yet.
     #[inline]
@@ -111,6 +144,7 @@ impl<'e> Keyspace<'e> {
             shards,
             held: Held::None,
             chosen: None,
+            known: Known::default(),
             db,
             clock,
             now: Cell::new(None),
@@ -548,8 +582,14 @@ impl<'e> Keyspace<'e> {
     fn hash(&self, key: &[u8]) -> u64 {
         match self.chosen {
             Some(chosen) if std::ptr::eq(chosen.key, key) || chosen.key == key => chosen.hash,
-            _ => self.shards.seed().hash(key),
+            _ => self.hash_of_another(key),
         }
+    }
+
+    /// The hash of a key that did not choose the shard alone.
+    fn hash_of_another(&self, key: &[u8]) -> u64 {
+        let known = self.known.hash(key);
+        known.unwrap_or_else(|| self.shards.seed().hash(key))
     }
 
     fn is_expired(&self, entry: &Entry) -> bool {

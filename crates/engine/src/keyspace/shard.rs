@@ -218,16 +218,31 @@ impl Shards {
         }
     }
 
-    /// Asks the processor for the memory of these keys: first for the bucket of each, then for the
-    /// entry that each bucket names, so that in both rounds the waits overlap.
-    pub(crate) fn look_ahead<'k>(&self, db: usize, keys: impl Iterator<Item = &'k [u8]>) {
-        let hashes: SmallVec<[u64; 64]> = keys.map(|key| self.seed.hash(key)).collect();
-        for hint in [Table::prefetch, Table::prefetch_entry] {
-            for &hash in &hashes {
+    /// Asks the processor for the memory of keys with these hashes: first for the bucket of each,
+    /// then for the entry that each bucket names, so that in both rounds the waits overlap.
+    ///
+    /// The shards are taken before, since a processor waits for what it has begun when it takes a
+    /// lock. They are held for a few hundred instructions.
+    pub(crate) fn look_ahead(&self, db: usize, hashes: impl Iterator<Item = u64>) {
+        let mut held: SmallVec<[(usize, ShardGuard<'_>); 16]> = SmallVec::new();
+        let mut mask = 0_u64;
+        let mut hints: SmallVec<[(u64, usize); 16]> = SmallVec::new();
+        for hash in hashes {
+            let index = self.index(hash);
+            if mask & (1 << index) == 0 {
                 // Who holds the shard is using it right now: then there is no need for a hint.
-                if let Some(shard) = self.try_take(self.index(hash)) {
-                    hint(&shard.dbs[db].table, hash);
-                }
+                let Some(shard) = self.try_take(index) else {
+                    continue;
+                };
+                mask |= 1 << index;
+                held.push((index, shard));
+            }
+            let place = held.iter().rposition(|(held, _)| *held == index);
+            hints.push((hash, place.unwrap_or_default()));
+        }
+        for hint in [Table::prefetch, Table::prefetch_entry] {
+            for &(hash, place) in &hints {
+                hint(&held[place].1.dbs[db].table, hash);
             }
         }
     }

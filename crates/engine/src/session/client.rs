@@ -224,10 +224,14 @@ impl Client {
         }
     }
 
+    /// Notes that requests have come by now.
+    pub(super) fn seen(&self, now: Now) {
+        self.last_seen_us.store(now.unix_us(), Relaxed);
+    }
+
     /// Notes a request: its command, if it names one.
     #[inline]
-    pub(super) fn note(&self, command: Option<&'static Command>, now: Now) {
-        self.last_seen_us.store(now.unix_us(), Relaxed);
+    pub(super) fn note(&self, command: Option<&'static Command>) {
         let number = command.map_or(0, |command| table::number(command) + 1);
         self.last_command.store(number, Relaxed);
     }

@@ -13,9 +13,8 @@ use larder_resp::Arguments;
 use larder_store::Command as Request;
 
 use crate::command::Command;
-use crate::engine::{Engine, Now};
+use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
-use crate::keyspace::Keyspace;
 use crate::keyspace::tracking::{Settings, Tracker};
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::watch::Watch;
@@ -287,18 +286,19 @@ impl Session {
         self.closing = true;
     }
 
-    /// Notes a request for `CLIENT LIST`.
-    pub(crate) fn note(&self, command: &'static Command, keyspace: &Keyspace<'_>) {
+    /// Notes a request for `CLIENT LIST`: its command, if it names one.
+    #[inline]
+    pub(crate) fn note(&self, command: Option<&'static Command>) {
         if let Some(client) = self.client() {
-            client.note(Some(command), keyspace.now());
+            client.note(command);
         }
     }
 
-    /// The same for one that does not run: it is queued or refused, and may name no command.
-    #[cold]
-    pub(crate) fn note_unrun(&self, command: Option<&'static Command>, now: Now) {
+    /// Notes that requests have come by now. [`Engine::execute`] does it by itself.
+    #[inline]
+    pub fn seen(&self, clock: &dyn TimeSource) {
         if let Some(client) = self.client() {
-            client.note(command, now);
+            client.seen(clock.now());
         }
     }
 

@@ -1,0 +1,150 @@
+//! What is learnt of a request before it is run, and what is asked of the clock.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use larder_engine::{
+    ClientInfo, Engine, Mailbox, Now, Overflow, RespReply, Session, Ticks, TimeSource,
+};
+use larder_resp::ArgumentBuffer;
+
+const START: Now = Now::from_unix_us(1_700_000_000_000_000);
+
+/// A clock that counts how often it is asked.
+#[derive(Default)]
+struct Counting {
+    asked: Cell<u32>,
+}
+
+impl TimeSource for Counting {
+    fn now(&self) -> Now {
+        self.asked.set(self.asked.get() + 1);
+        START
+    }
+
+    fn ticks(&self) -> Ticks {
+        Ticks::from_us(0)
+    }
+}
+
+fn words(request: &str) -> ArgumentBuffer {
+    let mut words = ArgumentBuffer::new();
+    for word in request.split(' ') {
+        words.push(word.as_bytes());
+    }
+    words
+}
+
+/// Runs these requests as a server does that has received all of them at once.
+fn run_together(engine: &Arc<Engine>, session: &mut Session, requests: &[&str]) -> String {
+    let requests: Vec<_> = requests.iter().map(|request| words(request)).collect();
+    let requests = requests.iter().map(ArgumentBuffer::as_arguments);
+    let foreseen: Vec<_> = requests.clone().map(|it| engine.foresee(it)).collect();
+    engine.look_ahead(session, foreseen.iter().copied());
+
+    let mut out = Vec::new();
+    for (request, foreseen) in requests.zip(foreseen) {
+        let mut reply = RespReply::new(&mut out, false);
+        let _ = engine.execute_foreseen(session, request, foreseen, &START, &mut reply);
+    }
+    String::from_utf8_lossy(&out).replace("\r\n", " ")
+}
+
+fn run(engine: &Arc<Engine>, session: &mut Session, clock: &Counting, request: &str) {
+    let mut out = Vec::new();
+    let mut reply = RespReply::new(&mut out, false);
+    let words = words(request);
+    let _ = engine.execute(session, words.as_arguments(), clock, &mut reply);
+    assert!(!out.starts_with(b"-"), "{}", String::from_utf8_lossy(&out));
+}
+
+#[test]
+fn requests_that_are_foreseen_are_answered_as_any() {
+    let engine = Engine::new([7; 32], START);
+    let mut session = Session::local();
+
+    let answers = run_together(
+        &engine,
+        &mut session,
+        &[
+            "SET a 1",
+            "MSET b 2 c 3 b 4",
+            "GET b",
+            "NOSUCH a",
+            "EVAL return(redis.call('GET',KEYS[1])) 1 c",
+            "EVAL return(1) 0",
+            "EVAL return(1) many",
+            "PING b",
+            "DEL c a c",
+            "RENAME b a",
+            "SELECT 1",
+            "EXISTS a a",
+        ],
+    );
+
+    let wanted = [
+        "+OK",
+        "+OK",
+        "$1 4",
+        "-ERR unknown command 'NOSUCH', with args beginning with: 'a' ",
+        "$1 3",
+        ":1",
+        "-ERR value is not an integer or out of range",
+        "$1 b",
+        ":2",
+        "+OK",
+        "+OK",
+        ":0 ",
+    ];
+    assert_eq!(answers, wanted.join(" "));
+}
+
+/// A command with several keys finds the hashes of those keys again, whatever their order.
+#[test]
+fn each_of_many_keys_is_found_in_any_order() {
+    let engine = Engine::new([7; 32], START);
+    let mut session = Session::local();
+    let all: String = (0..50).map(|n| format!(" key:{n} {n}")).collect();
+    let set = format!("MSET{all}");
+    let get: String = (0..50).rev().map(|n| format!(" key:{n}")).collect();
+    let get = format!("MGET{get} key:49 key:0");
+
+    let answers = run_together(&engine, &mut session, &[&set, &get, "DBSIZE"]);
+
+    let found = (0..50).rev().chain([49, 0]);
+    let found: String = found
+        .map(|n: i32| format!("${} {n} ", n.to_string().len()))
+        .collect();
+    assert_eq!(answers, format!("+OK *52 {found}:50 "));
+}
+
+#[test]
+fn a_key_without_an_expiry_is_changed_without_a_look_at_the_clock() {
+    let engine = Engine::new([7; 32], START);
+    let (mut session, clock) = (Session::local(), Counting::default());
+
+    for request in ["SET a 1", "INCR a", "INCRBY b 2", "GET a"] {
+        run(&engine, &mut session, &clock, request);
+    }
+    assert_eq!(clock.asked.get(), 0);
+
+    run(&engine, &mut session, &clock, "SET a 3 EX 100");
+    run(&engine, &mut session, &clock, "INCR a");
+    assert_eq!(clock.asked.get(), 2, "once for each request");
+}
+
+/// CLIENT LIST shows for how long a connection has been idle: whoever has read a batch says so once.
+#[test]
+fn a_connection_is_seen_once_for_a_batch() {
+    let engine = Engine::new([7; 32], START);
+    let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
+    let mut session = Session::connected(&engine, ClientInfo::default(), mailbox);
+    let clock = Counting::default();
+
+    session.seen(&clock);
+    run_together(&engine, &mut session, &["SET a 1", "GET a", "INCR a"]);
+
+    let client = session.client().map(|client| client.last_seen_us());
+    assert_eq!(client, Some(START.unix_us()));
+    assert_eq!(clock.asked.get(), 1);
+}
