@@ -1,6 +1,6 @@
 //! Prints COMMANDS.md from the table of commands. `cargo xtask docs` writes it to its place.
 
-use larder_engine::{Command, commands};
+use larder_engine::{Row, commands};
 
 const HEAD: &str = "\
 # Commands
@@ -30,7 +30,7 @@ fn main() {
     }
 }
 
-fn print_row(command: &Command) {
+fn print_row(command: &Row) {
     let call = format!("{} {}", command.name, command.syntax);
     println!(
         "| `{}` | {} | {} | {} |",

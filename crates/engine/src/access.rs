@@ -5,7 +5,7 @@
 
 use larder_resp::Arguments;
 
-use crate::command::{Command, Flags};
+use crate::command::{Flags, Row};
 
 /// What a command does with a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,7 +188,7 @@ const ACCESS: &[(&[Access], &[&str])] = &[
     (&[Update, Read], &["SINTERSTORE"]),
 ];
 
-impl Command {
+impl Row {
     /// What it does with its first key, and with those behind it if that is something else. A command
     /// that is not in the table reads what it does not write, and may do anything with what it does.
     pub(crate) fn accesses(&self) -> &'static [Access] {
@@ -228,7 +228,7 @@ impl Command {
 mod tests {
     use super::*;
     use crate::command::Keys;
-    use crate::table;
+    use crate::commands;
 
     #[test]
     fn every_command_of_the_table_stands_there_once() {
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_only_reads_has_keys_that_are_not_written() {
-        for (_, command) in table::commands().filter(|(_, command)| command.keys != Keys::None) {
+        for (_, command) in commands().filter(|(_, command)| command.keys != Keys::None) {
             let may_write = command.accesses().iter().any(|access| access.writes());
             let is_script = command.flags.has(Flags::SCRIPT);
             let is_write = command.flags.has(Flags::WRITE);

@@ -6,16 +6,16 @@
 
 use larder_resp::Arguments;
 
-use crate::command::Command;
+use crate::command::Row;
+use crate::commands;
 use crate::engine::Engine;
 use crate::session::Session;
-use crate::table;
 
 /// What is known of a request before it is run. It is good for that request and this engine alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Foreseen {
     /// Its row; none if it is to be found, or refused, when the request is run.
-    pub(crate) command: Option<&'static Command>,
+    pub(crate) command: Option<&'static Row>,
     /// The hash of its first key, if it has one.
     pub(crate) hash: Option<u64>,
 }
@@ -25,7 +25,7 @@ impl Engine {
     /// nothing, and waits for nobody.
     #[inline]
     pub fn foresee(&self, request: Arguments<'_>) -> Foreseen {
-        let Ok(command) = table::find(request) else {
+        let Ok(command) = commands::find(request) else {
             return Foreseen::default();
         };
         let key = command.first_key(request);

@@ -20,7 +20,7 @@ use crate::session::Session;
 ///
 /// A row whose name has two words is a subcommand: `XGROUP CREATE`.
 #[derive(Clone, Copy, Debug)]
-pub struct Command {
+pub struct Row {
     /// The name in capitals.
     pub name: &'static str,
     pub(crate) run: fn(&mut Call<'_, '_>) -> Result<()>,
@@ -247,9 +247,9 @@ impl Flags {
     }
 }
 
-impl Command {
+impl Row {
     /// The row with the flags that follow from what else it says.
-    pub(crate) const fn with_derived_flags(mut self) -> Command {
+    pub(crate) const fn with_derived_flags(mut self) -> Row {
         if self.flags.has(Flags::FAST)
             || is(self.complexity, "O(1)")
             || is_one_of(self.name, STEADY)
@@ -366,7 +366,7 @@ pub(crate) const fn is(one: &str, other: &str) -> bool {
     at == one.len() && at == other.len()
 }
 
-/// A function of its own, so that [`Command::first_of`] is a branch: the processor goes on with the
+/// A function of its own, so that [`Row::first_of`] is a branch: the processor goes on with the
 /// key of a request while it still looks for the row.
 #[cold]
 #[inline(never)]
@@ -381,7 +381,7 @@ pub(crate) struct Call<'a, 'e> {
     pub(crate) engine: &'e Arc<Engine>,
     pub(crate) session: &'a mut Session,
     /// The row that is run.
-    pub(crate) command: &'static Command,
+    pub(crate) command: &'static Row,
     /// The words after the command's name, read from the front.
     pub(crate) args: Args<'a>,
     /// The keys that this call holds.

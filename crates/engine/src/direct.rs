@@ -22,17 +22,17 @@ use std::sync::Arc;
 
 use larder_store::ByName;
 
-use crate::command::Command;
+use crate::command::Row;
+use crate::commands::{self, TABLE};
 use crate::engine::{Engine, TimeSource};
 use crate::keyspace::entry::Str;
 use crate::keyspace::{Expiry, Keyspace};
-use crate::table::{self, TABLE};
 
 /// The numbers of the rows.
-const GET: usize = table::number_of("GET");
-const SET: usize = table::number_of("SET");
-const INCR: usize = table::number_of("INCR");
-const DEL: usize = table::number_of("DEL");
+const GET: usize = commands::number_of("GET");
+const SET: usize = commands::number_of("SET");
+const INCR: usize = commands::number_of("INCR");
+const DEL: usize = commands::number_of("DEL");
 
 /// The database of calls from inside the process that have no session.
 const DB: usize = 0;
@@ -111,7 +111,7 @@ impl Engine {
     #[inline]
     fn change<T>(
         self: &Arc<Engine>,
-        command: &'static Command,
+        command: &'static Row,
         key: &[u8],
         clock: &dyn TimeSource,
         change: impl FnOnce(&mut Keyspace<'_>) -> Result<T, ByName>,

@@ -21,7 +21,7 @@ use parking_lot::Mutex;
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
 use crate::keyspace::{DATABASES, Keyspace, SHARDS, Sampled};
-use crate::lanes::Lanes;
+use crate::per_thread::PerThread;
 
 /// How many candidates are kept from one sample to the next.
 const POOL: usize = 16;
@@ -166,7 +166,7 @@ pub(crate) struct Memory {
     /// What connections and scripts held at the last tick.
     beside: AtomicUsize,
     peak: AtomicU64,
-    pools: Lanes<Mutex<Pool>>,
+    pools: PerThread<Mutex<Pool>>,
 }
 
 impl Default for Memory {
@@ -178,7 +178,7 @@ impl Default for Memory {
             tenacity: AtomicU64::new(10),
             beside: AtomicUsize::new(0),
             peak: AtomicU64::new(0),
-            pools: Lanes::default(),
+            pools: PerThread::default(),
         }
     }
 }

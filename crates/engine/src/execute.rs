@@ -11,7 +11,8 @@ use larder_store::Command as Request;
 
 use crate::ahead::Foreseen;
 use crate::args::Args;
-use crate::command::{Call, Command, Flags, Keys};
+use crate::command::{Call, Flags, Keys, Row};
+use crate::commands;
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
 use crate::generic::sort;
@@ -20,7 +21,6 @@ use crate::keyspace::{Contended, HashedKeys, Keyspace, Needs, Parked};
 use crate::observe::Occasion;
 use crate::reply::{Reply, Unwanted};
 use crate::session::{Replies, Session};
-use crate::table;
 
 /// What is left to do after a request.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Engine {
         let command = match self.admit(session, arguments, foreseen, clock) {
             Ok(command) => command,
             Err(error) => {
-                session.note(table::find(arguments).ok());
+                session.note(commands::find(arguments).ok());
                 return self.refuse(session, arguments, error, reply);
             }
         };
@@ -209,10 +209,10 @@ impl Engine {
         arguments: Arguments<'_>,
         foreseen: Foreseen,
         clock: &dyn TimeSource,
-    ) -> Result<&'static Command> {
+    ) -> Result<&'static Row> {
         let command = match foreseen.command {
             Some(command) => command,
-            None => table::find(arguments)?,
+            None => commands::find(arguments)?,
         };
         if !command.arity.allows(arguments.len()) {
             return Err(Error::WrongArity(command.full_name()));
@@ -238,10 +238,10 @@ impl Engine {
     fn admit_to_memory(
         self: &Arc<Engine>,
         session: &Session,
-        command: &Command,
+        command: &Row,
         clock: &dyn TimeSource,
     ) -> Result<()> {
-        let takes_memory = |command: &Command| command.flags.has(Flags::DENY_OOM);
+        let takes_memory = |command: &Row| command.flags.has(Flags::DENY_OOM);
         let mut queued = session.queued().map(|(command, _)| *command);
         let is_exec = command.name == "EXEC";
         if !is_exec && !command.flags.has(Flags::WRITE) && !command.flags.has(Flags::SCRIPT) {
@@ -287,7 +287,7 @@ impl Engine {
     pub(crate) fn needs<'k>(
         &self,
         session: &Session,
-        command: &Command,
+        command: &Row,
         args: Args<'k>,
         hash: Option<u64>,
     ) -> Needs<'k> {
@@ -303,7 +303,7 @@ impl Engine {
     fn needs_of_several<'k>(
         &self,
         session: &Session,
-        command: &Command,
+        command: &Row,
         arguments: Arguments<'k>,
         mut hash: Option<u64>,
     ) -> Needs<'k> {
@@ -350,7 +350,7 @@ impl Engine {
     pub(crate) fn tell_of_run(
         &self,
         session: &Session,
-        command: &'static Command,
+        command: &'static Row,
         args: Args<'_>,
         keyspace: &mut Keyspace<'_>,
         is_request: bool,

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use crate::command::Call;
+use crate::commands;
 use crate::engine::{Engine, TimeSource};
 use crate::execute::Ran;
 use crate::keyspace::waiting::Waiter;
@@ -15,7 +16,6 @@ use crate::keyspace::{Keyspace, Leftover, Ready};
 use crate::observe::Occasion;
 use crate::reply::ValueReply;
 use crate::session::Session;
-use crate::table;
 
 /// What became of a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Engine {
         waiter: &Arc<Waiter>,
     ) -> Served {
         let arguments = waiter.request.arguments();
-        let Ok(command) = table::find(arguments) else {
+        let Ok(command) = commands::find(arguments) else {
             return Served::Tried;
         };
         let args = command.args(arguments);

@@ -22,7 +22,7 @@ pub struct Limits {
     /// How many bytes a word may have: `proto-max-bulk-len`.
     pub word_max: usize,
     /// Whether the sender is yet to authenticate. He gets ten words of 16 KiB until then.
-    pub is_stranger: bool,
+    pub is_unauthenticated: bool,
 }
 
 impl Default for Limits {
@@ -31,7 +31,7 @@ impl Default for Limits {
         Limits {
             words_max: i32::MAX as usize,
             word_max: 512 * 1024 * 1024,
-            is_stranger: false,
+            is_unauthenticated: false,
         }
     }
 }
@@ -156,7 +156,7 @@ impl Decoder {
     #[inline]
     fn decode_whole(&self, input: &[u8], words: &mut Vec<Span>) -> Option<usize> {
         let (count, mut at) = short_number(input, 0, b'*')?;
-        if count == 0 || count > self.limits.words_max || self.limits.is_stranger {
+        if count == 0 || count > self.limits.words_max || self.limits.is_unauthenticated {
             return None;
         }
         let before = words.len();
@@ -250,7 +250,7 @@ impl Decoder {
         if count > self.limits.words_max {
             return Err(ProtocolError::Count);
         }
-        if self.limits.is_stranger && count > 10 {
+        if self.limits.is_unauthenticated && count > 10 {
             return Err(ProtocolError::StrangerCount);
         }
         Ok(count)
@@ -266,7 +266,7 @@ impl Decoder {
             .and_then(|length| usize::try_from(length).ok())
             .filter(|length| *length <= self.limits.word_max)
             .ok_or(ProtocolError::Length)?;
-        if self.limits.is_stranger && length > 16 * 1024 {
+        if self.limits.is_unauthenticated && length > 16 * 1024 {
             return Err(ProtocolError::StrangerLength);
         }
         Ok(length)

@@ -212,7 +212,7 @@ impl Conversation {
         Limits {
             words_max: self.shared.config.multibulk_max,
             word_max: self.shared.engine().bulk_len_max(),
-            is_stranger: !self.session.is_authenticated(),
+            is_unauthenticated: !self.session.is_authenticated(),
         }
     }
 

@@ -119,7 +119,7 @@ impl Input {
     #[inline]
     pub(crate) fn find(&mut self, limits: Limits) -> Result<bool, ProtocolError> {
         self.decoder.set_limits(limits);
-        let ahead = if limits.is_stranger { 1 } else { AHEAD };
+        let ahead = if limits.is_unauthenticated { 1 } else { AHEAD };
         while self.requests.len() < ahead && self.error.is_none() && self.found < self.bytes.len() {
             let first = self.requests.back().map_or(0, |last| last.words.1);
             let unread = &mut self.bytes[self.found..];

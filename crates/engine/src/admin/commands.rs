@@ -1,10 +1,10 @@
 //! Commands on the server as a whole.
 
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "TIME",
         run: time,
         arity: Arity::Exactly(1),
@@ -15,7 +15,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "LOLWUT",
         run: lolwut,
         arity: Arity::AtLeast(1),

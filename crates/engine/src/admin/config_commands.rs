@@ -2,15 +2,15 @@
 
 use super::help;
 use super::parameters::{PARAMETERS, Parameter};
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::Figures;
 use crate::pubsub::glob;
 
 const FLAGS: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "CONFIG GET",
         run: get,
         arity: Arity::AtLeast(3),
@@ -21,7 +21,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of parameters.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "CONFIG SET",
         run: set,
         arity: Arity::AtLeast(4),
@@ -32,7 +32,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of parameters.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "CONFIG RESETSTAT",
         run: resetstat,
         arity: Arity::Exactly(2),
@@ -43,7 +43,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "CONFIG REWRITE",
         run: rewrite,
         arity: Arity::Exactly(2),

@@ -1,12 +1,12 @@
 //! HELP of every container: a text derived from the rows of its subcommands.
 
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::commands;
 use crate::error::Result;
-use crate::table;
 
 /// The row of a container's HELP.
-pub(crate) const fn row(name: &'static str, since: &'static str) -> Command {
-    Command {
+pub(crate) const fn row(name: &'static str, since: &'static str) -> Row {
+    Row {
         name,
         run: help,
         arity: Arity::Exactly(2),
@@ -21,7 +21,7 @@ pub(crate) const fn row(name: &'static str, since: &'static str) -> Command {
 
 fn help(call: &mut Call<'_, '_>) -> Result<()> {
     let container = call.command.container().unwrap_or(call.command.name);
-    let rows: Vec<_> = table::commands()
+    let rows: Vec<_> = commands()
         .map(|(_, command)| command)
         .filter(|command| command.container() == Some(container))
         .collect();

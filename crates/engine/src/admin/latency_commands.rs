@@ -1,11 +1,11 @@
 //! LATENCY: what took long.
 
 use super::help;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::commands;
 use crate::error::{Error, Result};
 use crate::observe::histogram::Snapshot;
 use crate::observe::latency::Series;
-use crate::table;
 
 const FLAGS: Flags = Flags::ADMIN.and(Flags::NO_SCRIPT);
 
@@ -15,8 +15,8 @@ const GRAPH_ROWS: usize = 4;
 /// How many samples a graph shows, one a column: the newest.
 const GRAPH_COLUMNS: usize = 80;
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "LATENCY LATEST",
         run: latest,
         arity: Arity::Exactly(2),
@@ -27,7 +27,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.8.13",
     },
-    Command {
+    Row {
         name: "LATENCY HISTORY",
         run: history,
         arity: Arity::Exactly(3),
@@ -38,7 +38,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.8.13",
     },
-    Command {
+    Row {
         name: "LATENCY RESET",
         run: reset,
         arity: Arity::AtLeast(2),
@@ -49,7 +49,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.8.13",
     },
-    Command {
+    Row {
         name: "LATENCY GRAPH",
         run: graph,
         arity: Arity::Exactly(3),
@@ -60,7 +60,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.8.13",
     },
-    Command {
+    Row {
         name: "LATENCY DOCTOR",
         run: doctor,
         arity: Arity::Exactly(2),
@@ -71,7 +71,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.8.13",
     },
-    Command {
+    Row {
         name: "LATENCY HISTOGRAM",
         run: histogram,
         arity: Arity::AtLeast(2),
@@ -245,7 +245,7 @@ fn histogram(call: &mut Call<'_, '_>) -> Result<()> {
         .map(|name| String::from_utf8_lossy(name).to_ascii_lowercase())
         .collect();
     let histograms = &call.engine.stats.histograms;
-    let timed = table::commands().filter_map(|(_, command)| {
+    let timed = commands().filter_map(|(_, command)| {
         let name = command.full_name();
         let container = name.split('|').next().unwrap_or_default();
         let is = |wanted: &String| *wanted == name || wanted == container;

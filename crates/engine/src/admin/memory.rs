@@ -1,11 +1,11 @@
 //! How much memory keys take.
 
 use super::help;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "MEMORY USAGE",
         run: usage,
         arity: Arity::AtLeast(3),

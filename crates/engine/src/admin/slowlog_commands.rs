@@ -1,7 +1,7 @@
 //! SLOWLOG and MONITOR: which commands run, and which of them were slow.
 
 use super::help;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 
 const FLAGS: Flags = Flags::ADMIN;
@@ -9,8 +9,8 @@ const FLAGS: Flags = Flags::ADMIN;
 /// How many entries SLOWLOG GET answers if nothing is said.
 const SHOWN: usize = 10;
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "SLOWLOG GET",
         run: get,
         arity: Arity::AtLeast(2),
@@ -21,7 +21,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of entries.",
         since: "2.2.12",
     },
-    Command {
+    Row {
         name: "SLOWLOG LEN",
         run: len,
         arity: Arity::Exactly(2),
@@ -32,7 +32,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.2.12",
     },
-    Command {
+    Row {
         name: "SLOWLOG RESET",
         run: reset,
         arity: Arity::Exactly(2),
@@ -44,7 +44,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         since: "2.2.12",
     },
     help::row("SLOWLOG HELP", "6.2.0"),
-    Command {
+    Row {
         name: "MONITOR",
         run: monitor,
         arity: Arity::Exactly(1),

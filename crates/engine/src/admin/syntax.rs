@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn every_syntax_in_the_table_has_its_brackets_closed() {
-        for (_, command) in crate::table::commands() {
+        for (_, command) in crate::commands() {
             for (open, close) in [('[', ']'), ('<', '>')] {
                 let count = |mark| command.syntax.matches(mark).count();
                 assert_eq!(count(open), count(close), "{}", command.name);

@@ -1,6 +1,6 @@
 //! Commands on keys of any type.
 
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::DATABASES;
 use crate::keyspace::entry::{Entry, Kind};
@@ -10,8 +10,8 @@ use crate::pubsub::glob;
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
 const WALK: Flags = Flags::READONLY.and(Flags::WHOLE).and(Flags::SHARDWISE);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "DEL",
         run: del,
         arity: Arity::AtLeast(2),
@@ -22,7 +22,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of keys. What they hold is freed by another thread.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "UNLINK",
         run: del,
         arity: Arity::AtLeast(2),
@@ -33,7 +33,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of keys. What they hold is freed by another thread.",
         since: "4.0.0",
     },
-    Command {
+    Row {
         name: "EXISTS",
         run: exists,
         arity: Arity::AtLeast(2),
@@ -44,7 +44,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of keys.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "TOUCH",
         run: touch,
         arity: Arity::AtLeast(2),
@@ -55,7 +55,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of keys.",
         since: "3.2.1",
     },
-    Command {
+    Row {
         name: "TYPE",
         run: kind,
         arity: Arity::Exactly(2),
@@ -66,7 +66,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "RENAME",
         run: rename,
         arity: Arity::Exactly(3),
@@ -77,7 +77,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "RENAMENX",
         run: renamenx,
         arity: Arity::Exactly(3),
@@ -88,7 +88,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "COPY",
         run: copy,
         arity: Arity::AtLeast(3),
@@ -99,7 +99,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the size of the value.",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "MOVE",
         run: move_key,
         arity: Arity::Exactly(3),
@@ -110,7 +110,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "KEYS",
         run: keys,
         arity: Arity::Exactly(2),
@@ -121,7 +121,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of keys.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SCAN",
         run: scan,
         arity: Arity::AtLeast(2),
@@ -132,7 +132,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1) for each call, O(n) for a whole walk.",
         since: "2.8.0",
     },
-    Command {
+    Row {
         name: "RANDOMKEY",
         run: randomkey,
         arity: Arity::Exactly(1),
@@ -143,7 +143,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "DBSIZE",
         run: dbsize,
         arity: Arity::Exactly(1),
@@ -154,7 +154,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "FLUSHDB",
         run: flushdb,
         arity: Arity::AtLeast(1),
@@ -165,7 +165,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1). What they hold is freed by another thread.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "FLUSHALL",
         run: flushall,
         arity: Arity::AtLeast(1),
@@ -176,7 +176,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1). What they hold is freed by another thread.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SWAPDB",
         run: swapdb,
         arity: Arity::Exactly(3),

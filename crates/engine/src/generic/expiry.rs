@@ -1,7 +1,7 @@
 //! Times to live: the options EX, PX, EXAT, PXAT, and the commands of the EXPIRE family.
 
 use crate::args::Args;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::entry::Entry;
 
@@ -59,8 +59,8 @@ pub(crate) fn expire_option(
     option.map(Some).ok_or(Error::InvalidExpire(command))
 }
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "EXPIRE",
         run: expire,
         arity: Arity::AtLeast(3),
@@ -71,7 +71,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "PEXPIRE",
         run: pexpire,
         arity: Arity::AtLeast(3),
@@ -82,7 +82,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "EXPIREAT",
         run: expireat,
         arity: Arity::AtLeast(3),
@@ -93,7 +93,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "PEXPIREAT",
         run: pexpireat,
         arity: Arity::AtLeast(3),
@@ -104,7 +104,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "TTL",
         run: ttl,
         arity: Arity::Exactly(2),
@@ -115,7 +115,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "PTTL",
         run: pttl,
         arity: Arity::Exactly(2),
@@ -126,7 +126,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "EXPIRETIME",
         run: expiretime,
         arity: Arity::Exactly(2),
@@ -137,7 +137,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "PEXPIRETIME",
         run: pexpiretime,
         arity: Arity::Exactly(2),
@@ -148,7 +148,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "PERSIST",
         run: persist,
         arity: Arity::Exactly(2),

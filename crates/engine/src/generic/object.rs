@@ -1,7 +1,7 @@
 //! OBJECT: how a key's value is held.
 
 use crate::admin::help;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::entry::{Collection, Entry, Kind, Str};
 
@@ -10,8 +10,8 @@ const EMBEDDED_MAX: usize = 44;
 /// Redis shares the integers from 0 up to, but not including, this one.
 const SHARED_INTEGERS: i64 = 10_000;
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "OBJECT ENCODING",
         run: encoding,
         arity: Arity::Exactly(3),
@@ -22,7 +22,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.2.3",
     },
-    Command {
+    Row {
         name: "OBJECT REFCOUNT",
         run: refcount,
         arity: Arity::Exactly(3),
@@ -33,7 +33,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.2.3",
     },
-    Command {
+    Row {
         name: "OBJECT FREQ",
         run: freq,
         arity: Arity::Exactly(3),
@@ -44,7 +44,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "4.0.0",
     },
-    Command {
+    Row {
         name: "OBJECT IDLETIME",
         run: idletime,
         arity: Arity::Exactly(3),

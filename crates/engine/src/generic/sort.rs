@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use larder_resp::Arguments;
 
 use crate::args::Args;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::float::parse_float;
 use crate::keyspace::entry::{Collection, Entry, Object, Str};
@@ -20,8 +20,8 @@ use crate::keyspace::{Expiry, Keyspace};
 use crate::types::hash::Hash;
 use crate::types::list::{List, Side};
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "SORT",
         run: sort,
         arity: Arity::AtLeast(2),
@@ -33,7 +33,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n log n), n the number of elements.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SORT_RO",
         run: sort_ro,
         arity: Arity::AtLeast(2),
@@ -49,7 +49,7 @@ pub(crate) const COMMANDS: &[Command] = &[
 
 /// Whether a command needs every key, as far as its words tell: one that works on all, and a SORT that
 /// looks at keys by a pattern.
-pub(crate) fn looks_elsewhere(command: &Command, arguments: Arguments<'_>) -> bool {
+pub(crate) fn looks_elsewhere(command: &Row, arguments: Arguments<'_>) -> bool {
     let mut words = arguments.iter();
     let is_pattern =
         |word: &[u8]| word.eq_ignore_ascii_case(b"BY") || word.eq_ignore_ascii_case(b"GET");

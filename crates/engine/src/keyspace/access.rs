@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::entry::{CLOCK_MASK, Entry};
 use crate::engine::Now;
-use crate::lanes::Lanes;
+use crate::per_thread::PerThread;
 
 /// The count that a new entry begins with, so that it is not evicted before it can be used again.
 const COUNT_NEW: u8 = 5;
@@ -29,7 +29,7 @@ pub(crate) struct Access {
     pub(crate) log_factor: AtomicU64,
     /// In how many minutes a count loses one: `lfu-decay-time`. Never, if it is 0.
     pub(crate) decay_min: AtomicU64,
-    random: Lanes<AtomicU64>,
+    random: PerThread<AtomicU64>,
 }
 
 impl Default for Access {
@@ -38,7 +38,7 @@ impl Default for Access {
             stamp: AtomicU32::new(0),
             log_factor: AtomicU64::new(10),
             decay_min: AtomicU64::new(1),
-            random: Lanes::default(),
+            random: PerThread::default(),
         }
     }
 }

@@ -331,7 +331,7 @@ impl Entry {
     }
 
     /// Takes the value out, as an entry with the same key, and leaves a number in its place.
-    pub(crate) fn hollow_out(&mut self) -> Self {
+    pub(crate) fn take_value(&mut self) -> Self {
         let hollow = Self::make(Kind::Int, self.key(), self.expiry(), self.clock(), 0_i64);
         std::mem::replace(self, hollow)
     }

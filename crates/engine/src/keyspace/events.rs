@@ -18,7 +18,7 @@ use super::change::{Interest, What};
 use super::naming::{DEL, EVICTED, EXPIRE, EXPIRED, Event, KEY_MISS, Missed, NEW, Naming, PERSIST};
 use super::{Keyspace, Leftover};
 use crate::args::Args;
-use crate::command::Command;
+use crate::command::Row;
 use crate::pubsub::PubSub;
 
 /// Classes of events, and on which of the two channels they are published: the letters of
@@ -262,7 +262,7 @@ impl Keyspace<'_> {
     /// vain: what it does itself does not say so.
     #[cold]
     #[inline(never)]
-    pub(super) fn announce_look_ups(&mut self, command: &'static Command, args: Args<'_>) {
+    pub(super) fn announce_look_ups(&mut self, command: &'static Row, args: Args<'_>) {
         let missed = Naming::of(command).missed;
         let mut place = 0;
         command.each_key(args.whole(), |key| {

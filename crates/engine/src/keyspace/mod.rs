@@ -45,7 +45,7 @@ use std::cell::Cell;
 use smallvec::SmallVec;
 
 use crate::args::Args;
-use crate::command::{Command, Flags};
+use crate::command::{Flags, Row};
 use crate::engine::{Now, Ticks, TimeSource};
 use crate::error::{Error, Result};
 use crate::types::Limits;
@@ -91,7 +91,7 @@ pub(crate) struct Keyspace<'e> {
     leftover: Option<Box<Leftover>>,
     counts_lookups: bool,
     /// The command that runs, if one does.
-    cause: Option<&'static Command>,
+    cause: Option<&'static Row>,
     /// The number of the client for which it runs, or 0.
     author: u64,
     /// Whether what is looked up counts as used: not for a client that wants to leave no trace.
@@ -344,7 +344,7 @@ impl<'e> Keyspace<'e> {
 
     /// A command begins. Its row says whether its reads count as lookups.
     #[inline]
-    pub(crate) fn begin(&mut self, command: &'static Command, args: Args<'_>, author: u64) {
+    pub(crate) fn begin(&mut self, command: &'static Row, args: Args<'_>, author: u64) {
         self.counts_lookups = command.flags.has(Flags::COUNTED);
         self.cause = Some(command);
         self.author = author;
@@ -488,7 +488,7 @@ impl<'e> Keyspace<'e> {
         let (bulky, is_new) = (Cell::new(None), Cell::new(false));
         let set = |entry: &mut Entry, at| {
             if entry.is_bulky() {
-                bulky.set(Some(entry.hollow_out()));
+                bulky.set(Some(entry.take_value()));
             }
             set(entry, at);
             access.touch(entry);

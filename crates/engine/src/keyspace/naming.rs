@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::events::Classes;
-use crate::command::Command;
-use crate::table;
+use crate::command::Row;
+use crate::commands;
 
 /// What is published of a change.
 #[derive(Clone, Copy)]
@@ -132,7 +132,7 @@ fn look_up<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
 }
 
 impl Naming {
-    fn new(family: &str, command: &Command) -> Naming {
+    fn new(family: &str, command: &Row) -> Naming {
         let name = command.name;
         let class = match family {
             _ if name == "SORT" => Classes::LIST,
@@ -157,10 +157,10 @@ impl Naming {
     }
 
     /// That of a command.
-    pub(super) fn of(command: &Command) -> &'static Naming {
+    pub(super) fn of(command: &Row) -> &'static Naming {
         static NAMINGS: OnceLock<HashMap<&'static str, Naming>> = OnceLock::new();
         let namings = NAMINGS.get_or_init(|| {
-            let rows = table::commands();
+            let rows = commands();
             rows.map(|(family, row)| (row.name, Naming::new(family, row)))
                 .collect()
         });
@@ -178,7 +178,7 @@ mod tests {
         let missed = MISSED.iter().map(|(name, _)| *name);
         for name in written.chain(missed).chain(SILENT.iter().copied()) {
             assert!(
-                table::commands().any(|(_, row)| row.name == name),
+                commands().any(|(_, row)| row.name == name),
                 "{name} is no command"
             );
         }

@@ -26,7 +26,7 @@ use super::change::Interest;
 use super::tracked::{Totals, Tracked, tell_readers};
 use super::{Keyspace, SHARDS, Shards};
 use crate::args::Args;
-use crate::command::{Command, Flags};
+use crate::command::{Flags, Row};
 use crate::near::{Invalidate, Invalidated};
 use crate::pubsub::{About, Invalidation};
 use crate::session::Client;
@@ -368,7 +368,7 @@ impl Keyspace<'_> {
     #[inline(never)]
     pub(crate) fn remember(
         &mut self,
-        command: &'static Command,
+        command: &'static Row,
         args: Args<'_>,
         tracker: &Arc<Tracker>,
         keys_max: usize,

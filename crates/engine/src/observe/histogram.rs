@@ -12,8 +12,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::command::Command;
-use crate::table::{self, ROWS};
+use crate::command::Row;
+use crate::commands::{self, ROWS};
 
 /// How many buckets each doubling of the time has.
 const HALF: u64 = 128;
@@ -45,14 +45,14 @@ impl Default for Histograms {
 
 impl Histograms {
     /// Notes that a command took so long, for so many calls.
-    pub(super) fn record(&self, command: &'static Command, took_us: u64, calls: u64) {
-        let histogram = self.rows[table::number(command)].get_or_init(Histogram::default);
+    pub(super) fn record(&self, command: &'static Row, took_us: u64, calls: u64) {
+        let histogram = self.rows[commands::number(command)].get_or_init(Histogram::default);
         histogram.record(took_us.saturating_mul(1000), calls);
     }
 
     /// The times of a command, if it has been timed.
-    pub(crate) fn of(&self, command: &'static Command) -> Option<Snapshot> {
-        let histogram = self.rows[table::number(command)].get()?;
+    pub(crate) fn of(&self, command: &'static Row) -> Option<Snapshot> {
+        let histogram = self.rows[commands::number(command)].get()?;
         Some(histogram.snapshot()).filter(|snapshot| snapshot.calls > 0)
     }
 

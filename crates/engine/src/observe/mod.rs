@@ -44,11 +44,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use larder_resp::Arguments;
 use larder_store::ByName;
 
-use crate::command::{Call, Command, Flags};
+use crate::command::{Call, Flags, Row};
+use crate::commands;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::waiting::Wait;
-use crate::table;
 
 /// How many calls of a steady command each thread times before it takes samples.
 const ALWAYS_TIMED: u64 = 64;
@@ -101,11 +101,7 @@ impl Engine {
     /// Counts a call of this row on the short road, if nobody looks at it. A call that is to be timed,
     /// or shown to somebody, is left to the command.
     #[inline(always)]
-    pub(crate) fn count_direct(
-        &self,
-        command: &'static Command,
-        words: usize,
-    ) -> Result<(), ByName> {
+    pub(crate) fn count_direct(&self, command: &'static Row, words: usize) -> Result<(), ByName> {
         let calls = self.stats.counters.count_call(command);
         if weight(calls, command, words) == 0 && self.stats.observers.0.load(Relaxed) == 0 {
             return Ok(());
@@ -116,7 +112,7 @@ impl Engine {
 
     /// The call that was counted is left to the command after all, which counts again.
     #[cold]
-    pub(crate) fn take_back_direct(&self, command: &'static Command) {
+    pub(crate) fn take_back_direct(&self, command: &'static Row) {
         self.stats.counters.take_back_call(command);
     }
 }
@@ -224,7 +220,7 @@ impl Call<'_, '_> {
 }
 
 impl Engine {
-    fn note_duration(&self, command: &'static Command, took_us: u64, weight: u64) {
+    fn note_duration(&self, command: &'static Row, took_us: u64, weight: u64) {
         self.stats
             .counters
             .count_time(command, took_us.saturating_mul(weight));
@@ -234,12 +230,7 @@ impl Engine {
     }
 
     /// Counts a command that ran and was refused.
-    pub(crate) fn note_failure(
-        &self,
-        command: &'static Command,
-        error: &Error,
-        is_passed_on: bool,
-    ) {
+    pub(crate) fn note_failure(&self, command: &'static Row, error: &Error, is_passed_on: bool) {
         self.stats.counters.count_failure(command);
         if !is_passed_on {
             self.stats.errors.count(&error.to_string());
@@ -250,7 +241,7 @@ impl Engine {
     #[cold]
     #[inline(never)]
     pub(crate) fn note_rejection(&self, request: Arguments<'_>, error: &Error) {
-        if let Ok(command) = table::find(request) {
+        if let Ok(command) = commands::find(request) {
             self.stats.counters.count_rejection(command);
         }
         self.stats.errors.count(&error.to_string());
@@ -269,7 +260,7 @@ impl Engine {
 /// For how many calls the time of this one stands, which is the `calls`th of its row on this thread;
 /// 0 if it need not be timed.
 #[inline]
-fn weight(calls: u64, command: &Command, words: usize) -> u64 {
+fn weight(calls: u64, command: &Row, words: usize) -> u64 {
     let is_steady = command.flags.has(Flags::STEADY) && words < WORDS_MAX;
     match is_steady && calls >= ALWAYS_TIMED {
         true if calls.is_multiple_of(SAMPLED) => SAMPLED,

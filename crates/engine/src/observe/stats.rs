@@ -10,7 +10,7 @@ use super::latency::Latency;
 use super::monitor::Monitors;
 use super::slowlog::SlowLog;
 use crate::engine::{Engine, Now};
-use crate::lanes::{Count, Lanes};
+use crate::per_thread::{Count, PerThread};
 
 /// What has happened since the start, or since CONFIG RESETSTAT, and who looks at it.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(crate) struct Stats {
     pub(crate) slowlog: SlowLog,
     pub(crate) latency: Latency,
     pub(crate) monitors: Monitors,
-    pub(crate) traffic: Lanes<Traffic>,
+    pub(crate) traffic: PerThread<Traffic>,
     started: Now,
     rates: Mutex<Rates>,
 }
@@ -89,7 +89,7 @@ impl Stats {
             latency: Latency::default(),
             monitors: Monitors::default(),
             started: now,
-            traffic: Lanes::default(),
+            traffic: PerThread::default(),
             rates: Mutex::new(Rates {
                 at: now,
                 next: 0,

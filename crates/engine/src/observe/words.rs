@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use larder_resp::Arguments;
 
-use crate::command::Command;
+use crate::command::Row;
 
 /// What stands in the place of a secret.
 const REDACTED: &[u8] = b"(redacted)";
@@ -18,7 +18,7 @@ const SLOWLOG_WORD_LEN: usize = 128;
 
 /// The words of a request of this command, and something else in the place of each secret.
 pub(crate) fn shown<'a>(
-    command: &'static Command,
+    command: &'static Row,
     words: Arguments<'a>,
 ) -> impl Iterator<Item = &'a [u8]> {
     let secrets = secrets(command, words);
@@ -30,7 +30,7 @@ pub(crate) fn shown<'a>(
 }
 
 /// The places of the words that nobody else may see.
-fn secrets(command: &Command, words: Arguments<'_>) -> Vec<usize> {
+fn secrets(command: &Row, words: Arguments<'_>) -> Vec<usize> {
     let is = |place: usize, name: &str| {
         let word = words.get(place).unwrap_or_default();
         word.eq_ignore_ascii_case(name.as_bytes())
@@ -53,7 +53,7 @@ fn secrets(command: &Command, words: Arguments<'_>) -> Vec<usize> {
 }
 
 /// The words of a request as the slow log keeps them: so many, and so much of each.
-pub(super) fn for_slowlog(command: &'static Command, words: Arguments<'_>) -> Vec<Box<[u8]>> {
+pub(super) fn for_slowlog(command: &'static Row, words: Arguments<'_>) -> Vec<Box<[u8]>> {
     let len = words.len();
     let kept = match len > SLOWLOG_WORDS {
         true => SLOWLOG_WORDS - 1,
@@ -107,7 +107,7 @@ pub(super) fn quote(word: &[u8], text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::table;
+    use crate::commands;
     use larder_resp::ArgumentBuffer;
 
     fn shown_of(request: &str) -> String {
@@ -116,7 +116,7 @@ mod tests {
             .split(' ')
             .for_each(|word| words.push(word.as_bytes()));
         let words = words.as_arguments();
-        let command = table::find(words).expect("there is such a command");
+        let command = commands::find(words).expect("there is such a command");
         let words: Vec<_> = shown(command, words).map(String::from_utf8_lossy).collect();
         words.join(" ")
     }

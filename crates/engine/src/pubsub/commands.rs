@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use super::{Topic, glob};
 use crate::admin::help;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 
 const LISTEN: Flags = Flags::PUBSUB.and(Flags::NO_SCRIPT).and(Flags::SUBSCRIBED);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "SUBSCRIBE",
         run: subscribe,
         arity: Arity::AtLeast(2),
@@ -21,7 +21,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of channels.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "UNSUBSCRIBE",
         run: unsubscribe,
         arity: Arity::AtLeast(1),
@@ -32,7 +32,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of channels.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "PSUBSCRIBE",
         run: psubscribe,
         arity: Arity::AtLeast(2),
@@ -43,7 +43,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of patterns.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "PUNSUBSCRIBE",
         run: punsubscribe,
         arity: Arity::AtLeast(1),
@@ -54,7 +54,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of patterns.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "PUBLISH",
         run: publish,
         arity: Arity::Exactly(3),
@@ -65,7 +65,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n+m), n the number of listeners, m the number of patterns.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "PUBSUB CHANNELS",
         run: channels,
         arity: Arity::AtLeast(2),
@@ -76,7 +76,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of channels.",
         since: "2.8.0",
     },
-    Command {
+    Row {
         name: "PUBSUB NUMSUB",
         run: numsub,
         arity: Arity::AtLeast(2),
@@ -87,7 +87,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of channels.",
         since: "2.8.0",
     },
-    Command {
+    Row {
         name: "PUBSUB NUMPAT",
         run: numpat,
         arity: Arity::Exactly(2),

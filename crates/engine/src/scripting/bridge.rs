@@ -16,14 +16,14 @@ use larder_resp::Arguments;
 use mlua::Lua;
 
 use super::watchdog::{Ended, Watchdog};
-use crate::command::{Call, Command, Flags};
+use crate::command::{Call, Flags, Row};
+use crate::commands;
 use crate::engine::{Engine, Ticks};
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
 use crate::observe::Occasion;
 use crate::reply::Reply;
 use crate::session::Session;
-use crate::table;
 
 /// What a script works on while it runs.
 pub(super) struct Work<'a, 'e> {
@@ -48,7 +48,7 @@ impl<'a> Bounds<'a> {
     }
 
     /// Whether a command touches declared keys alone.
-    fn allow(&mut self, command: &Command, arguments: Arguments<'_>) -> bool {
+    fn allow(&mut self, command: &Row, arguments: Arguments<'_>) -> bool {
         let mut is_allowed = !command.flags.has(Flags::WHOLE);
         command.each_key(arguments, |key| is_allowed &= self.contain(key));
         is_allowed
@@ -120,9 +120,9 @@ impl Running<'_, '_> {
     }
 
     /// Finds the row of a command, and refuses what the script may not run.
-    fn admit(&mut self, arguments: Arguments<'_>) -> Result<&'static Command> {
+    fn admit(&mut self, arguments: Arguments<'_>) -> Result<&'static Row> {
         let unknown = || Error::text("ERR Unknown Redis command called from script");
-        let command = table::find(arguments).map_err(|_| unknown())?;
+        let command = commands::find(arguments).map_err(|_| unknown())?;
         if !command.arity.allows(arguments.len()) {
             return Err(Error::text(
                 "ERR Wrong number of args calling Redis command from script",

@@ -6,15 +6,15 @@ use super::bridge::{Bounds, Work};
 use super::{Script, Scripts};
 use crate::admin::help;
 use crate::args::parse_int;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::session::Session;
 
 const EVAL: Flags = Flags::NO_SCRIPT.and(Flags::SCRIPT);
 const EVAL_RO: Flags = EVAL.and(Flags::READONLY);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "EVAL",
         run: eval,
         arity: Arity::AtLeast(3),
@@ -25,7 +25,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "That of the script.",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "EVALSHA",
         run: evalsha,
         arity: Arity::AtLeast(3),
@@ -36,7 +36,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "That of the script.",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "EVAL_RO",
         run: eval_ro,
         arity: Arity::AtLeast(3),
@@ -47,7 +47,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "That of the script.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "EVALSHA_RO",
         run: evalsha_ro,
         arity: Arity::AtLeast(3),
@@ -58,7 +58,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "That of the script.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "SCRIPT LOAD",
         run: load,
         arity: Arity::Exactly(3),
@@ -69,7 +69,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the length of the text.",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "SCRIPT EXISTS",
         run: exists,
         arity: Arity::AtLeast(3),
@@ -80,7 +80,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of scripts.",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "SCRIPT FLUSH",
         run: flush,
         arity: Arity::AtLeast(2),
@@ -91,7 +91,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of scripts.",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "SCRIPT KILL",
         run: kill,
         arity: Arity::Exactly(2),

@@ -42,10 +42,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use larder_resp::Arguments;
 use parking_lot::{Mutex, RwLock};
 
-use crate::command::Command;
+use crate::command::Row;
 use crate::engine::{Engine, Ticks, TimeSource};
 use crate::error::Result;
-use crate::lanes::Lanes;
+use crate::per_thread::PerThread;
 use known::Known;
 pub(crate) use script::{Digest, Script};
 use vm::Vm;
@@ -66,7 +66,7 @@ type Table<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 pub(crate) struct Scripts {
     known: RwLock<Known>,
     /// Those of each thread: what a machine touches is in the cache of the core that had it last.
-    lanes: Lanes<Mutex<Lane>>,
+    lanes: PerThread<Mutex<Lane>>,
     /// How many scripts have been read.
     read: AtomicU64,
     /// Machines that are older than the last flush forget what they compiled.
@@ -88,7 +88,7 @@ struct Lane {
 
 impl Scripts {
     /// Whether the script of this request touches only the keys that it declares.
-    pub(crate) fn is_bounded(&self, command: &Command, arguments: Arguments<'_>) -> bool {
+    pub(crate) fn is_bounded(&self, command: &Row, arguments: Arguments<'_>) -> bool {
         let word = arguments.get(1).unwrap_or_default();
         if command.name.starts_with("EVALSHA") {
             return self.find(word).is_some_and(|script| script.is_bounded);

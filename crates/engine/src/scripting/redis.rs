@@ -10,7 +10,7 @@ use super::calls;
 use super::native::{Context, Functions, Maker, Raise};
 use super::stack::Slot;
 use crate::admin::REDIS_VERSION;
-use crate::table;
+use crate::commands;
 
 const FUNCTIONS: Functions = &[
     ("call", calls::call),
@@ -150,7 +150,7 @@ fn acl_check_cmd(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise> {
     let mut words = ArgumentBuffer::new();
     let len_max = context.memory_max();
     calls::read(context.stack, &mut words, len_max)?;
-    if table::find(words.as_arguments()).is_err() {
+    if commands::find(words.as_arguments()).is_err() {
         return refuse("Invalid command passed to redis.acl_check_cmd()");
     }
     context.stack.push_bool(true);

@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use larder_resp::ArgumentBuffer;
 
 use crate::command::{Flags, Keys};
-use crate::table;
+use crate::commands;
 
 /// How long a text may be that is read for what it touches.
 pub(super) const TEXT_LEN_MAX: usize = 64 << 10;
@@ -354,7 +354,7 @@ impl<'t> Reader<'t> {
         self.skip(1);
         let mut request = ArgumentBuffer::new();
         request.push(name);
-        let Ok(command) = table::find(request.as_arguments()) else {
+        let Ok(command) = commands::find(request.as_arguments()) else {
             return false;
         };
         if command.flags.has(Flags::WHOLE) {

@@ -10,13 +10,13 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::Session;
-use crate::command::Command;
+use crate::command::Row;
+use crate::commands;
 use crate::engine::{Engine, Now};
 use crate::keyspace::tracking::Tracker;
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::watch::Watch;
 use crate::pubsub::{Mailbox, Topic};
-use crate::table;
 
 /// What is known of a connection when it is made.
 #[derive(Clone, Debug, Default)]
@@ -231,8 +231,8 @@ impl Client {
 
     /// Notes a request: its command, if it names one.
     #[inline]
-    pub(super) fn note(&self, command: Option<&'static Command>) {
-        let number = command.map_or(0, |command| table::number(command) + 1);
+    pub(super) fn note(&self, command: Option<&'static Row>) {
+        let number = command.map_or(0, |command| commands::number(command) + 1);
         self.last_command.store(number, Relaxed);
     }
 
@@ -372,7 +372,7 @@ impl Client {
         let names = self.names.lock();
         let doing = &self.doing;
         let last = self.last_command.load(Relaxed).checked_sub(1);
-        let last = last.and_then(table::row);
+        let last = last.and_then(commands::row);
         let idle_s = now.unix_us().saturating_sub(self.last_seen_us()) / 1_000_000;
         let Buffers {
             unanswered,
@@ -409,7 +409,7 @@ impl Client {
             ("omem", &chunk_bytes),
             ("tot-mem", &self.bytes()),
             ("events", &if unwritten + chunks > 0 { "rw" } else { "r" }),
-            ("cmd", &last.map_or("NULL".into(), Command::full_name)),
+            ("cmd", &last.map_or("NULL".into(), Row::full_name)),
             ("user", &self.user()),
             ("redir", &redirected.unwrap_or(-1)),
             ("resp", &if doing.is_resp3.load(Relaxed) { 3 } else { 2 }),

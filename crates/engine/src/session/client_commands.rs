@@ -8,15 +8,15 @@ use super::Replies;
 use super::client::{Client, ClientKind, Names};
 use crate::admin::help;
 use crate::args::Args;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::engine::Now;
 use crate::error::{Error, Result};
 
 const FLAGS: Flags = Flags::NO_SCRIPT;
 const ADMIN: Flags = FLAGS.and(Flags::ADMIN);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "CLIENT ID",
         run: id,
         arity: Arity::Exactly(2),
@@ -27,7 +27,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "CLIENT GETNAME",
         run: getname,
         arity: Arity::Exactly(2),
@@ -38,7 +38,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.9",
     },
-    Command {
+    Row {
         name: "CLIENT SETNAME",
         run: setname,
         arity: Arity::Exactly(3),
@@ -49,7 +49,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.9",
     },
-    Command {
+    Row {
         name: "CLIENT SETINFO",
         run: setinfo,
         arity: Arity::Exactly(4),
@@ -60,7 +60,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "7.2.0",
     },
-    Command {
+    Row {
         name: "CLIENT LIST",
         run: list,
         arity: Arity::AtLeast(2),
@@ -71,7 +71,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of connections.",
         since: "2.4.0",
     },
-    Command {
+    Row {
         name: "CLIENT INFO",
         run: info,
         arity: Arity::Exactly(2),
@@ -82,7 +82,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "CLIENT KILL",
         run: kill,
         arity: Arity::AtLeast(3),
@@ -95,7 +95,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of connections.",
         since: "2.4.0",
     },
-    Command {
+    Row {
         name: "CLIENT REPLY",
         run: reply,
         arity: Arity::Exactly(3),
@@ -106,7 +106,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "3.2.0",
     },
-    Command {
+    Row {
         name: "CLIENT NO-EVICT",
         run: no_evict,
         arity: Arity::Exactly(3),
@@ -117,7 +117,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "CLIENT NO-TOUCH",
         run: no_touch,
         arity: Arity::Exactly(3),
@@ -128,7 +128,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "7.2.0",
     },
-    Command {
+    Row {
         name: "CLIENT UNBLOCK",
         run: unblock,
         arity: Arity::AtLeast(3),

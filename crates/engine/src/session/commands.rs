@@ -1,10 +1,10 @@
 //! Commands on the connection itself.
 
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "PING",
         run: ping,
         arity: Arity::AtLeast(1),
@@ -15,7 +15,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "ECHO",
         run: echo,
         arity: Arity::Exactly(2),
@@ -26,7 +26,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SELECT",
         run: select,
         arity: Arity::Exactly(2),
@@ -37,7 +37,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "AUTH",
         run: auth,
         arity: Arity::AtLeast(2),
@@ -48,7 +48,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "HELLO",
         run: hello,
         arity: Arity::AtLeast(1),
@@ -59,7 +59,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "6.0.0",
     },
-    Command {
+    Row {
         name: "QUIT",
         run: quit,
         arity: Arity::AtLeast(1),
@@ -74,7 +74,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "RESET",
         run: reset,
         arity: Arity::Exactly(1),

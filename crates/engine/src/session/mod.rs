@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 use larder_resp::Arguments;
 use larder_store::Command as Request;
 
-use crate::command::Command;
+use crate::command::Row;
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
 use crate::keyspace::tracking::{Settings, Tracker};
@@ -288,7 +288,7 @@ impl Session {
 
     /// Notes a request for `CLIENT LIST`: its command, if it names one.
     #[inline]
-    pub(crate) fn note(&self, command: Option<&'static Command>) {
+    pub(crate) fn note(&self, command: Option<&'static Row>) {
         if let Some(client) = self.client() {
             client.note(command);
         }
@@ -360,7 +360,7 @@ impl Session {
 
     /// A command is over: what CLIENT CACHING said of it is, unless it stands in a transaction, or
     /// was a subcommand of CLIENT itself.
-    pub(crate) fn end_caching(&self, command: &'static Command) {
+    pub(crate) fn end_caching(&self, command: &'static Row) {
         if let Some(tracker) = self.tracker()
             && !self.is_queueing()
             && command.container() != Some("CLIENT")
@@ -427,7 +427,7 @@ impl Session {
     }
 
     #[inline(never)]
-    pub(crate) fn queue(&mut self, command: &'static Command, arguments: Arguments<'_>) {
+    pub(crate) fn queue(&mut self, command: &'static Row, arguments: Arguments<'_>) {
         if let Some(transaction) = self.transaction_mut() {
             transaction.bytes += arguments.iter().map(<[u8]>::len).sum::<usize>();
             transaction.queue.push((command, Request::from(arguments)));
@@ -449,7 +449,7 @@ impl Session {
         self.show();
     }
 
-    pub(crate) fn queued(&self) -> impl Iterator<Item = &(&'static Command, Request)> {
+    pub(crate) fn queued(&self) -> impl Iterator<Item = &(&'static Row, Request)> {
         self.transaction()
             .into_iter()
             .flat_map(|transaction| &transaction.queue)

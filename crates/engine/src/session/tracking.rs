@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use crate::args::Args;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::tracking::{Mode, Settings, Tracker};
 
 const FLAGS: Flags = Flags::NO_SCRIPT;
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "CLIENT TRACKING",
         run: tracking,
         arity: Arity::AtLeast(3),
@@ -23,7 +23,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of prefixes.",
         since: "6.0.0",
     },
-    Command {
+    Row {
         name: "CLIENT CACHING",
         run: caching,
         arity: Arity::Exactly(3),
@@ -34,7 +34,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "6.0.0",
     },
-    Command {
+    Row {
         name: "CLIENT TRACKINGINFO",
         run: tracking_info,
         arity: Arity::Exactly(2),
@@ -45,7 +45,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "CLIENT GETREDIR",
         run: getredir,
         arity: Arity::Exactly(2),

@@ -8,15 +8,15 @@ use std::sync::{Arc, Weak};
 
 use larder_store::Command as Request;
 
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
 use crate::keyspace::watch::Watch;
 use crate::observe::Occasion;
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "MULTI",
         run: multi,
         arity: Arity::Exactly(1),
@@ -27,7 +27,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "EXEC",
         run: exec,
         arity: Arity::Exactly(1),
@@ -38,7 +38,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "That of the queued requests.",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "DISCARD",
         run: discard,
         arity: Arity::Exactly(1),
@@ -49,7 +49,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of queued requests.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "WATCH",
         run: watch,
         arity: Arity::AtLeast(2),
@@ -60,7 +60,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1) for each key.",
         since: "2.2.0",
     },
-    Command {
+    Row {
         name: "UNWATCH",
         run: unwatch,
         arity: Arity::Exactly(1),
@@ -76,7 +76,7 @@ pub(crate) const COMMANDS: &[Command] = &[
 /// Requests between MULTI and EXEC.
 #[derive(Debug, Default)]
 pub(crate) struct Transaction {
-    pub(super) queue: Vec<(&'static Command, Request)>,
+    pub(super) queue: Vec<(&'static Row, Request)>,
     /// How many bytes the words of the queue take.
     pub(super) bytes: usize,
     /// Whether a request was refused.

@@ -115,7 +115,7 @@ fn what_a_browser_was_made_to_send_is_no_request() {
 #[test]
 fn a_stranger_gets_ten_words_of_sixteen_kibibytes() {
     let limits = Limits {
-        is_stranger: true,
+        is_unauthenticated: true,
         ..Limits::default()
     };
     let decode = |bytes: &[u8]| decode_in_pieces(limits, std::iter::once(bytes));

@@ -1,6 +1,6 @@
 //! Random programs: requests of two connections, made from the syntax of every row of the table.
 
-use larder_engine::{Command, Flags, commands};
+use larder_engine::{Flags, Row as Command, commands};
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};

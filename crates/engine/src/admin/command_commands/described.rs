@@ -1,7 +1,7 @@
 //! A command or a container, as clients know it.
 
-use crate::command::Command;
-use crate::table::{self, Top};
+use crate::command::Row;
+use crate::commands::{self, Top};
 
 /// A command or a container, as clients know it.
 #[derive(Clone, Copy)]
@@ -10,8 +10,8 @@ pub(super) struct Described<'a> {
     /// The name in capitals, with a space before a subcommand.
     pub(super) name: &'static str,
     /// None for a mere container.
-    pub(super) command: Option<&'static Command>,
-    pub(super) subcommands: &'a [&'static Command],
+    pub(super) command: Option<&'static Row>,
+    pub(super) subcommands: &'a [&'static Row],
 }
 
 impl<'a> Described<'a> {
@@ -24,7 +24,7 @@ impl<'a> Described<'a> {
         }
     }
 
-    fn subcommand(family: &'static str, command: &'static Command) -> Described<'a> {
+    fn subcommand(family: &'static str, command: &'static Row) -> Described<'a> {
         Described {
             family,
             name: command.name,
@@ -40,11 +40,11 @@ impl<'a> Described<'a> {
             Some((head, subcommand)) => (head, Some(subcommand)),
             None => (name.as_str(), None),
         };
-        let top = table::tops().iter().find(|top| top.name == head)?;
+        let top = commands::tops().iter().find(|top| top.name == head)?;
         let Some(subcommand) = subcommand else {
             return Some(Described::top(top));
         };
-        let is_it = |command: &&&Command| {
+        let is_it = |command: &&&Row| {
             let (_, last) = command.name.split_once(' ').unwrap_or_default();
             last == subcommand
         };

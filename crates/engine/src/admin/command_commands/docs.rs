@@ -3,13 +3,13 @@
 use super::described::Described;
 use crate::admin::syntax::{self, Argument};
 use crate::command::Call;
+use crate::commands;
 use crate::error::Result;
 use crate::reply::Reply;
-use crate::table;
 
 pub(super) fn docs(call: &mut Call<'_, '_>) -> Result<()> {
     let wanted: Vec<Described<'_>> = match call.args.is_empty() {
-        true => table::tops().iter().map(Described::top).collect(),
+        true => commands::tops().iter().map(Described::top).collect(),
         false => call.args.rest().filter_map(Described::find).collect(),
     };
     call.reply.map(wanted.len());

@@ -3,20 +3,20 @@
 use super::described::Described;
 use super::specs;
 use crate::command::Call;
+use crate::commands;
 use crate::error::Result;
 use crate::reply::Reply;
-use crate::table;
 
 pub(super) fn all(call: &mut Call<'_, '_>) -> Result<()> {
-    call.reply.array(table::tops().len());
-    for top in table::tops() {
+    call.reply.array(commands::tops().len());
+    for top in commands::tops() {
         describe(Described::top(top), call.reply);
     }
     Ok(())
 }
 
 pub(super) fn count(call: &mut Call<'_, '_>) -> Result<()> {
-    call.reply.int(table::tops().len() as i64);
+    call.reply.int(commands::tops().len() as i64);
     Ok(())
 }
 

@@ -2,9 +2,9 @@
 
 use crate::access::Access;
 use crate::command::{Call, Flags, Keys};
+use crate::commands;
 use crate::error::{Error, Result};
 use crate::reply::Reply;
-use crate::table;
 
 pub(super) fn getkeys(call: &mut Call<'_, '_>) -> Result<()> {
     with_keys(call, |keys, reply| {
@@ -32,7 +32,8 @@ fn with_keys(
     answer: impl FnOnce(&[(&[u8], Access)], &mut dyn Reply),
 ) -> Result<()> {
     let request = call.args.whole().slice(call.command.first()..);
-    let command = table::find(request).map_err(|_| Error::text("ERR Invalid command specified"))?;
+    let command =
+        commands::find(request).map_err(|_| Error::text("ERR Invalid command specified"))?;
     if command.keys == Keys::None {
         return Err(Error::text("ERR The command has no key arguments"));
     }

@@ -2,9 +2,9 @@
 
 use super::described::Described;
 use crate::command::Call;
+use crate::commands;
 use crate::error::{Error, Result};
 use crate::pubsub::glob;
-use crate::table;
 
 /// Which commands COMMAND LIST lists.
 enum Filter<'a> {
@@ -46,7 +46,7 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
     call.args.end()?;
 
     let mut names = Vec::new();
-    for top in table::tops() {
+    for top in commands::tops() {
         let top = Described::top(top);
         let all = std::iter::once(top).chain(top.subcommands());
         let allowed = all.filter(|described| match filter {

@@ -9,12 +9,12 @@ mod list;
 mod specs;
 
 use super::help;
-use crate::command::{Arity, Command, Flags, Keys};
+use crate::command::{Arity, Flags, Keys, Row};
 
 const FLAGS: Flags = Flags::NONE;
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "COMMAND",
         run: info::all,
         arity: Arity::AtLeast(1),
@@ -25,7 +25,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of commands.",
         since: "2.8.13",
     },
-    Command {
+    Row {
         name: "COMMAND COUNT",
         run: info::count,
         arity: Arity::Exactly(2),
@@ -36,7 +36,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.8.13",
     },
-    Command {
+    Row {
         name: "COMMAND DOCS",
         run: docs::docs,
         arity: Arity::AtLeast(2),
@@ -47,7 +47,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of commands.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "COMMAND GETKEYS",
         run: keys::getkeys,
         arity: Arity::AtLeast(3),
@@ -58,7 +58,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of its words.",
         since: "2.8.13",
     },
-    Command {
+    Row {
         name: "COMMAND GETKEYSANDFLAGS",
         run: keys::getkeysandflags,
         arity: Arity::AtLeast(3),
@@ -69,7 +69,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of its words.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "COMMAND INFO",
         run: info::info,
         arity: Arity::AtLeast(2),
@@ -80,7 +80,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of commands.",
         since: "2.8.13",
     },
-    Command {
+    Row {
         name: "COMMAND LIST",
         run: list::list,
         arity: Arity::AtLeast(2),

@@ -2,7 +2,7 @@
 
 use super::described::Described;
 use crate::access::Access;
-use crate::command::{Command, Keys};
+use crate::command::{Keys, Row};
 use crate::reply::Reply;
 
 /// A rule: where to begin, and how to go on.
@@ -103,7 +103,7 @@ pub(super) fn write(described: Described<'_>, reply: &mut dyn Reply) {
     }
 }
 
-fn specs(command: &Command) -> Vec<KeySpec> {
+fn specs(command: &Row) -> Vec<KeySpec> {
     let first = command.first() as i64;
     let (one, others) = match command.accesses() {
         [one] => (*one, None),

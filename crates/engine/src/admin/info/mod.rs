@@ -13,10 +13,10 @@ mod traffic;
 
 use std::fmt::Write as _;
 
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::Result;
 
-pub(crate) const COMMANDS: &[Command] = &[Command {
+pub(crate) const COMMANDS: &[Row] = &[Row {
     name: "INFO",
     run: info,
     arity: Arity::AtLeast(1),

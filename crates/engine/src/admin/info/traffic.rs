@@ -2,8 +2,8 @@
 
 use super::Lines;
 use crate::command::Call;
+use crate::commands;
 use crate::keyspace::{DATABASES, Figure, Figures};
-use crate::table;
 
 pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
     let (engine, stats) = (call.engine, &call.engine.stats);
@@ -81,7 +81,7 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
 }
 
 pub(super) fn commandstats(call: &Call<'_, '_>, lines: &mut Lines) {
-    for (_, command) in table::commands() {
+    for (_, command) in commands() {
         let counted = call.engine.stats.counters.of(command);
         if counted.calls + counted.rejected + counted.failed == 0 {
             continue;
@@ -107,7 +107,7 @@ pub(super) fn errorstats(call: &Call<'_, '_>, lines: &mut Lines) {
 
 pub(super) fn latencystats(call: &Call<'_, '_>, lines: &mut Lines) {
     let percentiles = call.engine.config.percentiles();
-    for (_, command) in table::commands() {
+    for (_, command) in commands() {
         let Some(times) = call.engine.stats.histograms.of(command) else {
             continue;
         };

@@ -1,7 +1,7 @@
 //! Commands on hashes.
 
 use super::{Hash, Written};
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::float::parse_float;
 use crate::generic::commands::ScanOptions;
@@ -15,8 +15,8 @@ const READ: Flags = Flags::READONLY;
 const READ_FAST: Flags = READ.and(Flags::FAST);
 const WRITE_FAST: Flags = Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "HSET",
         run: hset,
         arity: Arity::AtLeast(4),
@@ -27,7 +27,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of fields given.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HMSET",
         run: hmset,
         arity: Arity::AtLeast(4),
@@ -38,7 +38,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of fields given.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HSETNX",
         run: hsetnx,
         arity: Arity::Exactly(4),
@@ -49,7 +49,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HGET",
         run: hget,
         arity: Arity::Exactly(3),
@@ -60,7 +60,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HMGET",
         run: hmget,
         arity: Arity::AtLeast(3),
@@ -71,7 +71,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of fields asked for.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HGETALL",
         run: hgetall,
         arity: Arity::Exactly(2),
@@ -82,7 +82,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of fields.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HKEYS",
         run: hkeys,
         arity: Arity::Exactly(2),
@@ -93,7 +93,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of fields.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HVALS",
         run: hvals,
         arity: Arity::Exactly(2),
@@ -104,7 +104,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of fields.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HLEN",
         run: hlen,
         arity: Arity::Exactly(2),
@@ -115,7 +115,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HSTRLEN",
         run: hstrlen,
         arity: Arity::Exactly(3),
@@ -126,7 +126,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "3.2.0",
     },
-    Command {
+    Row {
         name: "HEXISTS",
         run: hexists,
         arity: Arity::Exactly(3),
@@ -137,7 +137,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HDEL",
         run: hdel,
         arity: Arity::AtLeast(3),
@@ -148,7 +148,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of fields given.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HINCRBY",
         run: hincrby,
         arity: Arity::Exactly(4),
@@ -159,7 +159,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "HINCRBYFLOAT",
         run: hincrbyfloat,
         arity: Arity::Exactly(4),
@@ -170,7 +170,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "HSCAN",
         run: hscan,
         arity: Arity::AtLeast(3),
@@ -181,7 +181,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1) for each call, O(n) for a whole walk.",
         since: "2.8.0",
     },
-    Command {
+    Row {
         name: "HRANDFIELD",
         run: hrandfield,
         arity: Arity::AtLeast(2),

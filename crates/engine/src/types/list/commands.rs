@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{List, Side};
 use crate::args::Args;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::entry::{Kind, Object, Str};
 use crate::keyspace::waiting::{Nothing, Wait};
@@ -21,8 +21,8 @@ const PUSH: Flags = WRITE.and(Flags::FAST);
 const POP: Flags = Flags::WRITE.and(Flags::FAST);
 const BLOCKING: Flags = Flags::WRITE.and(Flags::BLOCKING);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "LPUSH",
         run: lpush,
         arity: Arity::AtLeast(3),
@@ -34,7 +34,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1) for each element.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "RPUSH",
         run: rpush,
         arity: Arity::AtLeast(3),
@@ -46,7 +46,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1) for each element.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "LPUSHX",
         run: lpushx,
         arity: Arity::AtLeast(3),
@@ -57,7 +57,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1) for each element.",
         since: "2.2.0",
     },
-    Command {
+    Row {
         name: "RPUSHX",
         run: rpushx,
         arity: Arity::AtLeast(3),
@@ -68,7 +68,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1) for each element.",
         since: "2.2.0",
     },
-    Command {
+    Row {
         name: "LPOP",
         run: lpop,
         arity: Arity::AtLeast(2),
@@ -79,7 +79,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of elements removed.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "RPOP",
         run: rpop,
         arity: Arity::AtLeast(2),
@@ -90,7 +90,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of elements removed.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "LLEN",
         run: llen,
         arity: Arity::Exactly(2),
@@ -101,7 +101,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "LINDEX",
         run: lindex,
         arity: Arity::Exactly(3),
@@ -113,7 +113,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of elements up to the nearer end.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "LINSERT",
         run: linsert,
         arity: Arity::Exactly(5),
@@ -124,7 +124,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of elements up to the pivot.",
         since: "2.2.0",
     },
-    Command {
+    Row {
         name: "LSET",
         run: lset,
         arity: Arity::Exactly(4),
@@ -135,7 +135,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of elements up to the nearer end.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "LRANGE",
         run: lrange,
         arity: Arity::Exactly(4),
@@ -146,7 +146,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(s+n), s the distance to the nearer end, n the number of elements given.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "LREM",
         run: lrem,
         arity: Arity::Exactly(4),
@@ -158,7 +158,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the length of the list.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "LTRIM",
         run: ltrim,
         arity: Arity::Exactly(4),
@@ -169,7 +169,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of elements removed.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "LPOS",
         run: lpos,
         arity: Arity::AtLeast(3),
@@ -180,7 +180,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the length of the list.",
         since: "6.0.6",
     },
-    Command {
+    Row {
         name: "LMOVE",
         run: lmove,
         arity: Arity::Exactly(5),
@@ -191,7 +191,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "RPOPLPUSH",
         run: rpoplpush,
         arity: Arity::Exactly(3),
@@ -203,7 +203,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "LMPOP",
         run: lmpop,
         arity: Arity::AtLeast(4),
@@ -215,7 +215,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(k+n), k the number of keys, n the number of elements removed.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "BLPOP",
         run: blpop,
         arity: Arity::AtLeast(3),
@@ -227,7 +227,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(k), k the number of keys.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "BRPOP",
         run: brpop,
         arity: Arity::AtLeast(3),
@@ -239,7 +239,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(k), k the number of keys.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "BLMOVE",
         run: blmove,
         arity: Arity::Exactly(6),
@@ -250,7 +250,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "BRPOPLPUSH",
         run: brpoplpush,
         arity: Arity::Exactly(4),
@@ -262,7 +262,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.2.0",
     },
-    Command {
+    Row {
         name: "BLMPOP",
         run: blmpop,
         arity: Arity::AtLeast(5),

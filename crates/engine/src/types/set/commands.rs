@@ -2,7 +2,7 @@
 
 use super::Set;
 use crate::args::Args;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::generic::commands::ScanOptions;
 use crate::keyspace::entry::{Object, Str};
@@ -16,8 +16,8 @@ const READ_FAST: Flags = READ.and(Flags::FAST);
 const TAKE_FAST: Flags = Flags::WRITE.and(Flags::FAST);
 const STORE: Flags = Flags::WRITE.and(Flags::DENY_OOM);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "SADD",
         run: sadd,
         arity: Arity::AtLeast(3),
@@ -28,7 +28,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of members given.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SREM",
         run: srem,
         arity: Arity::AtLeast(3),
@@ -39,7 +39,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of members given.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SISMEMBER",
         run: sismember,
         arity: Arity::Exactly(3),
@@ -50,7 +50,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SMISMEMBER",
         run: smismember,
         arity: Arity::AtLeast(3),
@@ -61,7 +61,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of members asked for.",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "SMEMBERS",
         run: smembers,
         arity: Arity::Exactly(2),
@@ -72,7 +72,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of members.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SCARD",
         run: scard,
         arity: Arity::Exactly(2),
@@ -83,7 +83,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SPOP",
         run: spop,
         arity: Arity::AtLeast(2),
@@ -94,7 +94,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of members taken.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SRANDMEMBER",
         run: srandmember,
         arity: Arity::AtLeast(2),
@@ -105,7 +105,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of members asked for.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SMOVE",
         run: smove,
         arity: Arity::Exactly(4),
@@ -116,7 +116,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SINTER",
         run: sinter,
         arity: Arity::AtLeast(2),
@@ -127,7 +127,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*m), n the members of the smallest set, m the number of sets.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SINTERCARD",
         run: sintercard,
         arity: Arity::AtLeast(3),
@@ -138,7 +138,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*m), n the members of the smallest set, m the number of sets.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "SINTERSTORE",
         run: sinterstore,
         arity: Arity::AtLeast(3),
@@ -149,7 +149,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*m), n the members of the smallest set, m the number of sets.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SUNION",
         run: sunion,
         arity: Arity::AtLeast(2),
@@ -160,7 +160,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the members of all the sets.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SUNIONSTORE",
         run: sunionstore,
         arity: Arity::AtLeast(3),
@@ -171,7 +171,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the members of all the sets.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SDIFF",
         run: sdiff,
         arity: Arity::AtLeast(2),
@@ -182,7 +182,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*m), n the members of the first set, m the number of sets.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SDIFFSTORE",
         run: sdiffstore,
         arity: Arity::AtLeast(3),
@@ -193,7 +193,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*m), n the members of the first set, m the number of sets.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SSCAN",
         run: sscan,
         arity: Arity::AtLeast(3),

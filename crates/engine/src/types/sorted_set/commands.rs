@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::{Inserted, Score, SortedSet, combine, ends, ranges};
 use crate::args::Args;
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::generic::commands::ScanOptions;
 use crate::keyspace::entry::{Object, Str};
@@ -24,8 +24,8 @@ const TAKE_FAST: Flags = TAKE.and(Flags::FAST);
 const BLOCKING: Flags = TAKE_FAST.and(Flags::BLOCKING);
 const STORE: Flags = Flags::WRITE.and(Flags::DENY_OOM);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "ZADD",
         run: zadd,
         arity: Arity::AtLeast(4),
@@ -36,7 +36,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n) for each member.",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "ZINCRBY",
         run: zincrby,
         arity: Arity::Exactly(4),
@@ -47,7 +47,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n)",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "ZREM",
         run: zrem,
         arity: Arity::AtLeast(3),
@@ -58,7 +58,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n) for each member.",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "ZSCORE",
         run: zscore,
         arity: Arity::Exactly(3),
@@ -69,7 +69,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "ZMSCORE",
         run: zmscore,
         arity: Arity::AtLeast(3),
@@ -80,7 +80,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of members asked for.",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "ZCARD",
         run: zcard,
         arity: Arity::Exactly(2),
@@ -91,7 +91,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "ZCOUNT",
         run: ranges::zcount,
         arity: Arity::Exactly(4),
@@ -102,7 +102,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "ZLEXCOUNT",
         run: ranges::zlexcount,
         arity: Arity::Exactly(4),
@@ -113,7 +113,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n)",
         since: "2.8.9",
     },
-    Command {
+    Row {
         name: "ZRANK",
         run: zrank,
         arity: Arity::AtLeast(3),
@@ -124,7 +124,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "ZREVRANK",
         run: zrevrank,
         arity: Arity::AtLeast(3),
@@ -135,7 +135,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "ZRANGE",
         run: ranges::zrange,
         arity: Arity::AtLeast(4),
@@ -146,7 +146,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n + m), m the number of members given.",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "ZRANGESTORE",
         run: ranges::zrangestore,
         arity: Arity::AtLeast(5),
@@ -157,7 +157,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n + m log m), m the number of members stored.",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "ZREVRANGE",
         run: ranges::zrevrange,
         arity: Arity::AtLeast(4),
@@ -168,7 +168,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n + m), m the number of members given.",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "ZRANGEBYSCORE",
         run: ranges::zrangebyscore,
         arity: Arity::AtLeast(4),
@@ -179,7 +179,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n + m), m the number of members given.",
         since: "1.0.5",
     },
-    Command {
+    Row {
         name: "ZREVRANGEBYSCORE",
         run: ranges::zrevrangebyscore,
         arity: Arity::AtLeast(4),
@@ -190,7 +190,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n + m), m the number of members given.",
         since: "2.2.0",
     },
-    Command {
+    Row {
         name: "ZRANGEBYLEX",
         run: ranges::zrangebylex,
         arity: Arity::AtLeast(4),
@@ -201,7 +201,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n + m), m the number of members given.",
         since: "2.8.9",
     },
-    Command {
+    Row {
         name: "ZREVRANGEBYLEX",
         run: ranges::zrevrangebylex,
         arity: Arity::AtLeast(4),
@@ -212,7 +212,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n + m), m the number of members given.",
         since: "2.8.9",
     },
-    Command {
+    Row {
         name: "ZREMRANGEBYRANK",
         run: ranges::zremrangebyrank,
         arity: Arity::Exactly(4),
@@ -223,7 +223,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(m log n), m the number of members removed.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "ZREMRANGEBYSCORE",
         run: ranges::zremrangebyscore,
         arity: Arity::Exactly(4),
@@ -234,7 +234,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(m log n), m the number of members removed.",
         since: "1.2.0",
     },
-    Command {
+    Row {
         name: "ZREMRANGEBYLEX",
         run: ranges::zremrangebylex,
         arity: Arity::Exactly(4),
@@ -245,7 +245,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(m log n), m the number of members removed.",
         since: "2.8.9",
     },
-    Command {
+    Row {
         name: "ZPOPMIN",
         run: ends::zpopmin,
         arity: Arity::AtLeast(2),
@@ -256,7 +256,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(m log n), m the number of members taken.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "ZPOPMAX",
         run: ends::zpopmax,
         arity: Arity::AtLeast(2),
@@ -267,7 +267,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(m log n), m the number of members taken.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "ZMPOP",
         run: ends::zmpop,
         arity: Arity::AtLeast(4),
@@ -278,7 +278,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(k + m log n), k the number of keys, m of members taken.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "BZPOPMIN",
         run: ends::bzpopmin,
         arity: Arity::AtLeast(3),
@@ -289,7 +289,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n)",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "BZPOPMAX",
         run: ends::bzpopmax,
         arity: Arity::AtLeast(3),
@@ -300,7 +300,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log n)",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "BZMPOP",
         run: ends::bzmpop,
         arity: Arity::AtLeast(5),
@@ -311,7 +311,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(k + m log n), k the number of keys, m of members taken.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "ZRANDMEMBER",
         run: zrandmember,
         arity: Arity::AtLeast(2),
@@ -322,7 +322,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(m log n), m the number of members asked for.",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "ZSCAN",
         run: zscan,
         arity: Arity::AtLeast(3),
@@ -333,7 +333,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1) for each call, O(n) for a whole walk.",
         since: "2.8.0",
     },
-    Command {
+    Row {
         name: "ZUNION",
         run: combine::zunion,
         arity: Arity::AtLeast(3),
@@ -345,7 +345,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n log n), n the members of all the sets.",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "ZUNIONSTORE",
         run: combine::zunionstore,
         arity: Arity::AtLeast(4),
@@ -357,7 +357,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n log n), n the members of all the sets.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "ZINTER",
         run: combine::zinter,
         arity: Arity::AtLeast(3),
@@ -369,7 +369,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*k + m log m), n the members of the smallest of k sets, m those given.",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "ZINTERSTORE",
         run: combine::zinterstore,
         arity: Arity::AtLeast(4),
@@ -381,7 +381,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*k + m log m), n the members of the smallest of k sets, m those stored.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "ZINTERCARD",
         run: combine::zintercard,
         arity: Arity::AtLeast(3),
@@ -392,7 +392,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*k), n the members of the smallest of k sets.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "ZDIFF",
         run: combine::zdiff,
         arity: Arity::AtLeast(3),
@@ -403,7 +403,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*k + m log m), n the members of the first of k sets, m those given.",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "ZDIFFSTORE",
         run: combine::zdiffstore,
         arity: Arity::AtLeast(4),

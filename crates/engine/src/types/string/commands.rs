@@ -6,7 +6,7 @@
 
 use super::lcs::lcs;
 use crate::args::{Args, parse_int};
-use crate::command::{Arity, Call, Command, Flags, Keys};
+use crate::command::{Arity, Call, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::generic::expiry::{ExpireOption, expire_option};
 use crate::keyspace::entry::Str;
@@ -17,8 +17,8 @@ const READ: Flags = Flags::READONLY.and(Flags::FAST);
 const WRITE: Flags = Flags::WRITE.and(Flags::DENY_OOM);
 const WRITE_FAST: Flags = WRITE.and(Flags::FAST);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "GET",
         run: get,
         arity: Arity::Exactly(2),
@@ -29,7 +29,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SET",
         run: set,
         arity: Arity::AtLeast(3),
@@ -41,7 +41,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SETNX",
         run: setnx,
         arity: Arity::Exactly(3),
@@ -52,7 +52,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "SETEX",
         run: setex,
         arity: Arity::Exactly(4),
@@ -63,7 +63,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "PSETEX",
         run: psetex,
         arity: Arity::Exactly(4),
@@ -74,7 +74,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "GETSET",
         run: getset,
         arity: Arity::Exactly(3),
@@ -85,7 +85,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "GETDEL",
         run: getdel,
         arity: Arity::Exactly(2),
@@ -96,7 +96,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "GETEX",
         run: getex,
         arity: Arity::AtLeast(2),
@@ -108,7 +108,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "MGET",
         run: mget,
         arity: Arity::AtLeast(2),
@@ -119,7 +119,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of keys.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "MSET",
         run: mset,
         arity: Arity::AtLeast(3),
@@ -130,7 +130,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of keys.",
         since: "1.0.1",
     },
-    Command {
+    Row {
         name: "MSETNX",
         run: msetnx,
         arity: Arity::AtLeast(3),
@@ -141,7 +141,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of keys.",
         since: "1.0.1",
     },
-    Command {
+    Row {
         name: "APPEND",
         run: append,
         arity: Arity::Exactly(3),
@@ -152,7 +152,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1), amortised.",
         since: "2.0.0",
     },
-    Command {
+    Row {
         name: "STRLEN",
         run: strlen,
         arity: Arity::Exactly(2),
@@ -163,7 +163,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.2.0",
     },
-    Command {
+    Row {
         name: "SETRANGE",
         run: setrange,
         arity: Arity::Exactly(4),
@@ -174,7 +174,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the length of the value.",
         since: "2.2.0",
     },
-    Command {
+    Row {
         name: "GETRANGE",
         run: getrange,
         arity: Arity::Exactly(4),
@@ -185,7 +185,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the length of the part.",
         since: "2.4.0",
     },
-    Command {
+    Row {
         name: "SUBSTR",
         run: getrange,
         arity: Arity::Exactly(4),
@@ -196,7 +196,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the length of the part.",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "INCR",
         run: incr,
         arity: Arity::Exactly(2),
@@ -207,7 +207,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "DECR",
         run: decr,
         arity: Arity::Exactly(2),
@@ -218,7 +218,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "INCRBY",
         run: incrby,
         arity: Arity::Exactly(3),
@@ -229,7 +229,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "DECRBY",
         run: decrby,
         arity: Arity::Exactly(3),
@@ -240,7 +240,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "1.0.0",
     },
-    Command {
+    Row {
         name: "INCRBYFLOAT",
         run: incrbyfloat,
         arity: Arity::Exactly(3),
@@ -251,7 +251,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "2.6.0",
     },
-    Command {
+    Row {
         name: "LCS",
         run: lcs,
         arity: Arity::AtLeast(3),
@@ -262,7 +262,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n*m), n and m the lengths of the strings.",
         since: "7.0.0",
     },
-    Command {
+    Row {
         name: "DELIFEQ",
         run: delifeq,
         arity: Arity::Exactly(3),

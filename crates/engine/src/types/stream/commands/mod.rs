@@ -13,7 +13,7 @@ mod read;
 use super::{Bound, Entry, Group, Id, NoBound, Stream};
 use crate::admin::help;
 use crate::args::Args;
-use crate::command::{Arity, Command, Flags, Keys};
+use crate::command::{Arity, Flags, Keys, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
 use crate::reply::Reply;
@@ -22,8 +22,8 @@ const READ: Flags = Flags::READONLY;
 const ADD_GROUP: Flags = Flags::WRITE.and(Flags::DENY_OOM);
 const ADD: Flags = ADD_GROUP.and(Flags::FAST);
 
-pub(crate) const COMMANDS: &[Command] = &[
-    Command {
+pub(crate) const COMMANDS: &[Row] = &[
+    Row {
         name: "XADD",
         run: entries::xadd,
         arity: Arity::AtLeast(5),
@@ -35,7 +35,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1), or O(n) when n entries are trimmed.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XLEN",
         run: entries::xlen,
         arity: Arity::Exactly(2),
@@ -46,7 +46,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XRANGE",
         run: entries::xrange,
         arity: Arity::AtLeast(4),
@@ -57,7 +57,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log(s)+n), s the length of the stream, n the number of entries given.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XREVRANGE",
         run: entries::xrevrange,
         arity: Arity::AtLeast(4),
@@ -68,7 +68,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log(s)+n), s the length of the stream, n the number of entries given.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XDEL",
         run: entries::xdel,
         arity: Arity::AtLeast(3),
@@ -79,7 +79,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log(s)) for each entry, s the length of the stream.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XTRIM",
         run: entries::xtrim,
         arity: Arity::AtLeast(4),
@@ -90,7 +90,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of entries removed.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XSETID",
         run: entries::xsetid,
         arity: Arity::AtLeast(3),
@@ -101,7 +101,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XREAD",
         run: read::xread,
         arity: Arity::AtLeast(4),
@@ -112,7 +112,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of entries given.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XREADGROUP",
         run: read::xreadgroup,
         arity: Arity::AtLeast(7),
@@ -125,7 +125,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of entries given.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XACK",
         run: pending::xack,
         arity: Arity::AtLeast(4),
@@ -136,7 +136,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1) for each entry.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XPENDING",
         run: pending::xpending,
         arity: Arity::AtLeast(3),
@@ -148,7 +148,7 @@ pub(crate) const COMMANDS: &[Command] = &[
                      consumers.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XCLAIM",
         run: claim::xclaim,
         arity: Arity::AtLeast(6),
@@ -160,7 +160,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(log(n)) for each entry, n the number of pending ones.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XAUTOCLAIM",
         run: claim::xautoclaim,
         arity: Arity::AtLeast(6),
@@ -171,7 +171,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(count)",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "XGROUP CREATE",
         run: groups::create,
         arity: Arity::AtLeast(5),
@@ -182,7 +182,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XGROUP SETID",
         run: groups::set_id,
         arity: Arity::AtLeast(5),
@@ -193,7 +193,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XGROUP DESTROY",
         run: groups::destroy,
         arity: Arity::Exactly(4),
@@ -204,7 +204,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(n), n the number of pending entries.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XGROUP CREATECONSUMER",
         run: groups::create_consumer,
         arity: Arity::Exactly(5),
@@ -215,7 +215,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(1)",
         since: "6.2.0",
     },
-    Command {
+    Row {
         name: "XGROUP DELCONSUMER",
         run: groups::delete_consumer,
         arity: Arity::Exactly(5),
@@ -228,7 +228,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         since: "5.0.0",
     },
     help::row("XGROUP HELP", "5.0.0"),
-    Command {
+    Row {
         name: "XINFO STREAM",
         run: info::stream,
         arity: Arity::AtLeast(3),
@@ -239,7 +239,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(b), b the number of the stream's blocks.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XINFO GROUPS",
         run: info::groups,
         arity: Arity::Exactly(3),
@@ -250,7 +250,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         complexity: "O(g), g the number of groups.",
         since: "5.0.0",
     },
-    Command {
+    Row {
         name: "XINFO CONSUMERS",
         run: info::consumers,
         arity: Arity::Exactly(4),

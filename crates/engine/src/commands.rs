@@ -5,13 +5,13 @@ use std::sync::OnceLock;
 use larder_resp::Arguments;
 use smallvec::SmallVec;
 
-use crate::command::Command;
+use crate::command::Row;
 use crate::error::{Error, Result};
 use crate::hash::short_word;
 use crate::{admin, generic, pubsub, scripting, session, types};
 
 /// The families of commands, each with its rows.
-const FAMILIES: &[(&str, &[Command])] = &[
+const FAMILIES: &[(&str, &[Row])] = &[
     ("connection", session::commands::COMMANDS),
     ("connection", session::client_commands::COMMANDS),
     ("connection", session::tracking::COMMANDS),
@@ -41,7 +41,7 @@ const FAMILIES: &[(&str, &[Command])] = &[
 pub(crate) const ROWS: usize = count_rows();
 
 /// All rows, in the order of the families: the place of a row here is its number.
-pub(crate) static TABLE: [Command; ROWS] = all_rows();
+pub(crate) static TABLE: [Row; ROWS] = all_rows();
 
 const fn count_rows() -> usize {
     let (mut sum, mut family) = (0, 0);
@@ -52,7 +52,7 @@ const fn count_rows() -> usize {
     sum
 }
 
-const fn all_rows() -> [Command; ROWS] {
+const fn all_rows() -> [Row; ROWS] {
     let mut all = [FAMILIES[0].1[0]; ROWS];
     let (mut next, mut family) = (0, 0);
     while family < FAMILIES.len() {
@@ -68,7 +68,7 @@ const fn all_rows() -> [Command; ROWS] {
 }
 
 /// Every command with its family, in the order of the table.
-pub fn commands() -> impl Iterator<Item = (&'static str, &'static Command)> {
+pub fn commands() -> impl Iterator<Item = (&'static str, &'static Row)> {
     let families = FAMILIES.iter();
     let families = families.flat_map(|(family, rows)| std::iter::repeat_n(*family, rows.len()));
     families.zip(&TABLE)
@@ -76,9 +76,9 @@ pub fn commands() -> impl Iterator<Item = (&'static str, &'static Command)> {
 
 /// The number of a row: below [`ROWS`].
 #[inline]
-pub(crate) fn number(command: &'static Command) -> usize {
+pub(crate) fn number(command: &'static Row) -> usize {
     let bytes = std::ptr::from_ref(command).addr() - TABLE.as_ptr().addr();
-    bytes / size_of::<Command>()
+    bytes / size_of::<Row>()
 }
 
 /// The number of the row with this name, which there has to be: for names that stand in the program.
@@ -92,7 +92,7 @@ pub(crate) const fn number_of(name: &str) -> usize {
 }
 
 /// The row with this number.
-pub(crate) fn row(number: usize) -> Option<&'static Command> {
+pub(crate) fn row(number: usize) -> Option<&'static Row> {
     TABLE.get(number)
 }
 
@@ -102,9 +102,9 @@ pub(crate) struct Top {
     pub(crate) name: &'static str,
     pub(crate) family: &'static str,
     /// The command that the name alone stands for; none for a mere container.
-    pub(crate) command: Option<&'static Command>,
+    pub(crate) command: Option<&'static Row>,
     /// The commands whose names begin with this one.
-    pub(crate) subcommands: Vec<&'static Command>,
+    pub(crate) subcommands: Vec<&'static Row>,
 }
 
 /// All names that can stand first in a request, in the order of the table.
@@ -136,13 +136,13 @@ struct Ends {
 
 #[derive(Clone, Copy)]
 enum Found {
-    Command(&'static Command),
+    Row(&'static Row),
     /// A name that wants a subcommand behind it.
     Container,
     /// A command that has subcommands too: COMMAND.
-    Both(&'static Command),
+    Both(&'static Row),
     /// Two words, which are not the first word of a request.
-    Subcommand(&'static Command),
+    Subcommand(&'static Row),
 }
 
 impl Index {
@@ -158,7 +158,7 @@ impl Index {
         for top in &tops {
             let found = match top.command {
                 None => Found::Container,
-                Some(command) if top.subcommands.is_empty() => Found::Command(command),
+                Some(command) if top.subcommands.is_empty() => Found::Row(command),
                 Some(command) => Found::Both(command),
             };
             index.insert(top.name, found);
@@ -277,25 +277,25 @@ fn collect_tops() -> Vec<Top> {
 
 /// The row of a request.
 #[inline]
-pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Command> {
+pub(crate) fn find(arguments: Arguments<'_>) -> Result<&'static Row> {
     match Index::get().find(arguments.get(0).unwrap_or_default()) {
-        Some(Found::Command(command)) => Ok(command),
+        Some(Found::Row(command)) => Ok(command),
         found => find_otherwise(found, arguments),
     }
 }
 
 /// The same for a name that is not that of one command alone.
 #[inline(never)]
-fn find_otherwise(found: Option<Found>, arguments: Arguments<'_>) -> Result<&'static Command> {
+fn find_otherwise(found: Option<Found>, arguments: Arguments<'_>) -> Result<&'static Row> {
     match found {
-        Some(Found::Command(command)) => Ok(command),
+        Some(Found::Row(command)) => Ok(command),
         Some(Found::Both(command)) if arguments.len() == 1 => Ok(command),
         Some(Found::Both(_) | Found::Container) => find_subcommand(arguments),
         Some(Found::Subcommand(_)) | None => Err(unknown(arguments)),
     }
 }
 
-fn find_subcommand(arguments: Arguments<'_>) -> Result<&'static Command> {
+fn find_subcommand(arguments: Arguments<'_>) -> Result<&'static Row> {
     let container = arguments.get(0).unwrap_or_default();
     let Some(name) = arguments.get(1) else {
         return Err(Error::WrongArity(lower(container)));

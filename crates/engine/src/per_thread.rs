@@ -17,7 +17,7 @@ const SHARED: usize = LANES - 1;
 
 /// One `T` for each thread.
 #[derive(Debug, Default)]
-pub(crate) struct Lanes<T> {
+pub(crate) struct PerThread<T> {
     lanes: [Lane<T>; LANES],
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Lanes<T> {
 #[repr(align(128))]
 struct Lane<T>(T);
 
-impl<T> Lanes<T> {
+impl<T> PerThread<T> {
     /// That of this thread.
     #[inline]
     pub(crate) fn own(&self) -> &T {
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn no_count_is_lost_with_more_threads_than_lanes() {
-        let lanes: Lanes<Count> = Lanes::default();
+        let lanes: PerThread<Count> = PerThread::default();
         std::thread::scope(|scope| {
             for _ in 0..3 * LANES {
                 scope.spawn(|| {
