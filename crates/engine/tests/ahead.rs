@@ -144,7 +144,7 @@ fn a_connection_is_seen_once_for_a_batch() {
     session.seen(&clock);
     run_together(&engine, &mut session, &["SET a 1", "GET a", "INCR a"]);
 
-    let client = session.client().map(|client| client.last_seen_us());
-    assert_eq!(client, Some(START.unix_us()));
+    let seen = session.client().map(|client| client.last_seen_us());
+    assert_eq!(seen, Some(START.unix_us()));
     assert_eq!(clock.asked.get(), 1);
 }
