@@ -98,7 +98,7 @@ pub(crate) fn row(number: usize) -> Option<&'static Row> {
 
 /// A name that stands first in a request.
 #[derive(Debug)]
-pub(crate) struct Top {
+pub(crate) struct FirstWord {
     pub(crate) name: &'static str,
     pub(crate) family: &'static str,
     /// The command that the name alone stands for; none for a mere container.
@@ -108,27 +108,28 @@ pub(crate) struct Top {
 }
 
 /// All names that can stand first in a request, in the order of the table.
-pub(crate) fn tops() -> &'static [Top] {
-    &Index::get().tops
+pub(crate) fn first_words() -> &'static [FirstWord] {
+    &Index::get().first_words
 }
 
 /// Where names are looked up: a hash table of open addressing, for names in any case.
 struct Index {
     by_name: Box<[Option<Named>; Index::PLACES]>,
-    tops: Vec<Top>,
+    first_words: Vec<FirstWord>,
 }
 
 /// A name and what it means.
 #[derive(Clone, Copy)]
 struct Named {
     name: &'static [u8],
-    ends: Ends,
+    key: NameKey,
     found: Found,
 }
 
-/// The ends of a name, in capitals, and its length. They are all of a name that is short.
+/// What a name is compared by: its first and last eight bytes in capitals, and its length. They are all
+/// of a name that is short.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Ends {
+struct NameKey {
     first: u64,
     last: u64,
     len: usize,
@@ -150,12 +151,12 @@ impl Index {
     const PLACES: usize = 1 << 11;
 
     fn new() -> Index {
-        let tops = collect_tops();
+        let first_words = collect_first_words();
         let mut index = Index {
             by_name: Box::new([None; Index::PLACES]),
-            tops: Vec::new(),
+            first_words: Vec::new(),
         };
-        for top in &tops {
+        for top in &first_words {
             let found = match top.command {
                 None => Found::Container,
                 Some(command) if top.subcommands.is_empty() => Found::Row(command),
@@ -166,7 +167,10 @@ impl Index {
                 index.insert(command.name, Found::Subcommand(command));
             }
         }
-        Index { tops, ..index }
+        Index {
+            first_words,
+            ..index
+        }
     }
 
     fn get() -> &'static Index {
@@ -176,24 +180,24 @@ impl Index {
 
     fn insert(&mut self, name: &'static str, found: Found) {
         let name = name.as_bytes();
-        let ends = Ends::of(name);
-        let mut place = ends.place();
+        let key = NameKey::of(name);
+        let mut place = key.place();
         while self.by_name[place].is_some() {
             place = (place + 1) % Index::PLACES;
         }
-        self.by_name[place] = Some(Named { name, ends, found });
+        self.by_name[place] = Some(Named { name, key, found });
     }
 
     /// What this name means, in any case.
     #[inline]
     fn find(&self, name: &[u8]) -> Option<Found> {
-        let ends = Ends::of(name);
-        let mut place = ends.place();
+        let key = NameKey::of(name);
+        let mut place = key.place();
         while let Some(known) = &self.by_name[place] {
-            if known.ends == ends && ends.are_all() {
+            if known.key == key && key.is_whole() {
                 return Some(known.found);
             }
-            if known.ends == ends {
+            if known.key == key {
                 return self.find_long(name, place);
             }
             place = (place + 1) % Index::PLACES;
@@ -201,7 +205,7 @@ impl Index {
         None
     }
 
-    /// The same for a name whose ends do not say it all, from a place on. Few are so long.
+    /// The same for a name whose key does not say it all, from a place on. Few are so long.
     #[cold]
     fn find_long(&self, name: &[u8], from: usize) -> Option<Found> {
         let (before, after) = self.by_name.split_at(from);
@@ -211,9 +215,9 @@ impl Index {
     }
 }
 
-impl Ends {
+impl NameKey {
     #[inline]
-    fn of(name: &[u8]) -> Ends {
+    fn of(name: &[u8]) -> NameKey {
         let (first, last) = match (name.first_chunk(), name.last_chunk()) {
             (Some(first), Some(last)) => (
                 in_capitals(u64::from_le_bytes(*first)),
@@ -222,20 +226,20 @@ impl Ends {
             _ => (in_capitals(short_word(name)), 0),
         };
         let len = name.len();
-        Ends { first, last, len }
+        NameKey { first, last, len }
     }
 
-    /// Whether there is nothing between them.
+    /// Whether there is nothing between the first and the last bytes.
     #[inline]
-    fn are_all(self) -> bool {
+    fn is_whole(self) -> bool {
         self.len <= 2 * size_of::<u64>()
     }
 
     /// Where the search for the name begins.
     #[inline]
     fn place(self) -> usize {
-        let ends = self.first ^ self.last.rotate_left(29) ^ self.len as u64;
-        (ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize % Index::PLACES
+        let key = self.first ^ self.last.rotate_left(29) ^ self.len as u64;
+        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 53) as usize % Index::PLACES
     }
 }
 
@@ -253,26 +257,26 @@ fn in_capitals(word: u64) -> u64 {
     word ^ (small >> 2)
 }
 
-fn collect_tops() -> Vec<Top> {
-    let mut tops: Vec<Top> = Vec::new();
+fn collect_first_words() -> Vec<FirstWord> {
+    let mut first_words: Vec<FirstWord> = Vec::new();
     for (family, command) in commands() {
         let name = command.container().unwrap_or(command.name);
-        let place = tops.iter().position(|top| top.name == name);
+        let place = first_words.iter().position(|top| top.name == name);
         let place = place.unwrap_or_else(|| {
-            tops.push(Top {
+            first_words.push(FirstWord {
                 name,
                 family,
                 command: None,
                 subcommands: Vec::new(),
             });
-            tops.len() - 1
+            first_words.len() - 1
         });
         match command.container() {
-            Some(_) => tops[place].subcommands.push(command),
-            None => tops[place].command = Some(command),
+            Some(_) => first_words[place].subcommands.push(command),
+            None => first_words[place].command = Some(command),
         }
     }
-    tops
+    first_words
 }
 
 /// The row of a request.
@@ -404,7 +408,10 @@ mod tests {
 
     #[test]
     fn every_container_has_help() {
-        for top in tops().iter().filter(|top| !top.subcommands.is_empty()) {
+        for top in first_words()
+            .iter()
+            .filter(|top| !top.subcommands.is_empty())
+        {
             let mut names = top.subcommands.iter().map(|command| command.name);
             assert!(names.any(|name| name.ends_with(" HELP")), "{}", top.name);
         }

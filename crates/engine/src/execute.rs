@@ -174,7 +174,7 @@ impl Engine {
             self.clear_up(*leftover, clock);
         }
         if !command.flags.touches_keys() {
-            session.show();
+            session.publish();
         }
         match waiter {
             Some(waiter) => Outcome::Blocked(Waiting::new(Arc::clone(self), waiter)),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::stack::{Kept, Stack};
+use super::stack::{Reference, Stack};
 use super::{Script, Table};
 
 /// How many there may be before those that were not used for a while are forgotten.
@@ -15,7 +15,7 @@ pub(super) struct Compiled {
 }
 
 struct Function {
-    kept: Kept,
+    kept: Reference,
     /// Since the last time that some were forgotten.
     is_used: bool,
 }
@@ -25,14 +25,14 @@ impl Compiled {
         self.functions.len()
     }
 
-    pub(super) fn find(&mut self, script: &Script) -> Option<Kept> {
+    pub(super) fn find(&mut self, script: &Script) -> Option<Reference> {
         let function = self.functions.get_mut(&script.number)?;
         function.is_used = true;
         Some(function.kept)
     }
 
     /// Keeps the function of a script, and forgets others if they are many.
-    pub(super) fn insert(&mut self, script: &Arc<Script>, kept: Kept, stack: &mut Stack) {
+    pub(super) fn insert(&mut self, script: &Arc<Script>, kept: Reference, stack: &mut Stack) {
         if self.functions.len() >= COMPILED_MAX {
             self.forget(stack);
         }

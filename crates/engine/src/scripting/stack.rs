@@ -49,11 +49,11 @@ pub(super) enum Slot<'s> {
 
 /// A value that a machine keeps.
 #[derive(Clone, Copy)]
-pub(super) struct Kept(c_int);
+pub(super) struct Reference(c_int);
 
-impl Kept {
-    pub(super) fn new(lua: &Lua, value: impl IntoLua) -> mlua::Result<Kept> {
-        let mut kept = Kept(ffi::LUA_NOREF);
+impl Reference {
+    pub(super) fn new(lua: &Lua, value: impl IntoLua) -> mlua::Result<Reference> {
+        let mut kept = Reference(ffi::LUA_NOREF);
         // SAFETY: the value lies on the stack, and nothing here has a destructor.
         unsafe {
             lua.exec_raw::<()>(value, |state| {
@@ -326,7 +326,7 @@ impl Stack {
     /// # Errors
     ///
     /// If it is no Lua; what is wrong with it.
-    pub(super) fn compile(&mut self, text: &[u8], name: &CStr) -> Result<Kept, String> {
+    pub(super) fn compile(&mut self, text: &[u8], name: &CStr) -> Result<Reference, String> {
         if !self.has_room(3) {
             return Err("stack overflow".to_owned());
         }
@@ -335,7 +335,7 @@ impl Stack {
             unsafe { guards::compile(self.state, text.as_ptr().cast(), text.len(), name.as_ptr()) };
         if is_compiled {
             // SAFETY: the function lies on top, and there is memory.
-            return Ok(Kept(unsafe {
+            return Ok(Reference(unsafe {
                 ffi::luaL_ref(self.state, ffi::LUA_REGISTRYINDEX)
             }));
         }
@@ -345,13 +345,13 @@ impl Stack {
     }
 
     /// Gives up a value that this machine keeps.
-    pub(super) fn release(&mut self, value: Kept) {
+    pub(super) fn release(&mut self, value: Reference) {
         // SAFETY: it was kept, and is named no more.
         unsafe { ffi::luaL_unref(self.state, ffi::LUA_REGISTRYINDEX, value.0) }
     }
 
     /// Pushes a value that this machine keeps.
-    pub(super) fn push_kept(&mut self, value: Kept) {
+    pub(super) fn push_kept(&mut self, value: Reference) {
         // SAFETY: there is room.
         unsafe { ffi::lua_rawgeti_(self.state, ffi::LUA_REGISTRYINDEX, value.0) }
     }

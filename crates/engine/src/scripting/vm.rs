@@ -9,7 +9,7 @@ use super::bridge::{Bridge, Running, Work};
 use super::compiled::Compiled;
 use super::guards::Guards;
 use super::number::text_g;
-use super::stack::{Kept, Slot, Stack};
+use super::stack::{Reference, Slot, Stack};
 use super::watchdog::Watchdog;
 use super::{Script, cjson, convert, world};
 use crate::error::{Error, Result};
@@ -30,11 +30,11 @@ pub(super) struct Vm {
     stack: Stack,
     bridge: Arc<Bridge>,
     /// `explain(error)` of the sandbox.
-    explain: Kept,
+    explain: Reference,
     /// What scripts see, with their `KEYS` and `ARGV`.
-    world: Kept,
+    world: Reference,
     /// The names of these.
-    names: [Kept; 2],
+    names: [Reference; 2],
     /// What its functions rest on, as long as it lives.
     guards: Arc<Guards>,
     compiled: Compiled,
@@ -76,9 +76,9 @@ impl Vm {
         let world = world::build(&lua, &bridge, &guards, settings)?;
         Ok(Vm {
             stack: Stack::of(&lua)?,
-            explain: Kept::new(&lua, world.explain)?,
-            world: Kept::new(&lua, world.world)?,
-            names: [Kept::new(&lua, "KEYS")?, Kept::new(&lua, "ARGV")?],
+            explain: Reference::new(&lua, world.explain)?,
+            world: Reference::new(&lua, world.world)?,
+            names: [Reference::new(&lua, "KEYS")?, Reference::new(&lua, "ARGV")?],
             lua,
             bridge,
             guards,
@@ -120,7 +120,7 @@ impl Vm {
         self.function(script).map(drop)
     }
 
-    fn function(&mut self, script: &Arc<Script>) -> Result<Kept> {
+    fn function(&mut self, script: &Arc<Script>) -> Result<Reference> {
         if let Some(known) = self.compiled.find(script) {
             return Ok(known);
         }
@@ -177,7 +177,7 @@ impl Vm {
     /// explains its errors.
     fn prepare<'k>(
         &mut self,
-        function: Kept,
+        function: Reference,
         keys: impl ExactSizeIterator<Item = &'k [u8]>,
         arguments: impl ExactSizeIterator<Item = &'k [u8]>,
     ) -> Result<i32> {

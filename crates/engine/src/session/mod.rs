@@ -41,12 +41,12 @@ pub struct Session {
     is_in_script: bool,
     caller: Caller,
     /// What calls from inside the process seldom have: so it costs them nothing.
-    more: Option<Box<More>>,
+    state: Option<Box<ConnectionState>>,
 }
 
 /// A transaction and a connection.
 #[derive(Debug, Default)]
-struct More {
+struct ConnectionState {
     transaction: Option<Transaction>,
     watching: Option<Box<Watching>>,
     /// Of a script: the text with which the last of its commands that was refused was.
@@ -87,7 +87,7 @@ impl Session {
             replies: Replies::On,
             is_in_script: false,
             caller: Caller::default(),
-            more: None,
+            state: None,
         }
     }
 
@@ -123,15 +123,15 @@ impl Session {
             _registered: registered,
             mailbox,
         };
-        let more = More {
+        let state = ConnectionState {
             connection: Some(connection),
-            ..More::default()
+            ..ConnectionState::default()
         };
         Session {
             resp3: false,
             authenticated: !engine.config.needs_password(),
             caller,
-            more: Some(Box::new(more)),
+            state: Some(Box::new(state)),
             ..Session::local()
         }
     }
@@ -189,15 +189,15 @@ impl Session {
 
     #[inline]
     fn connection(&self) -> Option<&Connection> {
-        self.more.as_ref()?.connection.as_ref()
+        self.state.as_ref()?.connection.as_ref()
     }
 
     fn connection_mut(&mut self) -> Option<&mut Connection> {
-        self.more.as_mut()?.connection.as_mut()
+        self.state.as_mut()?.connection.as_mut()
     }
 
-    fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
+    fn state_mut(&mut self) -> &mut ConnectionState {
+        self.state.get_or_insert_default()
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -248,12 +248,12 @@ impl Session {
     /// Notes that a command of a script was refused.
     #[cold]
     pub(crate) fn note_refusal(&mut self, error: &Error) {
-        self.more().refusal = Some(error.to_string());
+        self.state_mut().refusal = Some(error.to_string());
     }
 
     /// Whether an error of a script is that of its last command that was refused.
     pub(crate) fn passes_on(&self, error: &Error) -> bool {
-        let refusal = self.more.as_ref().and_then(|more| more.refusal.as_ref());
+        let refusal = self.state.as_ref().and_then(|state| state.refusal.as_ref());
         refusal.is_some_and(|refusal| error.to_string().starts_with(refusal))
     }
 
@@ -410,20 +410,20 @@ impl Session {
 
     #[inline]
     fn transaction(&self) -> Option<&Transaction> {
-        self.more.as_ref()?.transaction.as_ref()
+        self.state.as_ref()?.transaction.as_ref()
     }
 
     fn transaction_mut(&mut self) -> Option<&mut Transaction> {
-        self.more.as_mut()?.transaction.as_mut()
+        self.state.as_mut()?.transaction.as_mut()
     }
 
     fn begin_transaction(&mut self) {
-        self.more().transaction = Some(Transaction::default());
+        self.state_mut().transaction = Some(Transaction::default());
     }
 
     /// Takes the transaction out, if there is one.
     fn end_transaction(&mut self) -> Option<Transaction> {
-        self.more.as_mut()?.transaction.take()
+        self.state.as_mut()?.transaction.take()
     }
 
     #[inline(never)]
@@ -431,7 +431,7 @@ impl Session {
         if let Some(transaction) = self.transaction_mut() {
             transaction.bytes += arguments.iter().map(<[u8]>::len).sum::<usize>();
             transaction.queue.push((command, Request::from(arguments)));
-            self.show();
+            self.publish();
         }
     }
 
@@ -446,7 +446,7 @@ impl Session {
     pub(crate) fn abandon_transaction(&mut self) {
         self.end_transaction();
         self.unwatch();
-        self.show();
+        self.publish();
     }
 
     pub(crate) fn queued(&self) -> impl Iterator<Item = &(&'static Row, Request)> {
@@ -462,7 +462,7 @@ impl Session {
 
     /// Takes out what it watches, if it does. Dropping that ends it.
     fn end_watching(&mut self) -> Option<Box<Watching>> {
-        self.more.as_mut()?.watching.take()
+        self.state.as_mut()?.watching.take()
     }
 
     /// Whether a key that it watches has changed, for others to see.
@@ -471,12 +471,12 @@ impl Session {
     }
 
     fn watching(&self) -> Option<&Watching> {
-        self.more.as_ref()?.watching.as_deref()
+        self.state.as_ref()?.watching.as_deref()
     }
 
     /// Shows others what the connection is in the middle of. To be called where that may have
     /// changed.
-    pub(crate) fn show(&self) {
+    pub(crate) fn publish(&self) {
         if let Some(client) = self.client() {
             client.show(self);
         }

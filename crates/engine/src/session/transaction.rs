@@ -213,7 +213,7 @@ fn watch(call: &mut Call<'_, '_>) -> Result<()> {
     }
     let db = call.session.db;
     let engine = call.engine;
-    let watching = call.session.more().watching.get_or_insert_with(|| {
+    let watching = call.session.state_mut().watching.get_or_insert_with(|| {
         let (engine, watch) = (Arc::clone(engine), Arc::default());
         Box::new(Watching {
             engine,

@@ -1,7 +1,7 @@
 //! A command or a container, as clients know it.
 
 use crate::command::Row;
-use crate::commands::{self, Top};
+use crate::commands::{self, FirstWord};
 
 /// A command or a container, as clients know it.
 #[derive(Clone, Copy)]
@@ -15,7 +15,7 @@ pub(super) struct Described<'a> {
 }
 
 impl<'a> Described<'a> {
-    pub(super) fn top(top: &'a Top) -> Described<'a> {
+    pub(super) fn top(top: &'a FirstWord) -> Described<'a> {
         Described {
             family: top.family,
             name: top.name,
@@ -40,7 +40,9 @@ impl<'a> Described<'a> {
             Some((head, subcommand)) => (head, Some(subcommand)),
             None => (name.as_str(), None),
         };
-        let top = commands::tops().iter().find(|top| top.name == head)?;
+        let top = commands::first_words()
+            .iter()
+            .find(|top| top.name == head)?;
         let Some(subcommand) = subcommand else {
             return Some(Described::top(top));
         };

@@ -9,7 +9,7 @@ use crate::reply::Reply;
 
 pub(super) fn docs(call: &mut Call<'_, '_>) -> Result<()> {
     let wanted: Vec<Described<'_>> = match call.args.is_empty() {
-        true => commands::tops().iter().map(Described::top).collect(),
+        true => commands::first_words().iter().map(Described::top).collect(),
         false => call.args.rest().filter_map(Described::find).collect(),
     };
     call.reply.map(wanted.len());

@@ -8,15 +8,15 @@ use crate::error::Result;
 use crate::reply::Reply;
 
 pub(super) fn all(call: &mut Call<'_, '_>) -> Result<()> {
-    call.reply.array(commands::tops().len());
-    for top in commands::tops() {
+    call.reply.array(commands::first_words().len());
+    for top in commands::first_words() {
         describe(Described::top(top), call.reply);
     }
     Ok(())
 }
 
 pub(super) fn count(call: &mut Call<'_, '_>) -> Result<()> {
-    call.reply.int(commands::tops().len() as i64);
+    call.reply.int(commands::first_words().len() as i64);
     Ok(())
 }
 

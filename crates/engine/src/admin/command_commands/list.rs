@@ -46,7 +46,7 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
     call.args.end()?;
 
     let mut names = Vec::new();
-    for top in commands::tops() {
+    for top in commands::first_words() {
         let top = Described::top(top);
         let all = std::iter::once(top).chain(top.subcommands());
         let allowed = all.filter(|described| match filter {
