@@ -4,6 +4,8 @@ use std::fmt;
 use std::fs;
 use std::str::FromStr;
 
+use larder_engine::memory_size;
+
 /// How many bytes a store may hold, by its own account: keys, values, tables and buffers.
 ///
 /// A store without any limit grows until the system ends its process, and with it the application.
@@ -40,21 +42,7 @@ impl FromStr for MaxMemory {
     /// Reads a number of bytes, with one of Redis's units behind it or without: `512mb`. 0 is any
     /// number.
     fn from_str(text: &str) -> Result<MaxMemory, NoMemory> {
-        let number = text.to_ascii_lowercase();
-        let end = number.find(|c: char| !c.is_ascii_digit());
-        let (digits, unit) = number.split_at(end.unwrap_or(number.len()));
-        let factor: u64 = match unit {
-            "" | "b" => 1,
-            "k" => 1000,
-            "kb" => 1 << 10,
-            "m" => 1_000_000,
-            "mb" => 1 << 20,
-            "g" => 1_000_000_000,
-            "gb" => 1 << 30,
-            _ => return Err(NoMemory),
-        };
-        let bytes = digits.parse::<u64>().ok();
-        match bytes.and_then(|bytes| bytes.checked_mul(factor)) {
+        match memory_size(text.as_bytes()) {
             Some(0) => Ok(MaxMemory::Unlimited),
             Some(bytes) => Ok(MaxMemory::Bytes(bytes)),
             None => Err(NoMemory),

@@ -36,7 +36,9 @@ mod scripting;
 mod session;
 
 pub use access::Access;
-pub use admin::{ClientsMemory, CpuTime, Host, OutputClass, OutputLimit, OutputLimits};
+pub use admin::{
+    ClientsMemory, CpuTime, Host, OutputClass, OutputLimit, OutputLimits, memory_size,
+};
 pub use ahead::Foreseen;
 pub use command::{Arity, Flags, Keys, Row};
 pub use commands::commands;

@@ -16,6 +16,7 @@ mod syntax;
 
 pub use config::{ClientsMemory, CpuTime, Host};
 pub use output_limits::{OutputClass, OutputLimit, OutputLimits};
+pub use parameters::memory_size;
 
 /// The version of Redis whose behaviour the engine has.
 pub(crate) const REDIS_VERSION: &str = "7.2.0";

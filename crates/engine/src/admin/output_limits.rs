@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use super::parameters::memory;
+use super::parameters::memory_size;
 
 /// Clients that share a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,7 +111,7 @@ fn class_of(name: &str) -> Option<OutputClass> {
 }
 
 fn limit_of(hard: &str, soft: &str, soft_for: &str) -> Option<OutputLimit> {
-    let bytes = |text: &str| u64::try_from(memory(text.as_bytes())?).ok();
+    let bytes = |text: &str| memory_size(text.as_bytes());
     let seconds = u32::try_from(crate::args::parse_int(soft_for.as_bytes())?).ok()?;
     Some(OutputLimit {
         hard: bytes(hard)?,

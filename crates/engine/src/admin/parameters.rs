@@ -443,15 +443,20 @@ fn read_clients_memory(value: &[u8]) -> Result<ClientsMemory, String> {
             _ => Err("percentage argument must be less or equal to 100".to_owned()),
         };
     }
-    let bytes = memory(value).and_then(|bytes| u64::try_from(bytes).ok());
-    Ok(match bytes.ok_or_else(not_one)? {
+    Ok(match memory_size(value).ok_or_else(not_one)? {
         0 => ClientsMemory::Unlimited,
         bytes => ClientsMemory::Bytes(bytes),
     })
 }
 
+/// A number of bytes as Redis's configuration writes it, with a unit behind it or without: `512mb`.
+/// None if the text is no such number, or a negative one.
+pub fn memory_size(text: &[u8]) -> Option<u64> {
+    memory(text).and_then(|bytes| u64::try_from(bytes).ok())
+}
+
 /// A number of bytes, with a unit behind it or without.
-pub(super) fn memory(text: &[u8]) -> Option<i128> {
+fn memory(text: &[u8]) -> Option<i128> {
     let text = std::str::from_utf8(text).ok()?.to_ascii_lowercase();
     let end = text.find(|c: char| c.is_ascii_alphabetic());
     let (digits, unit) = text.split_at(end.unwrap_or(text.len()));
