@@ -335,6 +335,8 @@ async function worker() {
   say('delivered', times);
   await other.xadd('jobs', '*', 'name', 'woken');
   say('woken from its wait', await until(() => handled.includes('woken')));
+  // The worker acknowledges what was handled a moment later.
+  say('and acknowledged', await until(async () => (await other.xpending('jobs', 'workers'))[0] === 1));
   const [consumer] = await other.xinfo('CONSUMERS', 'jobs', 'workers');
   say('consumer', consumer.slice(0, 4));
   await other.quit();
