@@ -184,5 +184,5 @@ fn refused(value: Value) -> Result<Value, Error> {
 }
 
 fn closed() -> Error {
-    Error::not_sent("the store is closed")
+    Error::Closed
 }

@@ -39,7 +39,7 @@ impl Health {
 ///
 /// # Errors
 ///
-/// Those of the store: [`Error::NotSent`] if it can't be reached, [`Error::Unanswered`] if it does
+/// Those of the store: [`Error::Away`] if it can't be reached, [`Error::Unanswered`] if it does
 /// not answer in time. They say why.
 ///
 /// # Examples

@@ -31,7 +31,7 @@
 //! # When a store gives no answer
 //!
 //! [`Error`] tells what the caller can do next: the store refused and nothing was changed
-//! ([`Error::Refused`]), the command never left the process ([`Error::NotSent`]), or nobody knows
+//! ([`Error::Refused`]), the command never left the process ([`Error::Away`]), or nobody knows
 //! ([`Error::Unanswered`]). A store on a server connects again by itself; no command is sent twice
 //! unless that is safe. [`health()`] asks a store how it is.
 //!

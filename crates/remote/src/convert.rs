@@ -76,7 +76,7 @@ pub(crate) fn refusal_of(error: &RedisError) -> Refusal {
 pub(crate) fn sent_error(error: &RedisError) -> Error {
     match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension => Error::Refused(refusal_of(error)),
-        ErrorKind::Client | ErrorKind::InvalidClientConfig => Error::not_sent(error),
+        ErrorKind::Client | ErrorKind::InvalidClientConfig => Error::away(error),
         _ => Error::unanswered(error),
     }
 }

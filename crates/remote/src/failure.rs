@@ -34,7 +34,7 @@ pub(crate) fn connect_error(error: &RedisError, server: &ConnectionAddr) -> Erro
             advice(error, server)
         ),
     };
-    Error::not_sent(reason)
+    Error::away(reason)
 }
 
 /// What may be wrong with the address, or with who is trusted.

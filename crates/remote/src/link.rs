@@ -87,8 +87,8 @@ impl Link {
     ///
     /// # Errors
     ///
-    /// [`Error::NotSent`] if no connection could be made in as many tries as the configuration
-    /// allows, too many callers wait for one already, or the store is closed.
+    /// [`Error::Away`] if no connection could be made in as many tries as the configuration allows, or
+    /// too many callers wait for one already; [`Error::Closed`].
     pub(crate) async fn get(&self) -> Result<Live, Error> {
         self.refuse_if_unusable()?;
         if let Some(live) = self.live() {
@@ -183,7 +183,7 @@ impl Link {
 
     pub(crate) fn refuse_if_closed(&self) -> Result<(), Error> {
         match *self.closed.borrow() {
-            true => Err(Error::not_sent("the store is closed")),
+            true => Err(Error::Closed),
             false => Ok(()),
         }
     }
@@ -192,7 +192,7 @@ impl Link {
     pub(crate) fn refuse_if_unusable(&self) -> Result<(), Error> {
         match Handle::try_current() {
             Ok(_) => self.refuse_if_closed(),
-            Err(_) => Err(Error::not_sent(
+            Err(_) => Err(Error::invalid(
                 "a store on a server has to be used within a tokio runtime",
             )),
         }
@@ -221,7 +221,7 @@ impl Waiting<'_> {
         let others = link.waiting.fetch_add(1, Ordering::AcqRel);
         match others < link.config.waiting_max {
             true => Ok(waiting),
-            false => Err(Error::not_sent(format_args!(
+            false => Err(Error::away(format_args!(
                 "the server is away, and {others} callers wait for it already"
             ))),
         }

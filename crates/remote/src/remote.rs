@@ -156,7 +156,7 @@ fn refuse_lonely(command: &Command) -> Option<Error> {
     let name = ["WAIT", "WAITAOF"]
         .into_iter()
         .find(|name| is_named(command, name))?;
-    Some(Error::not_sent(format_args!(
+    Some(Error::invalid(format_args!(
         "{name} waits for what its own connection has written; send it behind the writes, in one \
          batch with `call_all`"
     )))

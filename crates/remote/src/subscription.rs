@@ -27,7 +27,7 @@ pub(crate) async fn subscribe(link: Arc<Link>, channels: Channels) -> Result<Sub
     match confirmed.await {
         Ok(Ok(())) => Ok(Subscription::new(events)),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(Error::not_sent("the store was closed")),
+        Err(_) => Err(Error::Closed),
     }
 }
 

@@ -89,10 +89,10 @@ async fn without_a_server_all_callers_learn_so_soon() -> Outcome {
     };
     let callers: Vec<_> = (0..100).map(|_| call()).collect();
     for caller in callers {
-        let Err(Error::NotSent { reason }) = caller.await? else {
+        let Err(Error::Away(away)) = caller.await? else {
             panic!("there is no server")
         };
-        assert!(reason.contains("can't connect"), "{reason}");
+        assert!(away.reason().contains("can't connect"), "{away}");
     }
     assert!(start.elapsed() < Duration::from_secs(5));
     Ok(())
@@ -103,10 +103,10 @@ async fn no_more_callers_wait_for_a_server_than_may() -> Outcome {
     let mut config = Config::default();
     config.waiting_max = 0;
     let store = open("redis://127.0.0.1:1", config);
-    let Err(Error::NotSent { reason }) = store.call(words("PING")).await else {
+    let Err(Error::Away(away)) = store.call(words("PING")).await else {
         panic!("nobody may wait")
     };
-    assert!(reason.contains("callers wait"), "{reason}");
+    assert!(away.reason().contains("callers wait"), "{away}");
     Ok(())
 }
 
@@ -239,7 +239,7 @@ async fn closing_ends_waits_and_subscriptions() -> Outcome {
     assert_eq!(events.next().await, None);
     for line in ["PING", "BLPOP a 0"] {
         let answer = store.call(words(line)).await;
-        assert!(matches!(answer, Err(Error::NotSent { .. })), "{answer:?}");
+        assert!(matches!(answer, Err(Error::Closed)), "{answer:?}");
     }
     assert!(store.subscribe(Channels::default()).await.is_err());
     Ok(())
@@ -248,7 +248,7 @@ async fn closing_ends_waits_and_subscriptions() -> Outcome {
 #[test]
 fn outside_of_a_runtime_a_store_says_that_it_needs_one() {
     let store = open("redis://127.0.0.1:1", Config::default());
-    let wanted = Error::not_sent("a store on a server has to be used within a tokio runtime");
+    let wanted = Error::invalid("a store on a server has to be used within a tokio runtime");
     for line in ["PING", "BLPOP a 1"] {
         let answer = store.call(words(line)).now_or_never();
         assert_eq!(answer, Some(Err(wanted.clone())));
@@ -296,11 +296,14 @@ async fn a_wrong_password_is_told_at_once() -> Outcome {
     let wrong = format!("redis://:wrong@127.0.0.1:{port}");
     for store in [none, open(&wrong, Config::default())] {
         let start = Instant::now();
-        let Err(Error::NotSent { reason }) = store.call(words("PING")).await else {
+        let Err(Error::Away(away)) = store.call(words("PING")).await else {
             panic!("the password is wrong")
         };
-        assert!(reason.contains("turned the connection away"), "{reason}");
-        assert!(!reason.contains("wrong@"), "{reason}");
+        assert!(
+            away.reason().contains("turned the connection away"),
+            "{away}"
+        );
+        assert!(!away.reason().contains("wrong@"), "{away}");
         assert!(start.elapsed() < Duration::from_secs(1));
         assert!(store.call(words("BLPOP a 1")).await.is_err());
         let channels = Channels::default().channel("a");
@@ -319,7 +322,7 @@ async fn why_not(url: &str) -> String {
     config.retries = 0;
     config.connect_timeout = Duration::from_millis(500);
     match open(url, config).call(words("PING")).await {
-        Err(Error::NotSent { reason }) => reason,
+        Err(Error::Away(away)) => away.reason().to_owned(),
         answer => panic!("{url} answered {answer:?}"),
     }
 }
@@ -490,12 +493,12 @@ async fn commands_that_would_change_the_shared_connection_are_refused() -> Outco
         "WAIT 0 1",
     ] {
         let answer = store.call(words(line)).await;
-        assert!(matches!(answer, Err(Error::NotSent { .. })), "{line}");
+        assert!(matches!(answer, Err(Error::Invalid { .. })), "{line}");
     }
     for batch in [&["MULTI", "SET a 1"][..], &["WATCH a", "GET a"], &["EXEC"]] {
         let commands = batch.iter().map(|line| words(line)).collect();
         let answers = store.call_all(commands).await;
-        assert!(matches!(answers, Err(Error::NotSent { .. })));
+        assert!(matches!(answers, Err(Error::Invalid { .. })));
     }
     assert_eq!(store.run::<i64>(words("EXISTS a")).await?, 0);
     Ok(())

@@ -36,7 +36,7 @@ pub trait Backend: Send + Sync + 'static {
     }
 
     /// Ends connections, threads and whatever else the backend holds. Later calls answer
-    /// [`Error::NotSent`]. Closing twice is harmless.
+    /// [`Error::Closed`]. Closing twice is harmless.
     fn close(&self) -> Answer<'_, ()> {
         Answer::ready(Ok(()))
     }

@@ -31,7 +31,7 @@ pub use answer::Answer;
 pub use backend::Backend;
 pub use command::{Command, ToArgument};
 pub use direct::{ByName, Direct};
-pub use error::{Error, Refusal};
+pub use error::{Away, BoxError, Cause, Error, Refusal};
 pub use from_value::FromValue;
 pub use keys::{Key, Keys, slot};
 pub use script::{Script, ScriptCall};

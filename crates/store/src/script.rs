@@ -98,7 +98,7 @@ impl ScriptCall<'_> {
     ///
     /// # Errors
     ///
-    /// Those of the store, [`Error::NotSent`] if the keys are not those of one thing, and
+    /// Those of the store, [`Error::Invalid`] if the keys are not those of one thing, and
     /// [`Error::Unexpected`] if the answer is not a `T`.
     pub async fn run<T: FromValue>(self) -> Result<T, Error> {
         T::from_value(self.call().await?)
@@ -107,7 +107,7 @@ impl ScriptCall<'_> {
     async fn call(&self) -> Result<Value, Error> {
         if let Some(stray) = self.keys.iter().find(|key| key.tag() != self.keys[0].tag()) {
             let reason = format!("{stray} and {} are in different hash slots", self.keys[0]);
-            return Err(Error::NotSent { reason });
+            return Err(Error::invalid(reason));
         }
         match self
             .store

@@ -57,7 +57,7 @@ pub fn refuse_batch(commands: &[Command]) -> Option<Error> {
             return Some(error);
         }
     }
-    is_open.then(|| Error::not_sent("the batch has a MULTI without an EXEC"))
+    is_open.then(|| Error::invalid("the batch has a MULTI without an EXEC"))
 }
 
 fn is_named(command: &Command, name: &str) -> bool {
@@ -82,7 +82,7 @@ fn refuse_client(command: &Command) -> Option<Error> {
 
 #[cold]
 fn refusal(name: &str) -> Error {
-    Error::not_sent(format_args!(
+    Error::invalid(format_args!(
         "{name} changes the state of a connection, and this one is shared; send MULTI ... EXEC as \
          one batch with `call_all`, and listen with `subscribe`"
     ))

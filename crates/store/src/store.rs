@@ -159,7 +159,7 @@ impl Store {
         self.backend.subscribe(channels)
     }
 
-    /// Closes the store for everyone who holds it. Later calls answer [`Error::NotSent`].
+    /// Closes the store for everyone who holds it. Later calls answer [`Error::Closed`].
     pub fn close(&self) -> Answer<'_, ()> {
         self.backend.close()
     }

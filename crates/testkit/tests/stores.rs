@@ -122,6 +122,6 @@ every_store! {
     async fn a_closed_store_refuses_calls(test: TestStore) {
         test.store.run::<()>(words("PING")).await?;
         test.store.close().await?;
-        assert!(matches!(test.store.call(words("PING")).await, Err(Error::NotSent { .. })));
+        assert!(matches!(test.store.call(words("PING")).await, Err(Error::Closed)));
     }
 }
