@@ -72,11 +72,12 @@ pub use larder_remote::{
     Config as RemoteConfig, OpenError as RemoteOpenError, Remote, Tls, without_password,
 };
 pub use larder_store::{
-    Answer, Backend, ByName, Channels, Command, Direct, Error, Event, FromValue, Key, Keys, Kind,
-    Listen, Message, Refusal, Script, ScriptCall, Store, Subscription, ToArgument, Value,
+    Answer, Away, Backend, BoxError, ByName, Cause, Channels, Command, Direct, Error, Event,
+    FromValue, Key, Keys, Kind, Listen, Message, Refusal, Script, ScriptCall, Store, Subscription,
+    ToArgument, Value,
 };
 pub use larder_toolkit::{
-    InvalidTtl, Ttl, cache, codec, leaderboard, lock, pubsub, rate_limit, session, stream,
+    Ttl, cache, codec, leaderboard, lock, pubsub, rate_limit, session, stream,
 };
 pub use open::{OpenError, open, open_env, open_with};
 

@@ -11,6 +11,7 @@ pub mod rate_limit;
 pub mod session;
 pub mod stream;
 
+mod span;
 mod ttl;
 
-pub use ttl::{InvalidTtl, Ttl};
+pub use ttl::Ttl;

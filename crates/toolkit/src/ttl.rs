@@ -1,6 +1,12 @@
 //! How long something is kept.
 
+use std::str::FromStr;
 use std::time::Duration;
+
+use larder_store::Error;
+use serde::{Deserialize, Deserializer, de};
+
+use crate::span;
 
 /// How long something is kept: a time that is never zero, or [`Ttl::forever`], spelled out.
 ///
@@ -13,21 +19,16 @@ use std::time::Duration;
 ///
 /// assert_eq!(written_here.max(), Some(Duration::from_secs(300)));
 /// assert!(Ttl::new(Duration::ZERO).is_err());
-/// # Ok::<(), larder_toolkit::InvalidTtl>(())
+///
+/// // In a file of settings, and wherever serde reads: "5m", "250ms", "forever".
+/// assert_eq!("5m".parse(), Ok(Ttl::minutes(5)));
+/// # Ok::<(), larder_store::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl {
     /// `None` is forever.
     time: Option<Duration>,
     jitter_percent: u8,
-}
-
-/// Why a duration is no time to live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a time to live is above zero and at most {max:?}, not {time:?}", max = Ttl::MAX)]
-pub struct InvalidTtl {
-    /// What was wanted.
-    pub time: Duration,
 }
 
 impl Ttl {
@@ -38,10 +39,13 @@ impl Ttl {
     ///
     /// # Errors
     ///
-    /// If `time` is zero or longer than [`Ttl::MAX`].
-    pub const fn new(time: Duration) -> Result<Ttl, InvalidTtl> {
-        if time.is_zero() || time.as_nanos() > Ttl::MAX.as_nanos() {
-            return Err(InvalidTtl { time });
+    /// [`Error::Invalid`] if `time` is zero or longer than [`Ttl::MAX`].
+    pub fn new(time: Duration) -> Result<Ttl, Error> {
+        if time.is_zero() || time > Ttl::MAX {
+            return Err(Error::invalid(format_args!(
+                "a time to live is above zero and at most {:?}, not {time:?}",
+                Ttl::MAX
+            )));
         }
         Ok(Ttl {
             time: Some(time),
@@ -133,10 +137,28 @@ impl Ttl {
 }
 
 impl TryFrom<Duration> for Ttl {
-    type Error = InvalidTtl;
+    type Error = Error;
 
-    fn try_from(time: Duration) -> Result<Ttl, InvalidTtl> {
+    fn try_from(time: Duration) -> Result<Ttl, Error> {
         Ttl::new(time)
+    }
+}
+
+impl FromStr for Ttl {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Ttl, Error> {
+        match text {
+            "forever" => Ok(Ttl::forever()),
+            text => Ttl::new(span::parse(text).map_err(Error::invalid)?),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Ttl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 
@@ -151,12 +173,10 @@ mod tests {
 
     #[test]
     fn zero_and_more_than_a_hundred_years_are_no_times_to_live() {
-        assert_eq!(
-            Ttl::new(Duration::ZERO),
-            Err(InvalidTtl {
-                time: Duration::ZERO
-            })
-        );
+        let error = Ttl::new(Duration::ZERO)
+            .expect_err("it is zero")
+            .to_string();
+        assert!(error.starts_with("a time to live is above zero"), "{error}");
         assert!(Ttl::new(Ttl::MAX).is_ok());
         assert!(Ttl::new(Ttl::MAX + Duration::from_secs(1)).is_err());
     }
