@@ -79,8 +79,6 @@ pub(crate) enum Error {
     #[error(transparent)]
     Stream(#[from] stream::Error),
     #[error(transparent)]
-    Lock(#[from] lock::Error),
-    #[error(transparent)]
     Board(#[from] leaderboard::Error),
     #[error(transparent)]
     PubSub(#[from] pubsub::Error),
@@ -124,7 +122,7 @@ impl Shop {
                 Limit::gcra_with_burst(API_QUOTA, API_BURST)?,
             ),
             orders: Stream::new(store, NAMESPACE, "orders", Trim::Handled),
-            locks: Locks::new(store, NAMESPACE),
+            locks: Locks::new(store, NAMESPACE).ttl(LOCK_TTL),
             buyers: Leaderboard::new(store, NAMESPACE, "buyers", Best::Highest),
             messages: PubSub::new(store, NAMESPACE),
             stock: Keys::new(NAMESPACE, "stock"),
@@ -330,10 +328,7 @@ impl Shop {
     /// Takes one of a product out of stock, and fills the shelf if it was the last. Answers how
     /// many are left.
     pub(crate) async fn take_from_stock(&self, product: u32) -> Result<i64, Error> {
-        let guard = self
-            .locks
-            .lock(&lock_of(product), LOCK_TTL, LOCK_WAIT)
-            .await?;
+        let guard = self.locks.lock(&lock_of(product), LOCK_WAIT).await?;
         // Read, think, write: what nobody may come between, which is what the lock is for.
         let left = guard
             .run(self.count_one_less(product))
@@ -378,10 +373,7 @@ impl Shop {
         if product >= catalogue::LEN {
             return Err(Error::NoSuchProduct);
         }
-        let guard = self
-            .locks
-            .lock(&lock_of(product), LOCK_TTL, LOCK_WAIT)
-            .await?;
+        let guard = self.locks.lock(&lock_of(product), LOCK_WAIT).await?;
         let token = guard.token();
         guard
             .run(tokio::time::sleep(time))

@@ -93,7 +93,7 @@ impl IntoResponse for Error {
             Error::NoSuchProduct | Error::NotOnTheBoard => StatusCode::NOT_FOUND,
             Error::BadName | Error::TooManyVisitors { .. } => StatusCode::BAD_REQUEST,
             Error::NotLoggedIn => StatusCode::UNAUTHORIZED,
-            Error::Lock(larder::lock::Error::TimedOut { .. }) => StatusCode::CONFLICT,
+            Error::Store(larder::Error::TimedOut { .. }) => StatusCode::CONFLICT,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, Json(json!({ "error": self.to_string() }))).into_response()

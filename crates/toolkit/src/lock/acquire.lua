@@ -13,14 +13,18 @@
 local owner, ttl, remember = ARGV[1], ARGV[2], ARGV[3]
 
 local held = redis.call("HMGET", KEYS[1], "owner", "token")
-if held[1] and held[1] ~= owner then
-  return {0, 0, redis.call("PTTL", KEYS[1])}
-end
-
-if held[1] then
-  -- The answer to this request was lost on its way: it has the lock, and is told so again.
+local left = redis.call("PTTL", KEYS[1])
+if held[1] and (held[1] == owner or left < 0) then
+  -- The answer to this request was lost on its way, and it is told again that it has the lock. Or
+  -- somebody made the lock persist: no lock lives for ever.
   redis.call("PEXPIRE", KEYS[1], ttl)
-  return {1, tonumber(held[2]), tonumber(ttl)}
+  left = tonumber(ttl)
+end
+if held[1] == owner then
+  return {1, tonumber(held[2]), left}
+end
+if held[1] then
+  return {0, 0, left}
 end
 
 -- The clock keeps tokens growing when the last one was lost (a failover, FLUSHALL); the last one

@@ -3,24 +3,46 @@
 use std::future::Future;
 use std::time::Duration;
 
+use larder_store::Error;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::calls::{Lock, TTL_MIN, check_ttl};
+use super::lease::{Lease, Lost};
 use super::releaser::Releases;
-use super::request::Lock;
-use super::{Error, Extension, Locks};
+
+/// Who keeps a lock from expiring while its [`Guard`] lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Extension {
+    /// A task that the guard owns extends the lock whenever a third of its time to live is over.
+    #[default]
+    Automatic,
+    /// Nobody but [`Guard::extend`]. The lock is lost when its time to live is over.
+    ByHand,
+}
+
+/// For how long a lock is taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) ttl: Duration,
+    pub(super) extension: Extension,
+    /// The longest that it is extended for, counted from the grant.
+    pub(super) held_max: Option<Duration>,
+}
 
 /// A lock that this process holds, until it is released, dropped or lost.
 ///
-/// Dropping it gives the lock back in the background, by a task that the [`Locks`] own and
-/// [`Locks::close`] joins; if that fails, the lock is free when its time to live is over.
-/// [`Guard::release`] does it now, and says how it went.
+/// Dropping it gives the lock back in the background, by a task that the
+/// [`Locks`](super::Locks) own and [`Locks::close`](super::Locks::close) joins. If the store is away,
+/// that task tries until it is back, or the time to live is over. [`Guard::release`] does it now, and
+/// says how it went.
 #[derive(Debug)]
 #[must_use = "dropping a guard gives the lock back"]
 pub struct Guard {
     lock: Lock,
     token: u64,
+    ttl: Duration,
     lease: watch::Sender<Lease>,
     /// The task that extends the lock. It ends with the guard.
     keeper: Option<JoinHandle<()>>,
@@ -28,73 +50,18 @@ pub struct Guard {
     released: bool,
 }
 
-/// How a lock was lost while its holder wanted to keep it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Lost {
-    /// It could not be extended in time. The store may have given it to somebody else by now.
-    #[error("the lock was not extended in time")]
-    Expired,
-    /// The store says that this holder does not have it: it expired there, or was deleted.
-    #[error("the store no longer knows this holder of the lock")]
-    Taken,
-}
-
-/// What the holder knows of its lock.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Lease {
-    pub(super) token: u64,
-    /// When the holder must stop relying on the lock, by its own clock.
-    until: Instant,
-    /// Once it is lost it stays lost.
-    lost: Option<Lost>,
-}
-
-impl Lease {
-    /// A lease that was asked for at `sent`, and granted.
-    pub(super) fn new(token: u64, sent: Instant, ttl: Duration) -> Lease {
-        Lease {
-            token,
-            until: sent + reliable(ttl),
-            lost: None,
-        }
-    }
-
-    fn lost(&self) -> Option<Lost> {
-        self.lost
-            .or_else(|| (self.until <= Instant::now()).then_some(Lost::Expired))
-    }
-
-    /// Notes that the lock was extended by a request sent at `sent`. An answer that comes after
-    /// the holder was told of its loss changes nothing.
-    fn extend(&mut self, sent: Instant, ttl: Duration) {
-        self.lost = self.lost();
-        self.until = self.until.max(sent + reliable(ttl));
-    }
-}
-
-/// How much of a time to live can be relied on: clocks run at different speeds.
-fn reliable(ttl: Duration) -> Duration {
-    ttl - ttl / 100 - Duration::from_millis(2)
-}
-
 impl Guard {
-    pub(super) fn new(
-        lock: Lock,
-        lease: Lease,
-        ttl: Duration,
-        extension: Extension,
-        releases: Releases,
-    ) -> Guard {
+    pub(super) fn new(lock: Lock, lease: Lease, terms: Terms, releases: Releases) -> Guard {
         let token = lease.token;
         let lease = watch::Sender::new(lease);
-        let keeper = match extension {
-            Extension::Automatic => Some(tokio::spawn(keep(lock.clone(), ttl, lease.clone()))),
+        let keeper = match terms.extension {
+            Extension::Automatic => Some(tokio::spawn(keep(lock.clone(), terms, lease.clone()))),
             Extension::ByHand => None,
         };
         Guard {
             lock,
             token,
+            ttl: terms.ttl,
             lease,
             keeper,
             releases,
@@ -155,13 +122,12 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`Error::Ttl`] as for [`Locks::try_lock`], and [`Error::Store`] if the store gave no answer;
-    /// the lock may then live longer or not, and [`Guard::remaining`] says what can be relied on.
+    /// [`Error::Invalid`] if `ttl` is not within [`Locks::TTL_MIN`](super::Locks::TTL_MIN) and
+    /// [`Locks::TTL_MAX`](super::Locks::TTL_MAX), and those of the store: the lock may then live
+    /// longer or not, and [`Guard::remaining`] says what can be relied on.
     pub async fn extend(&self, ttl: Duration) -> Result<bool, Error> {
-        if !(Locks::TTL_MIN..=Locks::TTL_MAX).contains(&ttl) {
-            return Err(Error::Ttl { ttl });
-        }
-        Ok(extend(&self.lock, ttl, &self.lease).await?)
+        check_ttl(ttl)?;
+        extend(&self.lock, ttl, &self.lease).await
     }
 
     /// Gives the lock back. `false` if it was lost before that.
@@ -171,12 +137,12 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the store gave no answer. The lock is then free by the end of its time
-    /// to live.
+    /// Those of the store. The lock is then given back in the background as soon as the store is
+    /// there, and is free by the end of its time to live at the latest.
     pub async fn release(mut self) -> Result<bool, Error> {
         self.stop_keeper().await;
         let held = match self.lock.release().await {
-            Err(larder_store::Error::Unanswered { .. }) => {
+            Err(error) if error.is_in_doubt() => {
                 let still_held = self.lock.release().await?;
                 // Nobody else can have had the lock within its time: the first request gave it back.
                 still_held || !self.remaining().is_zero()
@@ -202,40 +168,48 @@ impl Drop for Guard {
             keeper.abort();
         }
         if !self.released {
-            self.releases.push(self.lock.clone());
+            self.releases
+                .push(self.lock.clone(), self.ttl.max(self.remaining()));
         }
     }
 }
 
 /// Asks the store for a longer life, and notes what it said.
-async fn extend(
-    lock: &Lock,
-    ttl: Duration,
-    lease: &watch::Sender<Lease>,
-) -> Result<bool, larder_store::Error> {
+async fn extend(lock: &Lock, ttl: Duration, lease: &watch::Sender<Lease>) -> Result<bool, Error> {
     let sent = Instant::now();
     let held = lock.extend(ttl).await?;
     lease.send_modify(|lease| match held {
         true => lease.extend(sent, ttl),
-        false => lease.lost = Some(lease.lost.unwrap_or(Lost::Taken)),
+        false => lease.lose(Lost::Taken),
     });
-    Ok(held && lease.borrow().lost.is_none())
+    Ok(held && lease.borrow().lost().is_none())
 }
 
-/// Extends a lock whenever a third of its time is over, until it is lost.
-async fn keep(lock: Lock, ttl: Duration, lease: watch::Sender<Lease>) {
+/// Extends a lock whenever a third of its time is over, until it is lost or has been held for as long
+/// as it may be.
+async fn keep(lock: Lock, terms: Terms, lease: watch::Sender<Lease>) {
+    let begun = Instant::now();
+    let end = terms.held_max.and_then(|max| begun.checked_add(max));
     loop {
         let until = lease.borrow().until;
-        let third_over = until.checked_sub(ttl * 2 / 3).unwrap_or(until);
+        let third_over = until.checked_sub(terms.ttl * 2 / 3).unwrap_or(until);
         tokio::time::sleep_until(third_over).await;
+        let rest = end.map_or(terms.ttl, |end| {
+            end.saturating_duration_since(Instant::now())
+        });
+        if rest < TTL_MIN {
+            return;
+        }
+        let ttl = terms.ttl.min(rest);
         match tokio::time::timeout_at(until, extend(&lock, ttl, &lease)).await {
-            Ok(Ok(true)) => {}
+            Ok(Ok(true)) if ttl == terms.ttl => {}
             Ok(Err(error)) => {
                 tracing::warn!(lock = %lock.key, %error, "a lock was not extended");
                 // Soon enough for several tries in the time that is left.
-                tokio::time::sleep((ttl / 10).min(Duration::from_secs(1))).await;
+                tokio::time::sleep((terms.ttl / 10).min(Duration::from_secs(1))).await;
             }
-            Ok(Ok(false)) | Err(_) => return,
+            // It is lost, or was extended for the last time.
+            Ok(Ok(_)) | Err(_) => return,
         }
     }
 }

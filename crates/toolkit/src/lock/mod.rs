@@ -5,9 +5,8 @@
 //! use std::time::Duration;
 //! use larder_toolkit::lock::Locks;
 //!
-//! let locks = Locks::new(&store, "shop");
-//! let ttl = Duration::from_secs(10);
-//! let guard = locks.lock("stock.42", ttl, Duration::from_secs(2)).await?;
+//! let locks = Locks::new(&store, "shop").ttl(Duration::from_secs(10));
+//! let guard = locks.lock("stock.42", Duration::from_secs(2)).await?;
 //!
 //! let sold = guard.run(async { "one less in stock" }).await;
 //! assert_eq!(sold, Ok("one less in stock"));
@@ -19,7 +18,7 @@
 //!
 //! ```text
 //! {ns:lock:NAME}          hash: owner (a random number for each request), token; with a TTL
-//! {ns:lock:NAME}:fence    the last fencing token, remembered for a day longer
+//! {ns:lock:NAME}:fence    the last fencing token, remembered for a day after the end of the lock
 //! {ns:lock:NAME}:free     a channel: the lock was released
 //! ```
 //!
@@ -38,20 +37,30 @@
 //!   time that a failover takes.
 //!
 //! A server that fails over to a replica may forget a grant, and grant the lock again: the tokens
-//! of the two grants differ.
+//! of the two grants differ. So may a server that is full and evicts keys with a time to live
+//! (`volatile-*`) or any (`allkeys-*`): locks belong on one with the policy `noeviction`. A clock of
+//! the server that steps forwards ends locks early, and one that steps back late; the holder learns
+//! of the first when it next extends the lock.
 //!
-//! Waiters are woken by the release and compete; there is no queue among them.
+//! The waiters of one process stand in a queue for each lock, and its head is woken by the release;
+//! the heads of different processes compete.
 //!
 //! Sources: M. Kleppmann, "How to do distributed locking" (fencing tokens); Redis documentation,
 //! "Distributed Locks with Redis" (the drift that is taken off the local deadline).
 
-mod guard;
 mod locks;
+
+mod attempt;
+mod guard;
+mod queue;
 mod releaser;
-mod request;
+
+mod calls;
+mod lease;
 
 #[cfg(test)]
 mod tests;
 
-pub use guard::{Guard, Lost};
-pub use locks::{Error, Extension, Holder, Locks};
+pub use guard::{Extension, Guard};
+pub use lease::Lost;
+pub use locks::{Holder, Locks};

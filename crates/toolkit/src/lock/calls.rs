@@ -1,0 +1,94 @@
+//! What is asked of the store for a lock.
+
+use std::time::Duration;
+
+use larder_store::{Error, Key, Script, Store};
+
+static ACQUIRE: Script = Script::new(include_str!("acquire.lua"));
+static EXTEND: Script = Script::new(include_str!("extend.lua"));
+static RELEASE: Script = Script::new(include_str!("release.lua"));
+static HOLDER: Script = Script::new(include_str!("holder.lua"));
+
+/// The shortest time to live of a lock.
+pub(super) const TTL_MIN: Duration = Duration::from_millis(10);
+
+/// The longest time to live of a lock.
+pub(super) const TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long the last fencing token is remembered after the lock has gone: the largest step back of a
+/// server's clock that tokens survive.
+const TOKEN_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A lock that a request wants or has.
+#[derive(Clone, Debug)]
+pub(super) struct Lock {
+    pub(super) store: Store,
+    pub(super) key: Key,
+    /// The number of the request.
+    owner: String,
+}
+
+/// What the store says to a request.
+pub(super) enum Answer {
+    Taken { token: u64 },
+    Held { remaining: Duration },
+}
+
+impl Lock {
+    /// A lock that a new request wants.
+    pub(super) fn wanted(store: Store, key: Key) -> Lock {
+        let owner = hex::encode(rand::random::<[u8; 16]>());
+        Lock { store, key, owner }
+    }
+
+    /// Where the release is told.
+    pub(super) fn channel(&self) -> String {
+        self.key.part("free").to_string()
+    }
+
+    fn fence(&self) -> Key {
+        self.key.part("fence")
+    }
+
+    /// Asks for the lock. Asking again is safe: the store knows the request, and grants it once.
+    pub(super) async fn acquire(&self, ttl: Duration) -> Result<Answer, Error> {
+        let call = ACQUIRE.on(&self.store).key(self.key.clone());
+        let call = call.key(self.fence()).arg(&self.owner);
+        let answer = call.arg(ttl).arg(ttl + TOKEN_KEPT).run().await?;
+        Ok(match answer {
+            (true, token, _) => Answer::Taken { token },
+            (false, _, remaining_ms) => Answer::Held {
+                remaining: Duration::from_millis(remaining_ms),
+            },
+        })
+    }
+
+    /// Whether the request has the lock, for `ttl` from now.
+    pub(super) async fn extend(&self, ttl: Duration) -> Result<bool, Error> {
+        let call = EXTEND.on(&self.store).key(self.key.clone());
+        let call = call.key(self.fence()).arg(&self.owner);
+        call.arg(ttl).arg(ttl + TOKEN_KEPT).run().await
+    }
+
+    /// Whether the request had the lock, which is free now.
+    pub(super) async fn release(&self) -> Result<bool, Error> {
+        let call = RELEASE.on(&self.store).key(self.key.clone());
+        let call = call.key(self.fence()).arg(&self.owner);
+        call.arg(self.channel()).arg(TOKEN_KEPT).run().await
+    }
+}
+
+/// The token and the remaining milliseconds of whoever has the lock.
+pub(super) async fn holder(store: &Store, key: Key) -> Result<Option<(u64, i64)>, Error> {
+    HOLDER.on(store).key(key).run().await
+}
+
+/// Refuses what is no time to live of a lock.
+pub(super) fn check_ttl(ttl: Duration) -> Result<(), Error> {
+    if (TTL_MIN..=TTL_MAX).contains(&ttl) {
+        return Ok(());
+    }
+    Err(Error::invalid(format_args!(
+        "a lock lives from {TTL_MIN:?} to {TTL_MAX:?}, not {ttl:?}"
+    )))
+}
