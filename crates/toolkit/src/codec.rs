@@ -17,6 +17,7 @@
 //! the caller's types.
 
 use bytes::Bytes;
+use larder_store::Error;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,18 @@ pub enum DecodeError {
     /// They are no such value.
     #[error("the bytes are no such value: {0}")]
     Body(String),
+}
+
+impl From<EncodeError> for Error {
+    fn from(error: EncodeError) -> Error {
+        Error::codec(error)
+    }
+}
+
+impl From<DecodeError> for Error {
+    fn from(error: DecodeError) -> Error {
+        Error::codec(error)
+    }
 }
 
 /// Writes a value.

@@ -80,8 +80,6 @@ pub(crate) enum Error {
     Stream(#[from] stream::Error),
     #[error(transparent)]
     Board(#[from] leaderboard::Error),
-    #[error(transparent)]
-    PubSub(#[from] pubsub::Error),
 }
 
 /// Counts of what the services have no count of their own for.

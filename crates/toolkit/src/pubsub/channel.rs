@@ -1,34 +1,19 @@
 //! Publishing and subscribing.
 
-use std::num::NonZeroUsize;
-
-use larder_store::{Channels, Command, Keys, Store};
+use larder_store::{Channels, Command, Error, Keys, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Subscription;
 use super::subscription::Heard;
-use crate::codec::{self, EncodeError};
-
-/// Why a message was not published, or a subscription not made.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The message can't be encoded. Nothing was published.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-
-    /// The store gave no answer. A message may have been published.
-    #[error(transparent)]
-    Store(#[from] larder_store::Error),
-}
+use crate::codec;
 
 /// The channels of a namespace. Cloning it is cheap and shares it.
 #[derive(Clone, Debug)]
 pub struct PubSub {
     store: Store,
     keys: Keys,
-    buffer: NonZeroUsize,
+    buffer: usize,
 }
 
 impl PubSub {
@@ -40,14 +25,19 @@ impl PubSub {
         PubSub {
             store: store.clone(),
             keys: Keys::new(namespace, "pubsub"),
-            buffer: NonZeroUsize::new(PubSub::BUFFER).unwrap_or(NonZeroUsize::MIN),
+            buffer: PubSub::BUFFER,
         }
     }
 
     /// The same channels; subscriptions made from here on let this many events wait. When there
     /// are more the oldest go, and the subscription is told how many.
+    ///
+    /// # Panics
+    ///
+    /// If `events` is zero.
     #[must_use]
-    pub fn buffer(mut self, events: NonZeroUsize) -> PubSub {
+    pub fn buffer(mut self, events: usize) -> PubSub {
+        assert!(events > 0, "a subscription has room for at least one event");
         self.buffer = events;
         self
     }
@@ -59,7 +49,8 @@ impl PubSub {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] and [`Error::Store`].
+    /// [`Error::Codec`] if the message can't be encoded, and then nothing was published; those of the
+    /// store, and then it may have been.
     pub async fn publish<T>(&self, channel: &str, message: &T) -> Result<u64, Error>
     where
         T: Serialize + ?Sized,
@@ -67,7 +58,7 @@ impl PubSub {
         let command = Command::new("PUBLISH")
             .arg(self.keys.of(channel))
             .arg(codec::encode(message)?);
-        Ok(self.store.run(command).await?)
+        self.store.run(command).await
     }
 
     /// Listens to the channel of this name, until the subscription is dropped.
@@ -76,7 +67,7 @@ impl PubSub {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn subscribe<T>(&self, channel: &str) -> Result<Subscription<T>, Error>
     where
         T: DeserializeOwned,
@@ -91,7 +82,7 @@ impl PubSub {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn subscribe_pattern<T>(&self, pattern: &str) -> Result<Subscription<T>, Error>
     where
         T: DeserializeOwned,
@@ -105,7 +96,7 @@ impl PubSub {
     where
         T: DeserializeOwned,
     {
-        let channels = channels.buffer(self.buffer.get());
+        let channels = channels.buffer(self.buffer);
         let events = self.store.subscribe(channels).await?;
         Ok(Subscription::new(events, self.keys.clone(), heard))
     }

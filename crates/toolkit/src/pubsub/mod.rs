@@ -28,5 +28,5 @@ mod subscription;
 #[cfg(test)]
 mod tests;
 
-pub use channel::{Error, PubSub};
+pub use channel::PubSub;
 pub use subscription::{Event, Subscription};

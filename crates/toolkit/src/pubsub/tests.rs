@@ -1,7 +1,5 @@
 //! Messages, on every kind of store.
 
-use std::num::NonZeroUsize;
-
 use larder_store::{Command, Keys};
 use larder_testkit::every_store;
 use serde::{Deserialize, Serialize};
@@ -157,9 +155,8 @@ every_store! {
 
     async fn whoever_reads_too_slowly_is_told_how_much_was_lost(test: TestStore) {
         let shop = namespace();
-        let small = NonZeroUsize::new(4).expect("four");
         let events = PubSub::new(&test.store, &shop);
-        let mut slow = events.clone().buffer(small).subscribe::<u32>("numbers").await?;
+        let mut slow = events.clone().buffer(4).subscribe::<u32>("numbers").await?;
         let mut quick = events.subscribe::<u32>("numbers").await?;
 
         for number in 0..100 {
