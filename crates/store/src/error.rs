@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Kind;
+use crate::refusal::Refusal;
+use crate::value::Kind;
 
 /// What code of the caller may fail with inside ours: a cache's load, a job's handler. `?` makes it of
 /// every error, also of one of `anyhow`.
@@ -160,37 +161,6 @@ impl Error {
     /// An error for the caller's own code that failed.
     pub fn load(cause: impl Into<BoxError>) -> Error {
         Error::Load(Cause::new(cause))
-    }
-}
-
-/// The text with which a store refuses, such as `WRONGTYPE Operation against a key ...`.
-///
-/// Its first word is the code, by which programs tell refusals apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    text: Box<str>,
-}
-
-impl Refusal {
-    /// A refusal with this text, code first.
-    pub fn new(text: impl Into<Box<str>>) -> Refusal {
-        Refusal { text: text.into() }
-    }
-
-    /// The first word: `ERR`, `WRONGTYPE`, `NOSCRIPT`, ...
-    pub fn code(&self) -> &str {
-        self.text.split(' ').next().unwrap_or_default()
-    }
-
-    /// The whole text, code first.
-    pub fn text(&self) -> &str {
-        &self.text
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
     }
 }
 

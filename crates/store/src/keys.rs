@@ -170,7 +170,7 @@ fn crc16(bytes: &[u8]) -> u16 {
 
 /// A name short enough to be part of a key.
 fn shorten(name: &str) -> Cow<'_, str> {
-    use sha1::{Digest, Sha1};
+    use sha2::{Digest, Sha256};
 
     let escaped = escape(name);
     if escaped.len() <= NAME_MAX {
@@ -182,7 +182,7 @@ fn shorten(name: &str) -> Cow<'_, str> {
         .filter(char::is_ascii_alphanumeric)
         .take(40)
         .collect();
-    format!("{head}%23{}", hex::encode(Sha1::digest(name))).into()
+    format!("{head}%23{}", hex::encode(Sha256::digest(name))).into()
 }
 
 /// Braces would end the hash tag; the percent sign is what escapes.
