@@ -170,11 +170,10 @@ fn product(path: &Path) -> String {
 fn uses_in(text: &str) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     for (start, _) in text.match_indices("use ") {
-        let is_declaration = text[..start].ends_with(['\n', ' ', ')']) || start == 0;
-        let Some(end) = text[start..].find(';') else {
-            continue;
-        };
-        if is_declaration {
+        let line = text[..start].rsplit('\n').next().unwrap_or_default().trim();
+        let is_declaration = line.is_empty() || line.starts_with("pub");
+        let end = text[start..].find(';').unwrap_or(0);
+        if is_declaration && end > 0 {
             expand(&text[start + 4..start + end], &mut Vec::new(), &mut paths);
         }
     }
