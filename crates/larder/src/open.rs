@@ -120,11 +120,12 @@ pub fn open(url: &str) -> Result<Store, OpenError> {
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let mut config = larder::RemoteConfig::default();
-/// config.tls.authority = Some(std::fs::read("authority.pem")?);
-/// // Only for a server that asks who comes:
-/// config.tls.identity = Some((std::fs::read("app.pem")?, std::fs::read("app.key")?));
+/// let tls = larder::Tls::new()
+///     .authority(std::fs::read("authority.pem")?)
+///     // Only for a server that asks who comes:
+///     .identity(std::fs::read("app.pem")?, std::fs::read("app.key")?);
 ///
+/// let config = larder::RemoteConfig::default().tls(tls);
 /// let store = larder::open_with("rediss://cache.internal:6380", config)?;
 /// # Ok(()) }
 /// ```
@@ -138,7 +139,9 @@ pub fn open_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
                 url: url.to_owned(),
             }),
         },
-        "redis" | "rediss" | "redis+unix" => Ok(Store::new(Remote::open(url, config)?)),
+        "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" => {
+            Ok(Store::new(Remote::open(url, config)?))
+        }
         "file" => Err(OpenError::NotYet { scheme: "file:" }),
         "redis-sentinel" => Err(OpenError::NotYet {
             scheme: "redis-sentinel://",

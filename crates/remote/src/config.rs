@@ -2,51 +2,52 @@
 
 use std::time::Duration;
 
+use larder_store::span;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
     Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
 };
 use rustls::crypto::CryptoProvider;
+use serde::Deserialize;
 
-/// How patient a store is with its server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+/// How patient a store is with its server, and whom it trusts.
+///
+/// In a file of settings each setter is a field of its name, and times are written as in `"250ms"`:
+///
+/// ```
+/// use larder_remote::Config;
+///
+/// let written = Config::default().retries(5);
+/// let read: Config = serde_json::from_str(r#"{"retries": 5, "response_timeout": "5s"}"#)?;
+/// assert_eq!(read, written);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// How long making a connection may take. Once so much time is over, it is not tried again for
-    /// the same caller.
-    pub connect_timeout: Duration,
-    /// How long an answer may take. A command that waits by itself may take as long as it said,
-    /// and this on top.
-    pub response_timeout: Duration,
-    /// How often a command that was certainly not executed is tried again, until
-    /// `response_timeout` is over.
-    pub retries: u32,
-    /// The pause before the first retry. It doubles with each one, up to `backoff_max`; a random
-    /// part of it is left out, so that many callers do not come back at once.
-    pub backoff: Duration,
-    /// The longest pause between two tries.
-    pub backoff_max: Duration,
-    /// How many commands may be under way at once. Others wait for their turn.
-    pub in_flight_max: usize,
-    /// How many callers may wait while there is no connection. Others are refused at once.
-    pub waiting_max: usize,
-    /// How many idle connections for commands that wait are kept.
-    pub idle_max: usize,
-    /// The certificates of `rediss://`.
-    pub tls: Tls,
+    #[serde(deserialize_with = "span::deserialize")]
+    pub(crate) connect_timeout: Duration,
+    #[serde(deserialize_with = "span::deserialize")]
+    pub(crate) response_timeout: Duration,
+    pub(crate) retries: u32,
+    #[serde(deserialize_with = "span::deserialize")]
+    pub(crate) backoff: Duration,
+    #[serde(deserialize_with = "span::deserialize")]
+    pub(crate) backoff_max: Duration,
+    pub(crate) in_flight_max: usize,
+    pub(crate) waiting_max: usize,
+    pub(crate) idle_max: usize,
+    /// Certificates come from files of their own.
+    #[serde(skip)]
+    pub(crate) tls: Tls,
 }
 
 /// Who is trusted over TLS, and how the store shows who it is.
 #[derive(Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Tls {
-    /// The authority whose word on the server is taken, and nobody else's, as a certificate in PEM
-    /// or several of them; `None` is the public authorities that Mozilla trusts, in a list that is
-    /// built in. What the system trusts beyond those does not count.
-    pub authority: Option<Vec<u8>>,
-    /// The certificate that the store shows, and its key, both in PEM; `None` is none.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
+    authority: Option<Vec<u8>>,
+    identity: Option<(Vec<u8>, Vec<u8>)>,
 }
 
 impl std::fmt::Debug for Tls {
@@ -60,6 +61,27 @@ impl std::fmt::Debug for Tls {
 }
 
 impl Tls {
+    /// The public authorities that Mozilla trusts are taken at their word, in a list that is built in.
+    /// What the system trusts beyond those does not count.
+    pub fn new() -> Tls {
+        Tls::default()
+    }
+
+    /// The word of this authority on the server is taken, and nobody else's: a certificate in PEM, or
+    /// several of them.
+    #[must_use]
+    pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Tls {
+        self.authority = Some(pem.into());
+        self
+    }
+
+    /// The store shows this certificate, with this key, both in PEM. By default it shows none.
+    #[must_use]
+    pub fn identity(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Tls {
+        self.identity = Some((certificate.into(), key.into()));
+        self
+    }
+
     /// Refuses what is no PEM: trusting nobody by mistake would show only at the first command.
     pub(crate) fn check(&self) -> Result<(), OpenError> {
         let holds = |pem: &[u8], what: &str| String::from_utf8_lossy(pem).contains(what);
@@ -116,6 +138,96 @@ impl Default for Config {
 }
 
 impl Config {
+    /// How long making a connection may take: two seconds by default. Once so much time is over, it
+    /// is not tried again for the same caller.
+    #[must_use]
+    pub fn connect_timeout(mut self, time: Duration) -> Config {
+        self.connect_timeout = time;
+        self
+    }
+
+    /// How long an answer may take: five seconds by default. A command that waits by itself may take
+    /// as long as it said, and this on top.
+    #[must_use]
+    pub fn response_timeout(mut self, time: Duration) -> Config {
+        self.response_timeout = time;
+        self
+    }
+
+    /// How often a command that was certainly not executed is tried again, until the response timeout
+    /// is over: three times by default.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Config {
+        self.retries = retries;
+        self
+    }
+
+    /// The pause before the first retry, 50 milliseconds by default. It doubles with each one, up to
+    /// [`Config::backoff_max`]; a random part of it is left out, so that many callers do not come back
+    /// at once.
+    #[must_use]
+    pub fn backoff(mut self, pause: Duration) -> Config {
+        self.backoff = pause;
+        self
+    }
+
+    /// The longest pause between two tries: two seconds by default.
+    #[must_use]
+    pub fn backoff_max(mut self, pause: Duration) -> Config {
+        self.backoff_max = pause;
+        self
+    }
+
+    /// How many commands may be under way at once: 10,000 by default, and at least one. Others wait
+    /// for their turn.
+    #[must_use]
+    pub fn in_flight_max(mut self, commands: usize) -> Config {
+        self.in_flight_max = commands;
+        self
+    }
+
+    /// How many callers may wait while there is no connection: 10,000 by default. Others are refused
+    /// at once.
+    #[must_use]
+    pub fn waiting_max(mut self, callers: usize) -> Config {
+        self.waiting_max = callers;
+        self
+    }
+
+    /// How many idle connections for commands that wait are kept: 16 by default.
+    #[must_use]
+    pub fn idle_max(mut self, connections: usize) -> Config {
+        self.idle_max = connections;
+        self
+    }
+
+    /// The certificates of `rediss://`.
+    #[must_use]
+    pub fn tls(mut self, tls: Tls) -> Config {
+        self.tls = tls;
+        self
+    }
+
+    /// Refuses what would fail every call.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        if self.in_flight_max == 0 {
+            return Err(OpenError::Setting {
+                name: "in_flight_max",
+                wanted: "at least one command has to be under way",
+            });
+        }
+        for (name, time) in [
+            ("connect_timeout", self.connect_timeout),
+            ("response_timeout", self.response_timeout),
+        ] {
+            if time.is_zero() {
+                let wanted = "no server answers in no time at all";
+                return Err(OpenError::Setting { name, wanted });
+            }
+        }
+        Ok(())
+    }
+
     /// The pause before the given retry, the first of which is 0.
     pub(crate) fn pause(&self, retry: u32) -> Duration {
         let longest = self
@@ -168,6 +280,15 @@ fn choose_cryptography() {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
+    /// A setting would fail every call.
+    #[error("the setting `{name}` can't be: {wanted}")]
+    Setting {
+        /// Its name.
+        name: &'static str,
+        /// What is allowed.
+        wanted: &'static str,
+    },
+
     /// What should be a certificate or a key is none.
     #[error("{what} is no PEM: it begins with -----BEGIN ...-----")]
     NoPem {
@@ -199,11 +320,17 @@ impl Topology {
     ///
     /// # Errors
     ///
-    /// If it is not `redis://`, `rediss://` or `redis+unix://`, or malformed.
+    /// If it is not `redis://`, `rediss://`, `valkey://`, `valkeys://` or `redis+unix://`, or malformed.
     pub fn parse(url: &str) -> Result<Topology, OpenError> {
         let failed = |reason: &str| OpenError::Url {
             url: without_password(url),
             reason: reason.to_owned(),
+        };
+        // Valkey's own names for the same.
+        let url = &match url.split_once("://") {
+            Some(("valkey", rest)) => format!("redis://{rest}"),
+            Some(("valkeys", rest)) => format!("rediss://{rest}"),
+            _ => url.to_owned(),
         };
         let scheme = url.split("://").next().unwrap_or_default();
         if !matches!(scheme, "redis" | "rediss" | "redis+unix") || !url.contains("://") {
@@ -211,6 +338,7 @@ impl Topology {
         }
         check_rest(url).map_err(|reason| failed(&reason))?;
         let info = url
+            .as_str()
             .into_connection_info()
             .map_err(|error| failed(&error.to_string().replace(" - InvalidClientConfig", "")))?;
         if i32::try_from(info.redis_settings().db()).map_or(true, i32::is_negative) {
@@ -303,6 +431,8 @@ mod tests {
             "redis://localhost",
             "redis://:secret@127.0.0.1:7000/3",
             "rediss://user:secret@example.com:6380",
+            "valkey://localhost/1",
+            "valkeys://example.com",
             "redis+unix:///tmp/redis.sock?db=2&user=ann&pass=secret",
         ] {
             assert!(Topology::parse(url).is_ok(), "{url}");
@@ -390,6 +520,31 @@ mod tests {
         ] {
             assert_eq!(without_password(url), shown);
         }
+    }
+
+    #[test]
+    fn a_setting_that_would_fail_every_call_is_refused_by_its_name() {
+        for (config, name) in [
+            (Config::default().in_flight_max(0), "in_flight_max"),
+            (
+                Config::default().connect_timeout(Duration::ZERO),
+                "connect_timeout",
+            ),
+            (
+                Config::default().response_timeout(Duration::ZERO),
+                "response_timeout",
+            ),
+        ] {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains(name), "{error}");
+        }
+        let typo = serde_json::from_str::<Config>(r#"{"retrys": 5}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            typo.contains("`retrys`") && typo.contains("`retries`"),
+            "{typo}"
+        );
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn advice(error: &RedisError, server: &ConnectionAddr) -> &'static str {
              as many clients as it may"
         }
         ConnectionAddr::TcpTls { .. } if is_about_issuer(error) => {
-            "; nobody who is trusted has signed it: the configuration's `tls.authority` says whom \
+            "; nobody who is trusted has signed it: the configuration's `Tls::authority` says whom \
              to trust"
         }
         ConnectionAddr::TcpTls { .. } if is_no_tls(error) => {

@@ -28,9 +28,10 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// If the URL is not one of a server, or a certificate is none. Whether the server is there is
+    /// If the URL is not one of a server, a setting would fail every call, or a certificate is none. Whether the server is there is
     /// not looked at.
     pub fn open(url: &str, config: Config) -> Result<Remote, OpenError> {
+        config.check()?;
         let topology = Topology::parse(url)?;
         let client = topology.client(&config.tls)?;
         Ok(Remote {

@@ -100,8 +100,7 @@ async fn without_a_server_all_callers_learn_so_soon() -> Outcome {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_callers_wait_for_a_server_than_may() -> Outcome {
-    let mut config = Config::default();
-    config.waiting_max = 0;
+    let config = Config::default().waiting_max(0);
     let store = open("redis://127.0.0.1:1", config);
     let Err(Error::Away(away)) = store.call(words("PING")).await else {
         panic!("nobody may wait")
@@ -115,8 +114,7 @@ async fn an_answer_that_does_not_come_in_time_leaves_open_what_happened() -> Out
     let Some((server, _)) = start(&["--enable-debug-command", "local"]) else {
         return Ok(());
     };
-    let mut config = Config::default();
-    config.response_timeout = Duration::from_millis(100);
+    let config = Config::default().response_timeout(Duration::from_millis(100));
     let store = open(&server.url(), config);
     let answer = store.call(words("DEBUG SLEEP 0.3")).await;
     assert!(
@@ -153,8 +151,7 @@ async fn a_wait_that_is_longer_than_answers_may_take_is_waited_out() -> Outcome 
     let Some((server, _)) = start(&[]) else {
         return Ok(());
     };
-    let mut config = Config::default();
-    config.response_timeout = Duration::from_millis(200);
+    let config = Config::default().response_timeout(Duration::from_millis(200));
     let store = open(&server.url(), config);
     assert_eq!(store.call(words("BLPOP queue 0.4")).await?, Value::Null);
     Ok(())
@@ -318,9 +315,9 @@ async fn a_wrong_password_is_told_at_once() -> Outcome {
 
 /// What a caller is told who finds no connection.
 async fn why_not(url: &str) -> String {
-    let mut config = Config::default();
-    config.retries = 0;
-    config.connect_timeout = Duration::from_millis(500);
+    let config = Config::default()
+        .retries(0)
+        .connect_timeout(Duration::from_millis(500));
     match open(url, config).call(words("PING")).await {
         Err(Error::Away(away)) => away.reason().to_owned(),
         answer => panic!("{url} answered {answer:?}"),
@@ -416,8 +413,9 @@ async fn a_command_is_not_sent_again_when_its_time_is_over() -> Outcome {
             request.fill(0);
         }
     });
-    let mut config = Config::default();
-    (config.response_timeout, config.backoff) = (late * 7 / 4, Duration::from_millis(1));
+    let config = Config::default()
+        .response_timeout(late * 7 / 4)
+        .backoff(Duration::from_millis(1));
     let answer = open(&url, config).call(words("GET a")).await;
     assert!(answer.unwrap_err().is_refusal("LOADING"));
     // Where the machine is slow, the first answer may already take up all of the time.
@@ -441,8 +439,7 @@ async fn another_protocol_is_told_from_that_of_redis() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_says_nothing_is_not_tried_again_for_the_same_caller() -> Outcome {
     let (url, accepted) = stranger("");
-    let mut config = Config::default();
-    config.connect_timeout = Duration::from_millis(50);
+    let config = Config::default().connect_timeout(Duration::from_millis(50));
     let store = open(&url, config);
     assert!(store.call(words("PING")).await.is_err());
     assert_eq!(accepted.load(Ordering::SeqCst), 1);

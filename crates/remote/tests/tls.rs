@@ -9,7 +9,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command as Process;
 
-use larder_remote::{Config, Remote};
+use larder_remote::{Config, Remote, Tls};
 use larder_store::{Channels, Command, Error, Event, Store};
 use larder_testkit::{Server, ServerKind};
 
@@ -113,9 +113,8 @@ async fn a_server_whose_authority_is_trusted_is_a_store() {
     let Some((_server, port)) = server(&certificates, "no") else {
         return;
     };
-    let mut config = Config::default();
-    config.tls.authority = Some(certificates.read("authority.pem"));
-    let store = open(port, config);
+    let tls = Tls::new().authority(certificates.read("authority.pem"));
+    let store = open(port, Config::default().tls(tls));
 
     store
         .run::<()>(Command::new("SET").arg("a").arg("1"))
@@ -150,14 +149,12 @@ async fn a_server_whose_authority_is_not_trusted_is_sent_nothing() {
     let Some((_server, port)) = server(&certificates, "no") else {
         return;
     };
-    let mut config = Config::default();
-    config.retries = 0;
-    let error = open(port, config)
+    let error = open(port, Config::default().retries(0))
         .call(Command::new("PING"))
         .await
         .unwrap_err();
     assert!(matches!(error, Error::Away(_)), "{error}");
-    assert!(error.to_string().contains("`tls.authority`"), "{error}");
+    assert!(error.to_string().contains("`Tls::authority`"), "{error}");
 }
 
 #[tokio::test]
@@ -168,16 +165,18 @@ async fn a_server_that_asks_who_comes_is_shown_a_certificate() {
     let Some((_server, port)) = server(&certificates, "yes") else {
         return;
     };
-    let mut config = Config::default();
-    config.retries = 0;
-    config.tls.authority = Some(certificates.read("authority.pem"));
-    let nobody = open(port, config.clone()).call(Command::new("PING")).await;
+    let config = Config::default().retries(0);
+    let tls = Tls::new().authority(certificates.read("authority.pem"));
+    let nobody = open(port, config.clone().tls(tls.clone()))
+        .call(Command::new("PING"))
+        .await;
     assert!(nobody.is_err());
 
-    config.tls.identity = Some((
+    let (pem, key) = (
         certificates.read("server.pem"),
         certificates.read("server.key"),
-    ));
+    );
+    let config = config.tls(tls.identity(pem, key));
     assert!(!format!("{config:?}").contains("PRIVATE"));
     open(port, config)
         .run::<()>(Command::new("PING"))
@@ -210,8 +209,7 @@ async fn a_certificate_that_is_none_is_refused_when_the_store_is_opened() {
         (cut, "the certificates for TLS can't be used"),
         (&empty, "the certificates for TLS can't be used"),
     ] {
-        let mut config = Config::default();
-        config.tls.authority = Some(pem.into());
+        let config = Config::default().tls(Tls::new().authority(pem));
         let error = Remote::open("rediss://127.0.0.1:1", config).unwrap_err();
         assert!(error.to_string().contains(wanted), "{error}");
     }

@@ -13,6 +13,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod span;
+
 mod backend;
 mod direct;
 mod store;

@@ -11,7 +11,6 @@ pub mod rate_limit;
 pub mod session;
 pub mod stream;
 
-mod span;
 mod ttl;
 
 pub use ttl::Ttl;

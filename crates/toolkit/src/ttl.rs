@@ -3,10 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use larder_store::Error;
+use larder_store::{Error, span};
 use serde::{Deserialize, Deserializer, de};
-
-use crate::span;
 
 /// How long something is kept: a time that is never zero, or [`Ttl::forever`], spelled out.
 ///

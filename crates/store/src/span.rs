@@ -1,6 +1,9 @@
 //! Lengths of time as people write them in settings.
 
+use std::borrow::Cow;
 use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
 
 /// The units, in milliseconds. `ms` stands before `m`, which is its beginning.
 const UNITS: [(&str, u64); 5] = [
@@ -16,7 +19,7 @@ const UNITS: [(&str, u64); 5] = [
 /// # Errors
 ///
 /// In words, with what is allowed.
-pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+pub fn parse(text: &str) -> Result<Duration, String> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
@@ -29,6 +32,16 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     whole_ms.map(Duration::from_millis).ok_or_else(|| {
         format!("a time is a number and ms, s, m, h or d, as in \"5m\", not {text:?}")
     })
+}
+
+/// Reads a time as [`parse`] does, for fields with `#[serde(deserialize_with = ...)]`.
+///
+/// # Errors
+///
+/// If it is no text, or no time.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    parse(&text).map_err(de::Error::custom)
 }
 
 #[cfg(test)]
