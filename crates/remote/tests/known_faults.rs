@@ -1,0 +1,193 @@
+//! What a store on one server does not do yet, each as a test that fails for that reason and no other.
+//! Who mends one takes its `should_panic` away.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that can not go on fails"
+)]
+
+use std::error::Error as StdError;
+use std::time::{Duration, Instant};
+
+use larder_remote::{Config, Remote};
+use larder_store::{Channels, Command, Error, Event, Store, Value};
+use larder_testkit::{Server, ServerKind};
+
+type Outcome = Result<(), Box<dyn StdError>>;
+
+const SHORT: Duration = Duration::from_millis(200);
+
+fn words(line: &str) -> Command {
+    let mut words = line.split(' ');
+    Command::new(words.next().unwrap()).args(words)
+}
+
+/// A server, a store on it that is patient for a short time, and one by which a test looks at it.
+fn start(what: &str, config: Config) -> (Server, Store, Store) {
+    // Where there is no server the test has to fail for its own reason all the same.
+    let server = Server::start_with(ServerKind::Redis, &["--enable-debug-command", "local"]);
+    let server = server.unwrap_or_else(|| panic!("{what}"));
+    let open = |config| Store::new(Remote::open(&server.url(), config).unwrap());
+    let (store, looking) = (open(config), open(Config::default()));
+    (server, store, looking)
+}
+
+/// A number of INFO.
+async fn figure(store: &Store, section: &str, name: &str) -> Result<u64, Error> {
+    let info: String = store.run(Command::new("INFO").arg(section)).await?;
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    Ok(line.unwrap().parse().unwrap())
+}
+
+/// Makes a server hang for two seconds.
+async fn hang(looking: &Store) {
+    let looking = looking.clone();
+    tokio::spawn(async move { looking.call(words("DEBUG SLEEP 2")).await });
+    tokio::time::sleep(SHORT / 4).await;
+}
+
+/// Makes a server refuse writes, as one does that is not the master any more.
+async fn demote(looking: &Store) -> Result<(), Error> {
+    looking.run(words("REPLICAOF 127.0.0.1 1")).await
+}
+
+/// C6: an outage should cost the first callers their patience, and the others nothing.
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "has to wait as the first one did")]
+async fn after_a_server_was_found_to_hang_callers_are_refused_at_once() {
+    let what = "has to wait as the first one did";
+    let config = Config::default()
+        .response_timeout(SHORT)
+        .connect_timeout(SHORT)
+        .retries(0);
+    let (_server, store, looking) = start(what, config);
+    store.run::<()>(words("SET a 1")).await.unwrap();
+    hang(&looking).await;
+    for _ in 0..3 {
+        assert!(store.call(words("GET a")).await.is_err());
+    }
+    let asked = Instant::now();
+    assert!(store.call(words("GET a")).await.is_err());
+    assert!(asked.elapsed() < SHORT / 4, "the fourth caller {what}");
+}
+
+/// P1: the subscriptions of a store should share a connection.
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "connections for 10 subscriptions")]
+async fn subscriptions_share_a_connection() {
+    let what = "connections for 10 subscriptions";
+    let (_server, store, looking) = start(what, Config::default());
+    let mut subscriptions = Vec::new();
+    for number in 0..10 {
+        let channels = Channels::default().channel(format!("news.{number}"));
+        subscriptions.push(store.subscribe(channels).await.unwrap());
+    }
+    let clients: String = looking.run(words("CLIENT LIST TYPE PUBSUB")).await.unwrap();
+    assert_eq!(
+        clients.lines().count(),
+        1,
+        "{} {what}",
+        clients.lines().count()
+    );
+}
+
+/// P2: a subscription should notice that its server says nothing any more.
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "nobody noticed that the server was silent")]
+async fn a_subscription_notices_a_silent_server() {
+    let what = "nobody noticed that the server was silent";
+    let (_server, store, looking) = start(what, Config::default().response_timeout(SHORT));
+    let mut events = store
+        .subscribe(Channels::default().channel("news"))
+        .await
+        .unwrap();
+    hang(&looking).await;
+    let noticed = tokio::time::timeout(SHORT * 6, events.next()).await;
+    assert_eq!(noticed, Ok(Some(Event::Gap)), "{what}");
+}
+
+/// M1: a batch that was refused by a replica should not find the same connection again.
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "on the connection of a server that takes no writes")]
+async fn a_batch_that_a_replica_refused_gives_its_connection_up() {
+    let what = "stays on the connection of a server that takes no writes";
+    let (_server, store, looking) = start(what, Config::default());
+    let before: u64 = store.run(words("CLIENT ID")).await.unwrap();
+    demote(&looking).await.unwrap();
+    let answers = store.call_all(vec![words("DEL a")]).await.unwrap();
+    assert!(matches!(&answers[0], Err(error) if error.is_refusal("READONLY")));
+    assert_ne!(
+        store.run::<u64>(words("CLIENT ID")).await.unwrap(),
+        before,
+        "it {what}"
+    );
+}
+
+/// M2: while a name leads to a replica, each write should not cost a connection.
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "connections for 20 writes")]
+async fn writes_that_are_refused_do_not_cost_a_connection_each() {
+    let what = "connections for 20 writes";
+    let (_server, store, looking) = start(what, Config::default().retries(0));
+    demote(&looking).await.unwrap();
+    let received = || figure(&looking, "stats", "total_connections_received");
+    let before = received().await.unwrap();
+    for _ in 0..20 {
+        assert!(store.call(words("SET a 1")).await.is_err());
+    }
+    let more = received().await.unwrap() - before;
+    assert!(more <= 5, "{more} {what}");
+}
+
+/// M3: who waits for a turn should not wait longer than for an answer.
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "for an answer that may take")]
+async fn the_wait_for_a_turn_is_part_of_the_wait_for_an_answer() {
+    let what = "for an answer that may take";
+    let config = Config::default()
+        .response_timeout(SHORT)
+        .in_flight_max(1)
+        .retries(0);
+    let (_server, store, looking) = start(what, config);
+    store.run::<()>(words("SET a 1")).await.unwrap();
+    hang(&looking).await;
+    let asked = Instant::now();
+    let callers: Vec<_> = (0..6)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.call(words("GET a")).await })
+        })
+        .collect();
+    for caller in callers {
+        assert!(caller.await.unwrap().is_err());
+    }
+    let waited = asked.elapsed();
+    assert!(waited < SHORT * 2, "{waited:?} {what} {SHORT:?}");
+}
+
+/// W4: a connection for waiting that leads to a replica should not be kept.
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "is kept for the next who waits")]
+async fn a_connection_that_waits_on_a_replica_is_not_kept() {
+    let what = "the connection to a replica is kept for the next who waits";
+    let (_server, store, looking) = start(what, Config::default().retries(0));
+    let outcome: Outcome = async {
+        store.run::<()>(words("RPUSH queue a")).await?;
+        assert_ne!(store.call(words("BLPOP queue 1")).await?, Value::Null);
+        demote(&looking).await?;
+        let idle = "CLIENT LIST TYPE NORMAL";
+        assert!(store.call(words("BLPOP queue 1")).await.is_err());
+        let clients: String = looking.run(words(idle)).await?;
+        let kept = clients
+            .lines()
+            .filter(|line| line.contains("cmd=blpop"))
+            .count();
+        assert_eq!(kept, 0, "{what}");
+        Ok(())
+    }
+    .await;
+    outcome.unwrap();
+}
