@@ -72,6 +72,12 @@ impl ManualClock {
             .fetch_add(whole_us(by), Ordering::SeqCst);
     }
 
+    /// Sets the time of day forward, as an administrator may, and no time passes: what has a time to
+    /// live expires, and nobody who waits has waited longer.
+    pub fn set_forward(&self, by: Duration) {
+        self.shown.unix_us.fetch_add(whole_us(by), Ordering::SeqCst);
+    }
+
     /// Sets the time of day back, as an administrator may, and no time passes: not beyond 1970.
     pub fn set_back(&self, by: Duration) {
         let earlier = |unix_us: u64| Some(unix_us.saturating_sub(whole_us(by)));

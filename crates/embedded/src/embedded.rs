@@ -63,18 +63,7 @@ impl Embedded {
     ///
     /// If the system gives no thread.
     pub fn open(config: Config) -> std::io::Result<Embedded> {
-        let engine = Engine::new(rand::random(), config.clock.now());
-        engine.set_password(config.password.as_deref());
-        engine.set_max_memory(config.max_memory.bytes());
-        engine.set_eviction_policy(config.eviction_policy);
-        let core = Arc::new(Core {
-            engine,
-            clock: config.clock,
-            is_closed: AtomicBool::new(false),
-            listeners: Listeners::default(),
-            alarm: Mutex::new(None),
-            woken: Condvar::new(),
-        });
+        let core = Core::new(config, rand::random());
         let waker = Arc::downgrade(&core);
         core.engine.on_alarm(Box::new(move |at| {
             if let Some(core) = waker.upgrade() {
@@ -89,12 +78,23 @@ impl Embedded {
             let core = Arc::clone(&core);
             move || core.tick_until_closed()
         })?;
-        Ok(Embedded {
+        Ok(Embedded::of(core, Some(ticker)))
+    }
+
+    /// Opens an empty store that does nothing by itself, for runs that can be repeated exactly: it has
+    /// no threads, so that time passes by [`Embedded::pass`] alone, and all its randomness comes from
+    /// `seed`. Its clock should be a manual one.
+    pub fn open_still(config: Config, seed: [u8; 32]) -> Embedded {
+        Embedded::of(Core::new(config, seed), None)
+    }
+
+    fn of(core: Arc<Core>, ticker: Option<JoinHandle<()>>) -> Embedded {
+        Embedded {
             home: Arc::new(Home {
                 core,
-                ticker: Mutex::new(Some(ticker)),
+                ticker: Mutex::new(ticker),
             }),
-        })
+        }
     }
 
     /// The engine itself, for those who serve it to others.
@@ -189,6 +189,21 @@ impl Drop for Home {
 }
 
 impl Core {
+    fn new(config: Config, seed: [u8; 32]) -> Arc<Core> {
+        let engine = Engine::new(seed, config.clock.now());
+        engine.set_password(config.password.as_deref());
+        engine.set_max_memory(config.max_memory.bytes());
+        engine.set_eviction_policy(config.eviction_policy);
+        Arc::new(Core {
+            engine,
+            clock: config.clock,
+            is_closed: AtomicBool::new(false),
+            listeners: Listeners::default(),
+            alarm: Mutex::new(None),
+            woken: Condvar::new(),
+        })
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.is_closed.load(Ordering::Acquire)
     }
