@@ -123,10 +123,8 @@ impl Calls {
         };
         let has_client = self.client.as_deref().is_none_or(|name| name == client);
         let mut arguments = command.arguments().iter().skip(1);
-        is_of_kind
-            && has_client
-            && { self.like.as_deref() }
-                .is_none_or(|glob| arguments.any(|argument| matches(glob.as_bytes(), argument)))
+        is_of_kind && has_client && { self.like.as_deref() }
+            .is_none_or(|glob| arguments.any(|argument| matches(glob.as_bytes(), argument)))
     }
 
     /// Whether the one with this number is among these. `happens` says whether one in so many is.
@@ -226,7 +224,11 @@ mod tests {
             ("{shop:lock:?}*", "{shop:lock:a}:fence", true),
             ("[a]", "a", false),
         ] {
-            assert_eq!(matches(glob.as_bytes(), text.as_bytes()), wanted, "{glob} {text}");
+            assert_eq!(
+                matches(glob.as_bytes(), text.as_bytes()),
+                wanted,
+                "{glob} {text}"
+            );
         }
     }
 
@@ -235,7 +237,12 @@ mod tests {
         let call = Command::new("set").arg("{shop:cache:a}").arg("1");
         assert!(Calls::all().match_command("ann", &call));
         assert!(Calls::named("SET").match_command("ann", &call));
-        assert!(Calls::writes().like("*cache*").of("ann").match_command("ann", &call));
+        assert!(
+            Calls::writes()
+                .like("*cache*")
+                .of("ann")
+                .match_command("ann", &call)
+        );
         assert!(!Calls::named("GET").match_command("ann", &call));
         assert!(!Calls::all().like("*lock*").match_command("ann", &call));
         assert!(!Calls::all().of("bob").match_command("ann", &call));

@@ -190,7 +190,11 @@ impl<Q, A> fmt::Debug for History<Q, A> {
 
 impl<Q: fmt::Display, A: fmt::Debug> fmt::Display for Entry<Q, A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>9.3?} {}: {} -> ", self.began.elapsed, self.who, self.asked)?;
+        write!(
+            f,
+            "{:>9.3?} {}: {} -> ",
+            self.began.elapsed, self.who, self.asked
+        )?;
         match &self.ended {
             Some((end, answer)) => write!(f, "{answer:?} at {:.3?}", end.elapsed),
             None => f.write_str("no answer"),

@@ -1,14 +1,20 @@
 //! The line to a store: whether it can be reached, and over which connection.
 
-use tokio::sync::watch;
+use std::pin::pin;
+use std::sync::Arc;
 
-/// The line between all clients and a store.
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The line between all clients and a store. Clones share it.
 ///
 /// What is asked belongs to the connection over which it was sent. When that is cut, nothing comes over
 /// it any more, in either direction.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Line {
-    state: watch::Sender<State>,
+    state: Arc<Mutex<State>>,
+    /// Wakes in the order in which tasks began to wait, which tokio's `watch` does not.
+    changed: Arc<Notify>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +27,7 @@ struct State {
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     number: u64,
-    state: watch::Receiver<State>,
+    line: Line,
 }
 
 impl Line {
@@ -31,52 +37,62 @@ impl Line {
             is_up: true,
         };
         Line {
-            state: watch::Sender::new(state),
+            state: Arc::new(Mutex::new(state)),
+            changed: Arc::default(),
         }
     }
 
     /// The connection that there is. `None` if the store is away.
     pub(crate) fn connection(&self) -> Option<Connection> {
-        let state = *self.state.borrow();
+        let state = *self.state.lock();
         state.is_up.then(|| Connection {
             number: state.connection,
-            state: self.state.subscribe(),
+            line: self.clone(),
         })
     }
 
     /// The connection that there is, or the next.
     pub(crate) async fn next_connection(&self) -> Connection {
-        let mut state = self.state.subscribe();
-        // It can't fail: the line has the sending side.
-        let _ = state.wait_for(|state| state.is_up).await;
-        let number = state.borrow().connection;
-        Connection { number, state }
+        self.until(|line| line.connection()).await
     }
 
     /// Cuts the connection. There is another at once, or none until [`Line::mend`].
     pub(crate) fn cut(&self, is_up: bool) {
-        self.state.send_modify(|state| {
+        {
+            let mut state = self.state.lock();
             state.connection += 1;
             state.is_up = is_up;
-        });
+        }
+        self.changed.notify_waiters();
     }
 
     /// Lets clients reach the store again.
     pub(crate) fn mend(&self) {
-        self.state.send_modify(|state| state.is_up = true);
+        self.state.lock().is_up = true;
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until there is something to be had of the line.
+    async fn until<T>(&self, mut wanted: impl FnMut(&Line) -> Option<T>) -> T {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // What changes after the look is heard of.
+            changed.as_mut().enable();
+            if let Some(found) = wanted(self) {
+                return found;
+            }
+            changed.await;
+        }
     }
 }
 
 impl Connection {
     pub(crate) fn is_cut(&self) -> bool {
-        self.state.borrow().connection != self.number
+        self.line.state.lock().connection != self.number
     }
 
     /// Waits until it is cut.
     pub(crate) async fn cut(&self) {
-        let number = self.number;
-        let mut state = self.state.clone();
-        // A line that is gone is cut.
-        let _ = state.wait_for(|state| state.connection != number).await;
+        self.line.until(|_| self.is_cut().then_some(())).await;
     }
 }

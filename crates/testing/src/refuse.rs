@@ -83,7 +83,8 @@ impl Refuse {
 
     /// Whether a command is refused, leaving aside what a script does.
     pub(crate) fn refuses(self, command: &Command) -> bool {
-        let asks_for_health = self == Refuse::Misconf && command.name().eq_ignore_ascii_case(b"PING");
+        let asks_for_health =
+            self == Refuse::Misconf && command.name().eq_ignore_ascii_case(b"PING");
         asks_for_health
             || self
                 .refused()

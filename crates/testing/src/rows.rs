@@ -21,8 +21,7 @@ pub(crate) fn is_script(command: &Command) -> bool {
 pub(crate) fn waits(command: &Command) -> bool {
     let is_option = |word: &[u8]| word.eq_ignore_ascii_case(b"BLOCK");
     let may_read = command.name().to_ascii_uppercase().starts_with(b"XREAD");
-    flags(command).has(Flags::BLOCKING)
-        && (!may_read || command.arguments().iter().any(is_option))
+    flags(command).has(Flags::BLOCKING) && (!may_read || command.arguments().iter().any(is_option))
 }
 
 /// What a command may do. Nothing in particular if the engine does not know it.

@@ -1,0 +1,250 @@
+//! Runs that can be repeated.
+
+#![allow(clippy::panic, reason = "a simulation that fails fails its test")]
+
+use std::env;
+use std::error::Error;
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use larder_store::Store;
+use tokio::time::timeout;
+
+use crate::{Chance, Fault, Faulty, History, Plan};
+
+/// The variable of the environment that names the one seed to run.
+const SEED: &str = "LARDER_TEST_SEED";
+
+/// The variable of the environment that says how many seeds to run.
+const SEEDS: &str = "LARDER_TEST_SEEDS";
+
+/// How many calls are printed of a run that failed.
+const CALLS_SHOWN: usize = 60;
+
+/// Runs of a test on a memory store that misbehaves, one for each of many seeds.
+///
+/// Each run has a thread and a runtime of its own, with the time of tokio paused: it passes when there
+/// is nothing else to do, so that an hour takes no time. Everything that a run does follows from its
+/// seed. One that fails is printed with its seed, its plan and its last calls; with
+/// `LARDER_TEST_SEED=17` in the environment that seed is run and no other, and with
+/// `LARDER_TEST_SEEDS=10000` so many.
+///
+/// # Examples
+///
+/// ```
+/// use larder_testing::{Fault, Simulation};
+///
+/// Simulation::new().seeds(20).faults(Fault::network()).run(async |world| {
+///     let store = world.store("shop");
+///     let answered = store.incr("visits").await.is_ok();
+///
+///     world.settled().await;
+///     let counted = world.without_faults().get("visits").await?.is_some();
+///     assert!(counted || !answered);
+///     Ok(())
+/// });
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a simulation does nothing until it is run"]
+pub struct Simulation {
+    seeds: u64,
+    plan: Plan,
+    faults: Vec<Fault>,
+    longest: Duration,
+}
+
+/// What a run knows: the store, and the chance of its seed. Clones share it.
+#[derive(Clone, Debug)]
+pub struct World {
+    faulty: Faulty,
+    seed: u64,
+}
+
+/// Runs a test on a memory store on which nothing goes wrong until the test makes it, once.
+///
+/// # Panics
+///
+/// If the test fails.
+pub fn simulate(test: impl AsyncFn(World) -> Result<(), Box<dyn Error>> + Sync) {
+    Simulation::new().run(test);
+}
+
+impl Simulation {
+    /// One run, in which nothing goes wrong by itself.
+    pub fn new() -> Simulation {
+        Simulation {
+            seeds: 1,
+            plan: Plan::new(),
+            faults: Vec::new(),
+            longest: Duration::from_secs(24 * 60 * 60),
+        }
+    }
+
+    /// The same, with so many runs.
+    pub fn seeds(mut self, count: u64) -> Simulation {
+        self.seeds = count;
+        self
+    }
+
+    /// The same, and each run follows this plan.
+    pub fn plan(mut self, plan: Plan) -> Simulation {
+        self.plan = plan;
+        self
+    }
+
+    /// The same, and each run follows a plan of its own, made by chance of these faults: see
+    /// [`Plan::random`].
+    pub fn faults(mut self, faults: Vec<Fault>) -> Simulation {
+        self.faults = faults;
+        self
+    }
+
+    /// The same; a run hangs that is not done after this time. A day by default, which takes no time
+    /// where nothing happens any more.
+    pub fn longest(mut self, time: Duration) -> Simulation {
+        self.longest = time;
+        self
+    }
+
+    /// Runs the test for each seed.
+    ///
+    /// # Panics
+    ///
+    /// If a run fails, panics or hangs. It is printed before.
+    pub fn run(self, test: impl AsyncFn(World) -> Result<(), Box<dyn Error>> + Sync) {
+        for seed in self.chosen() {
+            let world = OnceLock::new();
+            // What a thread counts for itself would else go on from one run to the next.
+            let done = thread::scope(|scope| {
+                let run = scope.spawn(|| self.run_one(seed, &world, &test));
+                run.join()
+            });
+            if let Err(panic) = done {
+                report(seed, world.get());
+                resume_unwind(panic);
+            }
+        }
+    }
+
+    /// The seeds that are run.
+    fn chosen(&self) -> Range<u64> {
+        let number = |name| env::var(name).ok()?.parse::<u64>().ok();
+        match number(SEED) {
+            Some(seed) => seed..seed + 1,
+            None => {
+                0..number(SEEDS)
+                    .filter(|_| self.seeds > 1)
+                    .unwrap_or(self.seeds)
+            }
+        }
+    }
+
+    fn run_one(
+        &self,
+        seed: u64,
+        world: &OnceLock<World>,
+        test: &impl AsyncFn(World) -> Result<(), Box<dyn Error>>,
+    ) {
+        let plan = match self.faults.is_empty() {
+            true => self.plan.clone(),
+            false => Plan::random(seed, &self.faults),
+        };
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_time().start_paused(true).build();
+        let runtime = runtime.expect("a runtime without sockets needs nothing");
+        runtime.block_on(async {
+            let faulty = Faulty::memory(plan, seed);
+            let world = world.get_or_init(|| World { faulty, seed });
+            match timeout(self.longest, test(world.clone())).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => panic!("{error}\n{error:?}"),
+                Err(_) => panic!("it hangs: it is not done after {:?}", self.longest),
+            }
+        });
+    }
+}
+
+impl Default for Simulation {
+    fn default() -> Simulation {
+        Simulation::new()
+    }
+}
+
+/// Prints what is needed to run a seed again, and to understand it.
+fn report(seed: u64, world: Option<&World>) {
+    eprintln!("\nseed {seed} failed: {SEED}={seed} runs it alone");
+    if let Some(World { faulty, .. }) = world {
+        eprint!("\nits plan:\n{}", faulty.plan());
+        let history = faulty.history();
+        eprintln!("\nthe last of its {} calls:", history.len());
+        for entry in history.last(CALLS_SHOWN) {
+            eprintln!("{entry}");
+        }
+    }
+}
+
+impl World {
+    /// The store as a client of this name sees it: see [`Faulty::client`].
+    pub fn store(&self, client: &str) -> Store {
+        self.faulty.client(client)
+    }
+
+    /// The store without any faults, to look at what is there.
+    pub fn without_faults(&self) -> Store {
+        self.faulty.without_faults()
+    }
+
+    /// What makes the store misbehave.
+    pub fn faulty(&self) -> &Faulty {
+        &self.faulty
+    }
+
+    /// Lets a fault of the store happen now: see [`Faulty::happen`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Faulty::happen`].
+    pub async fn happen(&self, fault: Fault) -> Result<(), larder_store::Error> {
+        self.faulty.happen(fault).await
+    }
+
+    /// Lets nothing go wrong any more, lets the store come back, and waits until nothing is on its way.
+    pub async fn calm(&self) {
+        self.faulty.follow(Plan::new());
+        self.faulty.come_back();
+        self.faulty.settled().await;
+    }
+
+    /// Waits until nothing is on its way any more that was sent.
+    pub async fn settled(&self) {
+        self.faulty.settled().await;
+    }
+
+    /// Lets time pass, on all clocks.
+    pub async fn pass(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// What the store's clock shows.
+    pub fn clock(&self) -> SystemTime {
+        self.faulty.clock()
+    }
+
+    /// A new history, on the clocks of this run.
+    pub fn history<Q, A>(&self) -> History<Q, A> {
+        self.faulty.history_of()
+    }
+
+    /// The seed of this run.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Random numbers of this run for a purpose, such as the name of a task.
+    pub fn chance(&self, purpose: &str) -> Chance {
+        Chance::of(self.seed, purpose)
+    }
+}
