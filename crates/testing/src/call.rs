@@ -8,6 +8,7 @@ use larder_store::{Command, Error, Refusal, Value};
 use crate::fault::Fault;
 use crate::faulty::Shared;
 use crate::line::Connection;
+use crate::pause::pause;
 use crate::plan::Fate;
 use crate::refuse::Refuse;
 use crate::rows;
@@ -46,65 +47,67 @@ impl Shared {
         if let Some((0, Fault::Away)) = fate.fault {
             return Err(away());
         }
-        let waits = commands.iter().any(rows::waits);
-        let journey = Journey {
+        let (waits, wanted) = (commands.iter().any(rows::waits), commands.len());
+        let outward = Outward {
             shared: Arc::clone(self),
-            connection,
+            connection: connection.clone(),
             client: client.into(),
-            answered: Vec::new(),
-            wanted: commands.len(),
         };
-        let travel = journey.travel(units(commands), fate);
-        match waits {
+        let (answer, patience) = (fate.answer, fate.patience);
+        let sent = outward.go(units(commands), fate);
+        let mut answered = match waits {
             // Who leaves ends the wait.
-            true => travel.await,
+            true => sent.await,
             // What was sent goes on without its caller.
-            false => match self.under_way.spawn(travel).await {
-                Ok(answers) => answers,
-                Err(_) => Err(unanswered()),
-            },
+            false => self.under_way.spawn(sent).await.unwrap_or_default(),
+        };
+        if connection.cut_within(answer).await {
+            answered.clear();
         }
+        if answered.len() < wanted {
+            connection.cut_within(patience).await;
+        }
+        told(answered, wanted)
     }
 }
 
-/// Commands that are on their way, over one connection.
-struct Journey {
+/// What the caller hears of answers to so many commands.
+fn told(mut answered: Vec<Result<Value, Error>>, wanted: usize) -> Answers {
+    if answered.is_empty() && wanted > 0 {
+        return Err(unanswered());
+    }
+    answered.resize_with(wanted, || Err(unanswered()));
+    Ok(answered)
+}
+
+/// The way of commands to the store, over one connection.
+struct Outward {
     shared: Arc<Shared>,
     connection: Connection,
     client: Box<str>,
-    /// What the caller will hear.
-    answered: Vec<Result<Value, Error>>,
-    /// How many commands there are.
-    wanted: usize,
 }
 
-impl Journey {
-    async fn travel(mut self, units: Vec<Vec<Command>>, fate: Fate) -> Answers {
-        let connection = self.connection.clone();
-        let patience = fate.patience;
+impl Outward {
+    /// Brings the commands to the store, and gives the answers that will be heard.
+    async fn go(self, units: Vec<Vec<Command>>, fate: Fate) -> Vec<Result<Value, Error>> {
+        if self.connection.cut_within(fate.request).await {
+            return Vec::new();
+        }
         tokio::select! {
             biased;
-            () = connection.cut() => self.answered.clear(),
-            () = self.go(units, &fate) => {}
+            () = self.connection.cut() => Vec::new(),
+            answered = self.run(units, &fate) => answered,
         }
-        if self.answered.len() < self.wanted {
-            tokio::select! {
-                biased;
-                () = connection.cut() => {}
-                () = pause(patience) => {}
-            }
-        }
-        self.told()
     }
 
-    /// Brings the commands to the store and the answers back.
-    async fn go(&mut self, units: Vec<Vec<Command>>, fate: &Fate) {
-        pause(fate.request).await;
-        let (mut place, mut is_heard) = (0, true);
+    async fn run(&self, units: Vec<Vec<Command>>, fate: &Fate) -> Vec<Result<Value, Error>> {
+        let (mut answered, mut is_heard) = (Vec::new(), true);
+        let mut place = 0;
         let mut units = units.into_iter();
         while let Some(unit) = units.next() {
             let fault = fate.fault_within(place, unit.len());
             place += unit.len();
+            is_heard &= fault != Some(&Fault::LoseAnswer);
             let answers = match fault {
                 Some(Fault::LoseRequest | Fault::Away) => break,
                 Some(Fault::Late(by)) => {
@@ -112,18 +115,13 @@ impl Journey {
                     break;
                 }
                 Some(Fault::Refuse(refuse)) => self.run_refusing(unit, *refuse).await,
-                fault => {
-                    is_heard &= fault != Some(&Fault::LoseAnswer);
-                    self.shared.site.run(unit).await
-                }
+                _ => self.shared.site.run(unit).await,
             };
-            match answers {
-                Ok(answers) if is_heard => self.answered.extend(answers),
-                Err(error) if is_heard => self.answered.push(Err(error)),
-                _ => {}
+            if is_heard {
+                answered.extend(answers.unwrap_or_else(|error| vec![Err(error)]));
             }
         }
-        pause(fate.answer).await;
+        answered
     }
 
     /// Sends what comes to the store when its caller does not wait for it any more.
@@ -152,15 +150,6 @@ impl Journey {
             Ok(unit) => self.shared.site.run(unit).await,
             Err(error) => Ok(vec![Err(error)]),
         }
-    }
-
-    /// What the caller hears.
-    fn told(mut self) -> Answers {
-        if self.answered.is_empty() && self.wanted > 0 {
-            return Err(unanswered());
-        }
-        self.answered.resize_with(self.wanted, || Err(unanswered()));
-        Ok(self.answered)
     }
 }
 
@@ -210,14 +199,6 @@ fn refused(unit: &[Command], refuse: Refuse) -> Vec<Result<Value, Error>> {
         .chain(queued)
         .chain([aborted])
         .collect()
-}
-
-/// Lets time pass, and in any case lets others have a turn: a place where a caller may be dropped.
-pub(crate) async fn pause(time: Duration) {
-    match time.is_zero() {
-        true => tokio::task::yield_now().await,
-        false => tokio::time::sleep(time).await,
-    }
 }
 
 pub(crate) fn away() -> Error {

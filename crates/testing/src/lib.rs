@@ -92,6 +92,7 @@ mod line;
 mod listen;
 mod log;
 mod memory;
+mod pause;
 mod rows;
 mod scripts;
 mod site;

@@ -2,9 +2,12 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+
+use crate::pause::pause;
 
 /// The line between all clients and a store. Clones share it.
 ///
@@ -53,7 +56,7 @@ impl Line {
 
     /// The connection that there is, or the next.
     pub(crate) async fn next_connection(&self) -> Connection {
-        self.until(|line| line.connection()).await
+        self.until(Line::connection).await
     }
 
     /// Cuts the connection. There is another at once, or none until [`Line::mend`].
@@ -89,6 +92,16 @@ impl Line {
 impl Connection {
     pub(crate) fn is_cut(&self) -> bool {
         self.line.state.lock().connection != self.number
+    }
+
+    /// Lets this time pass, and in any case lets others have a turn. Gives up when it is cut meanwhile,
+    /// and says so.
+    pub(crate) async fn cut_within(&self, time: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.cut() => true,
+            () = pause(time) => false,
+        }
     }
 
     /// Waits until it is cut.

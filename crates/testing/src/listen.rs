@@ -10,10 +10,11 @@ use futures_util::stream::{Stream, unfold};
 use larder_store::{Channels, Command, Error, Event, Listen, Subscription};
 use tokio_util::sync::CancellationToken;
 
-use crate::call::{away, pause, unanswered};
+use crate::call::{away, unanswered};
 use crate::fault::Fault;
 use crate::faulty::Shared;
 use crate::line::Connection;
+use crate::pause::pause;
 use crate::plan::Fate;
 
 /// Listens to channels until the client is closed, by way of what goes wrong with a call of

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use larder_store::Store;
+use larder_store::{Store, seed_jitter};
 use tokio::time::timeout;
 
 use crate::{Chance, Fault, Faulty, History, Plan};
@@ -152,6 +152,7 @@ impl Simulation {
             true => self.plan.clone(),
             false => Plan::random(seed, &self.faults),
         };
+        seed_jitter(seed);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime without sockets needs nothing");
