@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use larder_store::{Command, Error, Refusal, Value};
 
+use crate::asking::Answers;
 use crate::fault::Fault;
-use crate::faulty::Shared;
 use crate::line::Connection;
 use crate::pause::pause;
 use crate::plan::Fate;
 use crate::refuse::Refuse;
 use crate::rows;
-
-/// What a pipeline is answered: a result for each command, or an error if nothing was answered.
-pub(crate) type Answers = Result<Vec<Result<Value, Error>>, Error>;
+use crate::shared::Shared;
 
 impl Shared {
     /// Asks the store, by way of what goes wrong, and writes down what became of it.

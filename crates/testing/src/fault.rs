@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::Refuse;
+use crate::refuse::Refuse;
 
 /// Something that goes wrong, with a call or with the store.
 ///

@@ -2,27 +2,20 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use larder_store::{
-    Answer, Backend, Channels, Command, Error, Store, Subscription, Value, refuse_batch,
-    refuse_state,
-};
+use larder_store::{Error, Store};
 use parking_lot::Mutex;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use crate::call::Answers;
-use crate::fault::{Data, Fault};
-use crate::history::{Asked, History, Timeline};
-use crate::line::Line;
-use crate::listen;
+use crate::asking::{Answers, Asking};
+use crate::chance::Chance;
+use crate::client::Client;
+use crate::fault::Fault;
+use crate::history::History;
 use crate::memory::Memory;
-use crate::plan::{Course, Fate};
-use crate::scripts::Scripts;
+use crate::plan::Plan;
+use crate::shared::Shared;
 use crate::site::Site;
-use crate::{Chance, Plan};
 
 /// A store that misbehaves by a plan. Clones share it.
 ///
@@ -50,33 +43,6 @@ pub struct Faulty {
     shared: Arc<Shared>,
 }
 
-/// What was asked of a store, or happened to it.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Asking {
-    /// Commands: one, or those of a pipeline.
-    Commands {
-        /// What was sent, or was to be.
-        commands: Vec<Command>,
-        /// What happened to one of them.
-        fault: Option<Fault>,
-    },
-    /// Something that happened to the store.
-    Happened(Fault),
-}
-
-/// What the clients share.
-pub(crate) struct Shared {
-    pub(crate) site: Site,
-    pub(crate) line: Line,
-    pub(crate) scripts: Scripts,
-    /// What was sent and goes on, whether or not its caller waits for it.
-    pub(crate) under_way: TaskTracker,
-    pub(crate) history: History<Asking, Answers>,
-    timeline: Timeline,
-    course: Mutex<Course>,
-}
-
 impl Faulty {
     /// A store that stands in front of this one. What the plan does by chance comes from `seed`.
     ///
@@ -99,24 +65,9 @@ impl Faulty {
     }
 
     fn on(site: Site, plan: Plan, seed: u64) -> Faulty {
-        let began = Instant::now();
-        let shared = Arc::new_cyclic(|shared: &std::sync::Weak<Shared>| {
-            let shared = shared.clone();
-            let timeline = Timeline::new(move || {
-                let clock = shared.upgrade().map(|shared| shared.site.clock());
-                (began.elapsed(), clock.unwrap_or(SystemTime::UNIX_EPOCH))
-            });
-            Shared {
-                site,
-                line: Line::new(),
-                scripts: Scripts::default(),
-                under_way: TaskTracker::new(),
-                history: History::new(timeline.clone()),
-                timeline,
-                course: Mutex::new(Course::new(plan, Chance::of(seed, "course"))),
-            }
-        });
-        Faulty { shared }
+        Faulty {
+            shared: Shared::new(site, plan, seed),
+        }
     }
 
     /// The store as a client of this name sees it: a process, say. What it asks is written down under
@@ -124,11 +75,7 @@ impl Faulty {
     ///
     /// Closing it closes it for this client.
     pub fn client(&self, name: &str) -> Store {
-        Store::new(Client {
-            shared: Arc::clone(&self.shared),
-            name: name.into(),
-            closed: CancellationToken::new(),
-        })
+        Store::new(Client::new(Arc::clone(&self.shared), name))
     }
 
     /// The store without any faults, to look at what is there.
@@ -202,164 +149,5 @@ impl fmt::Debug for Faulty {
         f.debug_struct("Faulty")
             .field("plan", &self.plan())
             .finish_non_exhaustive()
-    }
-}
-
-impl Shared {
-    /// What becomes of these commands.
-    pub(crate) fn fate(&self, client: &str, commands: &[Command]) -> Fate {
-        let mut fate = self.course.lock().next(client, commands);
-        if let Some((place, refuse)) = self.scripts.learn(client, commands) {
-            fate.fault = fate.fault.or(Some((place, Fault::Refuse(refuse))));
-        }
-        fate
-    }
-
-    /// Writes down that these commands are asked.
-    pub(crate) fn write_down(
-        &self,
-        client: &str,
-        commands: Vec<Command>,
-        fate: &Fate,
-    ) -> Asked<Asking, Answers> {
-        let fault = fate.fault.as_ref().map(|(_, fault)| fault.clone());
-        self.history
-            .ask(client, Asking::Commands { commands, fault })
-    }
-
-    /// Lets a fault of the store happen, and writes it down.
-    pub(crate) async fn happen(self: &Arc<Shared>, fault: &Fault) -> Result<(), Error> {
-        let asked = self
-            .history
-            .ask("the store", Asking::Happened(fault.clone()));
-        self.bring_about(fault).await?;
-        asked.answer(Ok(Vec::new()));
-        Ok(())
-    }
-
-    async fn bring_about(self: &Arc<Shared>, fault: &Fault) -> Result<(), Error> {
-        match fault {
-            Fault::Down { lasts, data } => self.go_down(*lasts, *data).await?,
-            Fault::FailOver { lost, behind } => {
-                let memory = self.site.memory()?;
-                self.line.cut(true);
-                memory.fail_over(*lost, *behind);
-            }
-            Fault::Evict(glob) => {
-                let keys = self.site.keys(glob).await?;
-                let evicted = self.course.lock().chance().pick(&keys).cloned();
-                if let Some(key) = evicted {
-                    self.site.remove(key).await?;
-                }
-            }
-            Fault::Expire(glob) => {
-                for key in self.site.keys(glob).await? {
-                    if self.site.time_to_live(&key).await?.is_some() {
-                        self.site.remove(key).await?;
-                    }
-                }
-            }
-            Fault::ClockForward(by) => self.site.memory()?.set_forward(*by),
-            Fault::ClockBack(by) => self.site.memory()?.set_back(*by),
-            of_call => {
-                return Err(Error::invalid(format_args!(
-                    "\"{of_call}\" happens to a call, and has to stand in a plan"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    async fn go_down(self: &Arc<Shared>, lasts: Duration, data: Data) -> Result<(), Error> {
-        self.line.cut(lasts.is_zero());
-        if data == Data::Lost {
-            self.site.empty().await?;
-        }
-        if !lasts.is_zero() {
-            let shared = Arc::clone(self);
-            self.under_way.spawn(async move {
-                tokio::time::sleep(lasts).await;
-                shared.line.mend();
-            });
-        }
-        Ok(())
-    }
-}
-
-/// The store as one client sees it.
-struct Client {
-    shared: Arc<Shared>,
-    name: Arc<str>,
-    closed: CancellationToken,
-}
-
-impl Client {
-    fn ask(&self, commands: Vec<Command>) -> impl Future<Output = Answers> + Send + use<> {
-        let (shared, name) = (Arc::clone(&self.shared), Arc::clone(&self.name));
-        let closed = self.closed.clone();
-        async move {
-            if closed.is_cancelled() {
-                return Err(Error::Closed);
-            }
-            tokio::select! {
-                biased;
-                () = closed.cancelled() => Err(Error::unanswered("the store was closed")),
-                answers = shared.exchange(&name, commands) => answers,
-            }
-        }
-    }
-}
-
-impl Backend for Client {
-    fn call(&self, command: Command) -> Answer<'_, Value> {
-        if let Some(error) = refuse_state(&command) {
-            return Answer::ready(Err(error));
-        }
-        let answers = self.ask(vec![command]);
-        Answer::later(async move { answers.await?.pop().unwrap_or(Ok(Value::Null)) })
-    }
-
-    fn call_all(&self, commands: Vec<Command>) -> Answer<'_, Vec<Result<Value, Error>>> {
-        match refuse_batch(&commands) {
-            Some(error) => Answer::ready(Err(error)),
-            None => Answer::later(self.ask(commands)),
-        }
-    }
-
-    fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
-        if self.closed.is_cancelled() {
-            return Answer::ready(Err(Error::Closed));
-        }
-        let (shared, name) = (Arc::clone(&self.shared), Arc::clone(&self.name));
-        Answer::later(listen::subscribe(
-            shared,
-            name,
-            self.closed.clone(),
-            channels,
-        ))
-    }
-
-    fn close(&self) -> Answer<'_, ()> {
-        self.closed.cancel();
-        Answer::ready(Ok(()))
-    }
-}
-
-impl fmt::Display for Asking {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Asking::Commands { commands, fault } => {
-                for (place, command) in commands.iter().enumerate() {
-                    let separator = if place == 0 { "" } else { "; " };
-                    let text: String = command.to_string().chars().take(120).collect();
-                    write!(f, "{separator}{}", text.escape_debug())?;
-                }
-                match fault {
-                    Some(fault) => write!(f, " ({fault})"),
-                    None => Ok(()),
-                }
-            }
-            Asking::Happened(fault) => fault.fmt(f),
-        }
     }
 }

@@ -79,6 +79,7 @@
 
 #![forbid(unsafe_code)]
 
+mod faulty;
 mod simulation;
 
 mod calls;
@@ -87,25 +88,29 @@ mod plan;
 mod refuse;
 
 mod call;
-mod faulty;
+mod client;
+mod happen;
 mod line;
 mod listen;
 mod log;
 mod memory;
-mod pause;
-mod rows;
 mod scripts;
+mod shared;
 mod site;
 
+mod asking;
 mod chance;
 mod drops;
 mod history;
+mod pause;
+mod rows;
 
+pub use asking::Asking;
 pub use calls::Calls;
 pub use chance::Chance;
 pub use drops::{at_every_await, dropped_at};
 pub use fault::{Data, Fault};
-pub use faulty::{Asking, Faulty};
+pub use faulty::Faulty;
 pub use history::{Asked, Entry, History, Moment};
 pub use plan::Plan;
 pub use refuse::Refuse;

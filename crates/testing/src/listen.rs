@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::call::{away, unanswered};
 use crate::fault::Fault;
-use crate::faulty::Shared;
 use crate::line::Connection;
 use crate::pause::pause;
 use crate::plan::Fate;
+use crate::shared::Shared;
 
 /// Listens to channels until the client is closed, by way of what goes wrong with a call of
 /// `SUBSCRIBE`. When the connection is cut it is made again as soon as there is one, and the events

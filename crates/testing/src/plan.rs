@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use larder_store::Command;
 
-use crate::{Calls, Chance, Fault};
+use crate::calls::Calls;
+use crate::chance::Chance;
+use crate::fault::Fault;
 
 /// What goes wrong, and when: rules, each with the calls that it is for.
 ///

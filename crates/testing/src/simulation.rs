@@ -13,7 +13,11 @@ use std::time::{Duration, SystemTime};
 use larder_store::{Store, seed_jitter};
 use tokio::time::timeout;
 
-use crate::{Chance, Fault, Faulty, History, Plan};
+use crate::chance::Chance;
+use crate::fault::Fault;
+use crate::faulty::Faulty;
+use crate::history::History;
+use crate::plan::Plan;
 
 /// The variable of the environment that names the one seed to run.
 const SEED: &str = "LARDER_TEST_SEED";

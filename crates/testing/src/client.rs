@@ -1,0 +1,79 @@
+//! A client of a store that misbehaves.
+
+use std::sync::Arc;
+
+use larder_store::{
+    Answer, Backend, Channels, Command, Error, Subscription, Value, refuse_batch, refuse_state,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::asking::Answers;
+use crate::listen;
+use crate::shared::Shared;
+
+/// The store as one client sees it.
+pub(crate) struct Client {
+    shared: Arc<Shared>,
+    name: Arc<str>,
+    closed: CancellationToken,
+}
+
+impl Client {
+    pub(crate) fn new(shared: Arc<Shared>, name: &str) -> Client {
+        Client {
+            shared,
+            name: name.into(),
+            closed: CancellationToken::new(),
+        }
+    }
+
+    fn ask(&self, commands: Vec<Command>) -> impl Future<Output = Answers> + Send + use<> {
+        let (shared, name) = (Arc::clone(&self.shared), Arc::clone(&self.name));
+        let closed = self.closed.clone();
+        async move {
+            if closed.is_cancelled() {
+                return Err(Error::Closed);
+            }
+            tokio::select! {
+                biased;
+                () = closed.cancelled() => Err(Error::unanswered("the store was closed")),
+                answers = shared.exchange(&name, commands) => answers,
+            }
+        }
+    }
+}
+
+impl Backend for Client {
+    fn call(&self, command: Command) -> Answer<'_, Value> {
+        if let Some(error) = refuse_state(&command) {
+            return Answer::ready(Err(error));
+        }
+        let answers = self.ask(vec![command]);
+        Answer::later(async move { answers.await?.pop().unwrap_or(Ok(Value::Null)) })
+    }
+
+    fn call_all(&self, commands: Vec<Command>) -> Answer<'_, Vec<Result<Value, Error>>> {
+        match refuse_batch(&commands) {
+            Some(error) => Answer::ready(Err(error)),
+            None => Answer::later(self.ask(commands)),
+        }
+    }
+
+    fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
+        if self.closed.is_cancelled() {
+            return Answer::ready(Err(Error::Closed));
+        }
+        let (shared, name) = (Arc::clone(&self.shared), Arc::clone(&self.name));
+        Answer::later(listen::subscribe(
+            shared,
+            name,
+            self.closed.clone(),
+            channels,
+        ))
+    }
+
+    fn close(&self) -> Answer<'_, ()> {
+        self.closed.cancel();
+        Answer::ready(Ok(()))
+    }
+}
