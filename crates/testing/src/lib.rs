@@ -22,12 +22,11 @@
 //! use larder_testing::Fault;
 //! use larder_toolkit::lock::{Locks, Lost};
 //!
-//! let locks = Locks::new(&world.store("shop"), "shop");
-//! let ttl = Duration::from_secs(30);
-//! let guard = locks.try_lock("stock", ttl).await?.expect("it is free");
+//! let locks = Locks::new(&world.store("shop"), "shop").ttl(Duration::from_secs(30));
+//! let guard = locks.try_lock("stock").await?.expect("it is free");
 //!
 //! world.happen(Fault::Expire("{shop:lock:stock}".into())).await?;
-//! let other = locks.try_lock("stock", ttl).await?.expect("it is free again");
+//! let other = locks.try_lock("stock").await?.expect("it is free again");
 //!
 //! assert!(other.token() > guard.token()); // whoever writes to the stock can tell them apart
 //! assert_eq!(guard.lost().await, Lost::Taken); // and the first one learns of it in time

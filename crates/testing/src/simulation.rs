@@ -4,6 +4,7 @@
 
 use std::env;
 use std::error::Error;
+use std::fmt;
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::OnceLock;
@@ -51,12 +52,10 @@ const CALLS_SHOWN: usize = 60;
 ///     Ok(())
 /// });
 /// ```
-#[derive(Clone, Debug)]
 #[must_use = "a simulation does nothing until it is run"]
 pub struct Simulation {
     seeds: u64,
-    plan: Plan,
-    faults: Vec<Fault>,
+    plan_of: Box<dyn Fn(u64) -> Plan + Send + Sync>,
     longest: Duration,
 }
 
@@ -81,8 +80,7 @@ impl Simulation {
     pub fn new() -> Simulation {
         Simulation {
             seeds: 1,
-            plan: Plan::new(),
-            faults: Vec::new(),
+            plan_of: Box::new(|_| Plan::new()),
             longest: Duration::from_secs(24 * 60 * 60),
         }
     }
@@ -94,15 +92,19 @@ impl Simulation {
     }
 
     /// The same, and each run follows this plan.
-    pub fn plan(mut self, plan: Plan) -> Simulation {
-        self.plan = plan;
-        self
+    pub fn plan(self, plan: Plan) -> Simulation {
+        self.plan_of(move |_| plan.clone())
     }
 
     /// The same, and each run follows a plan of its own, made by chance of these faults: see
     /// [`Plan::random`].
-    pub fn faults(mut self, faults: Vec<Fault>) -> Simulation {
-        self.faults = faults;
+    pub fn faults(self, faults: Vec<Fault>) -> Simulation {
+        self.plan_of(move |seed| Plan::random(seed, &faults))
+    }
+
+    /// The same, and each run follows the plan that is made of its seed.
+    pub fn plan_of(mut self, plan_of: impl Fn(u64) -> Plan + Send + Sync + 'static) -> Simulation {
+        self.plan_of = Box::new(plan_of);
         self
     }
 
@@ -152,16 +154,12 @@ impl Simulation {
         world: &OnceLock<World>,
         test: &impl AsyncFn(World) -> Result<(), Box<dyn Error>>,
     ) {
-        let plan = match self.faults.is_empty() {
-            true => self.plan.clone(),
-            false => Plan::random(seed, &self.faults),
-        };
         seed_jitter(seed);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = runtime.enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime without sockets needs nothing");
         runtime.block_on(async {
-            let faulty = Faulty::memory(plan, seed);
+            let faulty = Faulty::memory((self.plan_of)(seed), seed);
             let world = world.get_or_init(|| World { faulty, seed });
             match timeout(self.longest, test(world.clone())).await {
                 Ok(Ok(())) => {}
@@ -169,6 +167,14 @@ impl Simulation {
                 Err(_) => panic!("it hangs: it is not done after {:?}", self.longest),
             }
         });
+    }
+}
+
+impl fmt::Debug for Simulation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Simulation")
+            .field("seeds", &self.seeds)
+            .finish_non_exhaustive()
     }
 }
 
