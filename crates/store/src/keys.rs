@@ -83,7 +83,7 @@ impl Keys {
     /// A pattern for `SCAN ... MATCH` that finds the keys of the things whose names match `glob`,
     /// and nothing else. The things' other parts are not found.
     pub fn matching(&self, glob: &str) -> String {
-        format!("{}:{}}}", escape_glob(&self.prefix), escape(glob))
+        format!("{}:{}}}", literal(&self.prefix), escape(glob))
     }
 
     /// What the caller called the thing that has this key, if it is the key of such a thing.
@@ -205,8 +205,14 @@ fn unescape(text: &str) -> String {
         .replace("%25", "%")
 }
 
-/// Makes every character stand for itself in a glob.
-fn escape_glob(text: &str) -> String {
+/// The pattern that matches this text and nothing else, for use as a part of a pattern.
+///
+/// # Examples
+///
+/// ```
+/// assert_eq!(format!("{}:*", larder_store::literal("user[1]")), r"user\[1\]:*");
+/// ```
+pub fn literal(text: &str) -> String {
     let special = |character| matches!(character, '*' | '?' | '[' | ']' | '\\');
     text.chars()
         .flat_map(|c| special(c).then_some('\\').into_iter().chain([c]))

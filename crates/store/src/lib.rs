@@ -38,7 +38,7 @@ pub use direct::{ByName, Direct};
 pub use error::{Away, BoxError, Cause, Error};
 pub use from_value::FromValue;
 pub use jitter::{jitter, seed_jitter};
-pub use keys::{Key, Keys, slot};
+pub use keys::{Key, Keys, literal, slot};
 pub use refusal::Refusal;
 pub use script::{Script, ScriptCall};
 pub use shared::{refuse_batch, refuse_state};

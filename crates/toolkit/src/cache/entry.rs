@@ -1,36 +1,45 @@
 //! What stands in the store for one cached value.
 //!
 //! ```text
-//! +---------+---------+----------+-------+-----------------------------------+-------+
-//! | version | stamp   | grace ms | tags  | length  | name        | version   | value |
-//! | 1 byte  | 8 bytes | 8 bytes  | 1     | 2 bytes | length      | 8 bytes   |       |
-//! +---------+---------+----------+-------+-----------------------------------+-------+
-//!                                   n      \_____________ n times __________/
+//! +---------+---------+---------+----------+----------+-------+------------------------------+-------+
+//! | version | stamp   | era     | grace ms | ahead ms | tags  | length  | name   | version   | value |
+//! | 1 byte  | 8 bytes | 8 bytes | 8 bytes  | 8 bytes  | 1     | 2 bytes | length | 8 bytes   |       |
+//! +---------+---------+---------+----------+----------+-------+------------------------------+-------+
+//!                                                       n      \__________ n times __________/
 //! ```
 //!
-//! Numbers are big-endian. The stamp is random and tells two entries of one key apart. The grace is
-//! the last part of the entry's time in the store, in which its value is stale. The tags have the
-//! versions that they had before the value was loaded. The value is as in [`crate::codec`].
+//! Numbers are big-endian. The stamp is random and tells two entries of one key apart. Era and tags have
+//! the versions that the namespace and the tags had before the value was loaded. The grace is the last
+//! part of the entry's time in the store, in which its value is stale; before it comes the part in which
+//! the value is good, and due to be loaded anew. The value is as in [`crate::codec`].
 
 use bytes::{Buf, BufMut, Bytes};
 
-/// The version that is written.
-const VERSION: u8 = 1;
+/// The version that is written. Version 1 knew no eras.
+const VERSION: u8 = 2;
 
-/// The length of what tells two entries of one key apart: version and stamp. `lookup.lua` has it too.
+/// The length of what tells two entries of one key apart: version and stamp.
 const HEAD_LEN: usize = 9;
+
+/// The length of what stands in front of the tags, with their number.
+const FIXED_LEN: usize = 34;
+
+/// The version of a tag, or of a namespace: a random number, so that none is ever used twice.
+pub(super) type Version = [u8; 8];
 
 /// A tag, and the version of it that an entry was made under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Tag {
     pub(super) name: String,
-    pub(super) version: u64,
+    pub(super) version: Version,
 }
 
 /// An entry, taken apart. The value stays where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
+    pub(super) era: Version,
     pub(super) grace_ms: u64,
+    pub(super) ahead_ms: u64,
     pub(super) tags: Vec<Tag>,
     pub(super) value: &'a [u8],
 }
@@ -38,33 +47,40 @@ pub(super) struct Entry<'a> {
 impl<'a> Entry<'a> {
     /// The entry as bytes, or `None` if it has too many tags or one with too long a name.
     pub(super) fn to_bytes(&self) -> Option<Bytes> {
-        let mut bytes = Vec::with_capacity(self.value.len() + 18 + 32 * self.tags.len());
+        let len = FIXED_LEN + 32 * self.tags.len() + self.value.len();
+        let mut bytes = Vec::with_capacity(len);
         bytes.put_u8(VERSION);
         bytes.put_u64(rand::random());
+        bytes.put_slice(&self.era);
         bytes.put_u64(self.grace_ms);
+        bytes.put_u64(self.ahead_ms);
         bytes.put_u8(u8::try_from(self.tags.len()).ok()?);
         for tag in &self.tags {
             bytes.put_u16(u16::try_from(tag.name.len()).ok()?);
             bytes.put_slice(tag.name.as_bytes());
-            bytes.put_u64(tag.version);
+            bytes.put_slice(&tag.version);
         }
         bytes.put_slice(self.value);
         Some(bytes.into())
     }
 
     /// The entry in these bytes, if they are one of this version.
-    pub(super) fn from_bytes(mut bytes: &'a [u8]) -> Option<Entry<'a>> {
-        if bytes.try_get_u8().ok()? != VERSION {
+    pub(super) fn from_bytes(bytes: &'a [u8]) -> Option<Entry<'a>> {
+        let (mut fixed, mut rest) = bytes.split_at_checked(FIXED_LEN)?;
+        if fixed.get_u8() != VERSION {
             return None;
         }
-        bytes.try_get_u64().ok()?; // the stamp
-        let grace_ms = bytes.try_get_u64().ok()?;
-        let count = bytes.try_get_u8().ok()?;
-        let tags: Option<Vec<Tag>> = (0..count).map(|_| take_tag(&mut bytes)).collect();
+        fixed.advance(HEAD_LEN - 1); // the stamp
+        let era = take_version(&mut fixed)?;
+        let (grace_ms, ahead_ms) = (fixed.get_u64(), fixed.get_u64());
+        let count = fixed.get_u8();
+        let tags: Option<Vec<Tag>> = (0..count).map(|_| take_tag(&mut rest)).collect();
         Some(Entry {
+            era,
             grace_ms,
+            ahead_ms,
             tags: tags?,
-            value: bytes,
+            value: rest,
         })
     }
 }
@@ -74,13 +90,20 @@ fn take_tag(bytes: &mut &[u8]) -> Option<Tag> {
     let (name, rest) = bytes.split_at_checked(len)?;
     *bytes = rest;
     let name = std::str::from_utf8(name).ok()?.to_owned();
-    let version = bytes.try_get_u64().ok()?;
+    let version = take_version(bytes)?;
     Some(Tag { name, version })
 }
 
-/// What tells these bytes from another entry of the same key, also if they are no entry.
-pub(super) fn head(bytes: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(&bytes[..bytes.len().min(HEAD_LEN)])
+fn take_version(bytes: &mut &[u8]) -> Option<Version> {
+    let (version, rest) = bytes.split_first_chunk()?;
+    *bytes = rest;
+    Some(*version)
+}
+
+/// What tells these bytes from another entry of the same key, also if they are no entry. `lookup.lua`
+/// compares it.
+pub(super) fn head(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(HEAD_LEN)]
 }
 
 #[cfg(test)]
@@ -89,11 +112,13 @@ mod tests {
 
     fn entry() -> Entry<'static> {
         Entry {
+            era: [7; 8],
             grace_ms: 5,
+            ahead_ms: 6,
             tags: ["a", "category.7"]
                 .map(|name| Tag {
                     name: name.into(),
-                    version: u64::MAX,
+                    version: [255; 8],
                 })
                 .into(),
             value: b"value",
@@ -112,7 +137,8 @@ mod tests {
         for len in 0..bytes.len() - b"value".len() {
             assert_eq!(Entry::from_bytes(&bytes[..len]), None, "{len} bytes");
         }
-        assert_eq!(Entry::from_bytes(b"{\"json\": 1}"), None);
+        let older = [&[1], &bytes[1..]].concat();
+        assert_eq!(Entry::from_bytes(&older), None);
     }
 
     #[test]
@@ -120,5 +146,11 @@ mod tests {
         let mut entry = entry();
         entry.tags = vec![entry.tags[0].clone(); 256];
         assert_eq!(entry.to_bytes(), None);
+    }
+
+    #[test]
+    fn two_entries_of_one_value_are_told_apart_by_their_heads() {
+        let two = [(); 2].map(|()| entry().to_bytes().expect("it has two tags"));
+        assert_ne!(head(&two[0]), head(&two[1]));
     }
 }

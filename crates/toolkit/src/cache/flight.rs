@@ -1,51 +1,65 @@
 //! One load at a time for each name, within this process.
 //!
-//! The first caller who needs a name leads: it gets a [`Lead`], on which it says how it ended. The
-//! others follow: they wait on the [`Flight`]. A leader that is dropped before it has said anything
-//! was cancelled. Who leads next, one of those who waited or the first who comes later, gets its
-//! token, and with that the lease that it may have left in the store.
+//! The first caller who needs a name leads: it gets a [`Lead`], on which it says how it ended. The others
+//! follow: they wait on the [`Flight`]. A leader that is dropped before it has said anything has found a
+//! value, or has gone away: those who follow look again.
+//!
+//! A value is handed on to those who were there before its load began, and to nobody else: whoever came
+//! later may have come after a change that the value does not show, and has to look.
 
-use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use larder_store::Error;
 use tokio::sync::watch;
 
-/// Who fills an entry: a random number.
-pub(super) type Token = [u8; 16];
+use super::waits::{Circle, Wait, Waiter, wait_for};
 
-/// How a flight ended.
+/// How far a flight has come.
+#[derive(Clone, Debug)]
+enum State {
+    /// Its leader looks for a right to load.
+    Waiting,
+    /// The load has begun.
+    Loading,
+    Ended(Outcome),
+}
+
+/// What a flight came to.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// It has not ended.
-    Flying,
-    /// Look again: the value is in the store, or somebody else has to load it.
-    LookAgain,
-    /// The value could not be put into the store. Here it is, encoded.
+    /// A value, encoded.
     Value(Bytes),
-    /// The value could not be loaded: an `Arc<E>`, where `E` is the load's error.
-    Failed(Arc<dyn Any + Send + Sync>),
-    /// The leader went away.
-    Cancelled,
+    /// There is no value for anybody who waits.
+    Failed(Error),
 }
 
 /// A load that somebody else in this process does.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Flight {
-    outcome: watch::Receiver<Outcome>,
-    /// The leader's token, for whoever has to take over.
-    pub(super) token: Token,
+    state: watch::Receiver<State>,
+    waiter: Arc<Waiter>,
+    came_in_time: bool,
 }
 
 impl Flight {
-    /// Waits until the flight has ended.
-    pub(super) async fn end(&mut self) -> Outcome {
-        let ended = |outcome: &Outcome| !matches!(outcome, Outcome::Flying);
-        match self.outcome.wait_for(ended).await {
-            Ok(outcome) => outcome.clone(),
-            Err(_) => Outcome::Cancelled,
-        }
+    /// Waits until the flight has ended. `None` if there is nothing in it for the caller, who has to look
+    /// again.
+    ///
+    /// # Errors
+    ///
+    /// [`Circle`] if the flight can't end before the caller does, as it waits for the load that the
+    /// caller is in.
+    pub(super) async fn end(mut self) -> Result<Option<Outcome>, Circle> {
+        let _wait = wait_for(&self.waiter)?;
+        let ended = |state: &State| matches!(state, State::Ended(_));
+        let Some(State::Ended(outcome)) = self.state.wait_for(ended).await.ok().map(|s| s.clone())
+        else {
+            return Ok(None);
+        };
+        let is_for_us = self.came_in_time || matches!(outcome, Outcome::Failed(_));
+        Ok(is_for_us.then_some(outcome))
     }
 }
 
@@ -59,62 +73,76 @@ pub(super) enum Role<'a> {
 /// The loads that are under way.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
-    known: Mutex<Known>,
+    by_name: Mutex<HashMap<Box<str>, Known>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
-    by_name: HashMap<Box<str>, Flight>,
-    /// The tokens of leaders that were cancelled, until somebody leads in their place.
-    left: HashMap<Box<str>, Token>,
+    state: watch::Receiver<State>,
+    waiter: Arc<Waiter>,
+    /// The tags that the value is going to have, unless the load names more.
+    tags: Option<Box<[String]>>,
 }
-
-/// How many tokens are kept for those who come later. One that is not kept costs who comes next the
-/// rest of a lease.
-const LEFT_MAX: usize = 1024;
 
 impl Flights {
-    /// Leads the flight to `name` if nobody does: with this token, or that of a leader that was
-    /// cancelled, or else a new one.
-    pub(super) fn join<'a>(&'a self, name: &'a str, token: Option<Token>) -> Role<'a> {
-        let mut known = self.lock();
-        if let Some(flight) = known.by_name.get(name) {
-            return Role::Follower(flight.clone());
+    /// Leads the flight to `name` if nobody does. `tags` are those that its value will have, or `None` if
+    /// that is not known yet.
+    pub(super) fn join<'a>(&'a self, name: &'a str, tags: Option<&[String]>) -> Role<'a> {
+        let mut by_name = self.lock();
+        if let Some(flight) = by_name.get(name) {
+            return Role::Follower(Flight {
+                state: flight.state.clone(),
+                waiter: flight.waiter.clone(),
+                came_in_time: matches!(*flight.state.borrow(), State::Waiting),
+            });
         }
-        let (sender, outcome) = watch::channel(Outcome::Flying);
-        let left = known.left.remove(name);
-        let token = token.or(left).unwrap_or_else(rand::random);
-        known.by_name.insert(name.into(), Flight { outcome, token });
+        let (sender, state) = watch::channel(State::Waiting);
+        let waiter = Arc::new(Waiter::default());
+        // What is new waits for nobody, and so in no circle.
+        let wait = wait_for(&waiter).ok();
+        by_name.insert(
+            name.into(),
+            Known {
+                state,
+                waiter: waiter.clone(),
+                tags: tags.map(Into::into),
+            },
+        );
         Role::Leader(Lead {
             flights: self,
             name,
-            token,
+            waiter,
             sender,
+            _wait: wait,
         })
+    }
+
+    /// Whether somebody leads a flight to `name`.
+    pub(super) fn is_flying(&self, name: &str) -> bool {
+        self.lock().contains_key(name)
     }
 
     /// Lets whoever comes next lead, although a flight is under way: it began too early.
     pub(super) fn forget(&self, name: &str) {
-        self.lock().by_name.remove(name);
+        self.lock().remove(name);
+    }
+
+    /// [`Flights::forget`] for the names whose values may have one of these tags.
+    pub(super) fn forget_tagged(&self, tags: &[String]) {
+        self.lock().retain(|_, flight| match &flight.tags {
+            Some(own) => !own.iter().any(|tag| tags.contains(tag)),
+            None => false,
+        });
     }
 
     /// [`Flights::forget`] for all names.
     pub(super) fn forget_all(&self) {
-        self.lock().by_name.clear();
+        self.lock().clear();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Known>> {
         // Nothing in here panics between two changes that belong together.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Known {
-    fn leave(&mut self, name: &str, token: Token) {
-        if self.left.len() >= LEFT_MAX {
-            self.left.clear();
-        }
-        self.left.insert(name.into(), token);
+        self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,27 +151,35 @@ impl Known {
 pub(super) struct Lead<'a> {
     flights: &'a Flights,
     name: &'a str,
-    pub(super) token: Token,
-    sender: watch::Sender<Outcome>,
+    pub(super) waiter: Arc<Waiter>,
+    sender: watch::Sender<State>,
+    _wait: Option<Wait>,
 }
 
 impl Lead<'_> {
+    /// Says that the load begins now: whoever joins from here on is late.
+    pub(super) fn begin(&self) {
+        self.sender.send_replace(State::Loading);
+    }
+
     /// Ends the flight.
     pub(super) fn end(self, outcome: Outcome) {
-        self.sender.send_replace(outcome);
+        // Nobody joins a flight that has ended.
+        self.leave();
+        self.sender.send_replace(State::Ended(outcome));
+    }
+
+    fn leave(&self) {
+        let mut by_name = self.flights.lock();
+        let flight = by_name.get(self.name);
+        if flight.is_some_and(|flight| Arc::ptr_eq(&flight.waiter, &self.waiter)) {
+            by_name.remove(self.name);
+        }
     }
 }
 
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
-        let is_cancelled = matches!(*self.sender.borrow(), Outcome::Flying);
-        let mut known = self.flights.lock();
-        let flight = known.by_name.get(self.name);
-        if flight.is_some_and(|flight| flight.token == self.token) {
-            known.by_name.remove(self.name);
-        }
-        if is_cancelled {
-            known.leave(self.name, self.token);
-        }
+        self.leave();
     }
 }

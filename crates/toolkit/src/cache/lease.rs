@@ -1,0 +1,194 @@
+//! The right to fill an entry, which one caller of all processes has.
+//!
+//! It is a key that holds the token of whoever fills the entry. Each caller has a token of its own that
+//! nobody has after it. A caller that goes away leaves its token in [`LEFT`], and whoever asks next may
+//! take over from it: the key is changed from the one token to the other in one step, and what was on its
+//! way under the old one comes to nothing. Whoever writes or deletes the entry removes the key.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use larder_store::{Error, Key, Script, Store};
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use super::entry::head;
+
+static LOOKUP: Script = Script::new(include_str!("lookup.lua"));
+static PUT: Script = Script::new(include_str!("put.lua"));
+static EXTEND: Script = Script::new(include_str!("extend.lua"));
+
+/// The tokens of callers of this process that went away, by the lease that they may have had, on whatever
+/// store. A token that has been taken over does no harm here: nobody has it again.
+static LEFT: Mutex<BTreeMap<Box<str>, Vec<Token>>> = Mutex::new(BTreeMap::new());
+
+/// How many leases are remembered, and how many tokens of each. One that is forgotten costs who comes next
+/// the rest of its time.
+const LEFT_MAX: usize = 1024;
+const TOKENS_MAX: usize = 8;
+
+/// What rings when a lease of this process ends, for those of this process who wait for it: several
+/// leases share a bell.
+static BELLS: [Notify; 64] = [const { Notify::const_new() }; 64];
+
+/// Who fills an entry: a random number.
+type Token = [u8; 16];
+
+/// What the key of a lease ends in.
+pub(super) const LEASE: &str = "lease";
+
+/// The key that says who loads the value of an entry.
+pub(super) fn lease_of(key: &Key) -> Key {
+    key.part(LEASE)
+}
+
+/// Wakes those of this process who wait for the lease of this entry to end.
+pub(super) fn ring(key: &Key) {
+    bell(key).notify_waiters();
+}
+
+/// The next time that the lease of this entry may have ended.
+pub(super) fn rings(key: &Key) -> Notified<'static> {
+    bell(key).notified()
+}
+
+fn bell(key: &Key) -> &'static Notify {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    &BELLS[(hasher.finish() % BELLS.len() as u64) as usize]
+}
+
+/// What the store says to somebody who wants to fill an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Do.
+    Granted,
+    /// There is another entry than was seen.
+    Filled,
+    /// Somebody else has the lease.
+    Held,
+}
+
+/// One caller's right to fill an entry, from the first time that it asks for it.
+#[derive(Debug)]
+pub(super) struct Lease<'a> {
+    store: &'a Store,
+    key: &'a Key,
+    lease_key: Key,
+    token: Token,
+    time: Duration,
+    /// Whether the store may hold it: it was asked for, and nobody has said that it is not ours.
+    may_be_held: bool,
+}
+
+impl<'a> Lease<'a> {
+    /// Nothing yet. It will last for `time` after each sign of life.
+    pub(super) fn new(store: &'a Store, key: &'a Key, time: Duration) -> Lease<'a> {
+        Lease {
+            store,
+            key,
+            lease_key: lease_of(key),
+            token: rand::random(),
+            time,
+            may_be_held: false,
+        }
+    }
+
+    /// Asks for it, in place of an entry with these bytes. One round trip.
+    pub(super) async fn ask(&mut self, seen: &[u8]) -> Result<Asked, Error> {
+        // Before it is sent: this may be dropped before the answer comes.
+        self.may_be_held = true;
+        let lookup = LOOKUP.on(self.store).key(self.key.clone());
+        let lookup = lookup
+            .key(self.lease_key.clone())
+            .arg(self.token)
+            .arg(self.time);
+        let answer: u32 = lookup.arg(head(seen)).args(left(self.key)).run().await?;
+        Ok(match answer {
+            1 => Asked::Granted,
+            other => {
+                self.may_be_held = false;
+                if other == 2 {
+                    Asked::Filled
+                } else {
+                    Asked::Held
+                }
+            }
+        })
+    }
+
+    /// Does `work`, and gives signs of life meanwhile.
+    pub(super) async fn during<R>(&self, work: impl Future<Output = R>) -> R {
+        let living = async {
+            loop {
+                tokio::time::sleep(self.time / 3).await;
+                // If the lease is lost, or the store is, `put` will tell.
+                let _ = self.extend(self.time).await;
+            }
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = living => unreachable!("it has no end"),
+        }
+    }
+
+    /// Writes the entry, for so many milliseconds or without an end, and gives the lease back. `false`
+    /// if it was lost: somebody has written or deleted the entry meanwhile, and nothing was changed.
+    pub(super) async fn put(mut self, entry: Bytes, ttl_ms: Option<u64>) -> Result<bool, Error> {
+        let put = PUT.on(self.store).key(self.key.clone());
+        let put = put.key(self.lease_key.clone()).arg(self.token).arg(entry);
+        let is_written = put.arg(ttl_ms.unwrap_or(0)).run().await?;
+        self.may_be_held = false;
+        Ok(is_written)
+    }
+
+    /// Lets whoever comes next fill the entry.
+    pub(super) async fn give_back(mut self) {
+        // If no answer comes, it is left behind as by one who went away.
+        self.may_be_held = self.extend(Duration::ZERO).await.is_err();
+    }
+
+    /// Lets nobody fill the entry until its time is over.
+    pub(super) fn keep(mut self) {
+        self.may_be_held = false;
+    }
+
+    async fn extend(&self, time: Duration) -> Result<bool, Error> {
+        let extend = EXTEND.on(self.store).key(self.lease_key.clone());
+        extend.arg(self.token).arg(time).run().await
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        if self.may_be_held {
+            leave(self.key, self.token);
+        }
+        ring(self.key);
+    }
+}
+
+fn leave(key: &Key, token: Token) {
+    let mut left = lock_left();
+    if left.len() >= LEFT_MAX {
+        left.clear();
+    }
+    let tokens = left.entry(key.as_str().into()).or_default();
+    if tokens.len() >= TOKENS_MAX {
+        tokens.remove(0);
+    }
+    tokens.push(token);
+}
+
+fn left(key: &Key) -> Vec<Token> {
+    lock_left().get(key.as_str()).cloned().unwrap_or_default()
+}
+
+fn lock_left() -> MutexGuard<'static, BTreeMap<Box<str>, Vec<Token>>> {
+    // Nothing in here panics between two changes that belong together.
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
