@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::codec;
 
 use super::cache::Cache;
-use super::flight::{Flight, Lead, Outcome, Role};
+use super::flight::{Flight, Lead, Moment, Outcome, Role};
 use super::found::{Found, Seen, fresh};
 use super::keep::Keep;
 use super::loading::Loading;
@@ -109,7 +109,8 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
             keep,
             names_tags,
         };
-        self.fill(wanted, seen, load).await
+        // On the heap, so that those who find a value have no room for this.
+        Box::pin(self.fill(wanted, seen, load)).await
     }
 
     /// [`Cache::look`], counted.
@@ -134,7 +135,7 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
     where
         F: Future<Output = Result<T, BoxError>>,
     {
-        let give_up = Instant::now() + self.settings.wait;
+        let (came, give_up) = (Moment::now(), Instant::now() + self.settings.wait);
 
         let lead = loop {
             let flight = match self.shared.flights.join(wanted.name, wanted.tags()) {
@@ -147,7 +148,7 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
             {
                 return Ok(value);
             }
-            if let Some(value) = self.follow(flight, give_up).await? {
+            if let Some(value) = self.follow(flight, came, give_up).await? {
                 return Ok(value);
             }
             seen = match fresh(self.look(wanted.key).await) {
@@ -163,8 +164,9 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
 
         let (stale, entry) = stale.unzip();
         let loading = Loading::new(wanted.keep, entry);
-        lead.begin();
-        let work = within(Some(lead.waiter.clone()), load(loading.share()));
+        let begun = Moment::now();
+        // On the heap, since loads are in loads and what is around each would grow them severalfold.
+        let work = within(Some(lead.waiter.clone()), Box::pin(load(loading.share())));
         let loaded = hold.during(self.in_time(work)).await;
 
         let keep = loading.keep();
@@ -175,7 +177,7 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
         match ready {
             Ok((encoded, value)) => {
                 self.put(hold, &encoded, &keep).await;
-                lead.end(Outcome::Value(encoded));
+                lead.end(Outcome::Value(encoded, begun));
                 Ok(value)
             }
             Err(error) => self.without_value(lead, hold, stale, error).await,
@@ -183,16 +185,21 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
     }
 
     /// Waits for what somebody else in this process loads. `None` to look again.
-    async fn follow(&self, flight: Flight, give_up: Instant) -> Result<Option<T>, Error> {
+    async fn follow(
+        &self,
+        flight: Flight,
+        came: Moment,
+        give_up: Instant,
+    ) -> Result<Option<T>, Error> {
         self.shared.counters.waits.one();
-        let Ok(ended) = timeout_at(give_up, flight.end()).await else {
+        let Ok(ended) = timeout_at(give_up, flight.end(came)).await else {
             return Err(self.timed_out());
         };
         let ended = ended.map_err(|_| {
             Error::invalid("the load of a value asks for a value that waits for it to end")
         })?;
         match ended {
-            Some(Outcome::Value(encoded)) => {
+            Some(Outcome::Value(encoded, _)) => {
                 codec::decode(&encoded).map(Some).map_err(Error::codec)
             }
             Some(Outcome::Failed(error)) => Err(error),

@@ -4,10 +4,11 @@
 //! follow: they wait on the [`Flight`]. A leader that is dropped before it has said anything has found a
 //! value, or has gone away: those who follow look again.
 //!
-//! A value is handed on to those who were there before its load began, and to nobody else: whoever came
-//! later may have come after a change that the value does not show, and has to look.
+//! A value is handed on to those who came before its load began, and to nobody else: whoever came later may
+//! have come after a change that the value does not show, and has to look.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -16,21 +17,22 @@ use tokio::sync::watch;
 
 use super::waits::{Circle, Wait, Waiter, wait_for};
 
-/// How far a flight has come.
-#[derive(Clone, Debug)]
-enum State {
-    /// Its leader looks for a right to load.
-    Waiting,
-    /// The load has begun.
-    Loading,
-    Ended(Outcome),
+/// A moment in the life of this process: before all that come later, whatever the clocks say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Moment(u64);
+
+impl Moment {
+    pub(super) fn now() -> Moment {
+        static MOMENTS: AtomicU64 = AtomicU64::new(0);
+        Moment(MOMENTS.fetch_add(1, Ordering::SeqCst))
+    }
 }
 
 /// What a flight came to.
 #[derive(Clone, Debug)]
 pub(super) enum Outcome {
-    /// A value, encoded.
-    Value(Bytes),
+    /// A value, encoded, of a load that began then.
+    Value(Bytes, Moment),
     /// There is no value for anybody who waits.
     Failed(Error),
 }
@@ -38,28 +40,26 @@ pub(super) enum Outcome {
 /// A load that somebody else in this process does.
 #[derive(Debug)]
 pub(super) struct Flight {
-    state: watch::Receiver<State>,
+    outcome: watch::Receiver<Option<Outcome>>,
     waiter: Arc<Waiter>,
-    came_in_time: bool,
 }
 
 impl Flight {
-    /// Waits until the flight has ended. `None` if there is nothing in it for the caller, who has to look
-    /// again.
+    /// Waits until the flight has ended. `None` if there is nothing in it for a caller who came then, and
+    /// has to look again.
     ///
     /// # Errors
     ///
     /// [`Circle`] if the flight can't end before the caller does, as it waits for the load that the
     /// caller is in.
-    pub(super) async fn end(mut self) -> Result<Option<Outcome>, Circle> {
+    pub(super) async fn end(mut self, came: Moment) -> Result<Option<Outcome>, Circle> {
         let _wait = wait_for(&self.waiter)?;
-        let ended = |state: &State| matches!(state, State::Ended(_));
-        let Some(State::Ended(outcome)) = self.state.wait_for(ended).await.ok().map(|s| s.clone())
-        else {
-            return Ok(None);
-        };
-        let is_for_us = self.came_in_time || matches!(outcome, Outcome::Failed(_));
-        Ok(is_for_us.then_some(outcome))
+        let outcome = self.outcome.wait_for(Option::is_some).await;
+        let outcome = outcome.ok().and_then(|outcome| outcome.clone());
+        Ok(outcome.filter(|outcome| match outcome {
+            Outcome::Value(_, begun) => came < *begun,
+            Outcome::Failed(_) => true,
+        }))
     }
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Flights {
 
 #[derive(Debug)]
 struct Known {
-    state: watch::Receiver<State>,
+    outcome: watch::Receiver<Option<Outcome>>,
     waiter: Arc<Waiter>,
     /// The tags that the value is going to have, unless the load names more.
     tags: Option<Box<[String]>>,
@@ -91,19 +91,18 @@ impl Flights {
         let mut by_name = self.lock();
         if let Some(flight) = by_name.get(name) {
             return Role::Follower(Flight {
-                state: flight.state.clone(),
+                outcome: flight.outcome.clone(),
                 waiter: flight.waiter.clone(),
-                came_in_time: matches!(*flight.state.borrow(), State::Waiting),
             });
         }
-        let (sender, state) = watch::channel(State::Waiting);
+        let (sender, outcome) = watch::channel(None);
         let waiter = Arc::new(Waiter::default());
         // What is new waits for nobody, and so in no circle.
         let wait = wait_for(&waiter).ok();
         by_name.insert(
             name.into(),
             Known {
-                state,
+                outcome,
                 waiter: waiter.clone(),
                 tags: tags.map(Into::into),
             },
@@ -152,21 +151,16 @@ pub(super) struct Lead<'a> {
     flights: &'a Flights,
     name: &'a str,
     pub(super) waiter: Arc<Waiter>,
-    sender: watch::Sender<State>,
+    sender: watch::Sender<Option<Outcome>>,
     _wait: Option<Wait>,
 }
 
 impl Lead<'_> {
-    /// Says that the load begins now: whoever joins from here on is late.
-    pub(super) fn begin(&self) {
-        self.sender.send_replace(State::Loading);
-    }
-
     /// Ends the flight.
     pub(super) fn end(self, outcome: Outcome) {
         // Nobody joins a flight that has ended.
         self.leave();
-        self.sender.send_replace(State::Ended(outcome));
+        self.sender.send_replace(Some(outcome));
     }
 
     fn leave(&self) {
