@@ -1,6 +1,5 @@
 //! The workers that take orders from the stream.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,22 +16,19 @@ pub(crate) struct Order {
 }
 
 /// How many orders are handled at once.
-const AT_ONCE: NonZeroUsize = NonZeroUsize::new(4).expect("4 is not 0");
+const AT_ONCE: usize = 4;
 
 /// The worker of the shop, until it is stopped.
 pub(crate) struct Orders {
     shop: Arc<Shop>,
-    worker: Arc<Worker>,
+    worker: Worker,
 }
 
 impl Orders {
     /// Puts a worker to work. Orders that an earlier one has left are its first.
     pub(crate) async fn start(shop: &Arc<Shop>) -> Result<Orders, Error> {
         let at_work = Arc::clone(shop);
-        let backoff = Backoff {
-            first: Duration::from_millis(200),
-            most: Duration::from_secs(2),
-        };
+        let backoff = Backoff::between(Duration::from_millis(200), Duration::from_secs(2));
         let worker = shop
             .shipping()
             .worker()
@@ -48,7 +44,7 @@ impl Orders {
             .await?;
         Ok(Orders {
             shop: Arc::clone(shop),
-            worker: Arc::new(worker),
+            worker,
         })
     }
 
@@ -56,23 +52,20 @@ impl Orders {
     pub(crate) fn watcher(&self) -> Watcher {
         Watcher {
             shop: Arc::clone(&self.shop),
-            worker: Arc::clone(&self.worker),
+            worker: self.worker.clone(),
         }
     }
 
     /// Lets the worker finish what it has in hand.
     pub(crate) async fn stop(self) {
-        // Whoever tells of the worker has stopped by now, so this is the last hold on it.
-        if let Ok(worker) = Arc::try_unwrap(self.worker) {
-            worker.shutdown().await;
-        }
+        self.worker.shutdown().await;
     }
 }
 
 /// Somebody who watches the worker.
 pub(crate) struct Watcher {
     shop: Arc<Shop>,
-    worker: Arc<Worker>,
+    worker: Worker,
 }
 
 impl Watcher {

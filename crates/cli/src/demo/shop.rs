@@ -77,8 +77,6 @@ pub(crate) enum Error {
     #[error(transparent)]
     Quota(#[from] rate_limit::InvalidQuota),
     #[error(transparent)]
-    Stream(#[from] stream::Error),
-    #[error(transparent)]
     Board(#[from] leaderboard::Error),
 }
 

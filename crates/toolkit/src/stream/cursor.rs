@@ -1,13 +1,12 @@
 //! Reading a stream from a place on.
 
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use larder_store::Command;
+use larder_store::{Command, Error};
 use serde::de::DeserializeOwned;
 
 use super::entry::{self, Entry, Raw, Read, count};
-use super::{Error, Id, Stream};
+use super::{Id, Start, Stream};
 use crate::Ttl;
 
 /// A place in a stream, which moves on with each read. No entry is read twice, and none is left
@@ -36,30 +35,45 @@ pub struct Cursor<T> {
     last: Id,
 }
 
-impl<T: DeserializeOwned> Cursor<T> {
-    pub(super) fn new(stream: Stream<T>, last: Id) -> Cursor<T> {
-        Cursor { stream, last }
+impl<T: DeserializeOwned> Stream<T> {
+    /// Reads entries one after the other, from `start` on. One round trip for [`Start::Latest`],
+    /// which asks what the latest entry is; none for the others.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn cursor(&self, start: Start) -> Result<Cursor<T>, Error> {
+        let last = match start {
+            Start::Earliest => Id::default(),
+            Start::After(id) => id,
+            Start::Latest => self.last().await?.unwrap_or_default(),
+        };
+        Ok(Cursor {
+            stream: self.clone(),
+            last,
+        })
     }
+}
 
+impl<T: DeserializeOwned> Cursor<T> {
     /// The entry behind which the next read begins.
     pub fn last(&self) -> Id {
         self.last
     }
 
-    /// Reads up to `most` entries. If there is none it waits up to `wait` for one, and then
+    /// Reads up to `most` entries; none for 0. If there is none it waits up to `wait` for one, and then
     /// answers none. One round trip.
     ///
     /// If this is dropped before it is done, the cursor has not moved.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; the cursor has not moved.
-    pub async fn read(
-        &mut self,
-        most: NonZeroUsize,
-        wait: Duration,
-    ) -> Result<Vec<Entry<T>>, Error> {
-        let mut command = Command::new("XREAD").arg("COUNT").arg(count(most.get()));
+    /// Those of the store; the cursor has not moved.
+    pub async fn read(&mut self, most: usize, wait: Duration) -> Result<Vec<Entry<T>>, Error> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let mut command = Command::new("XREAD").arg("COUNT").arg(count(most));
         if !wait.is_zero() {
             command = command.arg("BLOCK").arg(wait.min(Ttl::MAX));
         }
@@ -82,8 +96,8 @@ impl<T: DeserializeOwned> Cursor<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`]; the cursor has not moved.
+    /// Those of the store; the cursor has not moved.
     pub async fn next(&mut self, wait: Duration) -> Result<Option<Entry<T>>, Error> {
-        Ok(self.read(NonZeroUsize::MIN, wait).await?.pop())
+        Ok(self.read(1, wait).await?.pop())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use larder_store::{FromValue, Value};
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 
 use super::Id;
 use crate::codec::{self, DecodeError};
@@ -13,11 +14,13 @@ use crate::codec::{self, DecodeError};
 pub(super) const BODY: &str = "body";
 
 /// An entry of a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry<T> {
     /// Its id.
     pub id: Id,
-    /// Its value, unless something else has written an entry that is no `T`.
+    /// Its value, unless something else has written an entry that is no `T`. Written by serde it is
+    /// the value, or nothing.
+    #[serde(serialize_with = "serialize_body", bound(serialize = "T: Serialize"))]
     pub body: Result<T, DecodeError>,
 }
 
@@ -71,4 +74,16 @@ pub(super) fn entries(read: Read) -> Vec<Raw> {
 /// Reads a value. An entry without a body is as one with an empty body.
 pub(super) fn decode<T: DeserializeOwned>(body: Option<&Bytes>) -> Result<T, DecodeError> {
     codec::decode(body.map(|body| &body[..]).unwrap_or_default())
+}
+
+/// Writes a value that could be read, and nothing for one that could not.
+pub(super) fn serialize_body<T, S>(
+    body: &Result<T, DecodeError>,
+    serializer: S,
+) -> Result<S::Ok, S::Error>
+where
+    T: Serialize,
+    S: Serializer,
+{
+    body.as_ref().ok().serialize(serializer)
 }

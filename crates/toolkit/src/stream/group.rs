@@ -1,17 +1,19 @@
 //! Groups of workers on a stream, and what they have not finished.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use larder_store::{Command, FromValue, Key, Script, Value};
+use larder_store::{Command, Error, FromValue, Key, Script, Value};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::entry::{self, Raw, count};
-use super::{Builder, DeadLetter, Error, Id, Start, Stream};
+use super::trim::Start;
+use super::{DeadLetter, Id, Stream, keys, script};
 
-static REDRIVE: Script = Script::new(include_str!("redrive.lua"));
+static CREATE: Script = script!("create.lua");
+static INFO: Script = script!("info.lua");
+static REDRIVE: Script = script!("redrive.lua");
 
 /// A group of workers that share the entries of a stream. Cloning it is cheap and shares it.
 pub struct Group<T> {
@@ -21,53 +23,74 @@ pub struct Group<T> {
 }
 
 /// Where a group stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Info {
     /// How many consumers the store knows, working or not.
     pub consumers: u64,
     /// How many entries were delivered and are not finished: at work, waiting for a retry, or left
     /// by a consumer that crashed.
     pub pending: u64,
+    /// How many of them wait for a retry.
+    pub waiting: u64,
+    /// How many dead letters there are.
+    pub dead: u64,
     /// The last entry that was delivered.
     pub last_delivered: Id,
     /// How many entries were not delivered yet; `None` if the store can't tell, as after entries
     /// were deleted in the middle.
     pub lag: Option<u64>,
+    /// How long ago the first entry was added that is not finished; `None` if there is none.
+    pub oldest: Option<Duration>,
 }
 
 /// What a group has not finished, in short.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// How many entries.
     pub count: u64,
     /// The first and the last of them.
     pub ends: Option<(Id, Id)>,
-    /// How many each consumer has that has any.
+    /// How many each consumer has that has any. Those that wait for a retry are with
+    /// `larder:parked`.
     pub consumers: Vec<(String, u64)>,
 }
 
 /// An entry that was delivered and is not finished.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pending {
     /// The entry.
     pub id: Id,
-    /// Who has it.
+    /// Who has it: `larder:parked` if it waits for a retry.
     pub consumer: String,
-    /// How long ago it was delivered, or its consumer last showed that it is at work.
+    /// How long ago it was delivered, or began to wait for its retry.
     pub idle: Duration,
     /// How often it was delivered.
     pub deliveries: u32,
 }
 
-impl<T> Group<T> {
-    pub(super) fn new(stream: Stream<T>, name: &str, start: Start) -> Group<T> {
+impl<T> Stream<T> {
+    /// A group of workers, each entry for one of them. A new group begins at `start`; it is made by
+    /// [`Group::create`] or by its first worker.
+    ///
+    /// # Panics
+    ///
+    /// If the name begins with `larder:`, as those of our own do.
+    pub fn group(&self, name: &str, start: Start) -> Group<T> {
+        assert!(
+            !name.starts_with(keys::OURS),
+            "the name of a group does not begin with {}",
+            keys::OURS
+        );
         Group {
-            stream,
+            stream: self.clone(),
             name: name.to_owned(),
             start,
         }
     }
+}
 
+impl<T> Group<T> {
     /// The group's name.
     pub fn name(&self) -> &str {
         &self.name
@@ -83,94 +106,99 @@ impl<T> Group<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn create(&self) -> Result<bool, Error> {
-        self.create_at(self.start).await
+        self.make("first").await
     }
 
-    pub(super) async fn create_at(&self, start: Start) -> Result<bool, Error> {
-        let start = match start {
-            Start::Earliest => "0".to_owned(),
-            Start::Latest => "$".to_owned(),
-            Start::After(id) => id.to_string(),
-        };
-        let command = Command::new("XGROUP")
-            .arg("CREATE")
-            .arg(self.stream.key())
+    /// Makes a group that has gone: where it last was, or at the beginning if its stream has gone as
+    /// well. `false` if it is there.
+    pub(super) async fn create_anew(&self) -> Result<bool, Error> {
+        self.make("anew").await
+    }
+
+    async fn make(&self, how: &str) -> Result<bool, Error> {
+        CREATE
+            .on(self.stream.store())
+            .key(self.stream.key().clone())
+            .key(self.part(keys::POSITION))
             .arg(&self.name)
-            .arg(start)
-            .arg("MKSTREAM");
-        match self.stream.store().run(command).await {
-            Ok(()) => Ok(true),
-            Err(error) if error.is_refusal("BUSYGROUP") => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+            .arg(self.start.behind())
+            .arg(how)
+            .run()
+            .await
     }
 
     /// Removes the group with all that it knows, its dead letters too. The entries stay. `false`
-    /// if there was no such group.
+    /// if there was no such group. Its workers make it anew, so shut them down before.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn delete(&self) -> Result<bool, Error> {
         let destroy = Command::new("XGROUP")
             .arg("DESTROY")
             .arg(self.stream.key())
             .arg(&self.name);
-        let forget = Command::new("UNLINK").arg(self.retries()).arg(self.dead());
+        let parts = keys::GROUP_PARTS.map(|part| self.part(part));
+        let forget = Command::new("UNLINK").args(parts);
         let answers = self.stream.store().call_all(vec![destroy, forget]).await?;
         let mut answers = answers.into_iter();
         let destroyed = match answers.next() {
             Some(Ok(destroyed)) => bool::from_value(destroyed)?,
             // There is not even a stream.
             Some(Err(error)) if error.is_refusal("ERR") => false,
-            Some(Err(error)) => return Err(error.into()),
+            Some(Err(error)) => return Err(error),
             None => false,
         };
         answers.next().transpose()?;
         Ok(destroyed)
     }
 
-    /// Where the group stands.
+    /// Where the group stands. One round trip.
     ///
     /// # Errors
     ///
-    /// [`Error::NoGroup`] and [`Error::Store`].
+    /// [`Error::Gone`] if there is no such group; those of the store.
     pub async fn info(&self) -> Result<Info, Error> {
-        let command = Command::new("XINFO").arg("GROUPS").arg(self.stream.key());
-        let groups: Vec<HashMap<String, Value>> = match self.stream.store().run(command).await {
-            Ok(groups) => groups,
-            // There is not even a stream.
-            Err(error) if error.is_refusal("ERR") => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
-        for mut group in groups {
-            let mut field = |name: &str| group.remove(name).unwrap_or_default();
-            if String::from_value(field("name"))? == self.name {
-                return Ok(Info {
-                    consumers: FromValue::from_value(field("consumers"))?,
-                    pending: FromValue::from_value(field("pending"))?,
-                    last_delivered: FromValue::from_value(field("last-delivered-id"))?,
-                    lag: FromValue::from_value(field("lag"))?,
-                });
-            }
-        }
-        Err(self.no_group())
+        type Numbers = (u64, u64, u64, u64);
+        type Answer = (Id, Option<u64>, Option<Id>, u64);
+        let answer: Option<Vec<Value>> = INFO
+            .on(self.stream.store())
+            .key(self.stream.key().clone())
+            .key(self.part(keys::RETRIES))
+            .key(self.part(keys::DEAD))
+            .arg(&self.name)
+            .run()
+            .await?;
+        let mut numbers = answer.ok_or(Error::Gone)?;
+        let others = numbers.split_off(numbers.len().min(4));
+        let (consumers, pending, waiting, dead) = Numbers::from_value(Value::Array(numbers))?;
+        let (last_delivered, lag, first, now_ms) = Answer::from_value(Value::Array(others))?;
+        let age = |id: Id| Duration::from_millis(now_ms.saturating_sub(id.ms));
+        Ok(Info {
+            consumers,
+            pending,
+            waiting,
+            dead,
+            last_delivered,
+            lag,
+            oldest: first.map(age),
+        })
     }
 
     /// What the group has not finished, in short.
     ///
     /// # Errors
     ///
-    /// [`Error::NoGroup`] and [`Error::Store`].
+    /// [`Error::Gone`] if there is no such group; those of the store.
     pub async fn pending(&self) -> Result<Summary, Error> {
         type Answer = (u64, Option<Id>, Option<Id>, Option<Vec<(String, u64)>>);
         let command = Command::new("XPENDING")
             .arg(self.stream.key())
             .arg(&self.name);
         let answer: Result<Answer, _> = self.stream.store().run(command).await;
-        let (count, first, last, consumers) = self.known(answer)?;
+        let (count, first, last, consumers) = known(answer)?;
         Ok(Summary {
             count,
             ends: first.zip(last),
@@ -179,22 +207,22 @@ impl<T> Group<T> {
     }
 
     /// Up to `most` entries that the group has not finished, after this one, in the order in which
-    /// they were added. To read on, ask for those after the last.
+    /// they were added; none for 0. To read on, ask for those after the last.
     ///
     /// # Errors
     ///
-    /// [`Error::NoGroup`] and [`Error::Store`].
+    /// [`Error::Gone`] if there is no such group; those of the store.
     pub async fn pending_after(
         &self,
         after: Option<Id>,
-        most: NonZeroUsize,
+        most: usize,
     ) -> Result<Vec<Pending>, Error> {
         let command = Command::new("XPENDING")
             .arg(self.stream.key())
             .arg(&self.name)
-            .arg(from(after))
+            .arg(after_or_first(after))
             .arg("+")
-            .arg(count(most.get()));
+            .arg(count(most));
         let answer: Result<Vec<(Id, String, u64, u32)>, _> = self.stream.store().run(command).await;
         let pending = |(id, consumer, idle_ms, deliveries)| Pending {
             id,
@@ -202,7 +230,7 @@ impl<T> Group<T> {
             idle: Duration::from_millis(idle_ms),
             deliveries,
         };
-        Ok(self.known(answer)?.into_iter().map(pending).collect())
+        Ok(known(answer)?.into_iter().map(pending).collect())
     }
 
     /// Puts a dead letter back into the stream, as a new entry, which all groups of the stream
@@ -210,77 +238,81 @@ impl<T> Group<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn redrive(&self, letter: Id) -> Result<Option<Id>, Error> {
-        let call = REDRIVE.on(self.stream.store());
-        let call = call.key(self.stream.key().clone()).key(self.dead());
-        Ok(call.arg(letter.to_string()).run().await?)
+        let (trim, bound) = self.stream.trim().words();
+        REDRIVE
+            .on(self.stream.store())
+            .key(self.stream.key().clone())
+            .key(self.part(keys::DEAD))
+            .arg(letter.to_string())
+            .arg(trim)
+            .arg(bound)
+            .run()
+            .await
     }
 
     /// Deletes a dead letter. `false` if there was none.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn discard(&self, letter: Id) -> Result<bool, Error> {
         let command = Command::new("XDEL")
-            .arg(self.dead())
+            .arg(self.part(keys::DEAD))
             .arg(letter.to_string());
-        Ok(self.stream.store().run(command).await?)
+        self.stream.store().run(command).await
     }
 
-    /// Entries that wait for their retry.
-    pub(super) fn retries(&self) -> Key {
-        self.stream.key().part(&format!("retries:{}", self.name))
-    }
-
-    /// Where dead letters go.
-    pub(super) fn dead(&self) -> Key {
-        self.stream.key().part(&format!("dead:{}", self.name))
-    }
-
-    pub(super) fn known<A>(&self, answer: Result<A, larder_store::Error>) -> Result<A, Error> {
-        answer.map_err(|error| match error.is_refusal("NOGROUP") {
-            true => self.no_group(),
-            false => Error::Store(error),
-        })
-    }
-
-    fn no_group(&self) -> Error {
-        Error::NoGroup {
-            group: self.name.clone(),
+    /// The same group, for those who do not look into its entries.
+    pub(super) fn untyped(&self) -> Group<()> {
+        Group {
+            stream: self.stream.untyped(),
+            name: self.name.clone(),
+            start: self.start,
         }
+    }
+
+    /// The key of a part of the group.
+    pub(super) fn part(&self, part: &str) -> Key {
+        keys::of_group(self.stream.key(), part, &self.name)
     }
 }
 
 impl<T: DeserializeOwned> Group<T> {
-    /// Begins to describe a worker of this group.
-    pub fn worker(&self) -> Builder<T> {
-        Builder::new(self.clone())
-    }
-
-    /// Up to `most` dead letters after this one, in the order in which they died.
+    /// Up to `most` dead letters after this one, in the order in which they died; none for 0.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn dead_letters(
         &self,
         after: Option<Id>,
-        most: NonZeroUsize,
+        most: usize,
     ) -> Result<Vec<DeadLetter<T>>, Error> {
+        if most == 0 {
+            return Ok(Vec::new());
+        }
         let command = Command::new("XRANGE")
-            .arg(self.dead())
-            .arg(from(after))
+            .arg(self.part(keys::DEAD))
+            .arg(after_or_first(after))
             .arg("+")
             .arg("COUNT")
-            .arg(count(most.get()));
+            .arg(count(most));
         let letters: Vec<Raw> = self.stream.store().run(command).await?;
         letters.into_iter().map(letter).collect()
     }
 }
 
-fn from(after: Option<Id>) -> String {
+/// An answer about a group, which may not be there.
+fn known<A>(answer: Result<A, Error>) -> Result<A, Error> {
+    answer.map_err(|error| match error.is_refusal("NOGROUP") {
+        true => Error::Gone,
+        false => error,
+    })
+}
+
+fn after_or_first(after: Option<Id>) -> String {
     after.map_or("-".to_owned(), |id| format!("({id}"))
 }
 

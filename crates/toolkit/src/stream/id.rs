@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use larder_store::{Error, FromValue, Kind, Value};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The id of an entry: when it was added, by the store's clock, and a number that tells apart what
 /// was added in the same millisecond. Later entries have larger ids.
@@ -15,20 +16,33 @@ pub struct Id {
     pub seq: u64,
 }
 
-/// A text that is no id.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an id is two numbers with a dash, such as 1700000000000-0")]
-pub struct ParseIdError;
-
 impl FromStr for Id {
-    type Err = ParseIdError;
+    type Err = Error;
 
-    fn from_str(text: &str) -> Result<Id, ParseIdError> {
-        let (ms, seq) = text.split_once('-').ok_or(ParseIdError)?;
-        match (ms.parse(), seq.parse()) {
-            (Ok(ms), Ok(seq)) => Ok(Id { ms, seq }),
-            _ => Err(ParseIdError),
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if it is no id.
+    fn from_str(text: &str) -> Result<Id, Error> {
+        let numbers = text.split_once('-');
+        match numbers.map(|(ms, seq)| (ms.parse(), seq.parse())) {
+            Some((Ok(ms), Ok(seq))) => Ok(Id { ms, seq }),
+            _ => Err(Error::invalid(format_args!(
+                "an id is two numbers with a dash, such as 1700000000000-0, not {text:?}"
+            ))),
         }
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 
@@ -41,7 +55,7 @@ impl fmt::Display for Id {
 impl FromValue for Id {
     fn from_value(value: Value) -> Result<Id, Error> {
         let text = String::from_value(value)?;
-        text.parse().map_err(|ParseIdError| Error::Unexpected {
+        text.parse().map_err(|_| Error::Unexpected {
             wanted: "the id of an entry",
             got: Kind::Bytes,
         })

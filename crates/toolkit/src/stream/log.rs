@@ -1,78 +1,22 @@
 //! The stream.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::marker::PhantomData;
-use std::num::NonZeroU64;
 use std::time::Duration;
 
-use larder_store::{Command, FromValue, Key, Keys, Script, Store, Value};
+use larder_store::{Command, Error, FromValue, Key, Keys, Script, Store, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::entry::{BODY, Entry, Raw, count};
-use super::{Cursor, Group, Id};
-use crate::codec::{self, EncodeError};
+use super::trim::{Trim, Trimmed};
+use super::{Id, keys, script};
+use crate::codec;
 
-static ADD: Script = Script::new(include_str!("add.lua"));
-static TRIM: Script = Script::new(include_str!("trim.lua"));
-
-/// Why a stream did not do what was asked.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The value can't be encoded. Nothing was added.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-
-    /// The stream has no group of this name.
-    #[error("the stream has no group {group:?}")]
-    NoGroup {
-        /// The name.
-        group: String,
-    },
-
-    /// A worker can't work like this. Nothing was begun.
-    #[error("{setting} may be {range}")]
-    Setting {
-        /// The setting.
-        setting: &'static str,
-        /// What it may be.
-        range: &'static str,
-    },
-
-    /// The store gave no answer. What was asked of it may have happened.
-    #[error(transparent)]
-    Store(#[from] larder_store::Error),
-}
-
-/// Where to begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// With the first entry that is still there.
-    Earliest,
-    /// With what is added from now on.
-    Latest,
-    /// With the first entry after this one.
-    After(Id),
-}
-
-/// Which entries a stream forgets. There is no default: one kind of stream fills the memory, and
-/// the others lose what nobody has read; which of these is right only its owner knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trim {
-    /// None, until somebody deletes them.
-    Never,
-    /// Those that every group has handled. Workers do it now and then, and
-    /// [`Stream::trim_handled`] does it at once. A stream without a group loses nothing.
-    Handled,
-    /// The oldest, when there are more than about this many, handled or not. There may be some
-    /// more, never fewer.
-    MaxLen(NonZeroU64),
-    /// Those that are older than about this, handled or not, whenever an entry is added. Some may
-    /// stay longer.
-    MaxAge(Duration),
-}
+static ADD: Script = script!("add.lua");
+static ADD_UNIQUE: Script = script!("unique.lua");
+static TRIM: Script = script!("trim.lua");
 
 /// A log of values: added at the end, read by anyone, handled by groups of workers. Cloning it is
 /// cheap and shares the stream.
@@ -83,9 +27,26 @@ pub struct Stream<T> {
     bodies: PhantomData<fn() -> T>,
 }
 
+/// What [`Stream::add_unique`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Added {
+    /// It was added, as this entry.
+    New(Id),
+    /// What was added under the same name before is still there, and nothing was added.
+    Before(Id),
+}
+
 impl<T> Stream<T> {
     /// The stream of this name.
+    ///
+    /// # Panics
+    ///
+    /// If `trim` is [`Trim::MaxLen`] of zero: such a stream could keep nothing.
     pub fn new(store: &Store, namespace: &str, name: &str, trim: Trim) -> Stream<T> {
+        assert!(
+            trim != Trim::MaxLen(0),
+            "a stream is to keep one entry or more"
+        );
         Stream {
             store: store.clone(),
             key: Keys::new(namespace, "stream").of(name),
@@ -94,26 +55,20 @@ impl<T> Stream<T> {
         }
     }
 
-    /// A group of workers, each entry for one of them. A new group begins at `start`; it is made by
-    /// [`Group::create`] or by its first worker.
-    pub fn group(&self, name: &str, start: Start) -> Group<T> {
-        Group::new(self.clone(), name, start)
-    }
-
     /// How many entries there are.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn len(&self) -> Result<u64, Error> {
-        Ok(self.store.run(Command::new("XLEN").arg(&self.key)).await?)
+        self.store.run(Command::new("XLEN").arg(&self.key)).await
     }
 
     /// Whether there are no entries.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn is_empty(&self) -> Result<bool, Error> {
         Ok(self.len().await? == 0)
     }
@@ -122,33 +77,70 @@ impl<T> Stream<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn delete(&self, id: Id) -> Result<bool, Error> {
         let command = Command::new("XDEL").arg(&self.key).arg(id.to_string());
-        Ok(self.store.run(command).await?)
+        self.store.run(command).await
     }
 
     /// Drops the entries that every group has handled, whatever the stream's [`Trim`] is, and says
-    /// how many. Without a group, none.
+    /// for whom it kept the rest. Without a group it drops none.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
-    pub async fn trim_handled(&self) -> Result<u64, Error> {
-        Ok(TRIM.on(&self.store).key(self.key.clone()).run().await?)
+    /// Those of the store.
+    pub async fn trim_handled(&self) -> Result<Trimmed, Error> {
+        let trimmed = TRIM.on(&self.store).key(self.key.clone()).run().await?;
+        let (dropped, kept_for, silence_ms): (u64, String, i64) = trimmed;
+        Ok(Trimmed {
+            dropped,
+            kept_for: (!kept_for.is_empty()).then_some(kept_for),
+            silence: u64::try_from(silence_ms).ok().map(Duration::from_millis),
+        })
     }
 
-    /// The largest id that an entry ever had. `None` if there is no stream.
-    pub(super) async fn last_generated(&self) -> Result<Option<Id>, Error> {
-        let command = Command::new("XINFO").arg("STREAM").arg(&self.key);
-        let answer: Result<HashMap<String, Value>, _> = self.store.run(command).await;
-        match answer {
-            Ok(mut info) => {
-                let id = info.remove("last-generated-id").unwrap_or_default();
-                Ok(Some(FromValue::from_value(id)?))
+    /// Removes the stream with all that belongs to it: its entries and groups, retries and dead
+    /// letters, what is to be added later, and its schedules. Workers that run make their groups
+    /// anew, so shut them down before. Two round trips.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store. Some of it may be gone then: destroy it again.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        let ask = |what: &str| Command::new("XINFO").arg(what).arg(&self.key);
+        let asked = vec![ask("GROUPS"), ask("CONSUMERS").arg(keys::MARKS)];
+        let mut groups = BTreeSet::new();
+        for answer in self.store.call_all(asked).await? {
+            match answer.and_then(Vec::<HashMap<String, Value>>::from_value) {
+                Ok(named) => {
+                    for mut one in named {
+                        let name = one.remove("name").unwrap_or_default();
+                        groups.insert(String::from_value(name)?);
+                    }
+                }
+                // There is no stream, or none that ever had a group.
+                Err(error) if error.is_refused() => {}
+                Err(error) => return Err(error),
             }
-            Err(error) if error.is_refusal("ERR") => Ok(None),
-            Err(error) => Err(error.into()),
+        }
+        let of_groups = groups
+            .iter()
+            .flat_map(|group| keys::GROUP_PARTS.map(|part| keys::of_group(&self.key, part, group)));
+        let of_stream = keys::STREAM_PARTS.map(|part| self.key.part(part));
+        let unlink = Command::new("UNLINK")
+            .arg(&self.key)
+            .args(of_stream)
+            .args(of_groups);
+        self.store.run(unlink).await
+    }
+
+    /// The same stream, for those who do not look into its entries.
+    pub(super) fn untyped(&self) -> Stream<()> {
+        Stream {
+            store: self.store.clone(),
+            key: self.key.clone(),
+            trim: self.trim,
+            bodies: PhantomData,
         }
     }
 
@@ -170,45 +162,56 @@ impl<T: Serialize> Stream<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] and [`Error::Store`]. After [`larder_store::Error::Unanswered`] it may
-    /// have been added, and a retry may add it twice.
+    /// [`Error::Codec`] if the value can't be encoded, and then nothing was added; those of the
+    /// store. After [`Error::Unanswered`] it may have been added, and adding it again may add it
+    /// twice: [`Stream::add_unique`] does not.
     pub async fn add(&self, value: &T) -> Result<Id, Error> {
         let body = codec::encode(value)?;
         let add = Command::new("XADD").arg(&self.key);
         let add = match self.trim {
             // The age goes by the store's clock, which only a script can read in the same step.
-            Trim::MaxAge(age) => {
-                let call = ADD.on(&self.store).key(self.key.clone());
-                return Ok(call.arg(age).arg(body).run().await?);
+            Trim::MaxAge(_) => {
+                let call = ADD.on(&self.store).key(self.key.clone()).arg(body);
+                let (trim, bound) = self.trim.words();
+                return call.arg(trim).arg(bound).run().await;
             }
-            Trim::MaxLen(len) => add.arg("MAXLEN").arg("~").arg(count(len.get())),
+            Trim::MaxLen(len) => add.arg("MAXLEN").arg("~").arg(count(len)),
             Trim::Never | Trim::Handled => add,
         };
-        Ok(self.store.run(add.arg("*").arg(BODY).arg(body)).await?)
+        self.store.run(add.arg("*").arg(BODY).arg(body)).await
+    }
+
+    /// Adds a value, unless what was added under this name is still in the stream: not deleted, and
+    /// not trimmed, which with [`Trim::Handled`] means not handled. One round trip.
+    ///
+    /// Adding again what may have been added before, as after [`Error::Unanswered`], is harmless.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Codec`] if the value can't be encoded, and then nothing was added; those of the
+    /// store.
+    pub async fn add_unique(&self, name: &str, value: &T) -> Result<Added, Error> {
+        let (trim, bound) = self.trim.words();
+        let call = ADD_UNIQUE
+            .on(&self.store)
+            .key(self.key.clone())
+            .key(self.key.part(keys::UNIQUE))
+            .arg(name)
+            .arg(codec::encode(value)?);
+        let (id, is_new) = call.arg(trim).arg(bound).run().await?;
+        Ok(match is_new {
+            true => Added::New(id),
+            false => Added::Before(id),
+        })
     }
 }
 
 impl<T: DeserializeOwned> Stream<T> {
-    /// Reads entries one after the other, from `start` on. One round trip for [`Start::Latest`],
-    /// which asks what the latest entry is; none for the others.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Store`].
-    pub async fn cursor(&self, start: Start) -> Result<Cursor<T>, Error> {
-        let last = match start {
-            Start::Earliest => Id::default(),
-            Start::After(id) => id,
-            Start::Latest => self.last().await?.unwrap_or_default(),
-        };
-        Ok(Cursor::new(self.clone(), last))
-    }
-
     /// Up to `n` of the latest entries, latest first. None for `n` of 0.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn latest(&self, n: usize) -> Result<Vec<Entry<T>>, Error> {
         if n == 0 {
             return Ok(Vec::new());
@@ -218,13 +221,14 @@ impl<T: DeserializeOwned> Stream<T> {
 }
 
 impl<T> Stream<T> {
-    async fn last(&self) -> Result<Option<Id>, Error> {
+    /// The id of the last entry, if there is one.
+    pub(super) async fn last(&self) -> Result<Option<Id>, Error> {
         Ok(self.latest_raw(1).await?.first().map(|raw| raw.id))
     }
 
     async fn latest_raw(&self, n: usize) -> Result<Vec<Raw>, Error> {
         let command = Command::new("XREVRANGE").arg(&self.key).arg("+").arg("-");
-        Ok(self.store.run(command.arg("COUNT").arg(count(n))).await?)
+        self.store.run(command.arg("COUNT").arg(count(n))).await
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```
 //! # larder_testkit::doctest(async |store| {
-//! use larder_toolkit::stream::{Failure, Job, Start, Stream, Trim};
+//! use larder_toolkit::stream::{Job, Start, Stream, Trim};
 //!
 //! let orders = Stream::<String>::new(&store, "shop", "orders", Trim::Handled);
 //! orders.add(&"a book".to_owned()).await?;
@@ -10,9 +10,9 @@
 //! let group = orders.group("shipping", Start::Earliest);
 //! let worker = group
 //!     .worker()
-//!     .start(|job: Job<String>| async move {
+//!     .start(async |job: Job<String>| {
 //!         println!("sending {}, delivery {}", job.body, job.deliveries);
-//!         Ok::<(), Failure>(())
+//!         Ok(())
 //!     })
 //!     .await?;
 //!
@@ -28,14 +28,30 @@
 //! - [`Group`] shares the entries among workers: each is delivered to one, and is *pending* until
 //!   it is finished.
 //! - [`Worker`] takes entries of a group, hands them to a function, and finishes them.
+//! - [`Stream::add_in`], [`Stream::add_at`] and [`Stream::schedule`] keep values that are added
+//!   later, once or at each tick of a [`Cron`]; workers of the stream do it.
 //!
-//! A stream has these keys, in one hash slot:
+//! A stream has these keys, in one hash slot. Times in them are by one clock, which goes with the
+//! store's, but never back:
 //!
 //! ```text
-//! {ns:stream:NAME}                 the stream; an entry has one field, `body`
-//! {ns:stream:NAME}:retries:GROUP   sorted set: entries that wait for a retry, by when it is due
-//! {ns:stream:NAME}:dead:GROUP      stream: what the group has given up
+//! {ns:stream:NAME}                    the stream; an entry has one field, `body`
+//! {ns:stream:NAME}:clock              hash: that clock
+//! {ns:stream:NAME}:unique             hash: names under which entries were added, and their ids
+//! {ns:stream:NAME}:delayed            sorted set: what is to be added later, by when it is due
+//! {ns:stream:NAME}:delayed:bodies     hash: the bodies of it
+//! {ns:stream:NAME}:schedules          sorted set: schedules, by their next tick, by the store's clock
+//! {ns:stream:NAME}:schedules:crons    hash: their times
+//! {ns:stream:NAME}:schedules:bodies   hash: their bodies
+//! {ns:stream:NAME}:retries:GROUP      sorted set: entries that wait for a retry, by when it is due
+//! {ns:stream:NAME}:dead:GROUP         stream: what the group has given up
+//! {ns:stream:NAME}:alive:GROUP        sorted set: consumers, by their last sign of life
+//! {ns:stream:NAME}:position:GROUP     where the group last was
 //! ```
+//!
+//! Groups and consumers whose names begin with `larder:` are its own: the group `larder:marks` has a
+//! consumer for each group that was made, which tells a group that has gone from a stream that has
+//! gone, and the consumer `larder:parked` holds the entries that wait for a retry.
 //!
 //! # At least once
 //!
@@ -45,38 +61,55 @@
 //!
 //! What keeps entries from being lost or handled by two at once:
 //!
-//! - a worker shows several times in each `idle` that it is alive and at work; entries without that
-//!   sign are taken over by other workers;
+//! - a worker shows several times in each `idle` that it is alive; what one without that sign has in
+//!   hand is taken over by other workers;
 //! - a worker whose entry was taken over is told by [`Job::cancel`], and the end that it reports is
 //!   refused: an entry is finished only by the worker and the delivery that have it;
+//! - in one process an entry is handled by one at a time: a delivery that comes back waits until the
+//!   handler of the earlier one has ended, or is dropped;
 //! - an entry whose handler failed waits for its retry in the store, where the worker's crash does
 //!   not lose it;
 //! - an entry that was delivered too often is a dead letter, also if every worker that had it
-//!   crashed;
+//!   crashed; deliveries that a shutdown has cut off do not count;
 //! - an entry that was deleted while it was pending is finished;
-//! - a group that has disappeared (`FLUSHALL`, a failover) is made anew, behind the last entry that
-//!   the worker knows.
+//! - a group that has disappeared is made anew where it last was, and if its stream has gone with it
+//!   (`FLUSHALL`, a failover), at the beginning of the new stream.
 //!
 //! A stream keeps no more than its [`Trim`] says, and the store must not evict it: use the policy
 //! `noeviction`, or one of the `volatile` ones.
 //!
 //! Sources: Redis documentation, "Redis Streams" (consumer groups, recovering from failures).
 
+mod cron;
 mod cursor;
 mod dead;
 mod entry;
 mod group;
 mod id;
+mod keys;
 mod log;
+mod schedule;
+mod trim;
 mod worker;
 
 #[cfg(test)]
 mod tests;
 
+pub use cron::Cron;
 pub use cursor::Cursor;
 pub use dead::DeadLetter;
 pub use entry::Entry;
 pub use group::{Group, Info, Pending, Summary};
-pub use id::{Id, ParseIdError};
-pub use log::{Error, Start, Stream, Trim};
+pub use id::Id;
+pub use log::{Added, Stream};
+pub use schedule::{Delayed, Schedule};
+pub use trim::{Start, Trim, Trimmed};
 pub use worker::{Backoff, Builder, Failure, Job, Metrics, Worker};
+
+/// A script of this folder, behind what all of them share.
+macro_rules! script {
+    ($file:literal) => {
+        Script::new(concat!(include_str!("common.lua"), include_str!($file)))
+    };
+}
+use script;

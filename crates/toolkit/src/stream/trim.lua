@@ -1,9 +1,10 @@
--- larder: touches only its KEYS
 -- Drops the entries that every group has handled.
 --
 -- KEYS[1]  the stream
 --
--- Returns how many were dropped; none if there is no group
+-- Returns {how many were dropped;
+--   the group that keeps the most of those that are left, "" if there is none;
+--   milliseconds for which none of its consumers was heard of, -1 if it has none}
 
 -- Ids in an order that strings have: two numbers of up to 20 digits.
 local function sortable(id)
@@ -20,26 +21,30 @@ local function after(id)
   return ms .. "-" .. string.format("%.0f", seq + 1)
 end
 
-if redis.call("EXISTS", KEYS[1]) == 0 then
-  return 0
+local stream = KEYS[1]
+if redis.call("EXISTS", stream) == 0 then
+  return {0, "", -1}
 end
 
-local lowest
-for _, info in ipairs(redis.call("XINFO", "GROUPS", KEYS[1])) do
-  local group = {}
-  for i = 1, #info, 2 do
-    group[info[i]] = info[i + 1]
-  end
+local lowest, holder
+for _, info in ipairs(redis.call("XINFO", "GROUPS", stream)) do
+  local group = by_name(info)
   local first_kept = after(group["last-delivered-id"])
   if group["pending"] > 0 then
-    first_kept = redis.call("XPENDING", KEYS[1], group["name"])[2]
+    first_kept = redis.call("XPENDING", stream, group["name"])[2]
   end
-  if not lowest or sortable(first_kept) < sortable(lowest) then
-    lowest = first_kept
+  local is_ours = string.sub(group["name"], 1, 7) == "larder:"
+  if not is_ours and (not lowest or sortable(first_kept) < sortable(lowest)) then
+    lowest, holder = first_kept, group["name"]
   end
+end
+if not lowest then
+  return {0, "", -1}
 end
 
-if not lowest then
-  return 0
+local silence = -1
+for _, info in ipairs(redis.call("XINFO", "CONSUMERS", stream, holder)) do
+  local idle = by_name(info)["idle"]
+  silence = silence < 0 and idle or math.min(silence, idle)
 end
-return redis.call("XTRIM", KEYS[1], "MINID", lowest)
+return {redis.call("XTRIM", stream, "MINID", lowest), holder, silence}

@@ -1,21 +1,26 @@
 //! Describing a worker, and starting it.
 
 use std::future::Future;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::Duration;
 
+use larder_store::Error;
 use serde::de::DeserializeOwned;
-use tokio_util::sync::CancellationToken;
 
+use super::backoff::Backoff;
+use super::calls::Calls;
+use super::control::Control;
+use super::handle::handle;
+use super::job::{Failure, Job};
 use super::metrics::Counters;
 use super::run::Run;
-use super::{Backoff, Failure, Job, Worker};
+use super::settings::Settings;
+use super::worker::Worker;
 use crate::Ttl;
-use crate::stream::{Error, Group};
+use crate::stream::{Group, keys};
 
 /// The most entries that one read may ask for.
-const BATCH_MAX: NonZeroUsize = NonZeroUsize::new(1_000_000).expect("not zero");
+const BATCH_MAX: usize = 1_000_000;
 
 /// A worker that is being described.
 #[derive(Clone, Debug)]
@@ -25,71 +30,66 @@ pub struct Builder<T> {
     settings: Settings,
 }
 
-/// How a worker works.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) consumer: String,
-    pub(super) concurrency: NonZeroUsize,
-    pub(super) batch: NonZeroUsize,
-    pub(super) block: Duration,
-    pub(super) idle: Duration,
-    pub(super) deliveries_max: NonZeroU32,
-    pub(super) backoff: Backoff,
-    pub(super) dead_letters_max: NonZeroU64,
-    pub(super) silence_max: Duration,
-    pub(super) drain: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            consumer: format!("worker-{}", hex::encode(rand::random::<[u8; 8]>())),
-            concurrency: const { NonZeroUsize::new(8).expect("not zero") },
-            batch: const { NonZeroUsize::new(64).expect("not zero") },
-            block: Duration::from_secs(5),
-            idle: Duration::from_secs(30),
-            deliveries_max: const { NonZeroU32::new(10).expect("not zero") },
-            backoff: Backoff::default(),
-            dead_letters_max: const { NonZeroU64::new(10_000).expect("not zero") },
-            silence_max: Duration::from_secs(60 * 60),
-            drain: Duration::from_secs(20),
+impl<T: DeserializeOwned> Group<T> {
+    /// Begins to describe a worker of this group.
+    pub fn worker(&self) -> Builder<T> {
+        Builder {
+            group: self.clone(),
+            settings: Settings::default(),
         }
     }
 }
 
 impl<T> Builder<T> {
-    pub(in crate::stream) fn new(group: Group<T>) -> Builder<T> {
-        Builder {
-            group,
-            settings: Settings::default(),
-        }
-    }
-
     /// The name by which the group knows this worker; else a random one.
     ///
     /// A worker that is started again under its name takes up at once what it had in hand when it
     /// crashed. Two workers that run at the same time must not share a name.
+    ///
+    /// # Panics
+    ///
+    /// If the name begins with `larder:`, as those of our own do.
     pub fn consumer(mut self, name: impl Into<String>) -> Builder<T> {
         self.settings.consumer = name.into();
+        assert!(
+            !self.settings.consumer.starts_with(keys::OURS),
+            "the name of a consumer does not begin with {}",
+            keys::OURS
+        );
         self
     }
 
     /// How many entries are handled at the same time; 8 if it is not said.
-    pub fn concurrency(mut self, handlers: NonZeroUsize) -> Builder<T> {
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    pub fn concurrency(mut self, handlers: usize) -> Builder<T> {
+        assert!(handlers > 0, "a worker handles one entry at a time or more");
         self.settings.concurrency = handlers;
         self
     }
 
     /// How many entries are read at once at most, never more than there are handlers free nor than
     /// a million; 64 if it is not said.
-    pub fn batch(mut self, entries: NonZeroUsize) -> Builder<T> {
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    pub fn batch(mut self, entries: usize) -> Builder<T> {
+        assert!(entries > 0, "a worker reads one entry at a time or more");
         self.settings.batch = entries.min(BATCH_MAX);
         self
     }
 
     /// How long a read waits in the store for new entries; 5 s if it is not said. Entries are read
     /// when they come, whatever this is.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
     pub fn block(mut self, time: Duration) -> Builder<T> {
+        assert!(!time.is_zero(), "a read waits for some time");
         self.settings.block = time.min(Ttl::MAX);
         self
     }
@@ -97,7 +97,15 @@ impl<T> Builder<T> {
     /// After how long without a sign of life from a worker its entries are taken over by others;
     /// 30 s if it is not said, at least 100 ms. Handlers may take longer: the worker gives the sign
     /// for them.
+    ///
+    /// # Panics
+    ///
+    /// If it is less than 100 ms.
     pub fn idle(mut self, time: Duration) -> Builder<T> {
+        assert!(
+            time >= Duration::from_millis(100),
+            "a worker is given 100 ms or more for a sign of life"
+        );
         self.settings.idle = time.min(Ttl::MAX);
         self
     }
@@ -105,8 +113,14 @@ impl<T> Builder<T> {
     /// How often an entry is delivered before it is a dead letter; 10 if it is not said.
     ///
     /// When a process crashes, all that it had in hand was delivered once more, and not only the
-    /// entry that made it crash: a small number here makes dead letters of the others as well.
-    pub fn deliveries_max(mut self, deliveries: NonZeroU32) -> Builder<T> {
+    /// entry that made it crash: a small number here makes dead letters of the others as well. A
+    /// delivery that was given back by [`Worker::shutdown`] does not count.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    pub fn deliveries_max(mut self, deliveries: u32) -> Builder<T> {
+        assert!(deliveries > 0, "an entry is delivered once or more");
         self.settings.deliveries_max = deliveries;
         self
     }
@@ -118,13 +132,18 @@ impl<T> Builder<T> {
     }
 
     /// About how many dead letters the group keeps, the latest; 10,000 if it is not said.
-    pub fn dead_letters_max(mut self, letters: NonZeroU64) -> Builder<T> {
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    pub fn dead_letters_max(mut self, letters: u64) -> Builder<T> {
+        assert!(letters > 0, "a group keeps one dead letter or more");
         self.settings.dead_letters_max = letters;
         self
     }
 
     /// After how long without a sign of life this worker removes other consumers that have nothing
-    /// pending; an hour if it is not said.
+    /// pending; an hour if it is not said, and never less than twice [`Builder::idle`].
     pub fn silence_max(mut self, time: Duration) -> Builder<T> {
         self.settings.silence_max = time.min(Ttl::MAX);
         self
@@ -135,20 +154,6 @@ impl<T> Builder<T> {
         self.settings.drain = time.min(Ttl::MAX);
         self
     }
-
-    fn check(&self) -> Result<(), Error> {
-        let wrong = |setting, range| Err(Error::Setting { setting, range });
-        if self.settings.idle < Duration::from_millis(100) {
-            return wrong("idle", "100 ms or more");
-        }
-        if self.settings.block.is_zero() {
-            return wrong("block", "any time but zero");
-        }
-        if self.settings.silence_max < self.settings.idle * 2 {
-            return wrong("silence_max", "twice `idle` or more");
-        }
-        Ok(())
-    }
 }
 
 impl<T: DeserializeOwned + Send + 'static> Builder<T> {
@@ -157,33 +162,45 @@ impl<T: DeserializeOwned + Send + 'static> Builder<T> {
     /// Each entry is handed to `handler` in a task of its own. `Ok` finishes it; a [`Failure`] says
     /// what is to become of it; a panic is a failure to be retried.
     ///
+    /// ```
+    /// # larder_testkit::doctest(async |store| {
+    /// # use larder_toolkit::stream::{Failure, Job, Start, Stream, Trim};
+    /// # let orders = Stream::<String>::new(&store, "shop", "orders", Trim::Handled);
+    /// let worker = orders
+    ///     .group("shipping", Start::Earliest)
+    ///     .worker()
+    ///     .concurrency(4)
+    ///     .start(async |job: Job<String>| {
+    ///         let amount: u32 = job.body.parse()?;
+    ///         println!("sending {amount}");
+    ///         Ok(())
+    ///     })
+    ///     .await?;
+    /// # worker.shutdown().await;
+    /// # Ok(()) });
+    /// ```
+    ///
     /// # Errors
     ///
-    /// [`Error::Setting`] and [`Error::Store`]; the worker was not started.
+    /// Those of the store; the worker was not started.
     pub async fn start<H, F>(self, handler: H) -> Result<Worker, Error>
     where
         H: Fn(Job<T>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
-        self.check()?;
+        let counters = Arc::<Counters>::default();
+        let control = Control::new(self.settings.consumer.clone(), Arc::clone(&counters));
+        let handle = handle(self.settings.clone(), counters, handler);
+        let calls = Calls {
+            group: self.group.untyped(),
+            settings: self.settings,
+        };
         self.group.create().await?;
-        let last_delivered = self.group.info().await?.last_delivered;
+        // Others are to know that it is alive before it has anything in hand.
+        calls.beat(std::iter::empty()).await?;
 
-        let (stop, counters) = (CancellationToken::new(), Arc::<Counters>::default());
-        let consumer = self.settings.consumer.clone();
-        let run = Run::new(
-            self.group,
-            self.settings,
-            handler,
-            last_delivered,
-            stop.clone(),
-            counters.clone(),
-        );
-        Ok(Worker {
-            consumer,
-            stop,
-            counters,
-            task: tokio::spawn(run.run()),
-        })
+        let control = Arc::new(control);
+        let run = Run::new(Arc::new(calls), Arc::clone(&control), handle);
+        Ok(Worker::start(control, run))
     }
 }

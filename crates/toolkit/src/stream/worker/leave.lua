@@ -1,20 +1,22 @@
--- larder: touches only its KEYS
--- Lets a consumer go: what it has not finished may be taken over at once.
+-- Lets a consumer go. What it has not finished may be taken over at once, and its delivery does not
+-- count: it did not fail.
 --
--- KEYS[1]  the stream
--- ARGV[1]  the group
--- ARGV[2]  the consumer
--- ARGV[3]  milliseconds without a sign of life after which an entry counts as left
+-- ARGV[4...]  two for each entry that it has in hand: its id, and how often it was delivered
 --
--- Returns how many entries it leaves behind, of up to 1000; without any the consumer is removed
+-- Returns how many entries it leaves behind; without any the consumer is removed
 
-local stream, group, consumer, idle = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
-
-local page = redis.call("XPENDING", stream, group, "-", "+", 1000, consumer)
-for _, pending in ipairs(page) do
-  redis.call("XCLAIM", stream, group, consumer, 0, pending[1], "IDLE", idle, "JUSTID")
+for i = 4, #ARGV, 2 do
+  local id, deliveries = ARGV[i], ARGV[i + 1]
+  if is_ours(id, deliveries) then
+    redis.call("XCLAIM", stream, group, consumer, 0, id, "RETRYCOUNT", deliveries - 1, "JUSTID")
+  end
 end
-if #page == 0 then
+
+local left = #redis.call("XPENDING", stream, group, "-", "+", #ARGV + 1000, consumer)
+if left == 0 then
   redis.call("XGROUP", "DELCONSUMER", stream, group, consumer)
+  redis.call("ZREM", alive, consumer)
+else
+  redis.pcall("ZADD", alive, 0, consumer)
 end
-return #page
+return left

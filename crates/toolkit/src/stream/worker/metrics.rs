@@ -2,13 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::Serialize;
+
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What a worker has done since it was started.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
         #[non_exhaustive]
         pub struct Metrics {
             $($(#[$doc])* pub $name: u64,)*
+            /// Entries that are in hand now: with a handler, or handled and not yet finished.
+            pub in_hand: u64,
         }
 
         /// The counters behind [`Metrics`].
@@ -18,8 +22,11 @@ macro_rules! metrics {
         }
 
         impl Counters {
-            pub(super) fn metrics(&self) -> Metrics {
-                Metrics { $($name: self.$name.load(Ordering::Relaxed),)* }
+            pub(super) fn metrics(&self, in_hand: usize) -> Metrics {
+                Metrics {
+                    $($name: self.$name.load(Ordering::Relaxed),)*
+                    in_hand: in_hand as u64,
+                }
             }
         }
     };
@@ -46,8 +53,9 @@ metrics! {
     recreated,
     /// Requests to the store that failed. They are made again.
     errors,
-    /// Entries that are in hand now: with a handler, or handled and not yet finished.
-    in_hand,
+    /// Values that were to be added later and were added by this worker, ticks of schedules with
+    /// them.
+    promoted,
 }
 
 /// Counts more of something.

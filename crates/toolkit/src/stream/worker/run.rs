@@ -1,250 +1,240 @@
 //! The task of a worker.
 //!
-//! It goes round: end what handlers have finished, show that it is alive, take over what is due or
-//! was left, read what is new; then wait until there is something of these to do. A read is the one
+//! It goes round: end what handlers have finished, look after the group, add what is due, take over
+//! what is due or was left; then wait until there is something of these to do. None of it takes more
+//! than one page in a round, so that nothing keeps the rest waiting for long. A read is the one
 //! request that it does not wait for: the read waits in the store, and the worker goes on.
 
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use larder_store::Error;
-use serde::de::DeserializeOwned;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use super::builder::Settings;
-use super::calls::{self, Claimed, Delivery, End, How, Settled};
-use super::metrics::{Counters, add};
-use super::{Failure, Job};
-use crate::Ttl;
-use crate::stream::{self, Group, Id, Start, Trim, entry};
+use super::beat::beat;
+use super::calls::{Calls, Claimed, PAGE};
+use super::control::Control;
+use super::end::{End, How, Settled};
+use super::handle::{CLEAN_UP, Handle};
+use super::hands::{Begin, Delivery, Task};
+use super::metrics::add;
+use super::pause::Pause;
+use crate::stream::Trim;
 
-/// How long a worker waits after a request that failed; doubled each time up to the second.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// How long a handler has that is cancelled at the end of a shutdown.
-const CLEAN_UP: Duration = Duration::from_secs(1);
-
-/// How many ends are sent in one request.
-const ENDS_MAX: usize = 100;
+/// How often a worker looks for values that are to be added, if it knows of none that comes before.
+const PROMOTE: Duration = Duration::from_secs(1);
 
 /// A wait for new entries.
 type Reading = Pin<Box<dyn Future<Output = Result<Vec<Delivery>, Error>> + Send>>;
 
-/// A handler's task: the entry, and how it went.
-type Handled = Result<(tokio::task::Id, (Id, Result<(), Failure>)), JoinError>;
-
-pub(super) struct Run<T, H> {
-    group: Group<T>,
-    settings: Settings,
-    handler: Arc<H>,
-    stop: CancellationToken,
-    counters: Arc<Counters>,
-
-    in_hand: HashMap<Id, InHand>,
-    handlers: JoinSet<(Id, Result<(), Failure>)>,
-    /// Ends that the store does not know yet.
-    ends: Vec<End>,
-    /// Whether ends may have reached the store without an answer.
-    ends_in_doubt: bool,
+pub(super) struct Run {
+    calls: Arc<Calls>,
+    control: Arc<Control>,
+    handle: Handle,
+    handlers: JoinSet<(Task, Option<How>)>,
     reading: Option<Reading>,
     /// How many entries the read may bring.
     reserved: usize,
-
-    /// The last entry that is known to have been delivered to the group.
-    last_delivered: Id,
-    look: Look,
-    next_beat: Instant,
-    next_claim: Instant,
-    next_sweep: Instant,
+    next: Next,
     pause: Pause,
 }
 
-struct InHand {
-    deliveries: u32,
-    cancel: CancellationToken,
-    /// The handler's task; none if there was nothing to handle.
-    task: Option<tokio::task::Id>,
-    lost: bool,
-}
-
-/// Where to look for entries that were left.
-struct Look {
-    from: String,
-    /// First those of this consumer's earlier life, then those of others.
-    own: bool,
-}
-
-/// When requests failed, the time until the next.
-struct Pause {
-    until: Instant,
-    length: Duration,
+/// When each of the worker's duties is due.
+struct Next {
+    claim: Instant,
+    /// To look for entries that are this consumer's own and not in its hands: what an earlier life
+    /// of it has left, what an answer that was lost has brought, what could not be settled.
+    own: Instant,
+    promote: Instant,
+    sweep: Instant,
 }
 
 /// What ended a wait.
 enum Woken {
     Time,
-    Stop,
-    Handled(Handled),
+    Told,
+    Ended(Task, Option<How>),
     Read(Result<Vec<Delivery>, Error>),
 }
 
-impl<T, H, F> Run<T, H>
-where
-    T: DeserializeOwned + Send + 'static,
-    H: Fn(Job<T>) -> F + Send + Sync + 'static,
-    F: Future<Output = Result<(), Failure>> + Send + 'static,
-{
-    pub(super) fn new(
-        group: Group<T>,
-        settings: Settings,
-        handler: H,
-        last_delivered: Id,
-        stop: CancellationToken,
-        counters: Arc<Counters>,
-    ) -> Run<T, H> {
+impl Run {
+    pub(super) fn new(calls: Arc<Calls>, control: Arc<Control>, handle: Handle) -> Run {
         let now = Instant::now();
         Run {
-            group,
-            handler: Arc::new(handler),
-            stop,
-            counters,
-            in_hand: HashMap::new(),
+            calls,
+            control,
+            handle,
             handlers: JoinSet::new(),
-            ends: Vec::new(),
-            ends_in_doubt: false,
             reading: None,
             reserved: 0,
-            last_delivered,
-            look: Look {
-                from: "-".to_owned(),
-                own: true,
+            next: Next {
+                claim: now,
+                own: now,
+                promote: now,
+                sweep: now,
             },
-            next_beat: now + settings.idle / 3,
-            next_claim: now,
-            next_sweep: now + settings.idle,
-            pause: Pause {
-                until: now,
-                length: PAUSE.0,
-            },
-            settings,
+            pause: Pause::new(),
         }
     }
 
     /// Works until it is told to stop.
-    pub(super) async fn run(mut self) {
-        while !self.stop.is_cancelled() {
-            self.keep_up().await;
-            self.take_more().await;
-            let woken = self.wait(self.wake_at()).await;
-            self.react(woken).await;
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`] if the store was closed.
+    pub(super) async fn run(mut self) -> Result<(), Error> {
+        // It ends with the set, however this ends.
+        let mut alive = JoinSet::new();
+        alive.spawn(beat(
+            Arc::clone(&self.calls),
+            Arc::clone(&self.control.hands),
+            Arc::clone(&self.control.counters),
+        ));
+        let worked = self.work().await;
+        if worked.is_ok() {
+            self.drain().await;
         }
-        self.drain().await;
+        self.end_handlers().await;
+        alive.shutdown().await;
         self.leave().await;
+        worked
+    }
+
+    async fn work(&mut self) -> Result<(), Error> {
+        while !self.control.stop.is_cancelled() {
+            self.go_round().await?;
+            let woken = self.wait(self.wake_at()).await;
+            self.react(woken).await?;
+        }
+        Ok(())
     }
 
     /// Finishes what is in hand, for as long as it may.
     async fn drain(&mut self) {
         // An entry that a dropped read may have brought is left to others, like what is unfinished.
         self.reading = None;
-        let deadline = Instant::now() + self.settings.drain;
-        while !self.in_hand.is_empty() && Instant::now() < deadline {
-            self.keep_up().await;
-            if self.in_hand.is_empty() {
-                break;
-            }
-            let wake = self.keep_up_at().min(deadline);
-            let handled = tokio::select! {
-                Some(handled) = self.handlers.join_next_with_id() => handled,
-                () = tokio::time::sleep_until(wake) => continue,
+        self.reserved = 0;
+        let deadline = Instant::now() + self.calls.settings.drain;
+        while !self.control.hands.lock().is_empty() && Instant::now() < deadline {
+            let settled = match self.pause.is_over() {
+                true => self.settle().await,
+                false => Ok(()),
             };
-            self.handled(handled);
+            if let Err(error) = settled
+                && self.failed(error, "ending deliveries").await.is_err()
+            {
+                return;
+            }
+            if !self.control.hands.lock().is_empty() {
+                let woken = self.wait_for_handlers(self.wake_at().min(deadline)).await;
+                self.ended(woken);
+            }
         }
-        for entry in self.in_hand.values() {
-            entry.cancel.cancel();
+    }
+
+    /// Cancels the handlers that are still at work, and waits for them: none takes longer than
+    /// `CLEAN_UP`, but one that blocks its thread.
+    async fn end_handlers(&mut self) {
+        self.control.hands.lock().cancel();
+        let deadline = Instant::now() + CLEAN_UP * 2;
+        while !self.handlers.is_empty() && Instant::now() < deadline {
+            let woken = self.wait_for_handlers(deadline).await;
+            self.ended(woken);
         }
-        let cleaned_up = async { while self.handlers.join_next().await.is_some() {} };
-        // Those that do not heed it are ended.
-        let _ = tokio::time::timeout(CLEAN_UP, cleaned_up).await;
-        self.handlers.shutdown().await;
+        self.handlers.abort_all();
+        while self.control.hands.lock().has_ends() {
+            if let Err(error) = self.settle().await {
+                return self.control.note(&error, "ending deliveries");
+            }
+        }
     }
 
     async fn leave(&mut self) {
-        match calls::leave(&self.group, &self.settings).await {
+        let in_hand = self.control.hands.lock().current();
+        let in_hand = in_hand
+            .into_iter()
+            .map(|(_, id, deliveries)| (id, deliveries));
+        let consumer = &self.calls.settings.consumer;
+        match self.calls.leave(in_hand).await {
             Ok(0) => {}
-            Ok(left) => tracing::info!(consumer = self.settings.consumer, left, "left to others"),
-            Err(error) => self.failed(&error, "leaving").await,
-        }
-        self.count_in_hand();
-    }
-
-    /// Sends what must not wait: ends, and the sign of life.
-    async fn keep_up(&mut self) {
-        let now = Instant::now();
-        if !self.ends.is_empty() && now >= self.pause.until {
-            self.settle().await;
-        }
-        if !self.in_hand.is_empty() && now >= self.next_beat {
-            self.beat().await;
+            Ok(left) => tracing::info!(consumer, left, "left to others"),
+            Err(error) => self.control.note(&error, "leaving"),
         }
     }
 
-    /// Takes over and reads, as far as handlers are free.
-    async fn take_more(&mut self) {
+    /// Does what is due, and begins to read if handlers are free.
+    async fn go_round(&mut self) -> Result<(), Error> {
+        if !self.pause.is_over() {
+            return Ok(());
+        }
+        match self.do_duties().await {
+            Ok(()) => {
+                self.read();
+                Ok(())
+            }
+            Err(error) => self.failed(error, "its duties").await,
+        }
+    }
+
+    async fn do_duties(&mut self) -> Result<(), Error> {
         let now = Instant::now();
-        if now < self.pause.until {
+        self.settle().await?;
+        if now >= self.next.sweep {
+            self.sweep().await?;
+        }
+        if self.control.is_paused() {
+            return Ok(());
+        }
+        if now >= self.next.promote {
+            self.promote().await?;
+        }
+        if now >= self.next.claim && self.free() > 0 {
+            self.claim().await?;
+        }
+        Ok(())
+    }
+
+    /// Begins to wait for new entries, as many as there are handlers free.
+    fn read(&mut self) {
+        let most = self.free().min(self.calls.settings.batch);
+        if self.reading.is_some() || most == 0 || self.control.is_paused() {
             return;
         }
-        if now >= self.next_sweep {
-            self.sweep().await;
+        // A read holds handlers back, which what is due next may need.
+        let until_claim = self.next.claim.saturating_duration_since(Instant::now());
+        let wait = self.calls.settings.block.min(until_claim);
+        if wait.is_zero() {
+            return;
         }
-        while self.free() > 0 && Instant::now() >= self.next_claim.max(self.pause.until) {
-            self.claim().await;
-        }
-        let now = Instant::now();
-        let most = self.free().min(self.settings.batch.get());
-        if self.reading.is_none() && most > 0 && now >= self.pause.until {
-            // A read holds handlers back, which what is due next may need.
-            let until_claim = self.next_claim.saturating_duration_since(now);
-            let wait = self.settings.block.min(until_claim);
-            let (group, consumer) = (self.group.clone(), self.settings.consumer.clone());
-            let wait = wait.max(Duration::from_millis(1));
-            self.reading = Some(Box::pin(calls::read(group, consumer, most, wait)));
-            self.reserved = most;
-        }
+        let calls = Arc::clone(&self.calls);
+        // Zero milliseconds would be without an end.
+        let wait = wait.max(Duration::from_millis(1));
+        self.reading = Some(Box::pin(async move { calls.read(most, wait).await }));
+        self.reserved = most;
     }
 
     /// How many handlers could begin.
     fn free(&self) -> usize {
-        let taken = self.in_hand.len() + self.reserved;
-        self.settings.concurrency.get().saturating_sub(taken)
+        let taken = self.control.hands.lock().len() + self.reserved;
+        self.calls.settings.concurrency.saturating_sub(taken)
     }
 
     /// When there is something to do, if nothing happens before.
     fn wake_at(&self) -> Instant {
-        let mut wake = self.keep_up_at();
-        if self.free() > 0 {
-            // Without a read under way, one is due as soon as the pause is over.
-            let next = match self.reading {
-                Some(_) => self.next_claim.max(self.pause.until),
-                None => self.pause.until,
-            };
-            wake = wake.min(next);
+        let mut wake = self.next.sweep;
+        if self.control.hands.lock().has_ends() {
+            wake = Instant::now();
         }
-        wake.min(self.next_sweep.max(self.pause.until))
-    }
-
-    fn keep_up_at(&self) -> Instant {
-        match (self.ends.is_empty(), self.in_hand.is_empty()) {
-            (false, _) => self.next_beat.min(self.pause.until),
-            (true, false) => self.next_beat,
-            (true, true) => Instant::now() + self.settings.idle,
+        if !self.control.is_paused() {
+            wake = wake.min(self.next.promote);
+            if self.free() > 0 {
+                wake = wake.min(self.next.claim);
+            }
         }
+        wake.max(self.pause.until())
     }
 
     async fn wait(&mut self, wake: Instant) -> Woken {
@@ -255,310 +245,211 @@ where
             }
         };
         tokio::select! {
-            () = self.stop.cancelled() => Woken::Stop,
-            Some(handled) = self.handlers.join_next_with_id() => Woken::Handled(handled),
+            () = self.control.stop.cancelled() => Woken::Told,
+            () = self.control.changed.notified() => Woken::Told,
+            Some(Ok((task, how))) = self.handlers.join_next() => Woken::Ended(task, how),
             read = read => Woken::Read(read),
             () = tokio::time::sleep_until(wake) => Woken::Time,
         }
     }
 
-    async fn react(&mut self, woken: Woken) {
-        match woken {
-            Woken::Time | Woken::Stop => {}
-            Woken::Handled(handled) => {
-                self.handled(handled);
-                // What has finished in the meantime goes along.
-                while let Some(handled) = self.handlers.try_join_next_with_id() {
-                    self.handled(handled);
-                }
-            }
-            Woken::Read(read) => {
-                self.reading = None;
-                self.reserved = 0;
-                match read {
-                    Ok(deliveries) => {
-                        self.went_well();
-                        deliveries.into_iter().for_each(|entry| self.begin(entry));
-                    }
-                    Err(error) => self.failed(&error, "reading").await,
-                }
-            }
+    async fn wait_for_handlers(&mut self, wake: Instant) -> Woken {
+        tokio::select! {
+            Some(Ok((task, how))) = self.handlers.join_next() => Woken::Ended(task, how),
+            () = tokio::time::sleep_until(wake) => Woken::Time,
         }
     }
 
-    /// Hands an entry to a handler, if it is one that can be handled.
-    fn begin(&mut self, entry: Delivery) {
-        let Delivery {
-            id,
-            deliveries,
-            body,
-        } = entry;
-        self.last_delivered = self.last_delivered.max(id);
-        if self.in_hand.is_empty() {
-            // That it was delivered is a sign of life.
-            self.next_beat = Instant::now() + self.settings.idle / 3;
-        }
-        let mut in_hand = InHand {
-            deliveries,
-            cancel: CancellationToken::new(),
-            task: None,
-            lost: false,
-        };
-        if deliveries > self.settings.deliveries_max.get() {
-            // Whoever had it did not live to tell how it went.
-            let error = "delivered too often without an end".to_owned();
-            self.in_hand.insert(id, in_hand);
-            self.end(id, deliveries, How::Dead { error });
-            return;
-        }
-        match entry::decode(body.as_ref()) {
-            Ok(body) => {
-                let job = Job {
-                    id,
-                    body,
-                    deliveries,
-                    cancel: in_hand.cancel.clone(),
-                };
-                let handler = self.handler.clone();
-                let task = self.handlers.spawn(async move { (id, handler(job).await) });
-                in_hand.task = Some(task.id());
-                self.in_hand.insert(id, in_hand);
-            }
-            Err(error) => {
-                self.in_hand.insert(id, in_hand);
-                let error = error.to_string();
-                self.end(id, deliveries, How::Dead { error });
-            }
-        }
-        self.count_in_hand();
-    }
-
-    /// Notes how a handler ended.
-    fn handled(&mut self, handled: Handled) {
-        let (id, result) = match handled {
-            Ok((_, handled)) => handled,
-            Err(error) => {
-                let of_task = |(_, entry): &(&Id, &InHand)| entry.task == Some(error.id());
-                let Some((id, _)) = self.in_hand.iter().find(of_task) else {
-                    return;
-                };
-                (*id, Err(Failure::retry("the handler panicked")))
+    async fn react(&mut self, woken: Woken) -> Result<(), Error> {
+        let read = match woken {
+            Woken::Read(read) => read,
+            woken => {
+                self.ended(woken);
+                return Ok(());
             }
         };
-        let Some(entry) = self.in_hand.get(&id) else {
-            return;
-        };
-        let deliveries = entry.deliveries;
-        let how = match result {
-            Ok(()) => How::Done,
-            Err(failure) => self.after(failure, id, deliveries),
-        };
-        self.end(id, deliveries, how);
-    }
-
-    fn after(&self, failure: Failure, id: Id, deliveries: u32) -> How {
-        add(&self.counters.failed, 1);
-        tracing::debug!(%id, deliveries, ?failure, "an entry was not handled");
-        match failure {
-            Failure::Dead { error } => How::Dead { error },
-            Failure::Retry { error, .. } if deliveries >= self.settings.deliveries_max.get() => {
-                How::Dead { error }
+        self.reading = None;
+        self.reserved = 0;
+        match read {
+            Ok(deliveries) => {
+                self.pause.end();
+                deliveries.into_iter().for_each(|entry| self.take(entry));
+                Ok(())
             }
-            Failure::Retry { after, .. } => How::Retry {
-                // More than can be added to an instant would be a panic.
-                after: after
-                    .unwrap_or_else(|| self.settings.backoff.after(deliveries))
-                    .min(Ttl::MAX),
-            },
+            Err(error) => self.failed(error, "reading").await,
         }
     }
 
-    fn end(&mut self, id: Id, deliveries: u32, how: How) {
-        self.ends.push(End {
-            id,
-            deliveries,
-            how,
-        });
+    /// Takes a delivery into hand, and begins to handle it.
+    fn take(&mut self, delivery: Delivery) {
+        let (has_lost, begin) = self.control.hands.lock().take(delivery);
+        add(&self.control.counters.lost, u64::from(has_lost));
+        begin.into_iter().for_each(|begin| self.begin(begin));
+    }
+
+    fn begin(&mut self, begin: Begin) {
+        let task = begin.task;
+        let handling = (self.handle)(begin);
+        self.handlers.spawn(async move { (task, handling.await) });
+    }
+
+    /// Notes how handlers ended.
+    fn ended(&mut self, woken: Woken) {
+        let mut next = match woken {
+            Woken::Ended(task, how) => Some((task, how)),
+            _ => None,
+        };
+        while let Some((task, how)) = next {
+            let begin = self.control.hands.lock().end(task, how);
+            begin.into_iter().for_each(|begin| self.begin(begin));
+            // What has finished in the meantime goes along.
+            next = self.handlers.try_join_next().and_then(Result::ok);
+        }
     }
 
     /// Tells the store what has ended.
-    async fn settle(&mut self) {
-        while !self.ends.is_empty() {
-            let ends: Vec<End> = self.ends.iter().take(ENDS_MAX).cloned().collect();
-            match calls::settle(&self.group, &self.settings, &ends).await {
-                Ok(settled) => {
-                    self.went_well();
-                    self.ends.drain(..ends.len());
-                    ends.into_iter()
-                        .zip(settled)
-                        .for_each(|(end, settled)| self.settled(end, settled));
-                }
-                Err(error) => {
-                    self.ends_in_doubt |= matches!(error, Error::Unanswered { .. });
-                    return self.failed(&error, "ending deliveries").await;
-                }
-            }
+    async fn settle(&mut self) -> Result<(), Error> {
+        let ends = self.control.hands.lock().ends(PAGE);
+        if ends.is_empty() {
+            return Ok(());
         }
-        self.ends_in_doubt = false;
+        let settled = self.calls.settle(ends.iter().map(|(_, end)| end)).await;
+        let settled = settled.inspect_err(|error| {
+            if error.is_in_doubt() {
+                self.control.hands.lock().doubt(&ends);
+            }
+        })?;
+        self.pause.end();
+        for ((task, end), settled) in ends.into_iter().zip(settled) {
+            self.settled(task, end, settled);
+        }
+        Ok(())
     }
 
-    fn settled(&mut self, end: End, settled: Settled) {
-        let entry = self.in_hand.remove(&end.id);
-        self.count_in_hand();
+    fn settled(&mut self, task: Task, end: End, settled: Settled) {
+        let counters = &self.control.counters;
+        let Some(was_in_doubt) = self.control.hands.lock().settle(task) else {
+            return;
+        };
         match settled {
-            // After a request without an answer, it was most likely settled then.
-            Settled::NotOurs if self.ends_in_doubt => {}
-            Settled::NotOurs => {
-                if entry.is_some_and(|entry| !entry.lost) {
-                    add(&self.counters.lost, 1);
-                }
-                return;
-            }
-            Settled::Refused => {
-                add(&self.counters.errors, 1);
-                tracing::warn!(id = %end.id, how = ?end.how, "the store did not note an end");
-                return;
-            }
             Settled::Done => {}
+            // The store knew it already.
+            Settled::NotOurs if was_in_doubt => {}
+            Settled::NotOurs => return add(&counters.lost, 1),
+            Settled::Refused => {
+                add(&counters.errors, 1);
+                return tracing::warn!(id = %end.id, how = ?end.how, "the store did not note an end");
+            }
         }
         match end.how {
-            How::Done => add(&self.counters.processed, 1),
+            How::Done => add(&counters.processed, 1),
             How::Dead { error } => {
-                add(&self.counters.dead, 1);
+                add(&counters.dead, 1);
                 tracing::warn!(id = %end.id, deliveries = end.deliveries, error, "a dead letter");
             }
             How::Retry { after } => {
-                add(&self.counters.retried, 1);
-                self.next_claim = self.next_claim.min(Instant::now() + after);
-            }
-        }
-    }
-
-    /// Shows that this worker is alive, and cancels the work that others have taken over.
-    async fn beat(&mut self) {
-        self.next_beat = Instant::now() + self.settings.idle / 3;
-        let in_hand: Vec<(Id, u32)> = self
-            .in_hand
-            .iter()
-            .map(|(id, entry)| (*id, entry.deliveries))
-            .collect();
-        let ours = match calls::beat(&self.group, &self.settings, &in_hand).await {
-            Ok(ours) => ours,
-            Err(error) => return self.failed(&error, "showing a sign of life").await,
-        };
-        for ((id, _), ours) in in_hand.into_iter().zip(ours) {
-            match self.in_hand.get_mut(&id) {
-                Some(entry) if !ours && !entry.lost => {
-                    entry.lost = true;
-                    entry.cancel.cancel();
-                    add(&self.counters.lost, 1);
-                }
-                _ => {}
+                add(&counters.retried, 1);
+                self.next.claim = self.next.claim.min(Instant::now() + after);
             }
         }
     }
 
     /// Takes over what is due and what was left.
-    async fn claim(&mut self) {
-        let most = self.free().min(self.settings.batch.get());
-        let claimed = calls::claim(
-            &self.group,
-            &self.settings,
-            &self.look.from,
-            self.look.own,
-            most,
-            self.in_hand.keys().copied(),
-        );
-        let Claimed {
-            taken,
-            gone,
-            next,
-            due,
-        } = match claimed.await {
-            Ok(claimed) => claimed,
-            Err(error) => return self.failed(&error, "taking over").await,
-        };
-        self.went_well();
-        add(&self.counters.reclaimed, taken.len() as u64);
-        add(&self.counters.gone, gone);
-        taken.into_iter().for_each(|entry| self.begin(entry));
+    async fn claim(&mut self) -> Result<(), Error> {
+        let settings = &self.calls.settings;
+        let now = Instant::now();
+        let most = self.free().min(settings.batch).min(PAGE);
+        // What a read is about to bring is its own too.
+        let own = now >= self.next.own && self.reading.is_none();
+        let in_hand = self.control.hands.lock().ids();
+        let claimed = self.calls.claim(most, own, in_hand).await;
+        let Claimed { taken, gone, due } = claimed.inspect_err(|_| self.next.own = now)?;
+        self.pause.end();
+        add(&self.control.counters.reclaimed, taken.len() as u64);
+        add(&self.control.counters.gone, gone);
 
-        let more = next.is_some() || self.look.own;
-        let pause = match more {
+        let pause = match taken.len() == most {
             true => Duration::ZERO,
-            false => due.unwrap_or(Duration::MAX).min(self.settings.idle / 2),
+            false => due.unwrap_or(Duration::MAX).min(settings.idle / 2),
         };
-        self.next_claim = Instant::now() + pause;
-        self.look = Look {
-            own: self.look.own && next.is_some(),
-            from: next.unwrap_or_else(|| "-".to_owned()),
-        };
+        self.next.claim = now + pause;
+        if own && taken.len() < most {
+            self.next.own = now + settings.idle;
+        }
+        taken.into_iter().for_each(|entry| self.take(entry));
+        Ok(())
+    }
+
+    /// Adds what is due to be added.
+    async fn promote(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        self.next.promote = now + PROMOTE;
+        let promoted = self.calls.group.stream().promote().await?;
+        add(&self.control.counters.promoted, promoted.added);
+        let pause = promoted.due.unwrap_or(PROMOTE).min(PROMOTE);
+        self.next.promote = now + pause;
+        Ok(())
     }
 
     /// Does what is needed only now and then.
-    async fn sweep(&mut self) {
-        self.next_sweep = Instant::now() + self.settings.idle;
-        if let Err(error) = calls::sweep(&self.group, &self.settings).await {
-            self.failed(&error, "removing consumers").await;
+    async fn sweep(&mut self) -> Result<(), Error> {
+        self.next.sweep = Instant::now() + self.calls.settings.idle;
+        self.calls.sweep().await?;
+        let stream = self.calls.group.stream();
+        stream.mend_schedules().await?;
+        if stream.trim() == Trim::Handled {
+            self.trim().await?;
         }
-        if self.group.stream().trim() == Trim::Handled
-            && let Err(error) = self.group.stream().trim_handled().await
+        Ok(())
+    }
+
+    async fn trim(&mut self) -> Result<(), Error> {
+        let trimmed = self.calls.group.stream().trim_handled().await?;
+        let silence_max = self.calls.settings.silence_max;
+        let is_unserved = trimmed.silence.is_none_or(|silence| silence > silence_max);
+        if let Some(group) = &trimmed.kept_for
+            && is_unserved
         {
-            add(&self.counters.errors, 1);
-            tracing::warn!(%error, "a stream was not trimmed");
+            tracing::warn!(
+                group,
+                "a stream grows, as it keeps entries for a group that nobody serves"
+            );
         }
+        Ok(())
     }
 
     /// Notes that a request failed, and mends what can be mended.
-    async fn failed(&mut self, error: &Error, what: &str) {
-        add(&self.counters.errors, 1);
-        if error.is_refusal("NOGROUP") || error.is_refusal("UNBLOCKED") {
-            return self.recreate().await;
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Closed`]: it can't be mended.
+    async fn failed(&mut self, error: Error, what: &str) -> Result<(), Error> {
+        if error == Error::Closed {
+            return Err(error);
         }
-        tracing::warn!(consumer = self.settings.consumer, %error, "a worker failed at {what}");
-        self.pause();
-    }
-
-    /// Makes the group anew, behind what is known to have been delivered.
-    async fn recreate(&mut self) {
-        match self.create_behind_last().await {
+        self.control.note(&error, what);
+        // Entries may have been delivered that never came here.
+        self.next.own = Instant::now();
+        if !error.is_refusal("NOGROUP") && !error.is_refusal("UNBLOCKED") {
+            self.pause.begin();
+            return Ok(());
+        }
+        match self.calls.group.create_anew().await {
             Ok(true) => {
-                add(&self.counters.recreated, 1);
+                add(&self.control.counters.recreated, 1);
                 tracing::warn!(
-                    group = self.group.name(),
+                    group = self.calls.group.name(),
                     "a group had gone and was made anew"
                 );
             }
             // Another worker was faster.
-            Ok(false) => self.pause(),
+            Ok(false) => self.pause.begin(),
+            Err(Error::Closed) => return Err(Error::Closed),
             Err(error) => {
-                tracing::warn!(%error, "a group could not be made anew");
-                self.pause();
+                self.control.note(&error, "making its group anew");
+                self.pause.begin();
             }
         }
-    }
-
-    async fn create_behind_last(&mut self) -> Result<bool, stream::Error> {
-        // A stream that has not come so far is another one, which nobody has read.
-        if self.group.stream().last_generated().await? < Some(self.last_delivered) {
-            self.last_delivered = Id::default();
-        }
-        let start = Start::After(self.last_delivered);
-        self.group.create_at(start).await
-    }
-
-    fn pause(&mut self) {
-        let jittered = self.pause.length.mul_f64(0.5 + rand::random::<f64>() / 2.0);
-        self.pause.until = Instant::now() + jittered;
-        self.pause.length = (self.pause.length * 2).min(PAUSE.1);
-    }
-
-    fn went_well(&mut self) {
-        self.pause.length = PAUSE.0;
-    }
-
-    fn count_in_hand(&self) {
-        let in_hand = self.in_hand.len() as u64;
-        self.counters.in_hand.store(in_hand, Ordering::Relaxed);
+        Ok(())
     }
 }

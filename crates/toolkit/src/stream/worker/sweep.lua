@@ -1,24 +1,33 @@
--- larder: touches only its KEYS
--- Removes the consumers of a group that have nothing pending and were not heard of for long.
+-- Looks after the consumers of a group: whoever is not known yet is heard of now, so that it can be
+-- taken for dead later; whoever has nothing pending and was silent for long is removed.
 --
--- KEYS[1]  the stream
--- ARGV[1]  the group
--- ARGV[2]  the consumer that sweeps, which stays
--- ARGV[3]  milliseconds of silence after which a consumer is removed
+-- ARGV[4]  milliseconds of silence after which a consumer is removed
 --
 -- Returns how many were removed
 
-local stream, group, consumer, silence = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now = time()
+local silent_since = now - ARGV[4]
 
-local removed = 0
+local is_consumer, removed = {}, 0
 for _, info in ipairs(redis.call("XINFO", "CONSUMERS", stream, group)) do
-  local other = {}
-  for i = 1, #info, 2 do
-    other[info[i]] = info[i + 1]
-  end
-  if other["name"] ~= consumer and other["pending"] == 0 and other["idle"] >= silence then
-    redis.call("XGROUP", "DELCONSUMER", stream, group, other["name"])
+  local other = by_name(info)
+  local name, heard = other["name"], tonumber(redis.call("ZSCORE", alive, other["name"]))
+  is_consumer[name] = true
+  if name == consumer or name == PARKED then
+    -- It stays.
+  elseif not heard then
+    redis.pcall("ZADD", alive, now, name)
+  elseif heard < silent_since and other["pending"] == 0 then
+    redis.call("XGROUP", "DELCONSUMER", stream, group, name)
+    redis.call("ZREM", alive, name)
     removed = removed + 1
+  end
+end
+
+-- Some were never more than a sign of life.
+for _, name in ipairs(redis.call("ZRANGEBYSCORE", alive, "-inf", "(" .. silent_since)) do
+  if not is_consumer[name] then
+    redis.call("ZREM", alive, name)
   end
 end
 return removed

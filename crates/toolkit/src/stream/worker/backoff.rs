@@ -1,0 +1,35 @@
+//! How long an entry waits for its retry.
+
+use std::time::Duration;
+
+use crate::Ttl;
+
+/// How long an entry waits for its retry: twice as long each time, up to a limit, and at random
+/// between half of that and the whole, so that what failed together is not retried together. From a
+/// second to five minutes, if it is not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Backoff {
+        Backoff::between(Duration::from_secs(1), Duration::from_secs(300))
+    }
+}
+
+impl Backoff {
+    /// `first` after the first delivery, and never more than `longest`.
+    pub const fn between(first: Duration, longest: Duration) -> Backoff {
+        Backoff { first, longest }
+    }
+
+    /// The wait after this many deliveries.
+    pub(super) fn after(&self, deliveries: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(deliveries.saturating_sub(1));
+        let whole = self.first.saturating_mul(doubled);
+        let whole = whole.min(self.longest).min(Ttl::MAX);
+        whole / 2 + (whole / 2).mul_f64(rand::random())
+    }
+}

@@ -1,0 +1,45 @@
+//! The pause after a request that failed.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// How long a worker waits after a request that failed: twice as long each time, up to a limit, and
+/// at random between half of that and the whole.
+#[derive(Debug)]
+pub(super) struct Pause {
+    until: Instant,
+    length: Duration,
+}
+
+impl Pause {
+    pub(super) fn new() -> Pause {
+        Pause {
+            until: Instant::now(),
+            length: SHORTEST,
+        }
+    }
+
+    /// A request failed.
+    pub(super) fn begin(&mut self) {
+        let jittered = self.length.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+        self.until = Instant::now() + jittered;
+        self.length = (self.length * 2).min(LONGEST);
+    }
+
+    /// A request went well.
+    pub(super) fn end(&mut self) {
+        self.length = SHORTEST;
+    }
+
+    pub(super) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+}
