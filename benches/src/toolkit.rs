@@ -33,17 +33,17 @@ pub(crate) fn rows() -> Vec<Row> {
 }
 
 fn cache_hit() -> Result<Contender> {
-    let cache = Cache::new(&store()?, "bench", Ttl::hours(1));
-    let value = String::from_utf8_lossy(&VALUE);
+    let cache: Cache<String> = Cache::new(&store()?, "bench", Ttl::hours(1));
+    let value = String::from_utf8_lossy(&VALUE).into_owned();
     block_on(async {
         for key in keys::all() {
-            cache.set(name(key), &*value).await?;
+            cache.set(name(key), &value).await?;
         }
         Ok(())
     })?;
     contender(cache, async |cache, keys| {
         for key in keys {
-            let value: Option<String> = cache.get(name(key)).await?;
+            let value = cache.get(name(key)).await?;
             ensure!(black_box(value).is_some(), "an entry is missing");
         }
         Ok(())

@@ -53,7 +53,7 @@
 //! let prices = Cache::new(&Store::new(embedded.clone()), "prices", Ttl::hours(1));
 //! prices.set("book.42", &1999).await?;
 //! embedded.pass(Duration::from_secs(3600));
-//! assert_eq!(prices.get::<u32>("book.42").await?, None);
+//! assert_eq!(prices.get("book.42").await?, None);
 //! # Ok(()) }
 //! ```
 

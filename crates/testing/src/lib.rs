@@ -57,11 +57,11 @@
 //! let prices = Cache::new(&world.store("shop"), "prices", Ttl::hours(1));
 //! world.faulty().go_away();
 //!
-//! let price: u32 = prices.get_or_set("book", || async { Ok::<_, std::io::Error>(1999) }).await?;
+//! let price: u32 = prices.get_or_set("book", || async { Ok(1999) }).await?;
 //! assert_eq!(price, 1999); // it was loaded
 //!
 //! world.faulty().come_back();
-//! assert_eq!(prices.get::<u32>("book").await?, None); // and could not be kept
+//! assert_eq!(prices.get("book").await?, None); // and could not be kept
 //! # Ok(()) });
 //! ```
 //!

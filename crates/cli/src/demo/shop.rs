@@ -67,10 +67,6 @@ pub(crate) enum Error {
     #[error(transparent)]
     Store(#[from] larder::Error),
     #[error(transparent)]
-    Cache(#[from] cache::Error),
-    #[error("{0}")]
-    Page(String),
-    #[error(transparent)]
     Session(#[from] session::Error),
     #[error(transparent)]
     Limit(#[from] rate_limit::Error),
@@ -92,7 +88,7 @@ pub(crate) struct Counts {
 pub(crate) struct Shop {
     store: Store,
     store_name: String,
-    pages: Cache,
+    pages: Cache<Product>,
     sessions: Sessions<Visit>,
     api: Limiter,
     orders: Stream<Order>,
@@ -217,14 +213,13 @@ impl Shop {
             tokio::time::sleep(PAGE_TIME).await;
             let price = Command::new("GET").arg(self.prices.of(&id.to_string()));
             let cents: Option<i64> = self.store.run(price).await?;
-            Ok::<_, larder::Error>(Product {
+            Ok(Product {
                 cents: cents.unwrap_or(first.cents),
                 ..first.clone()
             })
         };
         let keep = Keep::new().tags(["catalogue".to_owned(), tag_of(id)]);
-        let page = self.pages.get_or_set_with(&page_of(id), &keep, make).await;
-        let product = page.map_err(|error| Error::Page(error.to_string()))?;
+        let product = self.pages.get_or_set_with(&page_of(id), keep, make).await?;
         Ok((product, cached.into_inner()))
     }
 

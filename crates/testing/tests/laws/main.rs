@@ -10,6 +10,7 @@
 )]
 
 mod boards;
+mod caches;
 mod limits;
 mod locks;
 mod messages;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_store::{Error, Key};
+use larder_store::{Error, Key, jitter};
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -125,11 +125,12 @@ impl<T: DeserializeOwned> Cache<T> {
             if !std::mem::replace(&mut has_waited, true) {
                 self.shared.counters.waits.one();
             }
-            let jittered = pause.mul_f64(rand::random_range(0.5..1.0));
+            let jittered = pause / 2 + jitter(pause / 2);
             tokio::select! {
+                biased;
                 () = rings => {}
-                () = sleep(jittered) => {}
                 () = sleep_until(give_up) => {}
+                () = sleep(jittered) => {}
             }
             pause = (pause * 2).min(longest);
         }
