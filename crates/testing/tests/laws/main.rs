@@ -14,6 +14,7 @@ mod caches;
 mod limits;
 mod locks;
 mod messages;
+mod workers;
 
 /// How many seeds each workload is run with where nobody says.
 const SEEDS: u64 = 100;

@@ -20,6 +20,17 @@ local function by_name(list)
   return named
 end
 
+-- An id in an order that strings have: two numbers of up to 20 digits.
+local function sortable(id)
+  local ms, seq = string.match(id, "^(%d+)-(%d+)$")
+  return string.rep("0", 20 - #ms) .. ms .. string.rep("0", 20 - #seq) .. seq
+end
+
+-- Whether the one id is smaller than the other.
+local function is_before(id, other)
+  return sortable(id) < sortable(other)
+end
+
 -- Adds an entry, and drops what the stream's trim says: "MAXLEN" and how many are kept, "MAXAGE" and
 -- the milliseconds for which they are, or "" and nothing.
 local function add(stream, body, trim, bound)

@@ -12,6 +12,9 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::codec::DecodeError;
 
+mod later;
+mod trust;
+
 const HOUR: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(200);
 const MANY: usize = 1000;

@@ -6,12 +6,6 @@
 --   the group that keeps the most of those that are left, "" if there is none;
 --   milliseconds for which none of its consumers was heard of, -1 if it has none}
 
--- Ids in an order that strings have: two numbers of up to 20 digits.
-local function sortable(id)
-  local ms, seq = string.match(id, "^(%d+)-(%d+)$")
-  return string.rep("0", 20 - #ms) .. ms .. string.rep("0", 20 - #seq) .. seq
-end
-
 -- The first id that comes after this one; the id itself where Lua can't count that far.
 local function after(id)
   local ms, seq = string.match(id, "^(%d+)-(%d+)$")
@@ -34,7 +28,7 @@ for _, info in ipairs(redis.call("XINFO", "GROUPS", stream)) do
     first_kept = redis.call("XPENDING", stream, group["name"])[2]
   end
   local is_ours = string.sub(group["name"], 1, 7) == "larder:"
-  if not is_ours and (not lowest or sortable(first_kept) < sortable(lowest)) then
+  if not is_ours and (not lowest or is_before(first_kept, lowest)) then
     lowest, holder = first_kept, group["name"]
   end
 end

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use larder_store::jitter;
+
 use crate::Ttl;
 
 /// How long an entry waits for its retry: twice as long each time, up to a limit, and at random
@@ -30,6 +32,6 @@ impl Backoff {
         let doubled = 2_u32.saturating_pow(deliveries.saturating_sub(1));
         let whole = self.first.saturating_mul(doubled);
         let whole = whole.min(self.longest).min(Ttl::MAX);
-        whole / 2 + (whole / 2).mul_f64(rand::random())
+        whole / 2 + jitter(whole / 2)
     }
 }

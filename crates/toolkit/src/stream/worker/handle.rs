@@ -28,6 +28,13 @@ pub(super) const CLEAN_UP: Duration = Duration::from_secs(1);
 /// Handles a delivery. `None` if it did not come to an end.
 pub(super) type Handle = Arc<dyn Fn(Begin) -> BoxFuture<'static, Option<How>> + Send + Sync>;
 
+/// What all handlers of a worker share.
+struct Shared<H> {
+    settings: Settings,
+    counters: Arc<Counters>,
+    handler: H,
+}
+
 /// Makes a [`Handle`] of a caller's handler.
 pub(super) fn handle<T, H, F>(settings: Settings, counters: Arc<Counters>, handler: H) -> Handle
 where
@@ -35,37 +42,50 @@ where
     H: Fn(Job<T>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<(), Failure>> + Send + 'static,
 {
-    let shared = Arc::new((settings, counters, handler));
+    let shared = Arc::new(Shared {
+        settings,
+        counters,
+        handler,
+    });
     Arc::new(move |begin| {
         let shared = Arc::clone(&shared);
-        let handling = async move {
-            let (settings, counters, handler) = &*shared;
-            let Begin {
-                delivery, cancel, ..
-            } = begin;
-            let deliveries = delivery.deliveries;
-            if deliveries > settings.deliveries_max {
-                // Whoever had it did not live to tell how it went.
-                let error = "delivered too often without an end".to_owned();
-                return Some(How::Dead { error });
-            }
-            let handled = run(delivery, &cancel, handler);
-            let handled = AssertUnwindSafe(handled).catch_unwind();
-            let result = tokio::select! {
-                result = handled => result.unwrap_or_else(|panic| Err(panicked(&*panic))),
-                () = is_overdue(&cancel) => return None,
-            };
-            match result {
-                Ok(()) => Some(How::Done),
-                Err(failure) => {
-                    add(&counters.failed, 1);
-                    tracing::debug!(deliveries, %failure, "an entry was not handled");
-                    remedy(&failure, deliveries, cancel.is_cancelled(), settings)
-                }
+        Box::pin(async move { shared.handle(begin).await })
+    })
+}
+
+impl<H> Shared<H> {
+    async fn handle<T, F>(&self, begin: Begin) -> Option<How>
+    where
+        T: DeserializeOwned,
+        H: Fn(Job<T>) -> F,
+        F: Future<Output = Result<(), Failure>>,
+    {
+        let Begin {
+            delivery, cancel, ..
+        } = begin;
+        let deliveries = delivery.deliveries;
+        if deliveries > self.settings.deliveries_max {
+            // Whoever had it did not live to tell how it went.
+            let error = "delivered too often without an end".to_owned();
+            return Some(How::Dead { error });
+        }
+        let handled = async {
+            tokio::select! {
+                biased;
+                result = run(delivery, &cancel, &self.handler) => Some(result),
+                () = is_overdue(&cancel) => None,
             }
         };
-        Box::pin(handling)
-    })
+        let handled = AssertUnwindSafe(handled).catch_unwind().await;
+        match handled.unwrap_or_else(|panic| Some(Err(panicked(&*panic))))? {
+            Ok(()) => Some(How::Done),
+            Err(failure) => {
+                add(&self.counters.failed, 1);
+                tracing::debug!(deliveries, %failure, "an entry was not handled");
+                remedy(&failure, deliveries, cancel.is_cancelled(), &self.settings)
+            }
+        }
+    }
 }
 
 /// Reads the value and runs the handler on it.

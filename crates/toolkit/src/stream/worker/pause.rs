@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use larder_store::jitter;
 use tokio::time::Instant;
 
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -25,8 +26,7 @@ impl Pause {
 
     /// A request failed.
     pub(super) fn begin(&mut self) {
-        let jittered = self.length.mul_f64(0.5 + rand::random::<f64>() / 2.0);
-        self.until = Instant::now() + jittered;
+        self.until = Instant::now() + self.length / 2 + jitter(self.length / 2);
         self.length = (self.length * 2).min(LONGEST);
     }
 

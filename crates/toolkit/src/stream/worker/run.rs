@@ -245,6 +245,7 @@ impl Run {
             }
         };
         tokio::select! {
+            biased;
             () = self.control.stop.cancelled() => Woken::Told,
             () = self.control.changed.notified() => Woken::Told,
             Some(Ok((task, how))) = self.handlers.join_next() => Woken::Ended(task, how),
@@ -255,6 +256,7 @@ impl Run {
 
     async fn wait_for_handlers(&mut self, wake: Instant) -> Woken {
         tokio::select! {
+            biased;
             Some(Ok((task, how))) = self.handlers.join_next() => Woken::Ended(task, how),
             () = tokio::time::sleep_until(wake) => Woken::Time,
         }
