@@ -129,7 +129,11 @@ impl Run {
                 return;
             }
             if !self.control.hands.lock().is_empty() {
-                let woken = self.wait_for_handlers(self.wake_at().min(deadline)).await;
+                let wake = match self.control.hands.lock().has_ends() {
+                    true => self.pause.until().min(deadline),
+                    false => deadline,
+                };
+                let woken = self.wait_for_handlers(wake).await;
                 self.ended(woken);
             }
         }
