@@ -45,17 +45,24 @@ local function add(stream, body, trim, bound)
 end
 
 -- The time of a stream in milliseconds: the store's clock, whose steps back are left out, so that
--- nobody waits for an hour a second time. `clock` is a hash, which only workers write:
+-- nobody waits for an hour a second time. `clock` is a hash:
 --
---   shown  what the store's clock has shown them at last
---   ahead  how far the stream's time is ahead of it: the sum of all steps back
---   calm   since when, by the stream's time, some worker was always to be heard
+--   shown         what the store's clock has shown at last
+--   ahead         how far the stream's time is ahead of it: the sum of all steps back
+--   heard, calm   of the workers: see there
 --
--- Returns the time, what the store's clock shows, and how far the one is ahead of the other
+-- Returns the time, and what the store's clock shows
 local function time_of(clock)
   local time = redis.call("TIME")
   local shown = time[1] * 1000 + math.floor(time[2] / 1000)
   local noted = redis.call("HMGET", clock, "shown", "ahead")
-  local ahead = (tonumber(noted[2]) or 0) + math.max(0, (tonumber(noted[1]) or 0) - shown)
-  return shown + ahead, shown, ahead
+  local before, ahead = tonumber(noted[1]) or 0, tonumber(noted[2]) or 0
+  if shown < before then
+    ahead = ahead + before - shown
+  end
+  if shown ~= before then
+    -- A store that is full refuses it.
+    redis.pcall("HSET", clock, "shown", shown, "ahead", ahead)
+  end
+  return shown + ahead, shown
 end

@@ -20,17 +20,15 @@ local PARKED = "larder:parked"
 -- The stream's time, and since when some worker was always to be heard. Where nobody was, the store
 -- may have been away or full, or its clock was set: then a consumer's silence says nothing.
 local function time()
-  local now, shown, ahead = time_of(KEYS[5])
-  local noted = redis.call("HMGET", KEYS[5], "shown", "calm")
-  local before, calm = tonumber(noted[1]), tonumber(noted[2])
-  if not calm or shown - before >= idle / 2 then
+  local now = time_of(KEYS[5])
+  local noted = redis.call("HMGET", KEYS[5], "heard", "calm")
+  local heard, calm = tonumber(noted[1]), tonumber(noted[2])
+  if not calm or now - heard >= idle / 2 then
     calm = now
   end
-  if shown ~= before then
-    local done = redis.pcall("HSET", KEYS[5], "shown", shown, "ahead", ahead, "calm", calm)
-    if type(done) == "table" and done.err then
-      calm = now
-    end
+  local done = redis.pcall("HSET", KEYS[5], "heard", now, "calm", calm)
+  if type(done) == "table" and done.err then
+    calm = now
   end
   return now, calm
 end
