@@ -131,8 +131,12 @@ impl Outward {
                 if connection.is_cut() {
                     return;
                 }
-                // Nobody hears the answer.
-                let _ = shared.site.run(unit).await;
+                // Nobody hears the answer. A wait ends with its connection.
+                tokio::select! {
+                    biased;
+                    () = connection.cut() => return,
+                    _ = shared.site.run(unit) => {}
+                }
             }
         });
     }

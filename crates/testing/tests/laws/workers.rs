@@ -120,7 +120,12 @@ fn workers_go_on_when_a_copy_takes_over_or_all_is_lost() {
             let group = group(&world.without_faults());
             let worker = start(&world, "dan", 0, told.clone()).await?;
             let id = stream.add(&77).await?;
-            while !told.handled.entries().iter().any(|entry| entry.asked.id == id) {
+            while !told
+                .handled
+                .entries()
+                .iter()
+                .any(|entry| entry.asked.id == id)
+            {
                 sleep(IDLE).await;
             }
             while group.pending().await?.count > 0 {
@@ -210,14 +215,19 @@ fn an_end_whose_answer_is_lost_is_told_again_and_counts_once() {
         let store = world.without_faults();
         let worker = start(&world, "ann", 0, told).await?;
         let lost = Calls::scripts().like("done").nth(1);
-        world.faulty().follow(Plan::new().with(lost, Fault::LoseAnswer));
+        world
+            .faulty()
+            .follow(Plan::new().with(lost, Fault::LoseAnswer));
         jobs(&store).add(&0).await?;
 
         while worker.metrics().processed + worker.metrics().dead == 0 {
             sleep(IDLE).await;
         }
         let metrics = worker.shutdown().await;
-        assert_eq!((metrics.processed, metrics.lost, metrics.in_hand), (1, 0, 0));
+        assert_eq!(
+            (metrics.processed, metrics.lost, metrics.in_hand),
+            (1, 0, 0)
+        );
         Ok(())
     });
 }
@@ -232,7 +242,9 @@ fn what_one_lost_by_an_outage_is_settled_by_the_other_alone() {
         let one = start(&world, "ann", 0, told.clone()).await?;
         sleep(IDLE).await;
         let other = start(&world, "bob", 0, told.clone()).await?;
-        world.faulty().follow(Plan::new().with(Calls::all().of("ann"), Fault::Away));
+        world
+            .faulty()
+            .follow(Plan::new().with(Calls::all().of("ann"), Fault::Away));
         while other.metrics().processed == 0 {
             sleep(IDLE).await;
         }
@@ -279,7 +291,13 @@ fn nobody_is_taken_for_dead_after_an_outage_for_all() {
 async fn work(world: &World) -> Result<Told, Box<dyn std::error::Error>> {
     let told = Told::of(world);
     let each_minute = Cron::parse("* * * * *")?;
-    while { jobs(&world.without_faults()).schedule("tick", &each_minute, &TICK).await }.is_err() {
+    while {
+        jobs(&world.without_faults())
+            .schedule("tick", &each_minute, &TICK)
+            .await
+    }
+    .is_err()
+    {
         sleep(IDLE).await;
     }
     let mut tasks = JoinSet::new();
@@ -320,7 +338,10 @@ async fn produce(world: World, process: &'static str, place: u64, told: Told) {
         let is_added = match chance.below(3) {
             0 => stream.add(&number).await.is_ok(),
             1 => stream.add_in(delay, &number).await.is_ok(),
-            _ => stream.add_unique(&number.to_string(), &number).await.is_ok(),
+            _ => stream
+                .add_unique(&number.to_string(), &number)
+                .await
+                .is_ok(),
         };
         if is_added {
             asked.answer(());
@@ -415,10 +436,7 @@ async fn handle(job: &Job<u64>, mut chance: Chance) -> Result<(), Failure> {
 }
 
 /// All that was acknowledged is done, or given up by a handler; and by the last delivery.
-async fn check_all_are_done(
-    world: &World,
-    told: &Told,
-) -> Result<(), Box<dyn std::error::Error>> {
+async fn check_all_are_done(world: &World, told: &Told) -> Result<(), Box<dyn std::error::Error>> {
     let handled = told.handled.entries();
     check_one_at_a_time(&handled);
 
@@ -428,7 +446,11 @@ async fn check_all_are_done(
         .iter()
         .map(|letter| (letter.original, letter.deliveries))
         .collect();
-    assert_eq!(dead.len(), letters.len(), "a dead letter twice: {letters:?}");
+    assert_eq!(
+        dead.len(),
+        letters.len(),
+        "a dead letter twice: {letters:?}"
+    );
 
     let mut last: BTreeMap<Id, Vec<&Entry<Handled, Said>>> = BTreeMap::new();
     for entry in &handled {
@@ -452,10 +474,16 @@ async fn check_all_are_done(
         }
     }
 
-    let seen: BTreeSet<u64> = last.values().map(|entries| entries[0].asked.number).collect();
+    let seen: BTreeSet<u64> = last
+        .values()
+        .map(|entries| entries[0].asked.number)
+        .collect();
     for added in told.added.entries() {
         let is_acknowledged = added.answer().is_some();
-        assert!(!is_acknowledged || seen.contains(&added.asked), "lost: {added:?}");
+        assert!(
+            !is_acknowledged || seen.contains(&added.asked),
+            "lost: {added:?}"
+        );
     }
     // What was added under an acknowledgement, or by a request that went astray, was added once.
     let stream = jobs(&world.without_faults()).latest(10_000).await?;

@@ -145,13 +145,18 @@ every_store! {
 async fn each_tick_adds_one_entry_however_many_workers_there_are() -> Result<(), Error> {
     let test = TestStore::memory();
     let stream = orders(&test.store, Trim::Never);
-    stream.schedule("often", &Cron::parse("*/5 * * * *")?, &order(5)).await?;
+    stream
+        .schedule("often", &Cron::parse("*/5 * * * *")?, &order(5))
+        .await?;
 
     for ticks in 1..=4 {
         test.pass(MINUTE * 5).await;
         // As three workers would do it in the same moment.
         let (one, two, three) = tokio::join!(stream.promote(), stream.promote(), stream.promote());
-        assert_eq!((one?.added + two?.added + three?.added, stream.len().await?), (1, ticks));
+        assert_eq!(
+            (one?.added + two?.added + three?.added, stream.len().await?),
+            (1, ticks)
+        );
     }
     Ok(())
 }
@@ -160,7 +165,9 @@ async fn each_tick_adds_one_entry_however_many_workers_there_are() -> Result<(),
 async fn ticks_that_nobody_was_there_for_are_made_up_for_by_one_entry() -> Result<(), Error> {
     let test = TestStore::memory();
     let stream = orders(&test.store, Trim::Never);
-    stream.schedule("often", &Cron::parse("*/5 * * * *")?, &order(5)).await?;
+    stream
+        .schedule("often", &Cron::parse("*/5 * * * *")?, &order(5))
+        .await?;
 
     test.pass(HOUR * 3).await;
     stream.promote().await?;
@@ -176,8 +183,12 @@ async fn ticks_that_nobody_was_there_for_are_made_up_for_by_one_entry() -> Resul
 async fn a_clock_that_is_set_back_repeats_no_tick_and_silences_no_schedule() -> Result<(), Error> {
     let test = TestStore::memory();
     let stream = orders(&test.store, Trim::Never);
-    stream.schedule("often", &Cron::parse("*/5 * * * *")?, &order(5)).await?;
-    stream.schedule("daily", &Cron::parse("@daily")?, &order(1)).await?;
+    stream
+        .schedule("often", &Cron::parse("*/5 * * * *")?, &order(5))
+        .await?;
+    stream
+        .schedule("daily", &Cron::parse("@daily")?, &order(1))
+        .await?;
     test.pass(HOUR * 24).await;
     stream.promote().await?;
     assert_eq!(stream.len().await?, 2);
@@ -187,7 +198,10 @@ async fn a_clock_that_is_set_back_repeats_no_tick_and_silences_no_schedule() -> 
     stream.mend_schedules().await?;
     test.pass(MINUTE).await;
     stream.promote().await?;
-    assert!(stream.len().await? <= 3, "at most the tick of the next five minutes");
+    assert!(
+        stream.len().await? <= 3,
+        "at most the tick of the next five minutes"
+    );
 
     // An hour: the short schedule goes on by the new time, and the daily one is not repeated.
     let before = stream.len().await?;

@@ -27,7 +27,10 @@ async fn with_waiting(store: &Store, group: &Group<Order>, count: usize) -> Resu
     "#;
     for _ in 0..count / 1000 {
         let fill = Command::new("EVAL").arg(SCRIPT).arg(2).arg(key());
-        let fill = fill.arg(group.part(keys::RETRIES)).arg(group.name()).arg(1000);
+        let fill = fill
+            .arg(group.part(keys::RETRIES))
+            .arg(group.name())
+            .arg(1000);
         store.run::<()>(fill).await?;
     }
     Ok(())
@@ -35,7 +38,11 @@ async fn with_waiting(store: &Store, group: &Group<Order>, count: usize) -> Resu
 
 /// Hands a delivery to another consumer, as another worker does that takes it over.
 async fn take_over(store: &Store, id: Id, consumer: &str) -> Result<(), Error> {
-    let claim = Command::new("XCLAIM").arg(key()).arg("shipping").arg(consumer).arg(0);
+    let claim = Command::new("XCLAIM")
+        .arg(key())
+        .arg("shipping")
+        .arg(consumer)
+        .arg(0);
     store.run(claim.arg(id.to_string())).await
 }
 
@@ -375,7 +382,9 @@ every_store! {
 #[tokio::test]
 async fn a_retry_comes_in_time_when_the_clock_is_set_back() -> Result<(), Error> {
     let test = TestStore::memory();
-    let group = with_orders(&test.store, 1).await?.group("shipping", Start::Earliest);
+    let group = with_orders(&test.store, 1)
+        .await?
+        .group("shipping", Start::Earliest);
     let (tell, mut told) = mpsc::unbounded_channel();
     let worker = group.worker().idle(SHORT).start(move |job: Job<Order>| {
         let _ = tell.send(job.deliveries);
