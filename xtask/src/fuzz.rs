@@ -56,6 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 "--exit-on-first-error=yes",
             ]);
             valgrind.arg(&program);
+            valgrind.args(["--killed-after", "300"]);
             valgrind
         }
     };
@@ -88,7 +89,8 @@ fn build() -> Result<PathBuf> {
 }
 
 /// Builds it so that each access to memory is checked, in Rust and in C. The runtime of the
-/// checks comes with Rust and knows what C compilers ask of it.
+/// checks comes with Rust and knows what C compilers ask of it. Lua is made fast, as it is in a
+/// release: some of its faults are there only when a compiler believes it.
 fn build_with_asan() -> Result<PathBuf> {
     let target = workspace::target().join("asan");
     steps::run(
@@ -96,6 +98,7 @@ fn build_with_asan() -> Result<PathBuf> {
             .args(["--target", ASAN_PLATFORM])
             .arg("--target-dir")
             .arg(&target)
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "2")
             // The stable compiler has it behind a door.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("RUSTFLAGS", "-Zsanitizer=address")
