@@ -1,5 +1,6 @@
 //! Random and hostile scripts, run in a child that they may end.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,6 +21,9 @@ pub(crate) struct Options {
     /// Run them under valgrind, which is 50 times as slow.
     #[arg(long)]
     valgrind: bool,
+    /// Build Lua and the engine with AddressSanitizer, which is three times as slow.
+    #[arg(long, conflicts_with = "valgrind")]
+    asan: bool,
 }
 
 /// How long and from what the scripts of every check are made.
@@ -27,23 +31,21 @@ pub(crate) const IN_CI: Options = Options {
     seconds: 20,
     seed: Some(1),
     valgrind: false,
+    asan: false,
 };
+
+/// The platform that AddressSanitizer is asked for by name: what runs while something is built
+/// is built without it then.
+const ASAN_PLATFORM: &str = "x86_64-unknown-linux-gnu";
 
 /// Runs scripts until the time is over or one of them ends the process.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let build = [
-        "build",
-        "--quiet",
-        "-p",
-        "larder-engine",
-        "--example",
-        "fuzz_scripts",
-    ];
-    step("building fuzz_scripts", || steps::run(&mut cargo(&build)))?;
-    let target = workspace::root().join("target");
-    let program = target.join("debug/examples/fuzz_scripts");
-    let last = target.join("last-script.lua");
+    let program = step("building fuzz_scripts", || match options.asan {
+        true => build_with_asan(),
+        false => build(),
+    })?;
     let seed = options.seed.map_or_else(seed_of_now, Ok)?;
+    let last = workspace::scratch("scripts")?.join(format!("last-of-{seed}.lua"));
     let mut command = match options.valgrind {
         false => Command::new(&program),
         true => {
@@ -54,6 +56,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 "--exit-on-first-error=yes",
             ]);
             valgrind.arg(&program);
+            valgrind.args(["--killed-after", "300"]);
             valgrind
         }
     };
@@ -69,6 +72,42 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         Ok(())
     })
+}
+
+const BUILD: [&str; 6] = [
+    "build",
+    "--quiet",
+    "-p",
+    "larder-engine",
+    "--example",
+    "fuzz_scripts",
+];
+
+fn build() -> Result<PathBuf> {
+    steps::run(&mut cargo(&BUILD))?;
+    Ok(workspace::target().join("debug/examples/fuzz_scripts"))
+}
+
+/// Builds it so that each access to memory is checked, in Rust and in C. The runtime of the
+/// checks comes with Rust and knows what C compilers ask of it. Lua is made fast, as it is in a
+/// release: some of its faults are there only when a compiler believes it.
+fn build_with_asan() -> Result<PathBuf> {
+    let target = workspace::target().join("asan");
+    steps::run(
+        cargo(&BUILD)
+            .args(["--target", ASAN_PLATFORM])
+            .arg("--target-dir")
+            .arg(&target)
+            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "2")
+            // The stable compiler has it behind a door.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("RUSTFLAGS", "-Zsanitizer=address")
+            .env(
+                format!("CFLAGS_{ASAN_PLATFORM}"),
+                "-fsanitize=address -fno-omit-frame-pointer",
+            ),
+    )?;
+    Ok(target.join(format!("{ASAN_PLATFORM}/debug/examples/fuzz_scripts")))
 }
 
 fn seed_of_now() -> Result<u64> {

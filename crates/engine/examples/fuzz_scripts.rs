@@ -1,12 +1,12 @@
 //! Runs random and hostile scripts on an engine, for as long as it is told to.
 //!
 //! ```text
-//! fuzz_scripts [--seconds N] [--scripts N] [--seed S] [--last FILE]
+//! fuzz_scripts [--seconds N] [--scripts N] [--seed S] [--killed-after MS] [--last FILE]
 //! ```
 //!
 //! Each script is written to FILE before it runs, so that one that ends the process is found there.
 //! The same seed makes the same scripts. `cargo xtask fuzz-scripts` runs this as a child; under
-//! valgrind, or with Lua built by `CFLAGS=-fsanitize=address`, it finds what does not crash as well.
+//! valgrind or AddressSanitizer it finds what does not crash as well.
 
 #![allow(clippy::print_stdout, reason = "it is a program for a terminal")]
 
@@ -23,13 +23,10 @@ use larder_resp::ArgumentBuffer;
 /// When the engine's clock begins, in microseconds.
 const START: u64 = 1_700_000_000_000_000;
 
-/// How long a script may run before it is killed.
-const KILLED_AFTER: Duration = Duration::from_millis(30);
-
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read()?;
     let running = Arc::new(Running::new());
-    let killer = kill_long_scripts(Arc::clone(&running));
+    let killer = kill_long_scripts(Arc::clone(&running), options.killed_after);
 
     let begun = Instant::now();
     let mut count: u64 = 0;
@@ -104,6 +101,8 @@ struct Options {
     time: Duration,
     scripts: u64,
     seed: u64,
+    /// How long a script may run before it is killed.
+    killed_after: Duration,
     last: Option<String>,
 }
 
@@ -113,6 +112,7 @@ impl Options {
             time: Duration::from_secs(10),
             scripts: u64::MAX,
             seed: 0,
+            killed_after: Duration::from_millis(10),
             last: None,
         };
         let mut words = std::env::args().skip(1);
@@ -122,6 +122,7 @@ impl Options {
                 "--seconds" => options.time = Duration::from_secs(value.parse()?),
                 "--scripts" => options.scripts = value.parse()?,
                 "--seed" => options.seed = value.parse()?,
+                "--killed-after" => options.killed_after = Duration::from_millis(value.parse()?),
                 "--last" => options.last = Some(value),
                 _ => return Err(format!("there is no option {name}").into()),
             }
@@ -142,124 +143,125 @@ fn call(engine: &Arc<Engine>, words: &[&[u8]]) -> Vec<u8> {
 }
 
 /// Ends each script that runs for long, in a thread of its own.
-fn kill_long_scripts(running: Arc<Running>) -> thread::JoinHandle<()> {
+fn kill_long_scripts(running: Arc<Running>, after: Duration) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         while !running.is_over.load(Ordering::Relaxed) {
-            thread::sleep(KILLED_AFTER);
+            thread::sleep(after);
             running.replace();
         }
     })
 }
 
-/// Functions that scripts have, with what they are likely to be called with.
-const FUNCTIONS: &[&str] = &[
-    "assert",
-    "collectgarbage",
-    "error",
-    "gcinfo",
-    "getmetatable",
-    "ipairs",
-    "load",
-    "loadstring",
-    "next",
-    "pairs",
-    "pcall",
-    "rawequal",
-    "rawget",
-    "rawset",
-    "select",
-    "setmetatable",
-    "tonumber",
-    "tostring",
-    "type",
-    "unpack",
-    "xpcall",
-    "string.byte",
-    "string.char",
-    "string.dump",
-    "string.find",
-    "string.format",
-    "string.gfind",
-    "string.gmatch",
-    "string.gsub",
-    "string.len",
-    "string.lower",
-    "string.match",
-    "string.rep",
-    "string.reverse",
-    "string.sub",
-    "string.upper",
-    "table.concat",
-    "table.foreach",
-    "table.foreachi",
-    "table.getn",
-    "table.insert",
-    "table.maxn",
-    "table.remove",
-    "table.setn",
-    "table.sort",
-    "math.abs",
-    "math.ceil",
-    "math.floor",
-    "math.fmod",
-    "math.frexp",
-    "math.ldexp",
-    "math.max",
-    "math.min",
-    "math.mod",
-    "math.modf",
-    "math.pow",
-    "math.random",
-    "math.randomseed",
-    "math.sqrt",
-    "coroutine.create",
-    "coroutine.resume",
-    "coroutine.running",
-    "coroutine.status",
-    "coroutine.wrap",
-    "coroutine.yield",
-    "os.clock",
-    "redis.call",
-    "redis.pcall",
-    "redis.sha1hex",
-    "redis.error_reply",
-    "redis.status_reply",
-    "redis.setresp",
-    "redis.set_repl",
-    "redis.replicate_commands",
-    "redis.acl_check_cmd",
-    "redis.log",
-    "redis.breakpoint",
-    "redis.debug",
-    "cjson.encode",
-    "cjson.decode",
-    "cjson.encode_sparse_array",
-    "cjson.encode_max_depth",
-    "cjson.decode_max_depth",
-    "cjson.encode_number_precision",
-    "cjson.encode_keep_buffer",
-    "cjson.encode_invalid_numbers",
-    "cjson.decode_invalid_numbers",
-    "cjson.new",
-    "cmsgpack.pack",
-    "cmsgpack.unpack",
-    "cmsgpack.unpack_one",
-    "cmsgpack.unpack_limit",
-    "struct.pack",
-    "struct.unpack",
-    "struct.size",
-    "bit.tobit",
-    "bit.tohex",
-    "bit.bnot",
-    "bit.band",
-    "bit.bor",
-    "bit.bxor",
-    "bit.lshift",
-    "bit.rshift",
-    "bit.arshift",
-    "bit.rol",
-    "bit.ror",
-    "bit.bswap",
+/// Functions that scripts have, with what they take: `n` numbers, `s` texts, `p` patterns, `t`
+/// tables, `f` functions, `x` anything.
+const FUNCTIONS: &[(&str, &str)] = &[
+    ("assert", "xs"),
+    ("collectgarbage", "sn"),
+    ("error", "xn"),
+    ("gcinfo", ""),
+    ("getmetatable", "x"),
+    ("ipairs", "t"),
+    ("load", "fs"),
+    ("loadstring", "ss"),
+    ("next", "tx"),
+    ("pairs", "t"),
+    ("pcall", "fxx"),
+    ("rawequal", "xx"),
+    ("rawget", "tx"),
+    ("rawset", "txx"),
+    ("select", "nxxx"),
+    ("setmetatable", "tt"),
+    ("tonumber", "sn"),
+    ("tostring", "x"),
+    ("type", "x"),
+    ("unpack", "tnn"),
+    ("xpcall", "ff"),
+    ("string.byte", "snn"),
+    ("string.char", "nnn"),
+    ("string.dump", "f"),
+    ("string.find", "spnx"),
+    ("string.format", "sxxx"),
+    ("string.gfind", "sp"),
+    ("string.gmatch", "sp"),
+    ("string.gsub", "spxn"),
+    ("string.len", "s"),
+    ("string.lower", "s"),
+    ("string.match", "spn"),
+    ("string.rep", "sn"),
+    ("string.reverse", "s"),
+    ("string.sub", "snn"),
+    ("string.upper", "s"),
+    ("table.concat", "tsnn"),
+    ("table.foreach", "tf"),
+    ("table.foreachi", "tf"),
+    ("table.getn", "t"),
+    ("table.insert", "tnx"),
+    ("table.maxn", "t"),
+    ("table.remove", "tn"),
+    ("table.setn", "tn"),
+    ("table.sort", "tf"),
+    ("math.abs", "n"),
+    ("math.ceil", "n"),
+    ("math.floor", "n"),
+    ("math.fmod", "nn"),
+    ("math.frexp", "n"),
+    ("math.ldexp", "nn"),
+    ("math.max", "nnn"),
+    ("math.min", "nnn"),
+    ("math.mod", "nn"),
+    ("math.modf", "n"),
+    ("math.pow", "nn"),
+    ("math.random", "nn"),
+    ("math.randomseed", "n"),
+    ("math.sqrt", "n"),
+    ("coroutine.create", "f"),
+    ("coroutine.resume", "xxx"),
+    ("coroutine.running", ""),
+    ("coroutine.status", "x"),
+    ("coroutine.wrap", "f"),
+    ("coroutine.yield", "xx"),
+    ("os.clock", ""),
+    ("redis.call", "ssss"),
+    ("redis.pcall", "ssss"),
+    ("redis.sha1hex", "s"),
+    ("redis.error_reply", "s"),
+    ("redis.status_reply", "s"),
+    ("redis.setresp", "n"),
+    ("redis.set_repl", "n"),
+    ("redis.replicate_commands", ""),
+    ("redis.acl_check_cmd", "ss"),
+    ("redis.log", "ns"),
+    ("redis.breakpoint", ""),
+    ("redis.debug", "xx"),
+    ("cjson.encode", "x"),
+    ("cjson.decode", "s"),
+    ("cjson.encode_sparse_array", "xnn"),
+    ("cjson.encode_max_depth", "n"),
+    ("cjson.decode_max_depth", "n"),
+    ("cjson.encode_number_precision", "n"),
+    ("cjson.encode_keep_buffer", "x"),
+    ("cjson.encode_invalid_numbers", "x"),
+    ("cjson.decode_invalid_numbers", "x"),
+    ("cjson.new", ""),
+    ("cmsgpack.pack", "xxx"),
+    ("cmsgpack.unpack", "s"),
+    ("cmsgpack.unpack_one", "sn"),
+    ("cmsgpack.unpack_limit", "snn"),
+    ("struct.pack", "snsx"),
+    ("struct.unpack", "ssn"),
+    ("struct.size", "s"),
+    ("bit.tobit", "n"),
+    ("bit.tohex", "nn"),
+    ("bit.bnot", "n"),
+    ("bit.band", "nnn"),
+    ("bit.bor", "nnn"),
+    ("bit.bxor", "nnn"),
+    ("bit.lshift", "nn"),
+    ("bit.rshift", "nn"),
+    ("bit.arshift", "nn"),
+    ("bit.rol", "nn"),
+    ("bit.ror", "nn"),
+    ("bit.bswap", "n"),
 ];
 
 const NUMBERS: &[&str] = &[
@@ -366,6 +368,36 @@ const TEXTS: &[&str] = &[
     "string.rep('i4', 500)",
     "string.rep('{', 250)",
     "string.rep('=', 5000)",
+];
+
+const PATTERNS: &[&str] = &[
+    "''",
+    "'.'",
+    "'.-'",
+    "'(.-)%1'",
+    "'%f[%w]%w+'",
+    "'%b()'",
+    "'%b'",
+    "'[^%w_-]+$'",
+    "'[a-'",
+    "'[]]'",
+    "'[^]'",
+    "'()'",
+    "'((a)(b))'",
+    "'(a'",
+    "'a)'",
+    "'%9'",
+    "'%'",
+    "'[%'",
+    "'%f'",
+    "'\\0+'",
+    "'^(x*)*$'",
+    "'.-.-.-.-.-.-b'",
+    "string.rep('a?', 90)..string.rep('a', 90)",
+    "string.rep('(.)', 33)",
+    "string.rep('x*', 40)..'y'",
+    "string.rep('[', 3000)",
+    "string.rep('%', 201)",
 ];
 
 const TABLES: &[&str] = &[
@@ -523,19 +555,45 @@ impl Generator {
     }
 
     fn call(&mut self, depth: usize) {
-        let function = match self.below(8) {
-            0 => self.pick(VARIABLES),
-            _ => self.pick(FUNCTIONS),
+        let (function, takes) = match self.below(8) {
+            0 => (self.pick(VARIABLES), ""),
+            _ => FUNCTIONS[self.below(FUNCTIONS.len())],
         };
         self.put(function);
         self.put("(");
-        for place in 0..self.below(5) {
+        // Mostly what it takes, so that it does not refuse the first of them.
+        let takes = if self.below(4) == 0 { "" } else { takes };
+        let count = match takes.len() {
+            0 => self.below(5),
+            all if self.below(4) > 0 => all,
+            all => self.below(all + 1),
+        };
+        for place in 0..count {
             if place > 0 {
                 self.put(", ");
             }
-            self.expression(depth);
+            match takes.as_bytes().get(place) {
+                _ if self.below(8) == 0 => self.expression(depth),
+                Some(b'n') => self.put_one_of(NUMBERS),
+                Some(b's') => self.put_one_of(TEXTS),
+                Some(b'p') => self.put_one_of(PATTERNS),
+                Some(b't') => self.put_one_of(TABLES),
+                Some(b'f') => self.function(depth),
+                _ => self.expression(depth),
+            }
         }
         self.put(")");
+    }
+
+    /// A function: of the library, or one with a statement in it.
+    fn function(&mut self, depth: usize) {
+        if depth == 0 || self.below(2) == 0 {
+            let (name, _) = FUNCTIONS[self.below(FUNCTIONS.len())];
+            return self.put(name);
+        }
+        self.put("function(...) ");
+        self.statement(depth);
+        self.put(" return ... end");
     }
 
     fn expression(&mut self, depth: usize) {
@@ -546,7 +604,7 @@ impl Generator {
             3 | 4 => self.put_one_of(TEXTS),
             5 | 6 => self.put_one_of(TABLES),
             7 => self.put_one_of(VARIABLES),
-            8 => self.put_one_of(FUNCTIONS),
+            8 => self.function(0),
             9..=11 => self.call(depth),
             12 => {
                 self.put("(");
@@ -556,11 +614,7 @@ impl Generator {
                 self.expression(depth);
                 self.put(")");
             }
-            13 => {
-                self.put("function(...) ");
-                self.statement(depth);
-                self.put(" return ... end");
-            }
+            13 => self.function(depth),
             _ => {
                 self.put("{");
                 for _ in 0..self.below(4) {

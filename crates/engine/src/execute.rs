@@ -131,7 +131,7 @@ impl Engine {
                 return self.refuse(session, arguments, error, reply);
             }
         };
-        if session.is_queueing() && !command.flags.has(Flags::UNQUEUED) {
+        if is_queued(session, command) {
             session.note(Some(command));
             session.queue(command, arguments);
             reply.status("QUEUED");
@@ -227,7 +227,7 @@ impl Engine {
             return Err(Error::NotInTransaction);
         }
         if self.is_over_limit() {
-            self.admit_to_memory(session, command, clock)?;
+            self.admit_to_memory(session, command, arguments, clock)?;
         }
         Ok(command)
     }
@@ -239,19 +239,30 @@ impl Engine {
         self: &Arc<Engine>,
         session: &Session,
         command: &Row,
+        arguments: Arguments<'_>,
         clock: &dyn TimeSource,
     ) -> Result<()> {
-        let takes_memory = |command: &Row| command.flags.has(Flags::DENY_OOM);
-        let mut queued = session.queued().map(|(command, _)| *command);
+        let takes_memory = |command: &Row, arguments: Arguments<'_>| {
+            command.flags.has(Flags::DENY_OOM)
+                || command.flags.has(Flags::SCRIPT) && self.scripts.takes_memory(command, arguments)
+        };
+        let mut queued = session.queued();
+        let mut any_queued =
+            || queued.any(|(command, request)| takes_memory(command, request.arguments()));
         let is_exec = command.name == "EXEC";
-        if !is_exec && !command.flags.has(Flags::WRITE) && !command.flags.has(Flags::SCRIPT) {
+        let may_write = command.flags.has(Flags::WRITE) || command.flags.has(Flags::SCRIPT);
+        if !is_exec && !may_write && !is_queued(session, command) {
             return Ok(());
         }
         match self.make_room(clock) {
-            Err(error) if takes_memory(command) || is_exec && queued.any(takes_memory) => {
+            Err(error)
+                if takes_memory(command, arguments)
+                    || is_exec && any_queued()
+                    || is_queued(session, command) =>
+            {
                 Err(error)
             }
-            // A script is refused when it runs a command that takes memory.
+            // A script that does not say what it does is refused when it runs such a command.
             _ => Ok(()),
         }
     }
@@ -427,4 +438,10 @@ impl Call<'_, '_> {
         }
         wait.nothing.write(self.reply);
     }
+}
+
+/// Whether a request is kept until EXEC instead of run.
+#[inline]
+fn is_queued(session: &Session, command: &Row) -> bool {
+    session.is_queueing() && !command.flags.has(Flags::UNQUEUED)
 }

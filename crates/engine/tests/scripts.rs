@@ -57,7 +57,7 @@ fn killed(script: &'static str) -> String {
     let engine = engine();
     let running = start(&engine, script);
     let clock = Hasty(AtomicU64::new(6_000_000));
-    while call(&engine, &clock, &["SCRIPT", "KILL"]) != "+OK\r\n" {
+    while !running.is_finished() && call(&engine, &clock, &["SCRIPT", "KILL"]) != "+OK\r\n" {
         thread::yield_now();
     }
     running.join().unwrap_or_default()
@@ -88,6 +88,35 @@ fn a_script_can_not_catch_its_end() {
         let answer = killed(script);
         let end = "-ERR Script killed by user with SCRIPT KILL... script: ";
         assert!(answer.starts_with(end), "{script}: {answer}");
+    }
+}
+
+/// A match of a pattern of few bytes takes longer than anybody lives, and comparing much takes long.
+/// In Redis nothing ends that.
+#[test]
+fn a_script_is_killed_within_a_call_of_the_library() {
+    for call in [
+        "x:find(hostile)",
+        "x:match(hostile)",
+        "x:gsub(hostile, '')",
+        "for word in x:gmatch(hostile) do end",
+        "('x'):rep(2^20):match('.-.-.-.-.-b')",
+        "('('):rep(2^22):gsub('%b()', '')",
+        "('x'):rep(2^22):find('[' .. ('ab'):rep(2^21) .. ']', 1)",
+        "('x'):rep(2^24):find(('x'):rep(2^23) .. 'y', 1, true)",
+        "local s, t = ('x'):rep(2^20), {} for i = 1, 5e5 do t[i] = s end table.sort(t)",
+        "pcall(string.find, x, hostile) while true do end",
+        "coroutine.wrap(function() pcall(string.find, x, hostile) end)() while true do end",
+    ] {
+        let script =
+            format!("local x, hostile = ('a'):rep(60), ('a?'):rep(60) .. ('a'):rep(60); {call}");
+        let answer = killed(script.leak());
+        let end = "-ERR Script killed by user with SCRIPT KILL... script: ";
+        assert!(answer.starts_with(end), "{call}: {answer}");
+        assert!(
+            answer.ends_with("on @user_script:1.\r\n"),
+            "{call}: {answer}"
+        );
     }
 }
 

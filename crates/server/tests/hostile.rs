@@ -129,6 +129,31 @@ fn a_transaction_that_is_never_run_counts_as_memory() {
     assert_eq!(other.ask("EXISTS key"), Frame::Integer(0));
 }
 
+/// What is watched, subscribed to and tracked lies in the server as long as its connection lives.
+#[test]
+fn what_a_client_wants_to_hear_of_counts_as_memory() {
+    for (begin, before_name, end) in [
+        ("WATCH", "", "UNWATCH"),
+        ("SUBSCRIBE", "", "UNSUBSCRIBE"),
+        ("PSUBSCRIBE", "", "PUNSUBSCRIBE"),
+        ("CLIENT TRACKING ON BCAST", "PREFIX", "RESET"),
+    ] {
+        let server = TestServer::start();
+        let (mut greedy, mut other) = (server.connect(), server.connect());
+        assert!(matches!(greedy.ask("HELLO 3"), Frame::Map(_)));
+        for round in 0..20 {
+            let name = |i| format!("{before_name} {round:02}{i:02}{}", "x".repeat(1000));
+            let names: Vec<_> = (0..100).map(name).collect();
+            greedy.request(&format!("{begin} {}", names.join(" ")));
+            let answers = if begin.ends_with("SUBSCRIBE") { 100 } else { 1 };
+            (0..answers).for_each(|_| drop(greedy.answer()));
+        }
+        until(|| memory(&mut other) > 2_000_000);
+        greedy.request(end);
+        until(|| memory(&mut other) < 500_000);
+    }
+}
+
 // --- messages --------------------------------------------------------------------------------------
 
 #[test]

@@ -588,7 +588,12 @@ fn a_client_that_takes_no_answers_does_not_keep_the_server_from_ending() {
     for _ in 0..10 {
         client.request("GET long");
     }
-    std::thread::sleep(Duration::from_millis(100));
+    let mut other = server.connect();
+    until(|| {
+        let clients = other.list();
+        let mut getting = clients.lines().filter(|line| line.contains(" cmd=get "));
+        getting.any(|line| !line.contains(" omem=0 "))
+    });
     server.server.shutdown();
 }
 

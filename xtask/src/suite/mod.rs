@@ -60,6 +60,10 @@ pub(crate) struct Options {
     /// Which tests to run, in the suite's words.
     #[arg(long, default_value = "-slow", allow_hyphen_values = true)]
     tags: String,
+    /// Run also what the suite keeps for servers that it has started itself. Some of that can't work
+    /// here: the server gets none of its arguments.
+    #[arg(long)]
+    all: bool,
     /// Passed on to the suite.
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -168,6 +172,7 @@ impl Run<'_> {
             .args(&self.options.arguments)
             .current_dir(self.folder)
             .env("TERM", "dumb")
+            .envs(self.options.all.then_some(("LARDER_SUITE_ALL", "1")))
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)

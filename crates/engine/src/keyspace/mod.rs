@@ -423,13 +423,19 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn put_string(&mut self, key: &[u8], bytes: &[u8], expiry: Expiry) {
         match number_of(bytes) {
             Some(number) => self.put_int(key, number, expiry),
-            None => self.put_with(
-                key,
-                expiry,
-                |entry, at| entry.set_string_until(bytes, at),
-                |at| Entry::string_until(key, bytes, at),
-            ),
+            None => self.put_bytes(key, bytes, expiry),
         }
+    }
+
+    /// Gives a key these bytes as its string, whatever it held, and as bytes even if they are those
+    /// of an integer.
+    pub(crate) fn put_bytes(&mut self, key: &[u8], bytes: &[u8], expiry: Expiry) {
+        self.put_with(
+            key,
+            expiry,
+            |entry, at| entry.set_string_until(bytes, at),
+            |at| Entry::string_until(key, bytes, at),
+        );
     }
 
     /// Gives a key this integer as its string, whatever it held.

@@ -289,9 +289,15 @@ impl Shard {
 
     // --- transactions that watch -------------------------------------------------------------
 
-    pub(crate) fn watch(&mut self, db: usize, key: &[u8], watch: Arc<Watch>) {
-        self.watched.get_or_default(db, key).push(watch);
+    /// Has `watch` hear of a key. False if it does already.
+    pub(crate) fn watch(&mut self, db: usize, key: &[u8], watch: &Arc<Watch>) -> bool {
+        let watches = self.watched.get_or_default(db, key);
+        if watches.iter().any(|other| Arc::ptr_eq(other, watch)) {
+            return false;
+        }
+        watches.push(Arc::clone(watch));
         self.note_interest();
+        true
     }
 
     pub(crate) fn unwatch(&mut self, db: usize, key: &[u8], watch: &Arc<Watch>) {

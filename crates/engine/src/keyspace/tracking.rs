@@ -17,7 +17,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -34,12 +34,17 @@ use crate::session::Client;
 /// How many changes wait for the end of a call before those who want them are told.
 const BROADCAST_MAX: usize = 1024;
 
+/// How many bytes a prefix takes beside its name, which is kept twice.
+const PREFIX_BYTES: usize = 128;
+
 /// Somebody who remembers what was read.
 #[derive(Debug)]
 pub(crate) struct Tracker {
     id: u64,
     listener: Listener,
     settings: RwLock<Settings>,
+    /// How many bytes its prefixes take, here and where changes find them.
+    prefix_bytes: AtomicUsize,
     /// Whether the next command is an exception from OPTIN or OPTOUT: CLIENT CACHING.
     is_caching: AtomicBool,
     /// Whether it could not be told of something, since whom it redirects to is gone.
@@ -105,6 +110,7 @@ impl Tracker {
             id,
             listener,
             settings: RwLock::default(),
+            prefix_bytes: AtomicUsize::new(0),
             is_caching: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
@@ -114,6 +120,10 @@ impl Tracker {
 
     pub(super) fn id(&self) -> u64 {
         self.id
+    }
+
+    pub(crate) fn prefix_bytes(&self) -> usize {
+        self.prefix_bytes.load(Relaxed)
     }
 
     pub(crate) fn settings(&self) -> Settings {
@@ -321,6 +331,9 @@ impl Shards {
             target.become_listener();
         }
         tracker.is_broken.store(false, Relaxed);
+        let lens = settings.prefixes.iter().map(|prefix| 2 * prefix.len());
+        let bytes = lens.map(|len| PREFIX_BYTES + len).sum();
+        tracker.prefix_bytes.store(bytes, Relaxed);
         *tracker.settings.write() = settings;
         let mut trackers = tracking.trackers.lock();
         trackers.insert(tracker.id, Arc::clone(tracker));

@@ -155,7 +155,12 @@ pub struct Subscriber {
     mailbox: Arc<Mailbox>,
     channels: BTreeSet<Bytes>,
     patterns: BTreeSet<Bytes>,
+    /// How many bytes all of them take, here and where messages find them.
+    bytes: usize,
 }
+
+/// How many bytes a subscription takes beside its name.
+const SUBSCRIPTION_BYTES: usize = 160;
 
 impl Subscriber {
     /// A listener without subscriptions, whose messages go into `mailbox`.
@@ -166,6 +171,7 @@ impl Subscriber {
             mailbox,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            bytes: 0,
         }
     }
 
@@ -185,12 +191,15 @@ impl Subscriber {
         }
         let name = Bytes::copy_from_slice(name);
         self.engine.pubsub.add(topic, &name, &self.mailbox);
+        self.bytes += SUBSCRIPTION_BYTES + name.len();
         self.names_mut(topic).insert(name);
     }
 
     pub(crate) fn remove(&mut self, topic: Topic, name: &[u8]) {
         self.engine.pubsub.remove(topic, name, &self.mailbox);
-        self.names_mut(topic).remove(name);
+        if self.names_mut(topic).remove(name) {
+            self.bytes -= SUBSCRIPTION_BYTES + name.len();
+        }
     }
 
     pub(crate) fn names(&self, topic: Topic) -> &BTreeSet<Bytes> {
@@ -205,6 +214,10 @@ impl Subscriber {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
         }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn count(&self) -> usize {

@@ -33,6 +33,9 @@ pub(super) struct Work<'a, 'e> {
     /// The keys that it may touch; `None` if it holds everything and may touch any.
     pub(super) bounds: Option<Bounds<'a>>,
     pub(super) is_readonly: bool,
+    /// Whether its commands may take memory: there was some left when it began, or it said that it
+    /// needs none to be left.
+    pub(super) may_take_memory: bool,
 }
 
 /// The declared keys of a script that touches no others.
@@ -142,7 +145,7 @@ impl Running<'_, '_> {
         }
         // As in Redis, a script that has begun to write may go on.
         if command.flags.has(Flags::DENY_OOM)
-            && self.work.engine.is_over_limit()
+            && !self.work.may_take_memory
             && !self.watchdog.has_written()
         {
             return Err(Error::OutOfMemory);

@@ -152,7 +152,8 @@ fn run(
     let arguments = call.args.rest();
 
     let script = &find(&call.engine.scripts, word)?;
-    if is_readonly && script.has_shebang() && !script.is_readonly {
+    let shebang = script.shebang();
+    if is_readonly && shebang.is_some_and(|shebang| !shebang.is_readonly) {
         return Err(Error::text(
             "ERR Can not execute a script with write flag using *_ro command.",
         ));
@@ -165,7 +166,9 @@ fn run(
         session: &mut session,
         keyspace: call.keyspace,
         bounds: script.is_bounded.then(|| Bounds::new(keys)),
-        is_readonly: is_readonly || script.is_readonly,
+        is_readonly: is_readonly || shebang.is_some_and(|shebang| shebang.is_readonly),
+        may_take_memory: shebang.is_some_and(|shebang| shebang.allows_oom)
+            || !call.engine.is_over_limit(),
     };
     let db = work.keyspace.db();
     let answered = vm.run(script, keys.iter(), arguments, work, call.reply);

@@ -99,6 +99,19 @@ impl Scripts {
         self.read(word).is_ok_and(|script| script.is_bounded)
     }
 
+    /// Whether the script of this request says that it writes, and not that it may take memory where
+    /// there is none left. One that says nothing may read.
+    #[cold]
+    pub(crate) fn takes_memory(&self, command: &Row, arguments: Arguments<'_>) -> bool {
+        let word = arguments.get(1).unwrap_or_default();
+        let script = match command.name.starts_with("EVALSHA") {
+            true => self.find(word),
+            false => self.read(word).ok(),
+        };
+        let shebang = script.as_ref().and_then(|script| script.shebang());
+        shebang.is_some_and(script::Shebang::takes_memory)
+    }
+
     /// The script that is known by this digest, in hexadecimal of either case.
     pub(crate) fn find(&self, digest: &[u8]) -> Option<Arc<Script>> {
         let mut digest = Digest::try_from(digest).ok()?;

@@ -20,12 +20,9 @@ pub(crate) struct Script {
     pub(super) number: u64,
     pub(crate) digest: Digest,
     pub(super) text: Box<[u8]>,
-    /// How long its first line is, if that is a shebang.
-    shebang_len: usize,
+    shebang: Option<Shebang>,
     /// Whether it touches only the keys that it declares.
     pub(crate) is_bounded: bool,
-    /// Whether it said that it writes nothing.
-    pub(crate) is_readonly: bool,
     is_known: AtomicBool,
     stays: AtomicBool,
     /// How many scripts had become known when it was used last.
@@ -42,16 +39,15 @@ impl Script {
         if text.len() > TEXT_LEN_MAX {
             return Err(Error::text("ERR script text is too long"));
         }
-        let (shebang_len, is_readonly) = shebang(text)?;
+        let shebang = Shebang::read(text)?;
         let mut digest = [0; 40];
         hex::encode_to_slice(Sha1::digest(text), &mut digest).map_err(|_| Error::Internal)?;
         Ok(Script {
             number,
             digest,
             text: text.into(),
-            shebang_len,
+            shebang,
             is_bounded: text.starts_with(BOUNDED) || scope::touches_only_its_keys(text),
-            is_readonly,
             is_known: AtomicBool::new(false),
             stays: AtomicBool::new(false),
             used_at: AtomicU64::new(0),
@@ -60,12 +56,13 @@ impl Script {
 
     /// The text without its first line, if that is a shebang. Line numbers are kept.
     pub(super) fn body(&self) -> &[u8] {
-        &self.text[self.shebang_len..]
+        let len = self.shebang.as_ref().map_or(0, |shebang| shebang.len);
+        &self.text[len..]
     }
 
-    /// Whether its first line says what it does.
-    pub(super) fn has_shebang(&self) -> bool {
-        self.shebang_len > 0
+    /// What its first line says of it, if it says something.
+    pub(super) fn shebang(&self) -> Option<&Shebang> {
+        self.shebang.as_ref()
     }
 
     /// The digest as a text.
@@ -100,41 +97,68 @@ impl Script {
     }
 }
 
-/// Reads a first line such as `#!lua flags=no-writes`. Answers how long it is, and whether the
-/// script writes nothing.
-fn shebang(text: &[u8]) -> Result<(usize, bool)> {
-    if !text.starts_with(b"#!") {
-        return Ok((0, false));
-    }
-    let end = text.iter().position(|&byte| byte == b'\n');
-    let end = end.ok_or_else(|| Error::text("ERR Invalid script shebang"))?;
-    let line = String::from_utf8_lossy(&text[..end]);
-    let mut words = line.split_ascii_whitespace();
-    match words.next() {
-        Some("#!lua") => {}
-        engine => {
-            let engine = engine.unwrap_or_default();
+/// What a script says of itself in its first line: `#!lua flags=no-writes`.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Shebang {
+    /// How long the line is, without its end.
+    len: usize,
+    /// `no-writes`: it writes nothing.
+    pub(super) is_readonly: bool,
+    /// `allow-oom`: it may take memory where there is none left.
+    pub(super) allows_oom: bool,
+}
+
+impl Shebang {
+    /// Reads the first line of a text. `None` if it is like any other line.
+    ///
+    /// # Errors
+    ///
+    /// If it is of another engine, or says what is not known.
+    fn read(text: &[u8]) -> Result<Option<Shebang>> {
+        if !text.starts_with(b"#!") {
+            return Ok(None);
+        }
+        let len = text.iter().position(|&byte| byte == b'\n');
+        let len = len.ok_or_else(|| Error::text("ERR Invalid script shebang"))?;
+        let line = String::from_utf8_lossy(&text[..len]);
+        let mut words = line.split_ascii_whitespace();
+        let engine = words.next().unwrap_or_default();
+        if engine != "#!lua" {
             let text = format!("ERR Unexpected engine in script shebang: {engine}");
             return Err(Error::text(text));
         }
-    }
-    let mut is_readonly = false;
-    for word in words {
-        let Some(flags) = word.strip_prefix("flags=") else {
-            return Err(Error::text(format!(
-                "ERR Unknown lua shebang option: {word}"
-            )));
+        let mut shebang = Shebang {
+            len,
+            ..Shebang::default()
         };
-        for flag in flags.split(',').filter(|flag| !flag.is_empty()) {
-            match flag {
-                "no-writes" => is_readonly = true,
-                "allow-oom" | "allow-stale" | "no-cluster" | "allow-cross-slot-keys" => {}
-                _ => {
-                    let text = format!("ERR Unexpected flag in script shebang: {flag}");
-                    return Err(Error::text(text));
-                }
+        for word in words {
+            let Some(flags) = word.strip_prefix("flags=") else {
+                let text = format!("ERR Unknown lua shebang option: {word}");
+                return Err(Error::text(text));
+            };
+            if !flags.is_empty() {
+                flags.split(',').try_for_each(|flag| shebang.set(flag))?;
             }
         }
+        Ok(Some(shebang))
     }
-    Ok((end, is_readonly))
+
+    fn set(&mut self, flag: &str) -> Result<()> {
+        match flag {
+            "no-writes" => self.is_readonly = true,
+            "allow-oom" => self.allows_oom = true,
+            // They say something of replicas and clusters, of which there are none.
+            "allow-stale" | "no-cluster" | "allow-cross-slot-keys" => {}
+            _ => {
+                let text = format!("ERR Unexpected flag in script shebang: {flag}");
+                return Err(Error::text(text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the script is refused as a whole where there is no memory left.
+    pub(super) fn takes_memory(&self) -> bool {
+        !self.is_readonly && !self.allows_oom
+    }
 }

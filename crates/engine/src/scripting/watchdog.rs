@@ -2,9 +2,9 @@
 //!
 //! Each machine has a [`Watchdog`], which says since when its script runs and what may become of
 //! it. All of them are on one list, so that any thread finds those that have run for too long. The
-//! script looks at its own after every [`INSTRUCTIONS`]: between two looks it can't be ended, so
-//! one call of a function that takes for ever (`string.find` with a hostile pattern) is not ended,
-//! as in Redis. A look is also when a script tells its thread that it runs for long.
+//! script looks at its own after every [`INSTRUCTIONS`], and within those functions of the library
+//! that may take for ever (`guards`): between two looks it can't be ended. A look is also when a
+//! script tells its thread that it runs for long.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
@@ -108,9 +108,10 @@ impl Watchdog {
         Some((ended, self.line.load(Relaxed)))
     }
 
-    /// The script ends at this line.
+    /// The script ends at this line, unless it is ending already: what explains its error is ended
+    /// too.
     pub(super) fn ends_at(&self, line: usize) {
-        self.line.store(line, Relaxed);
+        let _ = self.line.compare_exchange(0, line, Relaxed, Relaxed);
     }
 
     /// The script is about to change something. It can't be killed from here on; if it was killed

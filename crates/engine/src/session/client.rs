@@ -10,6 +10,7 @@ use std::task::Waker;
 use parking_lot::Mutex;
 
 use super::Session;
+use super::transaction::Watching;
 use crate::command::Row;
 use crate::commands;
 use crate::engine::{Engine, Now};
@@ -95,6 +96,8 @@ struct Doing {
     queued: AtomicUsize,
     /// How many bytes the queued requests take.
     queued_bytes: AtomicUsize,
+    /// How many bytes it takes what the connection watches, listens to and tracks.
+    interest_bytes: AtomicUsize,
     is_resp3: AtomicBool,
     is_monitor: AtomicBool,
 }
@@ -187,8 +190,9 @@ impl Client {
     pub fn bytes(&self) -> usize {
         let buffers = self.buffers.load();
         let queued = self.doing.queued_bytes.load(Relaxed);
+        let interest = self.doing.interest_bytes.load(Relaxed);
         let (input, output) = (buffers.input_capacity, buffers.output_capacity);
-        size_of::<Client>() + input + output + buffers.chunk_bytes + queued
+        size_of::<Client>() + input + output + buffers.chunk_bytes + queued + interest
     }
 
     /// Whether the client is spared when memory is short: CLIENT NO-EVICT.
@@ -245,7 +249,7 @@ impl Client {
         let transaction = session.transaction();
         let queued = transaction.map_or(0, |transaction| transaction.queue.len() + 1);
         let queued_bytes = transaction.map_or(0, |transaction| transaction.bytes);
-        let watched = session.watched_keys().count();
+        let watched = session.watching().map_or(0, Watching::len);
         if self.doing.watched.swap(watched, Relaxed) + watched > 0 {
             *self.watch.lock() = session.watch();
         }
@@ -254,6 +258,8 @@ impl Client {
         self.doing.patterns.store(topics(Topic::Pattern), Relaxed);
         self.doing.queued.store(queued, Relaxed);
         self.doing.queued_bytes.store(queued_bytes, Relaxed);
+        let interest_bytes = session.interest_bytes();
+        self.doing.interest_bytes.store(interest_bytes, Relaxed);
         self.doing.is_resp3.store(session.resp3, Relaxed);
         self.doing.is_monitor.store(session.is_monitor(), Relaxed);
     }

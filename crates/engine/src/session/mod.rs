@@ -470,6 +470,14 @@ impl Session {
         self.watching().map_or_else(Weak::new, Watching::watch)
     }
 
+    /// How many bytes it takes what the connection watches, listens to and tracks.
+    fn interest_bytes(&self) -> usize {
+        let watched = self.watching().map_or(0, Watching::bytes);
+        let subscribed = self.subscribed().map_or(0, Subscriber::bytes);
+        let tracked = self.tracker().map_or(0, |tracker| tracker.prefix_bytes());
+        watched + subscribed + tracked
+    }
+
     fn watching(&self) -> Option<&Watching> {
         self.state.as_ref()?.watching.as_deref()
     }

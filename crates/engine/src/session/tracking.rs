@@ -170,26 +170,49 @@ impl Options {
 
 /// Refuses prefixes if a key could have two of them.
 fn check_prefixes(old: &[Box<[u8]>], new: &[Box<[u8]>]) -> Result<()> {
-    for (place, prefix) in new.iter().enumerate() {
-        let find = |others: &[Box<[u8]>]| {
-            let mut others = others.iter();
-            let other = others.find(|other| other.starts_with(prefix) || prefix.starts_with(other));
-            other.cloned()
-        };
-        let (other, which) = match find(old) {
-            Some(other) => (Some(other), "an existing prefix"),
-            None => (find(&new[place + 1..]), "another provided prefix"),
-        };
-        let Some(other) = other else {
-            continue;
-        };
-        let (prefix, other) = (shown(prefix), shown(&other));
-        return Err(Error::text(format!(
-            "ERR Prefix '{prefix}' overlaps with {which} '{other}'. Prefixes for a single client \
-             must not overlap."
-        )));
+    let Some(place) = first_overlap(old, new) else {
+        return Ok(());
+    };
+    let prefix = &new[place];
+    let overlaps = |other: &&Box<[u8]>| other.starts_with(prefix) || prefix.starts_with(&other[..]);
+    let (other, which) = match old.iter().find(overlaps) {
+        Some(other) => (other, "an existing prefix"),
+        None => {
+            let other = new[place + 1..].iter().find(overlaps);
+            (other.unwrap_or(prefix), "another provided prefix")
+        }
+    };
+    let (prefix, other) = (shown(prefix), shown(other));
+    Err(Error::text(format!(
+        "ERR Prefix '{prefix}' overlaps with {which} '{other}'. Prefixes for a single client must \
+         not overlap."
+    )))
+}
+
+/// The place of the first new prefix that overlaps with any other. O(n log n): there may be millions.
+fn first_overlap(old: &[Box<[u8]>], new: &[Box<[u8]>]) -> Option<usize> {
+    let old = old.iter().map(|prefix| (&**prefix, None));
+    let new = new.iter().enumerate();
+    let mut sorted: Vec<_> = old
+        .chain(new.map(|(place, prefix)| (&**prefix, Some(place))))
+        .collect();
+    sorted.sort_unstable();
+    let mut first = None;
+    // Those that the next one may begin with, each of which begins with the one before.
+    let mut above: Vec<(&[u8], Option<usize>)> = Vec::new();
+    for (prefix, place) in sorted {
+        while above
+            .last()
+            .is_some_and(|(other, _)| !prefix.starts_with(other))
+        {
+            above.pop();
+        }
+        if let Some(&(_, other)) = above.last() {
+            first = [first, place, other].into_iter().flatten().min();
+        }
+        above.push((prefix, place));
     }
-    Ok(())
+    first
 }
 
 fn shown(prefix: &[u8]) -> String {

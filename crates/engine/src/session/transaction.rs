@@ -89,7 +89,12 @@ pub(crate) struct Watching {
     engine: Arc<Engine>,
     watch: Arc<Watch>,
     keys: Vec<Watched>,
+    /// How many bytes the keys take, here and in their shards.
+    bytes: usize,
 }
+
+/// How many bytes a watched key takes beside its name, which is kept twice.
+const WATCHED_BYTES: usize = size_of::<Watched>() + 96;
 
 #[derive(Debug)]
 struct Watched {
@@ -102,6 +107,14 @@ struct Watched {
 impl Watching {
     pub(super) fn keys(&self) -> impl Iterator<Item = (usize, &[u8])> {
         self.keys.iter().map(|watched| (watched.db, &*watched.key))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn watch(&self) -> Weak<Watch> {
@@ -218,20 +231,16 @@ fn watch(call: &mut Call<'_, '_>) -> Result<()> {
         Box::new(Watching {
             engine,
             watch,
+            bytes: 0,
             keys: Vec::new(),
         })
     });
     for key in call.args.rest() {
-        if watching
-            .keys
-            .iter()
-            .any(|watched| watched.db == db && &*watched.key == key)
-        {
+        let shard = call.keyspace.shard_of(key);
+        if !shard.watch(db, key, &watching.watch) {
             continue;
         }
-        call.keyspace
-            .shard_of(key)
-            .watch(db, key, Arc::clone(&watching.watch));
+        watching.bytes += WATCHED_BYTES + 2 * key.len();
         let existed = call.keyspace.exists(key);
         watching.keys.push(Watched {
             db,

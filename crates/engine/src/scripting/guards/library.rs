@@ -7,79 +7,8 @@ use mlua::{ffi, lua_State};
 
 use super::{call, guards, push_shown, raise_readonly};
 
-/// How many items of a pattern may make Lua call itself: those of Lua 5.2 and later.
-const PATTERN_ITEMS_MAX: usize = 200;
-
-/// How much of C's stack a script may use before a function that takes much of it is refused.
-const C_STACK_MAX: usize = 512 << 10;
-
 /// How far before a table's first place something may be put in.
 const INSERTS_BEFORE_MAX: f64 = 1_000_000.0;
-
-/// `string.find`, where a text that is to be found as it is may be as long as it likes.
-pub(super) unsafe extern "C-unwind" fn find(state: *mut lua_State) -> c_int {
-    // SAFETY: as all functions here.
-    unsafe {
-        if ffi::lua_toboolean(state, 4) == 0 {
-            check_pattern(state);
-        }
-        call(state)
-    }
-}
-
-/// `string.match` and others that take a pattern.
-pub(super) unsafe extern "C-unwind" fn matching(state: *mut lua_State) -> c_int {
-    // SAFETY: as all functions here.
-    unsafe {
-        check_pattern(state);
-        call(state)
-    }
-}
-
-/// `string.gsub`, which takes much of C's stack when it calls a function that calls it.
-pub(super) unsafe extern "C-unwind" fn gsub(state: *mut lua_State) -> c_int {
-    // SAFETY: as all functions here.
-    unsafe {
-        check_pattern(state);
-        let here = 0u8;
-        let base = guards(state).stack_base.load(Relaxed);
-        if base.abs_diff(&raw const here as usize) > C_STACK_MAX {
-            return ffi::luaL_error(state, c"C stack overflow".as_ptr());
-        }
-        call(state)
-    }
-}
-
-/// Refuses a pattern in which so many items stand that C's stack could be too small: each of them
-/// may be a call in a call.
-unsafe fn check_pattern(state: *mut lua_State) {
-    // SAFETY: the text lies on the stack. Nothing that has a destructor is left when this jumps.
-    unsafe {
-        let mut len = 0;
-        let bytes = ffi::luaL_checklstring(state, 2, &mut len);
-        // One that is short can't have many.
-        if len <= PATTERN_ITEMS_MAX {
-            return;
-        }
-        if items(std::slice::from_raw_parts(bytes.cast(), len)) > PATTERN_ITEMS_MAX {
-            ffi::luaL_error(state, c"pattern too complex".as_ptr());
-        }
-    }
-}
-
-/// How many items of a pattern are repeated, left out or captured. What stands in a set counts too.
-fn items(pattern: &[u8]) -> usize {
-    let mut count = 0;
-    let mut bytes = pattern.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'%' => drop(bytes.next()),
-            b'*' | b'+' | b'?' | b'-' | b'(' | b')' => count += 1,
-            _ => {}
-        }
-    }
-    count
-}
 
 /// `string.rep`: a text of no length is not written again and again.
 pub(super) unsafe extern "C-unwind" fn rep(state: *mut lua_State) -> c_int {

@@ -9,7 +9,8 @@
 //! - nothing shows or changes the tables that all scripts share (`rawset`, `setmetatable`,
 //!   CVE-2022-24735 and CVE-2025-46818);
 //! - nothing uses up the stack of C (`find`, `gsub`), turns off the collector, or runs for ever
-//!   beyond the reach of the watchdog (`rep`, `insert`);
+//!   beyond the reach of the watchdog (`find` and its kin, which match patterns by themselves, `sort`,
+//!   `rep`, `insert`);
 //! - a script that is to end does not go on after it has caught the error that ends it.
 //!
 //! They are functions of C: what they call may jump over them, as none has a destructor.
@@ -18,16 +19,22 @@
 
 mod base;
 mod library;
+mod matching;
+mod pattern;
+mod sorting;
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
 
 use mlua::{Function, Lua, Table, ffi, lua_State};
 
-use super::watchdog::{INSTRUCTIONS, Watchdog};
+use super::watchdog::{Ended, INSTRUCTIONS, Watchdog};
 pub(super) use base::{TEXT_LEN_MAX, compile, keep_walks};
+
+#[cfg(test)]
+mod tests;
 
 type CFunction = unsafe extern "C-unwind" fn(*mut lua_State) -> c_int;
 
@@ -41,6 +48,8 @@ pub(super) struct Guards {
     stack_base: AtomicUsize,
     /// The state of `math.random`.
     random: AtomicU64,
+    /// How many steps of matches are left until the script looks at its watchdog.
+    steps_left: AtomicU32,
 }
 
 impl Guards {
@@ -49,6 +58,7 @@ impl Guards {
             watchdog,
             stack_base: AtomicUsize::new(0),
             random: AtomicU64::new(0x1234_ABCD_330E),
+            steps_left: AtomicU32::new(0),
         })
     }
 
@@ -73,14 +83,15 @@ const GUARDS: &[(&str, &str, CFunction)] = &[
     ("", "xpcall", base::xpcall),
     ("", "loadstring", base::loadstring),
     ("", "collectgarbage", base::collectgarbage),
-    ("string", "find", library::find),
-    ("string", "match", library::matching),
-    ("string", "gmatch", library::matching),
-    ("string", "gfind", library::matching),
-    ("string", "gsub", library::gsub),
+    ("string", "find", matching::find),
+    ("string", "match", matching::matching),
+    ("string", "gmatch", matching::gmatch),
+    ("string", "gfind", matching::gmatch),
+    ("string", "gsub", matching::gsub),
     ("string", "rep", library::rep),
     ("string", "dump", library::dump),
     ("table", "insert", library::insert),
+    ("table", "sort", sorting::sort),
     ("table", "foreach", reveal_and_call),
     ("coroutine", "resume", base::call_and_look),
     ("math", "random", library::random),
@@ -153,8 +164,7 @@ fn watch_key() -> *mut c_void {
     (&raw const KEY).cast_mut().cast()
 }
 
-/// Has the script look at its watchdog, and ends it if it is to end. It gets an error at each instruction from then on, so that it
-/// can't catch them all.
+/// Has the script look at its watchdog, and ends it if it is to end.
 unsafe extern "C-unwind" fn look(state: *mut lua_State, _: *mut ffi::lua_Debug) {
     // SAFETY: Lua makes room for a hook. The machine has its guards there as long as it lives.
     unsafe {
@@ -162,12 +172,20 @@ unsafe extern "C-unwind" fn look(state: *mut lua_State, _: *mut ffi::lua_Debug) 
         ffi::lua_rawget_(state, ffi::LUA_REGISTRYINDEX);
         let guards: *const Guards = ffi::lua_touserdata(state, -1).cast();
         ffi::lua_settop(state, -2);
-        let Some(ended) = (*guards).watchdog.look() else {
-            return;
-        };
-        (*guards).watchdog.ends_at(line(state));
+        if (*guards).watchdog.look().is_some() {
+            end_script(state, &*guards);
+        }
+    }
+}
+
+/// Ends a script that is to end. It gets an error here and at each instruction from then on, so that
+/// it can't catch them all.
+unsafe fn end_script(state: *mut lua_State, guards: &Guards) -> ! {
+    // SAFETY: there is room for a text, and nothing that has a destructor is left when this jumps.
+    unsafe {
+        guards.watchdog.ends_at(line(state));
         ffi::lua_sethook(state, Some(look), ffi::LUA_MASKCOUNT, 1);
-        let reason = ended.reason();
+        let reason = guards.watchdog.ended().map_or("", Ended::reason);
         ffi::lua_pushlstring_(state, reason.as_ptr().cast(), reason.len());
         ffi::lua_error(state)
     }

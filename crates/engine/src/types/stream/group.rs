@@ -275,6 +275,19 @@ impl Group {
             + self.consumers.len() * consumer
             + self.pending.len() * pending
     }
+
+    /// What [`Group::bytes`] counts, by a walk: of the pending ones, each view has its own.
+    #[cfg(test)]
+    pub(super) fn walked_bytes(&self) -> usize {
+        let consumers = self.consumers.iter().map(|(name, consumer)| {
+            let counts_of_name = 2 * size_of::<usize>();
+            let pending = consumer.pending.iter().map(size_of_val).sum::<usize>();
+            size_of_val(name) + counts_of_name + name.len() + size_of_val(consumer) + pending
+        });
+        let pending = self.pending.iter();
+        let pending = pending.map(|(id, pending)| size_of_val(id) + size_of_val(pending));
+        size_of::<Group>() + consumers.sum::<usize>() + pending.sum::<usize>()
+    }
 }
 
 impl Pending {

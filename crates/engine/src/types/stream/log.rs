@@ -79,6 +79,14 @@ impl Log {
         self.blocks.len() * size_of::<(Id, Block)>() + self.block_bytes
     }
 
+    /// What [`Log::heap_bytes`] counts, by a walk.
+    #[cfg(test)]
+    pub(super) fn walked_bytes(&self) -> usize {
+        let held =
+            |(id, block): (&Id, &Block)| size_of_val(id) + size_of_val(block) + block.heap_bytes();
+        self.blocks.iter().map(held).sum()
+    }
+
     /// The ids that blocks were made for.
     pub(crate) fn block_ids(&self) -> impl ExactSizeIterator<Item = Id> {
         self.blocks.keys().copied()

@@ -150,7 +150,10 @@ proptest! {
         for step in steps {
             apply(step, &mut log, &mut model, &limits);
             check(&log, &model);
+            prop_assert_eq!(log.heap_bytes(), log.walked_bytes());
         }
+        let copy = log.clone();
+        prop_assert_eq!(copy.heap_bytes(), copy.walked_bytes());
         for (ms, seq, end_ms, end_seq) in ranges {
             let (start, end) = (Id { ms, seq }, Id { ms: end_ms, seq: end_seq });
             let wanted: Vec<Id> =
@@ -170,7 +173,9 @@ proptest! {
         let mut group = Group::new(Id::MIN, None);
         let mut model: BTreeMap<Id, u8> = BTreeMap::new();
         for (step, ms, consumer) in steps {
-            let (id, name) = (Id { ms, seq: 0 }, [consumer]);
+            // Names that are not of one length.
+            let name = vec![consumer; usize::from(consumer) + 1];
+            let id = Id { ms, seq: 0 };
             match step {
                 0 | 1 => {
                     group.add_consumer(&name, 0);
@@ -185,6 +190,7 @@ proptest! {
                     prop_assert_eq!(removed, before - model.len());
                 }
             }
+            prop_assert_eq!(group.bytes(), group.walked_bytes());
             let all = group.pending_range(Id::MIN, Id::MAX);
             prop_assert!(all.map(|(id, pending)| (id, pending.consumer[0])).eq(model.clone()));
             for (name, consumer) in group.consumers() {

@@ -658,7 +658,7 @@ fn incrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
     };
     let increment = LongDouble::read(increment, Error::NotAFloat)?;
     let text = number.checked_add(increment)?.to_string();
-    call.keyspace.put_string(key, text.as_bytes(), Expiry::Keep);
+    call.keyspace.put_bytes(key, text.as_bytes(), Expiry::Keep);
     call.reply.bulk(text.as_bytes());
     Ok(())
 }
