@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod clients;
 mod docs;
+mod faults;
 mod fuzz;
 mod servers;
 mod steps;
@@ -36,6 +37,8 @@ enum Chore {
     Clients(clients::Options),
     /// Run the suite of a server, unit by unit, against a server of ours.
     RedisSuite(suite::Options),
+    /// Run the patterns of the toolkit on stores that misbehave, from many seeds.
+    Faults(faults::Options),
     /// Run random and hostile scripts on the engine.
     FuzzScripts(fuzz::Options),
     /// Measure.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Chore::Docs(options) => docs::run(&options),
         Chore::Clients(options) => clients::run(&options),
         Chore::RedisSuite(options) => suite::run(&options),
+        Chore::Faults(options) => faults::run(&options),
         Chore::FuzzScripts(options) => fuzz::run(&options),
         Chore::Bench(bench) => bench::run(&bench),
     };

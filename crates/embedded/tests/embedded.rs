@@ -50,6 +50,37 @@ async fn expired_keys_leave_memory_though_nobody_asks() {
     assert_eq!(run(&store, "DBSIZE").await, Ok(Value::Int(0)));
 }
 
+#[tokio::test]
+async fn a_clock_that_is_set_lets_keys_expire_and_no_time_pass() {
+    let clock = Clock::manual();
+    let config = Config {
+        clock: Clock::Manual(clock.clone()),
+        ..Config::default()
+    };
+    let store = Store::new(Embedded::open_still(config, [7; 32]));
+    assert_eq!(run(&store, "SET a 1 EX 60").await, Ok(Value::ok()));
+    assert_eq!(run(&store, "SET b 1 EX 600").await, Ok(Value::ok()));
+
+    clock.set_forward(Duration::from_secs(60));
+    assert_eq!(run(&store, "EXISTS a").await, Ok(Value::Int(0)));
+    clock.set_back(Duration::from_secs(60));
+    assert_eq!(run(&store, "TTL b").await, Ok(Value::Int(600)));
+}
+
+#[tokio::test]
+async fn still_stores_of_one_seed_draw_the_same() {
+    let mut drawn = Vec::new();
+    for _ in 0..2 {
+        let store = Store::new(Embedded::open_still(Config::default(), [7; 32]));
+        for key in 0..100 {
+            let set = format!("SET key:{key} x");
+            assert_eq!(run(&store, &set).await, Ok(Value::ok()));
+        }
+        drawn.push((run(&store, "RANDOMKEY").await, run(&store, "SCAN 0").await));
+    }
+    assert_eq!(drawn[0], drawn[1]);
+}
+
 /// Answers that are there at once once kept a task from ever being interrupted.
 #[tokio::test]
 async fn a_task_that_asks_without_end_lets_the_timers_and_tasks_of_its_thread_run() {

@@ -121,8 +121,9 @@ impl Simulation {
     ///
     /// If a run fails, panics or hangs. It is printed before.
     pub fn run(self, test: impl AsyncFn(World) -> Result<(), Box<dyn Error>> + Sync) {
+        let (mut runs, mut calls) = (0, 0);
         for seed in self.chosen() {
-            let world = OnceLock::new();
+            let world: OnceLock<World> = OnceLock::new();
             // What a thread counts for itself would else go on from one run to the next.
             let done = thread::scope(|scope| {
                 let run = scope.spawn(|| self.run_one(seed, &world, &test));
@@ -132,7 +133,10 @@ impl Simulation {
                 report(seed, world.get());
                 resume_unwind(panic);
             }
+            runs += 1;
+            calls += world.get().map_or(0, |world| world.faulty.history().len());
         }
+        println!("{runs} seeds, {calls} calls of the store");
     }
 
     /// The seeds that are run.

@@ -10,6 +10,7 @@
 )]
 
 mod boards;
+mod cache_histories;
 mod caches;
 mod limits;
 mod locks;
