@@ -159,7 +159,7 @@ async fn read(world: World, who: String, cache: Cache<u64>, database: Arc<Databa
         };
         match dropped_at(patience, reading).await {
             Some(Ok(Some(value))) => {
-                assert!(value >= least, "{who} got {value}, not {least}, by {kind}")
+                assert!(value >= least, "{who} got {value}, not {least}, by {kind}");
             }
             Some(Ok(None) | Err(Error::TimedOut { .. })) | None => {}
             Some(Err(error)) => panic!("{who} was told {error:?}, by {kind}"),

@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::cache::Cache;
 use super::found::{Found, Seen, fresh};
 use super::keep::Keep;
 use super::loading::Loading;
 use super::read::value_of;
 use super::right::Wanted;
+use super::settings::Cache;
 use super::waits::{innermost, within};
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Cache<T> {

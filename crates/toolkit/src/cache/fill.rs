@@ -18,12 +18,12 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::codec;
 
-use super::cache::Cache;
 use super::flight::{Flight, Lead, Moment, Outcome, Role};
 use super::found::{Found, Seen, fresh};
 use super::keep::Keep;
 use super::loading::Loading;
 use super::right::{Hold, Right, Wanted};
+use super::settings::Cache;
 use super::waits::within;
 
 impl<T: Serialize + DeserializeOwned> Cache<T> {
@@ -71,7 +71,7 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
     /// [`Cache::get_or_set`], where the load decides how its value is kept, by what it loads: see
     /// [`Loading`].
     ///
-    /// If it names tags, that is two round trips more.
+    /// That is one round trip more, and two more yet if it names tags.
     ///
     /// # Errors
     ///

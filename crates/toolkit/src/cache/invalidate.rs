@@ -2,9 +2,9 @@
 
 use larder_store::{Command, Error, FromValue};
 
-use super::cache::Cache;
 use super::lease::LEASE;
 use super::read::CHUNK;
+use super::settings::Cache;
 
 impl<T> Cache<T> {
     /// Forgets every value that has one of these tags. Loads that are under way are not kept under a tag

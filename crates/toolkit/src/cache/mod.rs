@@ -64,9 +64,9 @@
 //!
 //! Sources: R. Nishtala and others, "Scaling Memcache at Facebook" (NSDI 2013), for leases.
 
-mod cache;
 mod keep;
 mod policy;
+mod settings;
 
 mod invalidate;
 mod read;
@@ -88,9 +88,9 @@ mod waits;
 #[cfg(test)]
 mod tests;
 
-pub use cache::Cache;
 pub use keep::Keep;
 pub use larder_store::literal;
 pub use loading::Loading;
 pub use policy::WithoutStore;
+pub use settings::Cache;
 pub use stats::Stats;

@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 
 use crate::codec;
 
-use super::cache::Cache;
 use super::entry::{Entry, Tag, Version};
 use super::found::{Found, Seen};
+use super::settings::Cache;
 use super::versions::{Current, are_current};
 
 /// How many names go to the store at once: a longer list would hold up everyone who shares it.

@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::cache::Cache;
 use super::flight::Lead;
 use super::found::{Seen, fresh};
 use super::keep::Keep;
 use super::lease::{Asked, Lease, rings};
 use super::policy::WithoutStore;
+use super::settings::Cache;
 use super::versions::Versions;
 
 /// The pauses between two looks for a value that another process loads: the first, and the longest.

@@ -13,8 +13,8 @@ use futures_util::future::{join_all, try_join};
 use larder_store::{Command, Error, FromValue, Script};
 use tokio::time::Instant;
 
-use super::cache::Cache;
 use super::entry::{Tag, Version};
+use super::settings::Cache;
 
 static TAG: Script = Script::new(include_str!("tag.lua"));
 static MARKS: Script = Script::new(include_str!("marks.lua"));

@@ -6,13 +6,13 @@ use bytes::Bytes;
 use larder_store::{Command, Error, FromValue, Key, Value};
 use serde::Serialize;
 
-use crate::{codec, ttl};
+use crate::{Ttl, codec, ttl};
 
-use super::cache::Cache;
 use super::entry::{Entry, Tag, Version};
 use super::keep::Keep;
 use super::lease::{lease_of, ring};
 use super::read::CHUNK;
+use super::settings::Cache;
 
 /// What MessagePack writes for nothing, behind the version of our layout.
 const NOTHING: &[u8] = &[1, 0xc0];
@@ -187,7 +187,7 @@ impl<T> Cache<T> {
     /// The longest that an entry may be in the store, in milliseconds, or 0 for no end.
     pub(super) fn kept_ms(&self, keep: &Keep) -> u64 {
         let ttl = keep.ttl.unwrap_or(self.settings.ttl).max();
-        let negative = self.settings.negative_ttl.map_or(ttl, |ttl| ttl.max());
+        let negative = self.settings.negative_ttl.map_or(ttl, Ttl::max);
         match (ttl, negative) {
             (Some(ttl), Some(negative)) => ttl::to_ms(ttl.max(negative) + self.settings.grace),
             _ => 0,

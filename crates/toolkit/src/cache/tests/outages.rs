@@ -1,6 +1,9 @@
 //! Stores that are away, full, read only, or lose their answers.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use larder_store::{Answer, Backend, Channels, Subscription, Value};
 
 use super::faults::{Fate, faults};
 use super::*;
@@ -251,10 +254,6 @@ struct Stepping {
     store: Store,
     ends: Arc<Mutex<Vec<Begun>>>,
 }
-
-use std::sync::Mutex;
-
-use larder_store::{Answer, Backend, Channels, Subscription, Value};
 
 impl Backend for Stepping {
     fn call(&self, command: Command) -> Answer<'_, Value> {
