@@ -37,9 +37,9 @@ impl Shared {
         // Whoever is dropped here has asked nothing.
         pause(Duration::ZERO).await;
         for fault in &fate.before {
-            self.happen(fault).await?;
+            self.happen(Some(client), fault).await?;
         }
-        let Some(connection) = self.line.connection() else {
+        let Some(connection) = self.line.connection(client) else {
             return Err(away());
         };
         if let Some((0, Fault::Away)) = fate.fault {
@@ -122,21 +122,20 @@ impl Outward {
         answered
     }
 
-    /// Sends what comes to the store when its caller does not wait for it any more.
+    /// Sends what comes to the store when its caller does not wait for it any more, up to the first that
+    /// would wait there: nobody is connected who could.
     fn send_late(&self, units: Vec<Vec<Command>>, by: Duration) {
         let (shared, connection) = (Arc::clone(&self.shared), self.connection.clone());
         self.shared.under_way.spawn(async move {
-            tokio::time::sleep(by).await;
+            if connection.cut_within(by).await {
+                return;
+            }
             for unit in units {
-                if connection.is_cut() {
+                if connection.is_cut() || unit.iter().any(rows::waits) {
                     return;
                 }
-                // Nobody hears the answer. A wait ends with its connection.
-                tokio::select! {
-                    biased;
-                    () = connection.cut() => return,
-                    _ = shared.site.run(unit) => {}
-                }
+                // Nobody hears the answer.
+                let _ = shared.site.run(unit).await;
             }
         });
     }

@@ -40,6 +40,8 @@ pub enum Fault {
         /// With what it comes back.
         data: Data,
     },
+    /// The client that asks can't reach the store for so long; others can.
+    CutOff(Duration),
     /// A copy takes over: the store of before is cut off, and nothing more runs there. Only of
     /// [`Faulty::memory`].
     ///
@@ -96,6 +98,7 @@ impl Fault {
                 lasts: long,
                 data: Data::Kept,
             },
+            Fault::CutOff(long),
         ]
     }
 
@@ -141,6 +144,7 @@ impl fmt::Display for Fault {
                 Data::Kept => write!(f, "the store is down for {lasts:?}"),
                 Data::Lost => write!(f, "the store is down for {lasts:?} and loses its data"),
             },
+            Fault::CutOff(lasts) => write!(f, "its client is cut off for {lasts:?}"),
             Fault::FailOver { lost, behind } => write!(
                 f,
                 "a copy takes over that lacks {lost} commands and is {behind:?} behind"

@@ -108,17 +108,22 @@ impl Faulty {
     /// [`Error::Invalid`] for a fault of a call, which a plan has to have, and for one that only a
     /// [`Faulty::memory`] can have; and those of the store.
     pub async fn happen(&self, fault: Fault) -> Result<(), Error> {
-        self.shared.happen(&fault).await
+        self.shared.happen(None, &fault).await
     }
 
     /// Takes the store away until [`Faulty::come_back`].
     pub fn go_away(&self) {
-        self.shared.line.cut(false);
+        self.shared.line.cut(None, true);
     }
 
-    /// Lets clients reach the store again.
+    /// Takes the store away from one client until [`Faulty::come_back`].
+    pub fn cut_off(&self, client: &str) {
+        self.shared.line.cut(Some(client), true);
+    }
+
+    /// Lets all clients reach the store again.
     pub fn come_back(&self) {
-        self.shared.line.mend();
+        self.shared.line.mend_all();
     }
 
     /// Waits until nothing is on its way any more that was sent.

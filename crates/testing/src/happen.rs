@@ -10,22 +10,35 @@ use crate::fault::{Data, Fault};
 use crate::shared::Shared;
 
 impl Shared {
-    /// Lets a fault of the store happen, and writes it down.
-    pub(crate) async fn happen(self: &Arc<Shared>, fault: &Fault) -> Result<(), Error> {
-        let asked = self
-            .history
-            .ask("the store", Asking::Happened(fault.clone()));
-        self.bring_about(fault).await?;
+    /// Lets a fault of the store happen, just before a client asks or by itself, and writes it down.
+    pub(crate) async fn happen(
+        self: &Arc<Shared>,
+        client: Option<&str>,
+        fault: &Fault,
+    ) -> Result<(), Error> {
+        let happened = Asking::Happened(fault.clone());
+        let asked = self.history.ask(client.unwrap_or("nobody"), happened);
+        self.bring_about(client, fault).await?;
         asked.answer(Ok(Vec::new()));
         Ok(())
     }
 
-    async fn bring_about(self: &Arc<Shared>, fault: &Fault) -> Result<(), Error> {
+    async fn bring_about(
+        self: &Arc<Shared>,
+        client: Option<&str>,
+        fault: &Fault,
+    ) -> Result<(), Error> {
         match fault {
-            Fault::Down { lasts, data } => self.go_down(*lasts, *data).await?,
+            Fault::Down { lasts, data } => {
+                self.cut(None, *lasts);
+                if *data == Data::Lost {
+                    self.site.empty().await?;
+                }
+            }
+            Fault::CutOff(lasts) if client.is_some() => self.cut(client, *lasts),
             Fault::FailOver { lost, behind } => {
                 let memory = self.site.memory()?;
-                self.line.cut(true);
+                self.cut(None, Duration::ZERO);
                 memory.fail_over(*lost, *behind);
             }
             Fault::Evict(glob) => {
@@ -53,18 +66,16 @@ impl Shared {
         Ok(())
     }
 
-    async fn go_down(self: &Arc<Shared>, lasts: Duration, data: Data) -> Result<(), Error> {
-        self.line.cut(lasts.is_zero());
-        if data == Data::Lost {
-            self.site.empty().await?;
+    /// Cuts the connections of a client, or of all, for so long.
+    fn cut(self: &Arc<Shared>, client: Option<&str>, lasts: Duration) {
+        let number = self.line.cut(client, !lasts.is_zero());
+        if lasts.is_zero() {
+            return;
         }
-        if !lasts.is_zero() {
-            let shared = Arc::clone(self);
-            self.under_way.spawn(async move {
-                tokio::time::sleep(lasts).await;
-                shared.line.mend();
-            });
-        }
-        Ok(())
+        let (line, client) = (self.line.clone(), client.map(str::to_owned));
+        self.under_way.spawn(async move {
+            tokio::time::sleep(lasts).await;
+            line.mend(client.as_deref(), number);
+        });
     }
 }

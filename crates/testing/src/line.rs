@@ -1,5 +1,6 @@
 //! The line to a store: whether it can be reached, and over which connection.
 
+use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,59 +21,91 @@ pub(crate) struct Line {
     changed: Arc<Notify>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Default)]
 struct State {
-    connection: u64,
-    is_up: bool,
+    all: Reach,
+    clients: HashMap<Box<str>, Reach>,
 }
 
-/// A connection of the line.
+/// Whether somebody can reach the store, and how often they could not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Reach {
+    cuts: u64,
+    is_cut_off: bool,
+}
+
+/// The connection of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
-    number: u64,
+    client: Box<str>,
+    /// How often the line had been cut, for all and for the client.
+    cuts: (u64, u64),
     line: Line,
 }
 
 impl Line {
     pub(crate) fn new() -> Line {
-        let state = State {
-            connection: 0,
-            is_up: true,
-        };
         Line {
-            state: Arc::new(Mutex::new(state)),
+            state: Arc::default(),
             changed: Arc::default(),
         }
     }
 
-    /// The connection that there is. `None` if the store is away.
-    pub(crate) fn connection(&self) -> Option<Connection> {
-        let state = *self.state.lock();
-        state.is_up.then(|| Connection {
-            number: state.connection,
+    /// The connection that a client has. `None` if the store is away, or the client cut off.
+    pub(crate) fn connection(&self, client: &str) -> Option<Connection> {
+        let (all, own) = self.reach(client);
+        let is_there = !all.is_cut_off && !own.is_cut_off;
+        is_there.then(|| Connection {
+            client: client.into(),
+            cuts: (all.cuts, own.cuts),
             line: self.clone(),
         })
     }
 
-    /// The connection that there is, or the next.
-    pub(crate) async fn next_connection(&self) -> Connection {
-        self.until(Line::connection).await
+    /// The connection that a client has, or the next.
+    pub(crate) async fn next_connection(&self, client: &str) -> Connection {
+        self.until(|line| line.connection(client)).await
     }
 
-    /// Cuts the connection. There is another at once, or none until [`Line::mend`].
-    pub(crate) fn cut(&self, is_up: bool) {
+    /// Cuts the connections: of a client, or of all. There are others at once, or none until
+    /// [`Line::mend`]. Gives the number of the cut.
+    pub(crate) fn cut(&self, client: Option<&str>, is_cut_off: bool) -> u64 {
+        let number = {
+            let mut state = self.state.lock();
+            let reach = state.reach(client);
+            reach.cuts += 1;
+            reach.is_cut_off = is_cut_off;
+            reach.cuts
+        };
+        self.changed.notify_waiters();
+        number
+    }
+
+    /// Makes good the cut of this number, unless there was another after it.
+    pub(crate) fn mend(&self, client: Option<&str>, number: u64) {
         {
             let mut state = self.state.lock();
-            state.connection += 1;
-            state.is_up = is_up;
+            let reach = state.reach(client);
+            reach.is_cut_off &= reach.cuts != number;
         }
         self.changed.notify_waiters();
     }
 
-    /// Lets clients reach the store again.
-    pub(crate) fn mend(&self) {
-        self.state.lock().is_up = true;
+    /// Lets everybody reach the store again.
+    pub(crate) fn mend_all(&self) {
+        {
+            let mut state = self.state.lock();
+            state.all.is_cut_off = false;
+            let clients = state.clients.values_mut();
+            clients.for_each(|reach| reach.is_cut_off = false);
+        }
         self.changed.notify_waiters();
+    }
+
+    fn reach(&self, client: &str) -> (Reach, Reach) {
+        let state = self.state.lock();
+        let own = state.clients.get(client).copied();
+        (state.all, own.unwrap_or_default())
     }
 
     /// Waits until there is something to be had of the line.
@@ -89,9 +122,20 @@ impl Line {
     }
 }
 
+impl State {
+    /// That of a client, or that of all.
+    fn reach(&mut self, client: Option<&str>) -> &mut Reach {
+        match client {
+            Some(client) => self.clients.entry(client.into()).or_default(),
+            None => &mut self.all,
+        }
+    }
+}
+
 impl Connection {
     pub(crate) fn is_cut(&self) -> bool {
-        self.line.state.lock().connection != self.number
+        let (all, own) = self.line.reach(&self.client);
+        self.cuts != (all.cuts, own.cuts)
     }
 
     /// Lets this time pass, and in any case lets others have a turn. Gives up when it is cut meanwhile,

@@ -30,11 +30,12 @@ pub(crate) async fn subscribe(
     let command = Command::new("SUBSCRIBE").args(names);
     let fate = shared.fate(&client, slice::from_ref(&command));
     let asked = shared.write_down(&client, vec![command.clone()], &fate);
-    let begun = begin(&shared, &command, &channels, fate).await;
+    let begun = begin(&shared, &client, &command, &channels, fate).await;
     asked.answer(begun.as_ref().map(|_| Vec::new()).map_err(Error::clone));
     let listener = Listener {
         inner: Some(begun?),
         shared,
+        client,
         channels,
         closed,
     };
@@ -46,15 +47,16 @@ pub(crate) async fn subscribe(
 /// A connection on which the store has confirmed the channels.
 async fn begin(
     shared: &Arc<Shared>,
+    client: &str,
     command: &Command,
     channels: &Channels,
     fate: Fate,
 ) -> Result<(Connection, Subscription), Error> {
     pause(Duration::ZERO).await;
     for fault in &fate.before {
-        shared.happen(fault).await?;
+        shared.happen(Some(client), fault).await?;
     }
-    let connection = shared.line.connection().ok_or_else(away)?;
+    let connection = shared.line.connection(client).ok_or_else(away)?;
     if let Some((_, Fault::Away)) = fate.fault {
         return Err(away());
     }
@@ -87,6 +89,7 @@ impl Listen for Events {
 
 struct Listener {
     shared: Arc<Shared>,
+    client: Arc<str>,
     channels: Channels,
     closed: CancellationToken,
     /// What it listens to, and over which connection. `None` after that was cut.
@@ -112,7 +115,7 @@ impl Listener {
                 event = subscription.next() => return event,
             }
         }
-        let connection = self.shared.line.next_connection().await;
+        let connection = self.shared.line.next_connection(&self.client).await;
         let channels = self.channels.clone();
         let subscription = self.shared.site.subscribe(channels).await.ok()?;
         self.inner = Some((connection, subscription));

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 use std::panic::resume_unwind;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -64,6 +64,8 @@ pub struct Simulation {
 pub struct World {
     faulty: Faulty,
     seed: u64,
+    /// The plan that it began with.
+    plan: Arc<Plan>,
 }
 
 /// Runs a test on a memory store on which nothing goes wrong until the test makes it, once.
@@ -163,8 +165,12 @@ impl Simulation {
         let runtime = runtime.enable_time().start_paused(true).build();
         let runtime = runtime.expect("a runtime without sockets needs nothing");
         runtime.block_on(async {
-            let faulty = Faulty::memory((self.plan_of)(seed), seed);
-            let world = world.get_or_init(|| World { faulty, seed });
+            let plan = (self.plan_of)(seed);
+            let world = world.get_or_init(|| World {
+                faulty: Faulty::memory(plan.clone(), seed),
+                seed,
+                plan: Arc::new(plan),
+            });
             match timeout(self.longest, test(world.clone())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => panic!("{error}\n{error:?}"),
@@ -191,11 +197,14 @@ impl Default for Simulation {
 /// Prints what is needed to run a seed again, and to understand it.
 fn report(seed: u64, world: Option<&World>) {
     eprintln!("\nseed {seed} failed: {SEED}={seed} runs it alone");
-    if let Some(World { faulty, .. }) = world {
-        eprint!("\nits plan:\n{}", faulty.plan());
-        let history = faulty.history();
-        eprintln!("\nthe last of its {} calls:", history.len());
-        for entry in history.last(CALLS_SHOWN) {
+    if let Some(World { faulty, plan, .. }) = world {
+        eprint!("\nits plan:\n{plan}");
+        let calls = faulty.history().entries();
+        eprintln!("\nits calls that have no answer:");
+        let waiting = calls.iter().filter(|entry| entry.ended.is_none());
+        waiting.for_each(|entry| eprintln!("{entry}"));
+        eprintln!("\nthe last of its {} calls:", calls.len());
+        for entry in &calls[calls.len().saturating_sub(CALLS_SHOWN)..] {
             eprintln!("{entry}");
         }
     }

@@ -75,6 +75,20 @@ fn a_late_request_runs_after_its_caller_has_given_up() {
     });
 }
 
+/// A late wait once went on for ever at the store of before a failover, and nothing ever settled.
+#[test]
+fn a_late_wait_takes_nothing_and_leaves_nothing_under_way() {
+    let plan = Plan::new().with(Calls::named("BLPOP"), Fault::Late(SECOND));
+    Simulation::new().plan(plan).run(async |world| {
+        let store = world.store("a");
+        assert!(run(&store, "BLPOP queue 0").await.is_err());
+        world.settled().await;
+        run(&store, "RPUSH queue job").await?;
+        assert_eq!(run(&store, "LLEN queue").await?, Value::Int(1));
+        Ok(())
+    });
+}
+
 #[test]
 fn a_slow_request_and_a_slow_answer_take_their_time() {
     for fault in [Fault::SlowRequest(SECOND), Fault::SlowAnswer(SECOND)] {
@@ -278,6 +292,43 @@ fn a_store_that_is_down_answers_nobody_and_comes_back_with_its_data() {
         assert!(run(&store, "GET n").await.unwrap_err().is_away());
         world.pass(SECOND).await;
         assert_eq!(run(&store, "GET n").await?, Value::Bytes("1".into()));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_client_that_is_cut_off_is_so_alone() {
+    let plan = Plan::new().with(Calls::named("PING").of("a"), Fault::CutOff(SECOND));
+    Simulation::new().plan(plan).run(async |world| {
+        let (store, other) = (world.store("a"), world.store("b"));
+        let waiting = {
+            let store = store.clone();
+            tokio::spawn(async move { run(&store, "BLPOP queue 0").await })
+        };
+        world.pass(SECOND).await;
+        assert!(run(&store, "PING").await.unwrap_err().is_away());
+        assert!(waiting.await?.unwrap_err().is_in_doubt());
+        assert!(run(&store, "GET n").await.unwrap_err().is_away());
+        assert!(run(&other, "PING").await.is_ok());
+        world.pass(SECOND).await;
+        assert!(run(&store, "GET n").await.is_ok());
+        Ok(())
+    });
+}
+
+/// The end of the first outage once ended the second as well.
+#[test]
+fn a_store_that_goes_down_twice_is_down_until_the_later_end() {
+    simulate(async |world| {
+        let store = world.store("a");
+        for lasts in [SECOND, SECOND * 5] {
+            let data = Data::Kept;
+            world.happen(Fault::Down { lasts, data }).await?;
+        }
+        world.pass(SECOND * 2).await;
+        assert!(run(&store, "PING").await.unwrap_err().is_away());
+        world.pass(SECOND * 3).await;
+        assert!(run(&store, "PING").await.is_ok());
         Ok(())
     });
 }
