@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_embedded::{Clock, Config as EmbeddedConfig, Embedded};
+use larder_embedded::{Clock, Config as EmbeddedConfig, Embedded, ManualClock};
 use larder_remote::{Config as RemoteConfig, Remote};
 use larder_store::Store;
 
@@ -27,7 +27,7 @@ pub struct TestStore {
 
 #[derive(Debug)]
 enum Home {
-    Memory(Embedded),
+    Memory(Embedded, ManualClock),
     Server(Server),
 }
 
@@ -38,14 +38,15 @@ impl TestStore {
     ///
     /// If the system gives no thread.
     pub fn memory() -> TestStore {
+        let clock = Clock::manual();
         let config = EmbeddedConfig {
-            clock: Clock::Manual(Clock::manual()),
+            clock: Clock::Manual(clock.clone()),
             ..EmbeddedConfig::default()
         };
         let embedded = Embedded::open(config).expect("the system gives a thread");
         TestStore {
             store: Store::new(embedded.clone()),
-            home: Home::Memory(embedded),
+            home: Home::Memory(embedded, clock),
         }
     }
 
@@ -75,15 +76,23 @@ impl TestStore {
     /// longer, since its clock is not ours.
     pub async fn pass(&self, time: Duration) {
         match &self.home {
-            Home::Memory(embedded) => embedded.pass(time),
+            Home::Memory(embedded, _) => embedded.pass(time),
             Home::Server(_) => tokio::time::sleep(time + Duration::from_millis(5)).await,
+        }
+    }
+
+    /// The clock of a memory store, which can be set back as well; that of a server can't be moved.
+    pub fn clock(&self) -> Option<&ManualClock> {
+        match &self.home {
+            Home::Memory(_, clock) => Some(clock),
+            Home::Server(_) => None,
         }
     }
 
     /// The server that the store is on, if it is on one.
     pub fn server_mut(&mut self) -> Option<&mut Server> {
         match &mut self.home {
-            Home::Memory(_) => None,
+            Home::Memory(..) => None,
             Home::Server(server) => Some(server),
         }
     }
@@ -91,7 +100,7 @@ impl TestStore {
     /// The store inside the process, if it is one.
     pub fn embedded(&self) -> Option<&Embedded> {
         match &self.home {
-            Home::Memory(embedded) => Some(embedded),
+            Home::Memory(embedded, _) => Some(embedded),
             Home::Server(_) => None,
         }
     }

@@ -15,13 +15,12 @@ if made then
   return shown(made)
 end
 mend()
-prune()
 local most, leaving = tonumber(ARGV[5]), {}
 if most > 0 then
+  if ARGV[6] == "1" and redis.call("ZCOUNT", KEYS[2], "(" .. text(now), "+inf") >= most then
+    return redis.error_reply("TOOMANY the user has as many sessions as are allowed")
+  end
   leaving = redis.call("ZRANGE", KEYS[2], 0, -most)
-end
-if leaving[1] and ARGV[6] == "1" then
-  return redis.error_reply("TOOMANY the user has as many sessions as are allowed")
 end
 local session = {
   version = 1, created = now, seen = now, idle = tonumber(ARGV[3]), absolute = tonumber(ARGV[4]),
@@ -31,5 +30,5 @@ local session = {
 redis.call("HSET", KEYS[1], ARGV[1], ARGV[2])
 put(ARGV[1], session)
 remove(leaving)
-keep()
+prune()
 return shown(session)

@@ -65,6 +65,7 @@
 mod exchange;
 mod save;
 mod sessions;
+mod vault;
 
 mod calls;
 mod secret;
@@ -77,3 +78,4 @@ mod tests;
 pub use secret::Secret;
 pub use session::{Listed, Session};
 pub use sessions::{AtMost, Sessions, TOO_MANY};
+pub use vault::Vault;

@@ -64,6 +64,8 @@ pub(super) enum Sealed {
     Exchanged,
     /// The token of the session to which this one has logged in: only the login may know it.
     LoggedIn,
+    /// What is kept under a secret name.
+    Value,
 }
 
 impl Sealed {
@@ -72,6 +74,7 @@ impl Sealed {
             Sealed::Data(version) => (0, version),
             Sealed::Exchanged => (1, 0),
             Sealed::LoggedIn => (2, 0),
+            Sealed::Value => (3, 0),
         };
         let mut bytes = [kind; 9];
         bytes[1..].copy_from_slice(&version.to_le_bytes());
@@ -105,6 +108,13 @@ impl Token {
         (is_token && is_hex(tag) && is_hex(secret)).then(|| Token {
             text: Zeroizing::new(text.to_owned()),
         })
+    }
+
+    /// A secret name of any form, which leads to no user's keys.
+    pub(super) fn named(name: &str) -> Token {
+        Token {
+            text: Zeroizing::new(name.to_owned()),
+        }
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -184,7 +194,7 @@ mod tests {
     fn what_is_sealed_is_opened_as_nothing_else() {
         let (token, secret) = (token(), Secret::none());
         let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
-        for other in [Sealed::Data(2), Sealed::Exchanged, Sealed::LoggedIn] {
+        for other in [Sealed::Data(2), Sealed::Exchanged, Sealed::LoggedIn, Sealed::Value] {
             assert!(token.open(&secret, other, &sealed).is_none(), "{other:?}");
         }
     }

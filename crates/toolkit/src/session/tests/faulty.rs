@@ -5,19 +5,27 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use larder_store::{Answer, Backend, Channels, Command, Error, Store, Subscription, Value};
 
-/// How many of the next answers are lost: what was asked is done, and nobody hears of it.
+/// Which of the next answers are lost: what was asked is done, and nobody hears of it.
 #[derive(Clone, Default)]
-pub(super) struct Losses(Arc<AtomicUsize>);
+pub(super) struct Losses {
+    kept: Arc<AtomicUsize>,
+    lost: Arc<AtomicUsize>,
+}
 
 impl Losses {
-    pub(super) fn next(&self, answers: usize) {
-        self.0.store(answers, Ordering::SeqCst);
+    /// Loses so many answers, after so many that come.
+    pub(super) fn plan(&self, kept: usize, lost: usize) {
+        self.kept.store(kept, Ordering::SeqCst);
+        self.lost.store(lost, Ordering::SeqCst);
     }
 
     fn is_lost(&self) -> bool {
-        let less = |left: usize| left.checked_sub(1);
-        let orders = (Ordering::SeqCst, Ordering::SeqCst);
-        self.0.fetch_update(orders.0, orders.1, less).is_ok()
+        let take_one = |left: &AtomicUsize| {
+            let less = |left: usize| left.checked_sub(1);
+            left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less)
+                .is_ok()
+        };
+        !take_one(&self.kept) && take_one(&self.lost)
     }
 }
 
