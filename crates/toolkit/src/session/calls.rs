@@ -20,6 +20,9 @@ pub(super) static DESTROY_ALL: Script = script!("destroy_all.lua");
 pub(super) static LIST: Script = script!("list.lua");
 pub(super) static COUNT: Script = script!("count.lua");
 
+/// How many fields of the hash a session has: its data, and what is known of it.
+pub(super) const FIELDS: u64 = 2;
+
 /// What the scripts know of a session.
 #[derive(Clone, Copy)]
 pub(super) struct Known {

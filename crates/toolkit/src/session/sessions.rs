@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_store::{Error, Keys, Script, ScriptCall, Store};
+use larder_store::{Command, Error, FromValue, Keys, Script, ScriptCall, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -356,6 +356,34 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     pub async fn count(&self, user: &str) -> Result<u64, Error> {
         let tag = tag_of(user, &self.secret);
         self.on_user(&calls::COUNT, &tag).run().await
+    }
+
+    /// How many sessions there are, of users and without one: found by a walk over all keys of the
+    /// store, so for a person who looks now and then. Those that have expired count until the next
+    /// write to their user's sessions.
+    ///
+    /// # Errors
+    ///
+    /// That of the store.
+    pub async fn count_all(&self) -> Result<u64, Error> {
+        let (mut cursor, mut count) = ("0".to_owned(), 0);
+        loop {
+            let scan = Command::new("SCAN")
+                .arg(&cursor)
+                .arg("MATCH")
+                .arg(self.keys.matching("*"))
+                .arg("COUNT")
+                .arg(1000);
+            let (next, keys): (String, Vec<Bytes>) = self.store.run(scan).await?;
+            let lengths = keys.iter().map(|key| Command::new("HLEN").arg(key));
+            for fields in self.store.call_all(lengths.collect()).await? {
+                count += u64::from_value(fields?)? / calls::FIELDS;
+            }
+            if next == "0" {
+                return Ok(count);
+            }
+            cursor = next;
+        }
     }
 
     /// A call of a script on the sessions with this tag.

@@ -182,6 +182,7 @@ every_store! {
 
         let listed = sessions.list("ann").await?;
         assert_eq!((listed.len(), sessions.count("ann").await?), (2, 2));
+        assert_eq!(sessions.count_all().await?, 3);
         assert!(listed.iter().all(|listed| !first.token().contains(&listed.id)));
         assert!(sessions.destroy_listed("ann", &listed[0].id).await?);
         assert!(!sessions.destroy_listed("bob", &listed[1].id).await?);
