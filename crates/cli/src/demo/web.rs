@@ -266,7 +266,11 @@ async fn order(
 ) -> Result<Json<Value>, Error> {
     let user = visitor(&session).await?;
     let id = app.shop.order(&user, order.product).await?;
-    session.update(|visit| visit.orders += 1).await?;
+    match session.update(|visit| visit.orders += 1).await {
+        // The order is in the stream, though the visit has ended meanwhile.
+        Ok(()) | Err(larder::Error::Gone) => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(Json(json!({ "id": id.to_string() })))
 }
 

@@ -13,6 +13,7 @@ mod boards;
 mod limits;
 mod locks;
 mod messages;
+mod sessions;
 
 /// How many seeds each workload is run with where nobody says.
 const SEEDS: u64 = 100;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_store::Error;
+use larder_store::{Error, jitter};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -177,6 +177,5 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
 
 /// A random pause, the longer the oftener somebody else was first.
 fn pause(round: u32) -> Duration {
-    let most = Duration::from_millis(1 << round.min(6)).min(PAUSE_MAX);
-    most.mul_f64(rand::random())
+    jitter(Duration::from_millis(1 << round.min(6)).min(PAUSE_MAX))
 }
