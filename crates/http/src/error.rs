@@ -26,10 +26,9 @@ impl HttpError {
         match &self.0 {
             error if error.is_refusal(larder_toolkit::session::TOO_MANY) => StatusCode::CONFLICT,
             Error::Conflict | Error::Gone => StatusCode::CONFLICT,
-            Error::Invalid { .. }
-            | Error::Codec(_)
-            | Error::Load(_)
-            | Error::Unexpected { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Error::Invalid { .. } | Error::Codec(_) | Error::Load(_) | Error::Unexpected { .. } => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

@@ -53,8 +53,9 @@ impl TowerSessions {
 impl SessionStore for TowerSessions {
     async fn create(&self, record: &mut Record) -> session_store::Result<()> {
         for _ in 0..DRAWS_MAX {
-            let created = self.vault.create(&name(&record.id), record, lasts(record));
-            if created.await.map_err(failed)? {
+            let name = name(&record.id);
+            let created = self.vault.create(&name, record, lasts(record)).await;
+            if created.map_err(failed)? {
                 return Ok(());
             }
             // Somebody has this one.
@@ -66,8 +67,9 @@ impl SessionStore for TowerSessions {
     }
 
     async fn save(&self, record: &Record) -> session_store::Result<()> {
-        let replaced = self.vault.replace(&name(&record.id), record, lasts(record));
-        match replaced.await.map_err(failed)? {
+        let name = name(&record.id);
+        let replaced = self.vault.replace(&name, record, lasts(record)).await;
+        match replaced.map_err(failed)? {
             true => Ok(()),
             false => Err(failed(Error::Gone)),
         }

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Path;
 use axum::routing::{get, post};
+use axum_login::tower_sessions::cookie::time::{self, OffsetDateTime};
 use axum_login::tower_sessions::{Expiry, SessionManagerLayer};
 use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, UserId};
 use http::header::{COOKIE, SET_COOKIE};
@@ -63,8 +64,8 @@ fn app(test: &TestStore) -> Router {
         .layer(AuthManagerLayerBuilder::new(Everybody, sessions).build())
 }
 
-fn time_of(seconds: i64) -> axum_login::tower_sessions::cookie::time::Duration {
-    axum_login::tower_sessions::cookie::time::Duration::seconds(seconds)
+fn time_of(seconds: i64) -> time::Duration {
+    time::Duration::seconds(seconds)
 }
 
 async fn user(auth: AuthSession<Everybody>) -> String {
@@ -73,7 +74,11 @@ async fn user(auth: AuthSession<Everybody>) -> String {
 
 async fn add(session: Session, Path(item): Path<String>) -> Result<String, StatusCode> {
     let failed = |_| StatusCode::INTERNAL_SERVER_ERROR;
-    let mut cart: Vec<String> = session.get("cart").await.map_err(failed)?.unwrap_or_default();
+    let mut cart: Vec<String> = session
+        .get("cart")
+        .await
+        .map_err(failed)?
+        .unwrap_or_default();
     cart.push(item);
     session.insert("cart", &cart).await.map_err(failed)?;
     Ok(cart.join(" "))
@@ -110,7 +115,9 @@ async fn send(app: &Router, cookie: &mut Option<String>, path: &str) -> (StatusC
         *cookie = pair.filter(|pair| !pair.ends_with('=')).map(str::to_owned);
     }
     let status = response.status();
-    let body = to_bytes(response.into_body(), 10_000).await.expect("it is short");
+    let body = to_bytes(response.into_body(), 10_000)
+        .await
+        .expect("it is short");
     (status, String::from_utf8(body.into()).expect("it is text"))
 }
 
@@ -163,6 +170,6 @@ every_store! {
     }
 }
 
-fn in_a_second() -> axum_login::tower_sessions::cookie::time::OffsetDateTime {
-    axum_login::tower_sessions::cookie::time::OffsetDateTime::now_utc() + time_of(1)
+fn in_a_second() -> OffsetDateTime {
+    OffsetDateTime::now_utc() + time_of(1)
 }

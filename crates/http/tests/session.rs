@@ -105,13 +105,23 @@ impl Browser {
 
     /// Sends a request, and does not look at the cookie in its answer.
     async fn send(&self, path: &str) -> Answer {
-        let method = if path.starts_with("/look") || ["/cart", "/user", "/nothing"].contains(&path) { "GET" } else { "POST" };
+        let method = if path.starts_with("/look") || ["/cart", "/user", "/nothing"].contains(&path)
+        {
+            "GET"
+        } else {
+            "POST"
+        };
         let mut request = Request::builder().method(method).uri(path);
         if let Some(cookie) = &self.cookie {
             request = request.header(COOKIE, cookie);
         }
         let request = request.body(Body::empty()).expect("it is a request");
-        let response = self.shop.clone().oneshot(request).await.expect("it can't fail");
+        let response = self
+            .shop
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("it can't fail");
         let text = |value: &http::HeaderValue| value.to_str().expect("it is text").to_owned();
         let headers = response.headers();
         Answer {
@@ -119,7 +129,13 @@ impl Browser {
             set_cookie: headers.get_all(SET_COOKIE).iter().map(text).collect(),
             cache_control: headers.get(CACHE_CONTROL).map(text),
             retry_after: headers.get(RETRY_AFTER).map(text),
-            body: String::from_utf8(to_bytes(response.into_body(), 10_000).await.expect("it is short").into()).expect("it is text"),
+            body: String::from_utf8(
+                to_bytes(response.into_body(), 10_000)
+                    .await
+                    .expect("it is short")
+                    .into(),
+            )
+            .expect("it is text"),
         }
     }
 
@@ -258,14 +274,14 @@ every_store! {
         browser.get("/log-in/ann").await;
         let before = browser.clone();
         browser.get("/rotate").await;
-        for id in 1..5 {
-            let answer = before.send(&format!("/add/{id}")).await;
-            assert_eq!((answer.status, answer.body), (StatusCode::OK, id.to_string()));
+        for (path, body) in [("/add/1", "1"), ("/rotate", "true"), ("/add/2", "2"), ("/user", "ann")] {
+            let answer = before.send(path).await;
+            assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, body));
             // It may come last: it brings the same token.
             let token = answer.set_cookie[0].split(';').next().map(str::to_owned);
             assert_eq!(token, browser.cookie);
         }
-        assert_eq!(browser.get("/cart").await, "[1, 2, 3, 4]");
+        assert_eq!(browser.get("/cart").await, "[1, 2]");
     }
 
     /// A page fires five requests with one cookie, and one of them logs in.

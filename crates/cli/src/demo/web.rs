@@ -203,7 +203,9 @@ async fn logout_everywhere(
 ) -> Result<Json<Value>, Error> {
     let user = visitor(&session).await?;
     let ended = session.log_out_everywhere().await?;
-    app.shop.tell(&format!("{user} logged out everywhere")).await?;
+    app.shop
+        .tell(&format!("{user} logged out everywhere"))
+        .await?;
     Ok(Json(json!({ "ended": ended })))
 }
 

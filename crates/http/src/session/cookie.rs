@@ -44,7 +44,8 @@ impl Cookie {
     }
 
     pub(super) fn set_name(&mut self, name: &str) {
-        let is_allowed = |byte| matches!(byte, b'!'..=b'~') && !br#"()<>@,;:\"/[]?={}"#.contains(&byte);
+        let is_allowed =
+            |byte| matches!(byte, b'!'..=b'~') && !br#"()<>@,;:\"/[]?={}"#.contains(&byte);
         let is_name = !name.is_empty() && name.bytes().all(is_allowed);
         assert!(is_name, "{name:?} is no name of a cookie");
         name.clone_into(&mut self.name);
@@ -136,14 +137,20 @@ mod tests {
     fn the_cookie_of_this_name_is_found_among_others() {
         assert_eq!(shown(&["a=b; __Host-session=x; c=d"]).as_deref(), Some("x"));
         assert_eq!(shown(&["a=b", "__Host-session=x"]).as_deref(), Some("x"));
-        assert_eq!(shown(&["session=x; __Host-Session=y; __Host-session"]), None);
+        assert_eq!(
+            shown(&["session=x; __Host-Session=y; __Host-session"]),
+            None
+        );
         assert_eq!(shown(&[]), None);
     }
 
     #[test]
     fn of_two_that_differ_none_is_believed() {
         assert_eq!(shown(&["__Host-session=x; __Host-session=y"]), None);
-        assert_eq!(shown(&["__Host-session=x", "__Host-session=x"]).as_deref(), Some("x"));
+        assert_eq!(
+            shown(&["__Host-session=x", "__Host-session=x"]).as_deref(),
+            Some("x")
+        );
     }
 
     #[test]
@@ -159,7 +166,8 @@ mod tests {
         cookie.set_domain("example.org");
         cookie.is_kept = false;
         cookie.same_site = SameSite::Strict;
-        let domain = "__Secure-shop=x; Path=/; HttpOnly; Secure; SameSite=Strict; Domain=example.org";
+        let domain =
+            "__Secure-shop=x; Path=/; HttpOnly; Secure; SameSite=Strict; Domain=example.org";
         assert_eq!(text(cookie.given("x", hour)), domain);
     }
 

@@ -161,6 +161,10 @@ impl<T: Serialize + DeserializeOwned + Default + Clone> Session<T> {
         let Some(session) = self.look(&mut known).await? else {
             return Ok(false);
         };
+        if self.visit.shown.as_deref() != Some(session.token()) {
+            // It is another one than the browser knows already.
+            return Ok(true);
+        }
         match self.visit.sessions.rotate(session.token()).await? {
             Some(rotated) => {
                 self.now(&mut known, rotated);

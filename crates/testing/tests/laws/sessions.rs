@@ -59,7 +59,10 @@ async fn change(
 /// What was made is there once, what was not is not, and what is in doubt is there once or not.
 fn check_changes(changes: &Changes, data: &[u64]) {
     for change in changes.entries() {
-        let times = data.iter().filter(|number| **number == change.asked).count();
+        let times = data
+            .iter()
+            .filter(|number| **number == change.asked)
+            .count();
         match change.answer() {
             Some(true) => assert_eq!(times, 1, "made, and lost or made twice: {change:?}"),
             Some(false) => assert_eq!(times, 0, "failed, and was made: {change:?}"),
@@ -89,7 +92,10 @@ fn each_change_is_made_once_and_each_token_leads_on() {
                         if chance.one_in(3) {
                             let rotation = sessions.rotate(&token);
                             if let Some(Ok(rotated)) = maybe_dropped(&mut chance, rotation).await {
-                                rotated.expect("it has not ended").token().clone_into(&mut token);
+                                rotated
+                                    .expect("it has not ended")
+                                    .token()
+                                    .clone_into(&mut token);
                             }
                         } else {
                             change(&sessions, (process, &token), &changes, &mut chance).await;
@@ -222,7 +228,10 @@ async fn check_ends(
 ) -> Result<(), Box<dyn std::error::Error>> {
     let calm = Sessions::<Vec<u64>>::new(&world.without_faults(), "shop");
     let told = told.entries();
-    for made in told.iter().filter(|entry| matches!(entry.asked, Asked::Create)) {
+    for made in told
+        .iter()
+        .filter(|entry| matches!(entry.asked, Asked::Create))
+    {
         let Some(token) = made.answer() else { continue };
         let ends = told.iter().filter(|end| match &end.asked {
             Asked::Create => false,
@@ -231,7 +240,8 @@ async fn check_ends(
         });
         let ends: Vec<_> = ends.collect();
         let is_there = calm.load(token).await?.is_some();
-        let has_ended = |end: &&larder_testing::Entry<_, _>| end.answer().is_some() && made.is_before(end);
+        let has_ended =
+            |end: &&larder_testing::Entry<_, _>| end.answer().is_some() && made.is_before(end);
         if ends.iter().any(|end| has_ended(&&**end)) {
             assert!(!is_there, "it came back: {made:?}, {ends:?}");
         }
@@ -250,7 +260,11 @@ fn a_change_of_its_token_that_is_dropped_anywhere_loses_no_session() {
             let rotated = dropped_at(n, sessions.rotate(first.token())).await;
             world.settled().await;
             let session = sessions.load(first.token()).await?;
-            assert_eq!(session.map(|session| session.data), Some(vec![7]), "dropped at {n}");
+            assert_eq!(
+                session.map(|session| session.data),
+                Some(vec![7]),
+                "dropped at {n}"
+            );
 
             let visit = sessions.create_anonymous(vec![7]).await?;
             let login = dropped_at(n, sessions.log_in(visit.token(), "ann")).await;
@@ -276,7 +290,11 @@ fn a_save_that_is_dropped_anywhere_can_be_made_again() {
             world.settled().await;
             sessions.save(&mut session).await?;
             let now = sessions.load(session.token()).await?;
-            assert_eq!(now.map(|now| now.data).as_ref(), Some(&session.data), "dropped at {n}");
+            assert_eq!(
+                now.map(|now| now.data).as_ref(),
+                Some(&session.data),
+                "dropped at {n}"
+            );
             if done {
                 return Ok(());
             }

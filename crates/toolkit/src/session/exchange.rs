@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::calls::{self, Changed, settled};
-use super::session::Session;
+use super::session::{Session, encode};
 use super::sessions::{Lead, Sessions};
 use super::token::{Sealed, Token, tag_of};
 
@@ -119,41 +119,52 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
                 Lead::LoggedIn(login) => return self.logged_in(login, user).await,
                 Lead::Nowhere => return Err(Error::Gone),
             };
-            let is_theirs = session.user().map(|owner| owner == user);
-            let per_user = match is_theirs {
-                None => self.per_user,
-                // One goes as one comes.
-                Some(true) => 0,
-                Some(false) => {
-                    return Err(Error::invalid(
-                        "the session is another user's: end it, and make one",
-                    ));
-                }
-            };
-            let data = super::session::encode(Some(user), &session.data)?;
-            let token = Token::new(&tag_of(user, &self.secret));
-            let new = self.make(token, data, per_user).await?;
-            let exchange = Exchange {
-                word: Sealed::LoggedIn,
-                word_kept: LOGIN_KEPT,
-                to: &new.token,
-                stays: None,
-            };
-            match self.leave(&session, exchange).await? {
-                Changed::Made(_) => return Ok(new),
-                Changed::Gone { word: Some(word) }
-                    if self.read(&session.token, Sealed::LoggedIn, &word).as_ref()
-                        == Some(&new.token) =>
-                {
-                    return Ok(new);
-                }
-                // Somebody has saved it, ended it or logged in with it: look again.
-                Changed::Conflict(_) | Changed::Gone { .. } => {
-                    self.destroy(new.token()).await?;
-                }
+            if let Some(new) = self.hand_over(&session, user).await? {
+                return Ok(new);
             }
         }
         Err(Error::Conflict)
+    }
+
+    /// Makes a user's session of one, and ends that. `None` if somebody has saved it, ended it or
+    /// logged in with it meanwhile.
+    async fn hand_over(
+        &self,
+        session: &Session<T>,
+        user: &str,
+    ) -> Result<Option<Session<T>>, Error> {
+        let per_user = match session.user() {
+            None => self.per_user,
+            // One goes as one comes.
+            Some(owner) if owner == user => 0,
+            Some(_) => {
+                let what = "the session is another user's: end it, and make one";
+                return Err(Error::invalid(what));
+            }
+        };
+        let token = Token::new(&tag_of(user, &self.secret));
+        let encoded = encode(Some(user), &session.data)?;
+        let new = self.make(token, encoded, per_user).await?;
+        let exchange = Exchange {
+            word: Sealed::LoggedIn,
+            word_kept: LOGIN_KEPT,
+            to: &new.token,
+            stays: None,
+        };
+        let has_left = match self.leave(session, exchange).await? {
+            Changed::Made(_) => true,
+            Changed::Conflict(_) => false,
+            // It was this call, if the word is ours, and its answer was lost.
+            Changed::Gone { word } => {
+                let went = word.and_then(|word| self.read(&session.token, Sealed::LoggedIn, &word));
+                went.as_ref() == Some(&new.token)
+            }
+        };
+        if has_left {
+            return Ok(Some(new));
+        }
+        self.destroy(new.token()).await?;
+        Ok(None)
     }
 
     /// The session of a login that has just been, if it is this user's.
@@ -166,7 +177,12 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
 
     /// Takes a session from its token, and leaves word there.
     async fn leave(&self, session: &Session<T>, exchange: Exchange<'_>) -> Result<Changed, Error> {
-        let Exchange { word, word_kept, to, stays } = exchange;
+        let Exchange {
+            word,
+            word_kept,
+            to,
+            stays,
+        } = exchange;
         let text = session
             .token
             .seal(&self.secret, word, to.as_str().as_bytes())?;

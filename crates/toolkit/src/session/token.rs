@@ -187,14 +187,22 @@ mod tests {
         let opened = token.open(&secret, AS, &sealed).expect("it is its own");
         assert_eq!(&opened[..], b"a cart");
         assert!(other.open(&secret, AS, &sealed).is_none());
-        assert_ne!(token.seal(&secret, AS, b"a cart").expect("it is short"), sealed);
+        assert_ne!(
+            token.seal(&secret, AS, b"a cart").expect("it is short"),
+            sealed
+        );
     }
 
     #[test]
     fn what_is_sealed_is_opened_as_nothing_else() {
         let (token, secret) = (token(), Secret::none());
         let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
-        for other in [Sealed::Data(2), Sealed::Exchanged, Sealed::LoggedIn, Sealed::Value] {
+        for other in [
+            Sealed::Data(2),
+            Sealed::Exchanged,
+            Sealed::LoggedIn,
+            Sealed::Value,
+        ] {
             assert!(token.open(&secret, other, &sealed).is_none(), "{other:?}");
         }
     }
@@ -217,7 +225,10 @@ mod tests {
             let mut changed = sealed.clone();
             changed[place] ^= 1;
             assert!(token.open(&secret, AS, &changed).is_none(), "byte {place}");
-            assert!(token.open(&secret, AS, &sealed[..place]).is_none(), "{place} bytes");
+            assert!(
+                token.open(&secret, AS, &sealed[..place]).is_none(),
+                "{place} bytes"
+            );
         }
     }
 }

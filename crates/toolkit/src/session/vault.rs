@@ -135,6 +135,8 @@ impl Vault {
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vault").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Vault")
+            .field("keys", &self.keys)
+            .finish_non_exhaustive()
     }
 }

@@ -364,11 +364,16 @@ every_store! {
 
 /// How many writes the store has counted.
 async fn writes(test: &TestStore) -> Result<u64, Box<dyn std::error::Error>> {
-    let info: String = test.store.run(Command::new("INFO").arg("commandstats")).await?;
+    let info: String = test
+        .store
+        .run(Command::new("INFO").arg("commandstats"))
+        .await?;
     let writes = ["pexpireat", "hset", "hdel", "zadd", "zrem", "del", "set"];
     let calls = info.lines().filter_map(|line| {
         let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-        writes.contains(&name).then(|| rest.split(',').next()?.parse::<u64>().ok())?
+        writes
+            .contains(&name)
+            .then(|| rest.split(',').next()?.parse::<u64>().ok())?
     });
     Ok(calls.sum())
 }
@@ -387,7 +392,9 @@ async fn a_clock_that_is_set_back_makes_no_session_last_longer_than_its_times()
     clock.set_back(hour * 1000);
     let loaded = sessions.load(seen.token()).await?.ok_or("no session")?;
     assert!(loaded.ends() < seen.created());
-    sessions.update(saved.token(), |data| data.push('x')).await?;
+    sessions
+        .update(saved.token(), |data| data.push('x'))
+        .await?;
     assert_eq!(sessions.count("ann").await?, 2);
 
     test.pass(hour).await;

@@ -20,7 +20,9 @@ fn key_of(session: &Session<String>) -> String {
 }
 
 async fn hash(test: &TestStore, key: &str) -> Result<HashMap<String, Bytes>, Error> {
-    test.store.run(Command::new("HGETALL").arg(key.to_owned())).await
+    test.store
+        .run(Command::new("HGETALL").arg(key.to_owned()))
+        .await
 }
 
 every_store! {
@@ -136,11 +138,15 @@ every_store! {
 #[test]
 fn a_secret_is_long_and_not_shown() {
     assert!(Secret::new([7; 31]).is_err());
-    let error = "letmein".parse::<Secret>().expect_err("it is short").to_string();
+    let error = "letmein"
+        .parse::<Secret>()
+        .expect_err("it is short")
+        .to_string();
     assert!(error.contains("32 bytes or more, not 7"), "{error}");
     let text = "0123456789abcdef0123456789abcdef";
     let deserializer = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text);
-    let secret = <Secret as serde::Deserialize>::deserialize(deserializer).expect("it is long enough");
+    let secret =
+        <Secret as serde::Deserialize>::deserialize(deserializer).expect("it is long enough");
     assert!(!format!("{secret:?}").contains("0123"));
 }
 
