@@ -67,7 +67,7 @@ fn session_load() -> Result<Contender> {
     let tokens = block_on(async {
         let mut tokens = Vec::with_capacity(SESSIONS);
         for key in &keys::all()[..SESSIONS] {
-            let session = sessions.create(name(key), &data).await?;
+            let session = sessions.create(name(key), data.clone()).await?;
             tokens.push(session.token().to_owned());
         }
         Ok(tokens)

@@ -91,6 +91,14 @@ impl TestStore {
         true
     }
 
+    /// The clock of a memory store, which can be set back as well; that of a server can't be moved.
+    pub fn clock(&self) -> Option<&ManualClock> {
+        match &self.home {
+            Home::Memory(_, clock) => Some(clock),
+            Home::Server(_) => None,
+        }
+    }
+
     /// The server that the store is on, if it is on one.
     pub fn server_mut(&mut self) -> Option<&mut Server> {
         match &mut self.home {

@@ -131,7 +131,7 @@ async fn act(shop: &Shop, token: &str, name: &str) -> Result<(), Error> {
             }
         }
         86..98 => {
-            shop.visitor(Some(token)).await?;
+            shop.visitor(token).await?;
             shop.order(name, product).await?;
         }
         _ => drop(shop.reprice(product).await?),

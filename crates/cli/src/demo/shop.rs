@@ -9,9 +9,9 @@ use larder::leaderboard::{self, Best, Leaderboard};
 use larder::lock::{self, Locks};
 use larder::pubsub::{self, PubSub};
 use larder::rate_limit::{self, Decision, Limit, Limiter, Quota};
-use larder::session::{self, SaveError, Session, Sessions};
+use larder::session::{Session, Sessions};
 use larder::stream::{self, Group, Start, Stream, Trim};
-use larder::{Command, FromValue, Keys, Store, Ttl};
+use larder::{Command, Keys, Store, Ttl};
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{self, Product};
@@ -19,9 +19,6 @@ use super::orders::Order;
 
 /// The namespace of everything that the demo keeps in its store.
 const NAMESPACE: &str = "larder-demo";
-
-/// A pattern for the indexes of all users' sessions.
-const ALL_SESSION_INDEXES: &str = "{larder-demo:session:*}:index";
 
 /// The channel on which the shop tells what happens.
 pub(crate) const EVENTS: &str = "events";
@@ -66,8 +63,6 @@ pub(crate) enum Error {
     LockLost(lock::Lost),
     #[error(transparent)]
     Store(#[from] larder::Error),
-    #[error(transparent)]
-    Session(#[from] session::Error),
     #[error(transparent)]
     Limit(#[from] rate_limit::Error),
     #[error(transparent)]
@@ -139,65 +134,46 @@ impl Shop {
 
     // --- sessions ----------------------------------------------------------------------------
 
-    /// Logs somebody in who says that this is their name.
-    pub(crate) async fn login(&self, name: &str) -> Result<Session<Visit>, Error> {
-        let name = name.trim();
-        if name.is_empty() || name.chars().count() > 40 {
-            return Err(Error::BadName);
+    /// The sessions, for the layer of the web server.
+    pub(crate) fn sessions(&self) -> Sessions<Visit> {
+        self.sessions.clone()
+    }
+
+    /// The name of somebody who says that this is it.
+    pub(crate) fn name(said: &str) -> Result<&str, Error> {
+        let name = said.trim();
+        match name.is_empty() || name.chars().count() > 40 {
+            true => Err(Error::BadName),
+            false => Ok(name),
         }
-        let session = self.sessions.create(name, &Visit::default()).await?;
+    }
+
+    /// Tells of somebody who has logged in.
+    pub(crate) async fn welcome(&self, name: &str) -> Result<(), Error> {
         self.counts.logins.fetch_add(1, Ordering::Relaxed);
-        self.tell(&format!("{name} logged in")).await?;
+        self.tell(&format!("{name} logged in")).await
+    }
+
+    /// Logs somebody in who has no browser.
+    pub(crate) async fn login(&self, name: &str) -> Result<Session<Visit>, Error> {
+        let session = self.sessions.create(name, Visit::default()).await?;
+        self.welcome(name).await?;
         Ok(session)
     }
 
-    /// The visitor with this token.
-    pub(crate) async fn visitor(&self, token: Option<&str>) -> Result<Session<Visit>, Error> {
-        let found = match token {
-            Some(token) => self.sessions.load(token).await?,
-            None => None,
-        };
+    /// The session with this token.
+    pub(crate) async fn visitor(&self, token: &str) -> Result<Session<Visit>, Error> {
+        let found = self.sessions.load(token).await?;
         found.ok_or(Error::NotLoggedIn)
     }
 
-    /// How many sessions a visitor has.
-    pub(crate) async fn devices(&self, user: &str) -> Result<usize, Error> {
-        Ok(self.sessions.list(user).await?.len())
-    }
-
-    /// How many sessions there are in all, counted by a walk over the keys of the demo.
+    /// How many sessions there are in all.
     pub(crate) async fn active_sessions(&self) -> Result<u64, Error> {
-        let mut cursor = "0".to_owned();
-        let mut active = 0;
-        loop {
-            let scan = Command::new("SCAN")
-                .arg(&cursor)
-                .arg("MATCH")
-                .arg(ALL_SESSION_INDEXES);
-            let (next, keys): (String, Vec<String>) =
-                self.store.run(scan.arg("COUNT").arg(500)).await?;
-            let counts = keys
-                .iter()
-                .map(|key| Command::new("ZCARD").arg(key))
-                .collect();
-            for count in self.store.call_all(counts).await? {
-                active += u64::from_value(count?)?;
-            }
-            cursor = next;
-            if cursor == "0" {
-                return Ok(active);
-            }
-        }
+        Ok(self.sessions.count_all().await?)
     }
 
     pub(crate) async fn logout(&self, token: &str) -> Result<bool, Error> {
         Ok(self.sessions.destroy(token).await?)
-    }
-
-    pub(crate) async fn logout_everywhere(&self, user: &str) -> Result<u64, Error> {
-        let ended = self.sessions.destroy_all(user).await?;
-        self.tell(&format!("{user} logged out everywhere")).await?;
-        Ok(ended)
     }
 
     // --- product pages -----------------------------------------------------------------------
@@ -285,30 +261,6 @@ impl Shop {
                 product,
             })
             .await?)
-    }
-
-    /// Puts a visitor's order into the stream, and counts it in the session.
-    pub(crate) async fn order_in(
-        &self,
-        mut session: Session<Visit>,
-        product: u32,
-    ) -> Result<stream::Id, Error> {
-        let id = self.order(session.user(), product).await?;
-        loop {
-            session.data.orders += 1;
-            match self.sessions.save(&mut session).await {
-                Ok(()) | Err(SaveError::Gone) => return Ok(id),
-                Err(SaveError::Conflict { .. }) => {
-                    // Another tab was faster: count on from what it left.
-                    match self.sessions.load(session.token()).await? {
-                        Some(current) => session = current,
-                        None => return Ok(id),
-                    }
-                }
-                Err(SaveError::Failed(error)) => return Err(error.into()),
-                Err(_) => return Ok(id),
-            }
-        }
     }
 
     /// The group of workers that handle orders.

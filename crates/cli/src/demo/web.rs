@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Extension, Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::map_response_with_state;
 use axum::response::sse::{self, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures_util::Stream;
-use larder::http::{PeerIp, RateLimitLayer};
+use larder::http::{PeerIp, RateLimitLayer, Session, SessionLayer};
 use larder::rate_limit::Decision;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -22,10 +22,6 @@ use super::catalogue::{self, Product};
 use super::crowd::Crowd;
 use super::shop::{Error, Shop, Visit};
 use super::telling::{Leader, Stats, Telling};
-
-/// The cookie that holds the token of a session. The demo is plain HTTP on the loopback address; a
-/// real shop would say `Secure` as well, and name it `__Host-...`.
-const COOKIE: &str = "larder-demo";
 
 /// How long a person may hold a lock by a click.
 const HOLD: Duration = Duration::from_secs(3);
@@ -43,6 +39,10 @@ pub(crate) fn routes(shop: Arc<Shop>, crowd: Arc<Crowd>, telling: Telling) -> Ro
     let limited = get(limited)
         .layer(RateLimitLayer::new(shop.limiter(), PeerIp::new()))
         .layer(map_response_with_state(Arc::clone(&shop), count_decision));
+    // The demo is plain HTTP on the loopback address; a real shop leaves both settings out.
+    let sessions = SessionLayer::new(shop.sessions())
+        .cookie_name("larder-demo")
+        .insecure_for_development();
     Router::new()
         .route(
             "/",
@@ -76,6 +76,7 @@ pub(crate) fn routes(shop: Arc<Shop>, crowd: Arc<Crowd>, telling: Telling) -> Ro
         .route("/api/orders", post(order))
         .route("/api/stock/{id}/hold", post(hold_stock))
         .route("/api/leaders/around", get(around))
+        .layer(sessions)
         .with_state(App {
             shop,
             crowd,
@@ -162,31 +163,9 @@ async fn set_crowd(
 
 // --- sessions -------------------------------------------------------------------------------
 
-/// The token that a request shows.
-fn token(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).into_iter();
-    let pairs = cookies
-        .filter_map(|cookie| cookie.to_str().ok())
-        .flat_map(|text| text.split(';'));
-    pairs
-        .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(name, _)| *name == COOKIE)
-        .map(|(_, token)| token)
-}
-
-/// The header that gives a browser its cookie; without a token, one that takes it away.
-fn cookie(token: Option<&str>) -> Option<(header::HeaderName, HeaderValue)> {
-    let text = match token {
-        Some(token) => format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Lax"),
-        None => format!("{COOKIE}=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"),
-    };
-    Some((header::SET_COOKIE, HeaderValue::from_str(&text).ok()?))
-}
-
-fn with_cookie(token: Option<&str>, body: Value) -> Response {
-    let mut response = Json(body).into_response();
-    response.headers_mut().extend(cookie(token));
-    response
+/// Who has logged in.
+async fn visitor(session: &Session<Visit>) -> Result<String, Error> {
+    session.user().await?.ok_or(Error::NotLoggedIn)
 }
 
 #[derive(Deserialize)]
@@ -194,32 +173,40 @@ struct Login {
     name: String,
 }
 
-async fn login(State(app): State<App>, Json(login): Json<Login>) -> Result<Response, Error> {
-    let session = app.shop.login(&login.name).await?;
-    Ok(with_cookie(
-        Some(session.token()),
-        json!({ "name": session.user() }),
-    ))
+async fn login(
+    State(app): State<App>,
+    session: Session<Visit>,
+    Json(login): Json<Login>,
+) -> Result<Json<Value>, Error> {
+    let name = Shop::name(&login.name)?;
+    session.log_in(name).await?;
+    app.shop.welcome(name).await?;
+    Ok(Json(json!({ "name": name })))
 }
 
-async fn me(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Error> {
-    let session = app.shop.visitor(token(&headers)).await?;
-    let Visit { orders } = session.data;
-    let sessions = app.shop.devices(session.user()).await?;
+async fn me(session: Session<Visit>) -> Result<Json<Value>, Error> {
+    let user = visitor(&session).await?;
+    let sessions = session.sessions().count(&user).await?;
+    let Visit { orders } = session.get().await?;
     Ok(Json(
-        json!({ "name": session.user(), "sessions": sessions, "orders": orders }),
+        json!({ "name": user, "sessions": sessions, "orders": orders }),
     ))
 }
 
-async fn logout(State(app): State<App>, headers: HeaderMap) -> Result<Response, Error> {
-    let ended = app.shop.logout(token(&headers).unwrap_or_default()).await?;
-    Ok(with_cookie(None, json!({ "ended": ended })))
+async fn logout(session: Session<Visit>) -> Result<Json<Value>, Error> {
+    Ok(Json(json!({ "ended": session.log_out().await? })))
 }
 
-async fn logout_everywhere(State(app): State<App>, headers: HeaderMap) -> Result<Response, Error> {
-    let session = app.shop.visitor(token(&headers)).await?;
-    let ended = app.shop.logout_everywhere(session.user()).await?;
-    Ok(with_cookie(None, json!({ "ended": ended })))
+async fn logout_everywhere(
+    State(app): State<App>,
+    session: Session<Visit>,
+) -> Result<Json<Value>, Error> {
+    let user = visitor(&session).await?;
+    let ended = session.log_out_everywhere().await?;
+    app.shop
+        .tell(&format!("{user} logged out everywhere"))
+        .await?;
+    Ok(Json(json!({ "ended": ended })))
 }
 
 // --- product pages --------------------------------------------------------------------------
@@ -276,11 +263,16 @@ struct NewOrder {
 
 async fn order(
     State(app): State<App>,
-    headers: HeaderMap,
+    session: Session<Visit>,
     Json(order): Json<NewOrder>,
 ) -> Result<Json<Value>, Error> {
-    let session = app.shop.visitor(token(&headers)).await?;
-    let id = app.shop.order_in(session, order.product).await?;
+    let user = visitor(&session).await?;
+    let id = app.shop.order(&user, order.product).await?;
+    match session.update(|visit| visit.orders += 1).await {
+        // The order is in the stream, though the visit has ended meanwhile.
+        Ok(()) | Err(larder::Error::Gone) => {}
+        Err(error) => return Err(error.into()),
+    }
     Ok(Json(json!({ "id": id.to_string() })))
 }
 
@@ -290,8 +282,11 @@ async fn hold_stock(State(app): State<App>, Path(id): Path<u32>) -> Result<Json<
     ))
 }
 
-async fn around(State(app): State<App>, headers: HeaderMap) -> Result<Json<Vec<Leader>>, Error> {
-    let session = app.shop.visitor(token(&headers)).await?;
-    let entries = app.shop.around(session.user()).await?;
+async fn around(
+    State(app): State<App>,
+    session: Session<Visit>,
+) -> Result<Json<Vec<Leader>>, Error> {
+    let user = visitor(&session).await?;
+    let entries = app.shop.around(&user).await?;
     Ok(Json(entries.into_iter().map(Leader::from).collect()))
 }

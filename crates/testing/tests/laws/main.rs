@@ -15,6 +15,7 @@ mod caches;
 mod limits;
 mod locks;
 mod messages;
+mod sessions;
 mod workers;
 
 /// How many seeds each workload is run with where nobody says.

@@ -4,19 +4,31 @@
 -- ARGV[2]  its data
 -- ARGV[3]  milliseconds that it lasts without being seen
 -- ARGV[4]  milliseconds that it lasts at most
--- ARGV[5]  how many sessions the user may have, 0 for any number; the one that would expire first goes
+-- ARGV[5]  how many sessions the user may have, 0 for any number
+-- ARGV[6]  1 if one more is refused; 0 if the one goes that would expire first
 --
 -- Returns {version; when it was made, was seen, expires, and ends at the latest}
 
-prune()
-local most = tonumber(ARGV[5])
+local made = get(ARGV[1])
+if made then
+  -- By a call whose answer was lost.
+  return shown(made)
+end
+mend()
+local most, leaving = tonumber(ARGV[5]), {}
 if most > 0 then
-  remove(redis.call("ZRANGE", KEYS[2], 0, -most))
+  if ARGV[6] == "1" and redis.call("ZCOUNT", KEYS[2], "(" .. text(now), "+inf") >= most then
+    return redis.error_reply("TOOMANY the user has as many sessions as are allowed")
+  end
+  leaving = redis.call("ZRANGE", KEYS[2], 0, -most)
 end
 local session = {
-  version = 1, created = now, seen = now, ends = now + ARGV[4], idle = tonumber(ARGV[3]),
+  version = 1, created = now, seen = now, idle = tonumber(ARGV[3]), absolute = tonumber(ARGV[4]),
+  save = "0",
 }
+-- First what a full store refuses: nobody has to leave for a session that is not made.
 redis.call("HSET", KEYS[1], ARGV[1], ARGV[2])
 put(ARGV[1], session)
+remove(leaving)
 prune()
 return shown(session)

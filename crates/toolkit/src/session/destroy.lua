@@ -2,12 +2,11 @@
 --
 -- ARGV[1]  its digest
 --
--- Returns 1, or 0 if there was no such session
+-- Returns {1; nothing}, or {0; the word of where it went, or nothing} if there is no such session
 
-local session = get(ARGV[1], 0)
-if session then
-  -- What is no session may be another field of one.
-  remove({ ARGV[1] })
+if not get(ARGV[1]) then
+  return { 0, redis.call("GET", KEYS[3]) }
 end
+remove({ ARGV[1] })
 prune()
-return session and 1 or 0
+return { 1, false }

@@ -2,7 +2,7 @@
 --
 -- Returns how many there were
 
-prune()
-local count = redis.call("ZCARD", KEYS[2])
+mend()
+local count = redis.call("ZCOUNT", KEYS[2], "(" .. text(now), "+inf")
 redis.call("DEL", KEYS[1], KEYS[2])
 return count

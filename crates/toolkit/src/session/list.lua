@@ -2,10 +2,10 @@
 --
 -- Returns for each {digest; {version; when it was made, was seen, expires, and ends at the latest}}
 
-prune()
+mend()
 local listed = {}
-for _, digest in ipairs(redis.call("ZREVRANGE", KEYS[2], 0, -1)) do
-  local session = get(digest, 0)
+for _, digest in ipairs(redis.call("ZREVRANGEBYSCORE", KEYS[2], "+inf", "(" .. text(now))) do
+  local session = get(digest)
   if session then
     listed[#listed + 1] = { digest, shown(session) }
   end

@@ -1,133 +1,68 @@
-//! The sessions of a namespace.
+//! The sessions of a namespace: made, loaded, listed and ended.
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::mem;
-use std::num::NonZeroU32;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use larder_store::{Key, Keys, Script, ScriptCall, Store};
+use larder_store::{Command, Error, FromValue, Keys, Script, ScriptCall, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::token::{Token, tag_of};
-use crate::codec::{self, DecodeError, EncodeError};
+use super::calls::{self, Found, Known, Stored, settled};
+use super::secret::Secret;
+use super::session::{Listed, Session, decode, encode};
+use super::token::{self, Sealed, Token, tag_of};
 
-macro_rules! script {
-    ($file:literal) => {
-        Script::new(concat!(include_str!("common.lua"), include_str!($file)))
-    };
-}
+/// The code of the refusal of one session more than a user may have: see [`AtMost::Refuse`].
+pub const TOO_MANY: &str = "TOOMANY";
 
-static CREATE: Script = script!("create.lua");
-static LOAD: Script = script!("load.lua");
-static SAVE: Script = script!("save.lua");
-static REFRESH: Script = script!("refresh.lua");
-static ROTATE: Script = script!("rotate.lua");
-static DESTROY: Script = script!("destroy.lua");
-static DESTROY_ALL: Script = script!("destroy_all.lua");
-static LIST: Script = script!("list.lua");
+/// How many exchanges of a token are followed. Who rotates oftener within the grace logs in again.
+pub(super) const EXCHANGES_MAX: usize = 16;
 
-/// A session is written as seen when this part of the time that it lasts unseen has passed: a page
-/// of fifty requests is one write.
-const TOUCH_PART: u32 = 100;
-
-/// Why there is no answer about a session.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The data can't be encoded. Nothing was written.
-    #[error(transparent)]
-    Encode(#[from] EncodeError),
-
-    /// The session is there, and its data is none of the type that was wanted. It stays as it is.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-
-    /// The session is there, and its data is not what was sealed with its token: somebody changed
-    /// it in the store. It stays as it is.
-    #[error("the data of the session can't be opened with its token: it was changed in the store")]
-    Sealed,
-
-    /// The store gave no answer. What was asked of it may have happened.
-    #[error(transparent)]
-    Store(#[from] larder_store::Error),
-}
-
-/// Why a session was not saved.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SaveError {
-    /// The session was destroyed, or has expired. It stays so.
-    #[error("the session has ended")]
-    Gone,
-
-    /// The session was saved by somebody else since it was loaded, and is as they left it.
-    #[error("the session was changed meanwhile: it has version {version} now")]
-    Conflict {
-        /// The version that it has now.
-        version: u64,
-    },
-
-    /// There is no answer. If the store did not give it, the session may have been saved.
-    #[error(transparent)]
-    Failed(#[from] Error),
-}
-
-impl From<larder_store::Error> for SaveError {
-    fn from(error: larder_store::Error) -> SaveError {
-        SaveError::Failed(error.into())
-    }
-}
-
-/// A session, as it was when it was loaded.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Session<T> {
-    /// What is known of the visit. A change is kept by [`Sessions::save`].
-    pub data: T,
-    token: Token,
-    user: String,
-    version: u64,
-    times: Times,
-}
-
-/// The times of a session, in Unix milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Times {
-    created: u64,
-    seen: u64,
-    expires: u64,
-    ends: u64,
-}
-
-/// A session in a list: all but what would let somebody use it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// [`Session::id`], for [`Sessions::destroy_listed`].
-    pub id: String,
-    /// When it was made.
-    pub created: SystemTime,
-    /// When it was last seen, to within a hundredth of the time that it may last unseen.
-    pub seen: SystemTime,
-    /// When it expires, unless it is seen before.
-    pub expires: SystemTime,
+/// What becomes of one session more than a user may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AtMost {
+    /// It is made, and the one ends that would expire first.
+    #[default]
+    EndOldest,
+    /// It is refused: [`Error::is_refusal`] of [`TOO_MANY`].
+    Refuse,
 }
 
 /// The sessions of a namespace, with data of type `T`. Cloning it is cheap and shares them.
 pub struct Sessions<T> {
     store: Store,
     keys: Keys,
+    pub(super) secret: Secret,
     idle: Duration,
     absolute: Duration,
+    pub(super) rotate_grace: Duration,
     /// How many sessions a user may have, 0 for any number.
-    per_user: u32,
+    pub(super) per_user: u32,
+    at_most: AtMost,
     data: PhantomData<fn(T) -> T>,
 }
 
+/// Where a token leads.
+pub(super) enum Lead<T> {
+    /// To this session.
+    Here(Session<T>),
+    /// To a login, which got this token.
+    LoggedIn(Token),
+    /// To nothing.
+    Nowhere,
+}
+
 impl<T: Serialize + DeserializeOwned> Sessions<T> {
+    /// The shortest that a session may last: a second.
+    pub const LASTING_MIN: Duration = Duration::from_secs(1);
+
     /// The longest that a session may last: ten years.
     pub const LASTING_MAX: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
+    /// The longest [`Sessions::rotate_grace`]: an hour.
+    pub const GRACE_MAX: Duration = Duration::from_secs(60 * 60);
 
     /// The sessions of this namespace. They last for 7 days without being seen, and 30 days at
     /// most, and a user may have any number of them.
@@ -135,183 +70,253 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         Sessions {
             store: store.clone(),
             keys: Keys::new(namespace, "session"),
+            secret: Secret::none(),
             idle: Duration::from_secs(7 * 24 * 60 * 60),
             absolute: Duration::from_secs(30 * 24 * 60 * 60),
+            rotate_grace: Duration::from_secs(10),
             per_user: 0,
+            at_most: AtMost::EndOldest,
             data: PhantomData,
         }
     }
 
+    /// The same sessions, in which the names of users, and tokens, are known to the store by what
+    /// follows from them and a secret of the application.
+    ///
+    /// Without one, keys and tokens hold a plain digest of the user's name: whoever sees them and
+    /// can guess the name (a number, an address) finds out that it is right, and whoever can write
+    /// the store can make sessions up. With one they can do neither. A session is none to whoever
+    /// has another secret: to change it ends all sessions.
+    #[must_use]
+    pub fn secret(mut self, secret: Secret) -> Sessions<T> {
+        self.secret = secret;
+        self
+    }
+
     /// The same sessions, which last for this long without being seen, or up to a hundredth less:
-    /// [`Sessions::load`] notes no oftener that a session was seen. From a second to
-    /// [`Sessions::LASTING_MAX`]; a time beyond is taken for the nearest of these.
+    /// [`Sessions::load`] notes no oftener that a session was seen. Like all settings of time, it
+    /// goes with each session that is made from now on.
+    ///
+    /// # Panics
+    ///
+    /// If it is not from [`Sessions::LASTING_MIN`] to [`Sessions::LASTING_MAX`].
     #[must_use]
     pub fn idle(mut self, time: Duration) -> Sessions<T> {
-        self.idle = time.clamp(Duration::from_secs(1), Self::LASTING_MAX);
+        self.idle = Self::lasting(time);
         self
     }
 
-    /// The same sessions, which last for this long at most, however often they are seen: from a
-    /// second to [`Sessions::LASTING_MAX`]; a time beyond is taken for the nearest of these. It
-    /// counts for sessions that are made from now on.
+    /// The same sessions, which last for this long at most, however often they are seen.
+    ///
+    /// # Panics
+    ///
+    /// If it is not from [`Sessions::LASTING_MIN`] to [`Sessions::LASTING_MAX`].
     #[must_use]
     pub fn absolute(mut self, time: Duration) -> Sessions<T> {
-        self.absolute = time.clamp(Duration::from_secs(1), Self::LASTING_MAX);
+        self.absolute = Self::lasting(time);
         self
     }
 
-    /// The same sessions, of which a user may have so many. When there is one more, the one goes
-    /// that would expire first.
+    fn lasting(time: Duration) -> Duration {
+        assert!(
+            (Self::LASTING_MIN..=Self::LASTING_MAX).contains(&time),
+            "a session lasts from {:?} to {:?}, not {time:?}",
+            Self::LASTING_MIN,
+            Self::LASTING_MAX
+        );
+        time
+    }
+
+    /// The same sessions, whose old tokens lead to the new ones for this long after
+    /// [`Sessions::rotate`]: 10 seconds by default.
+    ///
+    /// A browser sends requests side by side, and answers get lost: whoever comes with the old
+    /// token in this time is given the new one. Zero makes the old token void at once.
+    ///
+    /// # Panics
+    ///
+    /// If it is above [`Sessions::GRACE_MAX`].
     #[must_use]
-    pub fn max_per_user(mut self, sessions: NonZeroU32) -> Sessions<T> {
-        self.per_user = sessions.get();
+    pub fn rotate_grace(mut self, time: Duration) -> Sessions<T> {
+        assert!(
+            time <= Self::GRACE_MAX,
+            "a token is followed for {:?} at most, not {time:?}",
+            Self::GRACE_MAX
+        );
+        self.rotate_grace = time;
         self
     }
 
-    /// Makes a session for a user who has just shown who they are.
+    /// The same sessions, of which a user may have so many.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    #[must_use]
+    pub fn max_per_user(mut self, sessions: u32, at_most: AtMost) -> Sessions<T> {
+        assert!(sessions > 0, "a user may have 1 session or more, not 0");
+        (self.per_user, self.at_most) = (sessions, at_most);
+        self
+    }
+
+    /// Makes a session for a user who has just shown who they are. For a visitor who had one before
+    /// there is [`Sessions::log_in`].
     ///
     /// # Errors
     ///
-    /// If the data can't be encoded, or not be read again, and nothing was written. Or if the store
-    /// gave no answer; there may be a session then that nobody has the token of. It expires like
-    /// any other.
-    pub async fn create(&self, user: &str, data: &T) -> Result<Session<T>, Error> {
-        let token = Token::new(&tag_of(user));
-        let encoded = codec::encode(&(user, data))?;
-        // What is stored is what will be loaded; going through it keeps `T: Clone` away.
-        let (user, data) = codec::decode(&encoded)?;
-        let (version, times): (u64, Times) = self
-            .call(&CREATE, token.tag())
-            .arg(token.digest())
-            .arg(token.seal(&encoded)?)
-            .arg(self.idle)
-            .arg(self.absolute)
-            .arg(self.per_user)
-            .run()
+    /// [`Error::Codec`] if the data can't be encoded, or not be read again, and nothing was written;
+    /// a refusal of [`TOO_MANY`]; or that of the store. If that is in doubt, there may be a session
+    /// that nobody has the token of. It expires like any other.
+    pub async fn create(&self, user: &str, data: T) -> Result<Session<T>, Error> {
+        let token = Token::new(&tag_of(user, &self.secret));
+        self.make(token, encode(Some(user), &data)?, self.per_user)
             .await
-            .map(split)?;
-        Ok(Session {
-            data,
-            token,
-            user,
-            version,
-            times,
-        })
+    }
+
+    /// Makes a session for a visitor who has not said who they are. It has keys of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::create`].
+    pub async fn create_anonymous(&self, data: T) -> Result<Session<T>, Error> {
+        let token = Token::new(&token::anonymous_tag());
+        self.make(token, encode(None, &data)?, 0).await
+    }
+
+    pub(super) async fn make(
+        &self,
+        token: Token,
+        encoded: Bytes,
+        per_user: u32,
+    ) -> Result<Session<T>, Error> {
+        // What is stored is what will be loaded; and what can't be loaded is not stored.
+        let (user, data) = decode(&encoded)?;
+        let sealed = token.seal(&self.secret, Sealed::Data(1), &encoded)?;
+        let made = settled(|| {
+            self.on_user(&calls::CREATE, token.tag())
+                .arg(token.digest(&self.secret))
+                .arg(&sealed)
+                .arg(self.idle)
+                .arg(self.absolute)
+                .arg(per_user)
+                .arg(self.at_most == AtMost::Refuse)
+        });
+        let known: Known = made.await?.answer;
+        Ok(self.session(token, (user, data), known))
     }
 
     /// The session with this token, which counts as seen. `None` if there is none: it has ended,
     /// or the token is none.
     ///
+    /// It has another token than this if that was exchanged in the last moments
+    /// ([`Sessions::rotate_grace`]): whoever holds the old one is to be given the new one.
+    ///
     /// # Errors
     ///
-    /// If the data is of another type or was changed in the store, or the store gave no answer.
+    /// [`Error::Codec`] if the data is of another type or was changed in the store, where it stays
+    /// as it is; or that of the store. To note that a session was seen is worth no error: a store
+    /// that is full, or may only be read, gives it all the same.
     pub async fn load(&self, token: &str) -> Result<Option<Session<T>>, Error> {
         let Some(token) = Token::parse(token) else {
             return Ok(None);
         };
-        let found: Option<Found> = self
-            .call(&LOAD, token.tag())
-            .arg(token.digest())
-            .arg(self.idle)
-            .arg(self.idle / TOUCH_PART)
-            .run()
-            .await?;
-        found.map(|found| Session::found(token, found)).transpose()
+        Ok(match self.lead(token).await? {
+            Lead::Here(session) => Some(session),
+            Lead::LoggedIn(_) | Lead::Nowhere => None,
+        })
     }
 
-    /// Keeps the data of a session. The session counts as seen, and has the next version.
+    /// Whether the session with this token went to a login in the last minute.
+    ///
+    /// What other requests of that visitor still wanted to write to it is not for a new session:
+    /// its token would take the place of the one that the login has just got.
     ///
     /// # Errors
     ///
-    /// [`SaveError::Gone`] and [`SaveError::Conflict`] if the session is not as it was loaded;
-    /// nothing was changed then. To try again after a conflict, load the session anew.
-    pub async fn save(&self, session: &mut Session<T>) -> Result<(), SaveError> {
-        let changed: Changed = self
-            .call(&SAVE, session.token.tag())
-            .arg(session.token.digest())
-            .arg(self.idle)
-            .arg(session.version)
-            .arg(session.sealed()?)
-            .run()
-            .await?;
-        session.take(changed)
-    }
-
-    /// Notes that a session was seen. Answers whether there is such a session. [`Sessions::load`]
-    /// does this as well.
-    ///
-    /// # Errors
-    ///
-    /// If the store gave no answer.
-    pub async fn refresh(&self, token: &str) -> Result<bool, Error> {
+    /// As [`Sessions::load`].
+    pub async fn has_logged_in(&self, token: &str) -> Result<bool, Error> {
         let Some(token) = Token::parse(token) else {
             return Ok(false);
         };
-        let call = self
-            .call(&REFRESH, token.tag())
-            .arg(token.digest())
-            .arg(self.idle);
-        Ok(call.run().await?)
+        Ok(matches!(self.lead(token).await?, Lead::LoggedIn(_)))
     }
 
-    /// Gives a session another token, and answers it with that. The old token is void.
-    ///
-    /// To be done when what the user may do changes, so that a token that was planted or seen
-    /// before is worth nothing (session fixation). Data, version and times stay.
-    ///
-    /// It takes two round trips, since the data has to be sealed anew, which the store can't do, and
-    /// two more for each time that somebody saves the session between them.
-    ///
-    /// # Errors
-    ///
-    /// If the data is of another type or was changed in the store, or the store gave no answer; the
-    /// old token may be void then.
-    pub async fn rotate(&self, token: &str) -> Result<Option<Session<T>>, Error> {
-        while let Some(mut session) = self.load(token).await? {
-            let token = Token::new(session.token.tag());
-            let old = mem::replace(&mut session.token, token);
-            let changed: Changed = self
-                .call(&ROTATE, old.tag())
-                .arg(old.digest())
-                .arg(self.idle)
-                .arg(session.version)
-                .arg(session.sealed()?)
-                .arg(session.token.digest())
-                .run()
-                .await?;
-            match session.take(changed) {
-                Ok(()) => return Ok(Some(session)),
-                Err(SaveError::Conflict { .. }) => {}
-                Err(SaveError::Gone) => return Ok(None),
-                Err(SaveError::Failed(error)) => return Err(error),
+    /// Follows a token to its session.
+    pub(super) async fn lead(&self, mut token: Token) -> Result<Lead<T>, Error> {
+        for _ in 0..EXCHANGES_MAX {
+            let call = self.on_session(&calls::LOAD, token.tag(), &token.digest(&self.secret));
+            let word = match call.run().await? {
+                Found::Session(stored) => return self.open(token, &stored).map(Lead::Here),
+                Found::Gone { word: Some(word) } => word,
+                Found::Gone { word: None } => break,
+            };
+            if let Some(login) = self.read(&token, Sealed::LoggedIn, &word) {
+                return Ok(Lead::LoggedIn(login));
+            }
+            match self.read(&token, Sealed::Exchanged, &word) {
+                Some(next) => token = next,
+                None => break,
             }
         }
-        Ok(None)
+        Ok(Lead::Nowhere)
+    }
+
+    /// The token in a word that was left where this one has led.
+    pub(super) fn read(&self, token: &Token, what: Sealed, word: &[u8]) -> Option<Token> {
+        let opened = token.open(&self.secret, what, word)?;
+        Token::parse(std::str::from_utf8(&opened).ok()?)
+    }
+
+    /// A session as the store has it, opened with its token.
+    pub(super) fn open(&self, token: Token, stored: &Stored) -> Result<Session<T>, Error> {
+        let what = Sealed::Data(stored.known.version);
+        let opened = token.open(&self.secret, what, &stored.sealed);
+        let encoded = opened.ok_or_else(|| {
+            Error::codec("the session can't be opened with its token: it was changed in the store")
+        })?;
+        Ok(self.session(token, decode(&encoded)?, stored.known))
+    }
+
+    fn session(&self, token: Token, (user, data): (Option<String>, T), known: Known) -> Session<T> {
+        Session {
+            data,
+            id: token.digest(&self.secret),
+            token,
+            user,
+            version: known.version,
+            times: known.times,
+            in_doubt: None,
+        }
     }
 
     /// Ends a session. Answers whether there was such a session.
     ///
     /// # Errors
     ///
-    /// If the store gave no answer; the session may have ended.
+    /// That of the store; if it is in doubt, the session may have ended.
     pub async fn destroy(&self, token: &str) -> Result<bool, Error> {
-        let Some(token) = Token::parse(token) else {
-            return Ok(false);
-        };
-        Ok(self
-            .call(&DESTROY, token.tag())
-            .arg(token.digest())
-            .run()
-            .await?)
+        let mut token = Token::parse(token);
+        for _ in 0..EXCHANGES_MAX {
+            let Some(known) = &token else { break };
+            let digest = known.digest(&self.secret);
+            let call = self.on_session(&calls::DESTROY, known.tag(), &digest);
+            let (is_ended, word): (bool, Option<Bytes>) = call.run().await?;
+            if is_ended {
+                return Ok(true);
+            }
+            token = word.and_then(|word| self.read(known, Sealed::Exchanged, &word));
+        }
+        Ok(false)
     }
 
     /// Ends all sessions of a user. Answers how many there were.
     ///
     /// # Errors
     ///
-    /// If the store gave no answer; the sessions may have ended.
+    /// That of the store; if it is in doubt, the sessions may have ended.
     pub async fn destroy_all(&self, user: &str) -> Result<u64, Error> {
-        Ok(self.call(&DESTROY_ALL, &tag_of(user)).run().await?)
+        let tag = tag_of(user, &self.secret);
+        self.on_user(&calls::DESTROY_ALL, &tag).run().await
     }
 
     /// Ends a session of a user by its id in [`Sessions::list`]. Answers whether there was such a
@@ -319,145 +324,84 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     ///
     /// # Errors
     ///
-    /// If the store gave no answer; the session may have ended.
+    /// That of the store; if it is in doubt, the session may have ended.
     pub async fn destroy_listed(&self, user: &str, id: &str) -> Result<bool, Error> {
-        Ok(self.call(&DESTROY, &tag_of(user)).arg(id).run().await?)
+        // It often comes from a form.
+        if !token::is_digest(id) {
+            return Ok(false);
+        }
+        let call = self.on_session(&calls::DESTROY, &tag_of(user, &self.secret), id);
+        let (is_ended, _): (bool, Option<Bytes>) = call.run().await?;
+        Ok(is_ended)
     }
 
     /// The sessions of a user, the one that expires last first.
     ///
     /// # Errors
     ///
-    /// If the store gave no answer.
+    /// That of the store.
     pub async fn list(&self, user: &str) -> Result<Vec<Listed>, Error> {
-        let listed: Vec<(String, Numbers)> = self.call(&LIST, &tag_of(user)).run().await?;
-        Ok(listed
-            .into_iter()
-            .map(|(id, numbers)| Listed::new(id, split(numbers).1))
+        let tag = tag_of(user, &self.secret);
+        let listed: Vec<(String, Known)> = self.on_user(&calls::LIST, &tag).run().await?;
+        Ok({ listed.into_iter() }
+            .map(|(id, known)| Listed::new(id, known.times))
             .collect())
     }
 
-    /// A call of a script on the sessions of the user with this tag.
-    fn call<'a>(&'a self, script: &'a Script, tag: &str) -> ScriptCall<'a> {
-        let key: Key = self.keys.of(tag);
+    /// How many sessions a user has.
+    ///
+    /// # Errors
+    ///
+    /// That of the store.
+    pub async fn count(&self, user: &str) -> Result<u64, Error> {
+        let tag = tag_of(user, &self.secret);
+        self.on_user(&calls::COUNT, &tag).run().await
+    }
+
+    /// How many sessions there are, of users and without one: found by a walk over all keys of the
+    /// store, so for a person who looks now and then. Those that have expired count until the next
+    /// write to their user's sessions.
+    ///
+    /// # Errors
+    ///
+    /// That of the store.
+    pub async fn count_all(&self) -> Result<u64, Error> {
+        let (mut cursor, mut count) = ("0".to_owned(), 0);
+        loop {
+            let scan = Command::new("SCAN")
+                .arg(&cursor)
+                .arg("MATCH")
+                .arg(self.keys.matching("*"))
+                .arg("COUNT")
+                .arg(1000);
+            let (next, keys): (String, Vec<Bytes>) = self.store.run(scan).await?;
+            let lengths = keys.iter().map(|key| Command::new("HLEN").arg(key));
+            for fields in self.store.call_all(lengths.collect()).await? {
+                count += u64::from_value(fields?)? / calls::FIELDS;
+            }
+            if next == "0" {
+                return Ok(count);
+            }
+            cursor = next;
+        }
+    }
+
+    /// A call of a script on the sessions with this tag.
+    pub(super) fn on_user<'a>(&'a self, script: &'a Script, tag: &str) -> ScriptCall<'a> {
+        let key = self.keys.of(tag);
         let index = key.part("index");
         script.on(&self.store).key(key).key(index)
     }
-}
 
-/// What the scripts know of a session: its version, and its times.
-type Numbers = (u64, u64, u64, u64, u64);
-
-/// What is found by a token: the sealed data, and the numbers.
-type Found = (Bytes, Numbers);
-
-/// What became of a change: its outcome, and the numbers that go with it.
-type Changed = (u64, Vec<u64>);
-
-fn split((version, created, seen, expires, ends): Numbers) -> (u64, Times) {
-    (
-        version,
-        Times {
-            created,
-            seen,
-            expires,
-            ends,
-        },
-    )
-}
-
-impl<T> Session<T> {
-    /// What the visitor shows to be known again: for a cookie that is `Secure` and `HttpOnly`.
-    pub fn token(&self) -> &str {
-        self.token.as_str()
-    }
-
-    /// What [`Sessions::list`] calls it: the digest of its token, with which nobody can use it. It
-    /// changes with the token.
-    pub fn id(&self) -> String {
-        self.token.digest()
-    }
-
-    /// Whose session it is.
-    pub fn user(&self) -> &str {
-        &self.user
-    }
-
-    /// How often it was saved, and 1 at the beginning.
-    pub fn version(&self) -> u64 {
-        self.version
-    }
-
-    /// When it was made.
-    pub fn created(&self) -> SystemTime {
-        time(self.times.created)
-    }
-
-    /// When it expires, unless it is seen before.
-    pub fn expires(&self) -> SystemTime {
-        time(self.times.expires)
-    }
-
-    /// When it ends, however often it is seen.
-    pub fn ends(&self) -> SystemTime {
-        time(self.times.ends)
-    }
-
-    /// Takes over what a change has made of the session.
-    fn take(&mut self, (outcome, numbers): Changed) -> Result<(), SaveError> {
-        match (outcome, &numbers[..]) {
-            (2, &[version, created, seen, expires, ends]) => {
-                (self.version, self.times) = split((version, created, seen, expires, ends));
-                Ok(())
-            }
-            (1, &[version]) => Err(SaveError::Conflict { version }),
-            _ => Err(SaveError::Gone),
-        }
-    }
-}
-
-impl<T: DeserializeOwned> Session<T> {
-    fn found(token: Token, (sealed, numbers): Found) -> Result<Session<T>, Error> {
-        let encoded = token.open(&sealed).ok_or(Error::Sealed)?;
-        let (user, data) = codec::decode(&encoded)?;
-        let (version, times) = split(numbers);
-        Ok(Session {
-            data,
-            token,
-            user,
-            version,
-            times,
-        })
-    }
-}
-
-impl<T: Serialize> Session<T> {
-    /// What the store is given of it.
-    fn sealed(&self) -> Result<Vec<u8>, Error> {
-        let encoded = codec::encode(&(&self.user, &self.data))?;
-        Ok(self.token.seal(&encoded)?)
-    }
-}
-
-impl<T: fmt::Debug> fmt::Debug for Session<T> {
-    /// Shows everything but the token, which is a secret.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session")
-            .field("user", &self.user)
-            .field("version", &self.version)
-            .field("data", &self.data)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Listed {
-    fn new(id: String, times: Times) -> Listed {
-        Listed {
-            id,
-            created: time(times.created),
-            seen: time(times.seen),
-            expires: time(times.expires),
-        }
+    /// A call of a script on the session with this tag and digest, which is its first argument.
+    pub(super) fn on_session<'a>(
+        &'a self,
+        script: &'a Script,
+        tag: &str,
+        digest: &str,
+    ) -> ScriptCall<'a> {
+        let word = self.keys.of(tag).part(&format!("went:{digest}"));
+        self.on_user(script, tag).key(word).arg(digest)
     }
 }
 
@@ -466,6 +410,7 @@ impl<T> Clone for Sessions<T> {
         Sessions {
             store: self.store.clone(),
             keys: self.keys.clone(),
+            secret: self.secret.clone(),
             ..*self
         }
     }
@@ -475,10 +420,7 @@ impl<T> fmt::Debug for Sessions<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions")
             .field("idle", &self.idle)
+            .field("absolute", &self.absolute)
             .finish_non_exhaustive()
     }
-}
-
-fn time(unix_ms: u64) -> SystemTime {
-    UNIX_EPOCH + Duration::from_millis(unix_ms)
 }

@@ -1,6 +1,6 @@
 //! What a visitor shows, and what it alone opens.
 //!
-//! The data of a session is sealed before it goes to the store:
+//! What is sealed with a token, before it goes to the store:
 //!
 //! ```text
 //! +---------+----------+---------------------------+----------+
@@ -9,59 +9,112 @@
 //! +---------+----------+---------------------------+----------+
 //! ```
 //!
-//! The cipher is XChaCha20-Poly1305, with a random nonce. Its key is HMAC-SHA256 of the token, which
-//! the store never sees (HKDF's extraction, RFC 5869). So there is no key to keep, to share or to
-//! replace, and whoever has the store and all other tokens still can't open this session.
+//! The cipher is XChaCha20-Poly1305, with a random nonce. Its key follows from the token, which the
+//! store never sees, and from the application's [`Secret`], if there is one. So there is no key to
+//! keep or to share, and whoever has the store and all other tokens still can't open this session.
+//! What it is sealed as ([`Sealed`]) is authenticated with it: nothing can stand for anything else.
 
-use chacha20poly1305::aead::{Aead, KeyInit};
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use hkdf::Hkdf;
-use sha2::{Digest, Sha256};
+use larder_store::Error;
+use zeroize::Zeroizing;
 
-use crate::codec::EncodeError;
+use super::secret::Secret;
 
 /// How many hexadecimal digits a tag has, and a secret. A tag is so long that nobody finds a name
 /// that has the tag of another user, with whom they would share the keys.
 const TAG_LEN: usize = 32;
 const SECRET_LEN: usize = 64;
 
+/// How many hexadecimal digits a digest has.
+const DIGEST_LEN: usize = 64;
+
 /// The version of sealed data that is written.
 const VERSION: u8 = 1;
 const NONCE_LEN: usize = 24;
 
-/// What the key of a session's data is derived for.
-const PURPOSE: &[u8] = b"larder session data";
-
-/// What leads to the keys of a user, without telling who it is.
-pub(super) fn tag_of(user: &str) -> String {
-    let mut tag = hex::encode(Sha256::digest(user));
+/// What leads to the keys of a user.
+pub(super) fn tag_of(user: &str, secret: &Secret) -> String {
+    let mut tag = hex::encode(&secret.derive("larder session user", user)[..]);
     tag.truncate(TAG_LEN);
     tag
 }
 
-/// What a visitor shows: `TAG.SECRET`.
+/// What leads to the keys of somebody who has not said who they are.
+pub(super) fn anonymous_tag() -> String {
+    hex::encode(rand::random::<[u8; TAG_LEN / 2]>())
+}
+
+/// Whether a text could be the digest of a token.
+pub(super) fn is_digest(text: &str) -> bool {
+    text.len() == DIGEST_LEN && is_hex(text)
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// What something is sealed as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sealed {
+    /// The data of a session that has this version.
+    Data(u64),
+    /// The token that this one was exchanged for: it may be followed.
+    Exchanged,
+    /// The token of the session to which this one has logged in: only the login may know it.
+    LoggedIn,
+    /// What is kept under a secret name.
+    Value,
+}
+
+impl Sealed {
+    fn associated(self) -> [u8; 9] {
+        let (kind, version) = match self {
+            Sealed::Data(version) => (0, version),
+            Sealed::Exchanged => (1, 0),
+            Sealed::LoggedIn => (2, 0),
+            Sealed::Value => (3, 0),
+        };
+        let mut bytes = [kind; 9];
+        bytes[1..].copy_from_slice(&version.to_le_bytes());
+        bytes
+    }
+}
+
+/// What a visitor shows: `TAG.SECRET`. It is wiped from memory when it is dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token {
-    text: String,
+    text: Zeroizing<String>,
 }
 
 impl Token {
-    /// A new one, for the user with this tag.
+    /// A new one, which leads to the keys with this tag.
     pub(super) fn new(tag: &str) -> Token {
-        let secret: [u8; SECRET_LEN / 2] = rand::random();
-        Token {
-            text: format!("{tag}.{}", hex::encode(secret)),
+        let secret = Zeroizing::new(rand::random::<[u8; SECRET_LEN / 2]>());
+        let digits = Zeroizing::new(hex::encode(&secret[..]));
+        // In one piece, so that nothing of it stays behind where it grew.
+        let mut text = Zeroizing::new(String::with_capacity(TAG_LEN + 1 + SECRET_LEN));
+        for part in [tag, ".", &digits] {
+            text.push_str(part);
         }
+        Token { text }
     }
 
     /// A token that a visitor has shown, if it has the form of one.
     pub(super) fn parse(text: &str) -> Option<Token> {
         let (tag, secret) = text.split_once('.')?;
-        let is_hex = |part: &str| part.bytes().all(|byte| byte.is_ascii_hexdigit());
         let is_token = tag.len() == TAG_LEN && secret.len() == SECRET_LEN;
         (is_token && is_hex(tag) && is_hex(secret)).then(|| Token {
-            text: text.to_owned(),
+            text: Zeroizing::new(text.to_owned()),
         })
+    }
+
+    /// A secret name of any form, which leads to no user's keys.
+    pub(super) fn named(name: &str) -> Token {
+        Token {
+            text: Zeroizing::new(name.to_owned()),
+        }
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -73,28 +126,47 @@ impl Token {
     }
 
     /// What the store knows the token by.
-    pub(super) fn digest(&self) -> String {
-        hex::encode(Sha256::digest(&self.text))
+    pub(super) fn digest(&self, secret: &Secret) -> String {
+        hex::encode(&secret.derive("larder session id", &self.text)[..])
     }
 
-    /// Seals data, so that only this token opens it.
-    pub(super) fn seal(&self, data: &[u8]) -> Result<Vec<u8>, EncodeError> {
+    /// Seals bytes, so that only this token opens them, and only as what they are.
+    pub(super) fn seal(
+        &self,
+        secret: &Secret,
+        what: Sealed,
+        bytes: &[u8],
+    ) -> Result<Vec<u8>, Error> {
         let nonce: [u8; NONCE_LEN] = rand::random();
-        let encrypted = self.cipher().encrypt(&XNonce::from(nonce), data);
-        let encrypted = encrypted.map_err(|_| EncodeError::new("it is too long to be sealed"))?;
+        let payload = Payload {
+            msg: bytes,
+            aad: &what.associated(),
+        };
+        let encrypted = self.cipher(secret).encrypt(&XNonce::from(nonce), payload);
+        let encrypted = encrypted.map_err(|_| Error::codec("it is too long to be sealed"))?;
         Ok([&[VERSION], &nonce[..], &encrypted].concat())
     }
 
-    /// The data that was sealed with this token. `None` if it was not, or was changed since.
-    pub(super) fn open(&self, sealed: &[u8]) -> Option<Vec<u8>> {
+    /// The bytes that were sealed with this token. `None` if they were not, or not as this, or were
+    /// changed since.
+    pub(super) fn open(
+        &self,
+        secret: &Secret,
+        what: Sealed,
+        sealed: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
         let (nonce, encrypted) = sealed.strip_prefix(&[VERSION])?.split_first_chunk()?;
         let nonce: [u8; NONCE_LEN] = *nonce;
-        self.cipher().decrypt(&XNonce::from(nonce), encrypted).ok()
+        let payload = Payload {
+            msg: encrypted,
+            aad: &what.associated(),
+        };
+        let opened = self.cipher(secret).decrypt(&XNonce::from(nonce), payload);
+        opened.ok().map(Zeroizing::new)
     }
 
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        let (key, _) = Hkdf::<Sha256>::extract(Some(PURPOSE), self.text.as_bytes());
-        XChaCha20Poly1305::new(&key)
+    fn cipher(&self, secret: &Secret) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&*secret.derive("larder session data", &self.text)).into())
     }
 }
 
@@ -102,24 +174,61 @@ impl Token {
 mod tests {
     use super::*;
 
+    const AS: Sealed = Sealed::Data(1);
+
+    fn token() -> Token {
+        Token::new(&anonymous_tag())
+    }
+
     #[test]
     fn only_the_token_opens_what_it_sealed() {
-        let (token, other) = (Token::new(&tag_of("ann")), Token::new(&tag_of("ann")));
-        let sealed = token.seal(b"a cart").expect("it can be sealed");
-        assert_eq!(token.open(&sealed).as_deref(), Some(&b"a cart"[..]));
-        assert_eq!(other.open(&sealed), None);
-        assert_ne!(token.seal(b"a cart").expect("it can be sealed"), sealed);
+        let (token, other, secret) = (token(), token(), Secret::none());
+        let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
+        let opened = token.open(&secret, AS, &sealed).expect("it is its own");
+        assert_eq!(&opened[..], b"a cart");
+        assert!(other.open(&secret, AS, &sealed).is_none());
+        assert_ne!(
+            token.seal(&secret, AS, b"a cart").expect("it is short"),
+            sealed
+        );
+    }
+
+    #[test]
+    fn what_is_sealed_is_opened_as_nothing_else() {
+        let (token, secret) = (token(), Secret::none());
+        let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
+        for other in [
+            Sealed::Data(2),
+            Sealed::Exchanged,
+            Sealed::LoggedIn,
+            Sealed::Value,
+        ] {
+            assert!(token.open(&secret, other, &sealed).is_none(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn another_secret_opens_nothing() {
+        let token = token();
+        let secret = Secret::new([7; 32]).expect("it is long enough");
+        let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
+        assert!(token.open(&secret, AS, &sealed).is_some());
+        assert!(token.open(&Secret::none(), AS, &sealed).is_none());
+        assert_ne!(token.digest(&secret), token.digest(&Secret::none()));
     }
 
     #[test]
     fn sealed_data_that_was_changed_is_not_opened() {
-        let token = Token::new(&tag_of("ann"));
-        let sealed = token.seal(b"a cart").expect("it can be sealed");
+        let (token, secret) = (token(), Secret::none());
+        let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[place] ^= 1;
-            assert_eq!(token.open(&changed), None, "byte {place}");
-            assert_eq!(token.open(&sealed[..place]), None, "{place} bytes");
+            assert!(token.open(&secret, AS, &changed).is_none(), "byte {place}");
+            assert!(
+                token.open(&secret, AS, &sealed[..place]).is_none(),
+                "{place} bytes"
+            );
         }
     }
 }

@@ -1,0 +1,181 @@
+//! Changes of what a session holds.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use larder_store::{Error, jitter};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::calls::{self, Answered, Changed, Stored, settled};
+use super::session::{Attempt, Session, decode};
+use super::sessions::{EXCHANGES_MAX, Sessions};
+use super::token::{Sealed, Token};
+
+/// How often a change is made anew after somebody else was first. A hundred who change one session
+/// at once all come through: each round lets one in, and the pauses spread the others out.
+const MERGES_MAX: u32 = 200;
+
+/// The longest pause before a change is made anew.
+const PAUSE_MAX: Duration = Duration::from_millis(64);
+
+/// What became of a save.
+enum Saved {
+    Done,
+    /// Somebody else was first: the session as it is now, and its token.
+    Conflict(Token, Stored),
+    Gone,
+}
+
+impl<T: Serialize + DeserializeOwned> Sessions<T> {
+    /// Keeps the data of a session. The session counts as seen, and has the next version; and the
+    /// next token, if that was exchanged meanwhile ([`Sessions::rotate_grace`]).
+    ///
+    /// If an answer is lost, it is asked for again; a save does not conflict with itself.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`] and [`Error::Conflict`] if the session is not as it was loaded; nothing was
+    /// changed then. To try again after a conflict, load the session anew: [`Sessions::update`] does
+    /// so. Or that of the store; if that is in doubt, the session may have been saved, and the next
+    /// save finds out.
+    pub async fn save(&self, session: &mut Session<T>) -> Result<(), Error> {
+        match self.try_save(session, session.encoded()?).await? {
+            Saved::Done => Ok(()),
+            Saved::Conflict(..) => Err(Error::Conflict),
+            Saved::Gone => Err(Error::Gone),
+        }
+    }
+
+    /// Changes the data of the session with this token, and answers the session.
+    ///
+    /// If somebody else saves it meanwhile, the change is made anew on what they have left: it is
+    /// made to what is stored, or not at all. A change that changes nothing is not saved.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`] if there is no such session, or it ended meanwhile. [`Error::Conflict`] if
+    /// others were first for two hundred times. Those of [`Sessions::load`] and [`Sessions::save`];
+    /// if that is in doubt, the change may have been made.
+    pub async fn update(
+        &self,
+        token: &str,
+        change: impl FnMut(&mut T),
+    ) -> Result<Session<T>, Error> {
+        let mut session = self.load(token).await?.ok_or(Error::Gone)?;
+        self.merge(&mut session, change).await?;
+        Ok(session)
+    }
+
+    /// Changes the data of a session that was loaded, as [`Sessions::update`] does with one round
+    /// trip more. What else was changed in `session` since it was loaded is saved with it, but is
+    /// lost if somebody else was first.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::update`]. The session is as it was then.
+    pub async fn merge(
+        &self,
+        session: &mut Session<T>,
+        mut change: impl FnMut(&mut T),
+    ) -> Result<(), Error> {
+        for round in 0..MERGES_MAX {
+            let before = session.encoded()?;
+            change(&mut session.data);
+            let saved = match session.encoded() {
+                Ok(after) if after == before && session.in_doubt.is_none() => return Ok(()),
+                Ok(after) => self.try_save(session, after).await,
+                Err(error) => Err(error),
+            };
+            let error = match saved {
+                Ok(Saved::Done) => return Ok(()),
+                Ok(Saved::Conflict(token, stored)) => {
+                    *session = self.open(token, &stored)?;
+                    tokio::time::sleep(pause(round)).await;
+                    continue;
+                }
+                Ok(Saved::Gone) => Error::Gone,
+                Err(error) => error,
+            };
+            (_, session.data) = decode::<T>(&before)?;
+            return Err(error);
+        }
+        Err(Error::Conflict)
+    }
+
+    /// Saves a session, after a save of which nobody knows whether it happened.
+    async fn try_save(&self, session: &mut Session<T>, encoded: Bytes) -> Result<Saved, Error> {
+        if let Some(earlier) = session.in_doubt.clone() {
+            match self.send(session, &earlier).await? {
+                Saved::Done if earlier.encoded == encoded => return Ok(Saved::Done),
+                Saved::Done => {}
+                Saved::Gone => return Ok(Saved::Gone),
+                // Maybe on what the earlier one has left: it must not be made again.
+                Saved::Conflict(..) => {
+                    let reason = "an earlier save was not answered, and others have saved since";
+                    return Err(Error::unanswered(reason));
+                }
+            }
+        }
+        let attempt = Attempt {
+            id: rand::random(),
+            encoded,
+        };
+        // Whoever drops the save leaves it in doubt.
+        session.in_doubt = Some(attempt.clone());
+        let saved = self.send(session, &attempt).await;
+        if saved.as_ref().is_err_and(|error| !error.is_in_doubt()) {
+            session.in_doubt = None;
+        }
+        saved
+    }
+
+    /// Sends a save to where the session is.
+    async fn send(&self, session: &mut Session<T>, attempt: &Attempt) -> Result<Saved, Error> {
+        let what = Sealed::Data(session.version + 1);
+        let mut was_lost = None;
+        for _ in 0..EXCHANGES_MAX {
+            let token = session.token.clone();
+            let digest = token.digest(&self.secret);
+            let sealed = token.seal(&self.secret, what, &attempt.encoded)?;
+            let saved = settled(|| {
+                self.on_session(&calls::SAVE, token.tag(), &digest)
+                    .arg(session.version)
+                    .arg(&sealed)
+                    .arg(format!("{:016x}", attempt.id))
+            });
+            let Answered { answer, lost } = saved.await?;
+            was_lost = was_lost.or(lost);
+            let word = match answer {
+                Changed::Made(known) => {
+                    (session.version, session.times) = (known.version, known.times);
+                    session.in_doubt = None;
+                    return Ok(Saved::Done);
+                }
+                Changed::Conflict(stored) => {
+                    session.in_doubt = None;
+                    // If it was ours on which somebody else has built, it must not be made again.
+                    return match was_lost {
+                        Some(lost) => Err(lost),
+                        None => Ok(Saved::Conflict(token, stored)),
+                    };
+                }
+                Changed::Gone { word } => word,
+            };
+            match word.and_then(|word| self.read(&token, Sealed::Exchanged, &word)) {
+                Some(next) => {
+                    session.id = next.digest(&self.secret);
+                    session.token = next;
+                }
+                None => break,
+            }
+        }
+        session.in_doubt = None;
+        Ok(Saved::Gone)
+    }
+}
+
+/// A random pause, the longer the oftener somebody else was first.
+fn pause(round: u32) -> Duration {
+    jitter(Duration::from_millis(1 << round.min(6)).min(PAUSE_MAX))
+}
