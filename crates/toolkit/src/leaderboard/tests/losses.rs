@@ -142,8 +142,8 @@ async fn equal_scores_are_in_the_order_in_which_they_came_whichever_way_the_cloc
         match rand::random_range(0..3) {
             0 => assert!(test.set_back(Duration::from_millis(rand::random_range(0..100_000)))),
             1 => {
-                test.pass(Duration::from_millis(rand::random_range(0..100_000)))
-                    .await
+                let time = Duration::from_millis(rand::random_range(0..100_000));
+                test.pass(time).await;
             }
             _ => {}
         }
