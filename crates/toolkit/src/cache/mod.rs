@@ -78,6 +78,7 @@ mod loading;
 mod right;
 
 mod entry;
+mod era;
 mod flight;
 mod found;
 mod lease;

@@ -11,10 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::Ttl;
 
+use super::era::Era;
 use super::flight::Flights;
 use super::policy::WithoutStore;
 use super::stats::{Counters, Stats};
-use super::versions::Era;
 
 /// Values of one type that can be had again, kept for a time in a namespace. Cloning it is cheap; clones
 /// share what they load and count.

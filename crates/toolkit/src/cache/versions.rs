@@ -5,7 +5,6 @@
 //! which a store that is full or read by many does at once.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,19 +13,18 @@ use larder_store::{Command, Error, FromValue, Script};
 use tokio::time::Instant;
 
 use super::entry::{Tag, Version};
+use super::era::{Known, RENEWED};
 use super::settings::Cache;
 
 static TAG: Script = Script::new(include_str!("tag.lua"));
 static MARKS: Script = Script::new(include_str!("marks.lua"));
 
-/// The least time for which the version of a namespace is kept, and how often a process makes sure of it.
-const ERA_KEPT: Duration = Duration::from_secs(30 * DAY);
-const ERA_RENEWED: Duration = Duration::from_secs(DAY);
-const DAY: u64 = 24 * 60 * 60;
+/// The least time for which the version of a namespace is kept.
+const ERA_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// How many marks the tags of a cache share, and how long one is kept: longer than a load takes.
 const MARKS_LEN: usize = 64;
-const MARKS_KEPT: Duration = Duration::from_secs(DAY);
+const MARKS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the tags that were asked for have for versions, where they have one.
 pub(super) type Current = HashMap<String, Option<Bytes>>;
@@ -38,37 +36,6 @@ pub(super) struct Versions {
     pub(super) tags: Vec<Tag>,
     /// Of all tags, for those that the load may name yet.
     marks: Option<Vec<Bytes>>,
-}
-
-/// What this process knows of the version of its namespace.
-#[derive(Debug, Default)]
-pub(super) struct Era {
-    known: Mutex<Option<Known>>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    version: Version,
-    /// An entry that is kept so long ends before the version does; 0 for no end.
-    kept_ms: u64,
-    renewed: Instant,
-}
-
-impl Era {
-    /// The version as it was when it was last met, if it outlives an entry that is kept so long.
-    fn known(&self, kept_ms: u64) -> Option<Version> {
-        let known = (*self.lock())?;
-        let outlives = known.kept_ms == 0 || (kept_ms > 0 && kept_ms <= known.kept_ms);
-        (outlives && known.renewed.elapsed() < ERA_RENEWED).then_some(known.version)
-    }
-
-    fn learn(&self, known: Known) {
-        *self.lock() = Some(known);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl<T> Cache<T> {
@@ -142,7 +109,7 @@ impl<T> Cache<T> {
         let asked_ms = if kept_ms == 0 {
             0
         } else {
-            kept_ms + ERA_RENEWED.as_millis() as u64
+            kept_ms + RENEWED.as_millis() as u64
         };
         let version: Bytes = version
             .arg(asked_ms)
@@ -160,9 +127,7 @@ impl<T> Cache<T> {
 
     /// Takes note of the version that was met when entries were written.
     pub(super) fn met_era(&self, version: Version) {
-        if let Some(known) = self.shared.era.lock().as_mut() {
-            known.version = version;
-        }
+        self.shared.era.meet(version);
     }
 
     /// What these tags have for versions now. One round trip.
