@@ -47,9 +47,8 @@ end
 -- The time of a stream in milliseconds: the store's clock, whose steps back are left out, so that
 -- nobody waits for an hour a second time. `clock` is a hash:
 --
---   shown         what the store's clock has shown at last
---   ahead         how far the stream's time is ahead of it: the sum of all steps back
---   heard, calm   of the workers: see there
+--   shown  what the store's clock has shown at last
+--   ahead  how far the stream's time is ahead of it: the sum of all steps back
 --
 -- Returns the time, and what the store's clock shows
 local function time_of(clock)

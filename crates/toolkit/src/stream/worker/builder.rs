@@ -96,7 +96,8 @@ impl<T> Builder<T> {
 
     /// After how long without a sign of life from a worker its entries are taken over by others;
     /// 30 s if it is not said, at least 100 ms. Handlers may take longer: the worker gives the sign
-    /// for them.
+    /// for them. A worker takes over only when it has been in contact with the store itself for this
+    /// long, so after an outage everybody has time to be heard.
     ///
     /// # Panics
     ///
@@ -189,7 +190,7 @@ impl<T: DeserializeOwned + Send + 'static> Builder<T> {
         F: Future<Output = Result<(), Failure>> + Send + 'static,
     {
         let counters = Arc::<Counters>::default();
-        let control = Control::new(self.settings.consumer.clone(), Arc::clone(&counters));
+        let control = Control::new(&self.settings, Arc::clone(&counters));
         let handle = handle(self.settings.clone(), counters, handler);
         let calls = Calls {
             group: self.group.untyped(),

@@ -72,18 +72,20 @@ impl Calls {
         Ok(entry::entries(read).into_iter().map(delivery).collect())
     }
 
-    /// Takes over up to `most` entries: retries that are due, what dead consumers have left, and if
-    /// `own` this consumer's own that are not in hand.
+    /// Takes over up to `most` entries: retries that are due; what others have left, and also those
+    /// who are `silent`; and if `own` this consumer's own that are not in hand.
     pub(super) async fn claim(
         &self,
         most: usize,
         own: bool,
+        silent: bool,
         in_hand: Vec<Id>,
     ) -> Result<Claimed, Error> {
         let answer = self
             .call(&CLAIM)
             .arg(most)
             .arg(if own { "own" } else { "" })
+            .arg(if silent { "silent" } else { "" })
             .args(in_hand.iter().map(Id::to_string))
             .run()
             .await?;
@@ -125,12 +127,12 @@ impl Calls {
         Ok(codes.into_iter().map(Settled::from).collect())
     }
 
-    /// Shows that the consumer is alive, and says of each of these deliveries whether it is still
-    /// its own.
+    /// Shows that the consumer is alive. Says whether the store has noted it, and of each of these
+    /// deliveries whether it is still this consumer's.
     pub(super) async fn beat(
         &self,
         in_hand: impl Iterator<Item = (Id, u32)>,
-    ) -> Result<Vec<bool>, Error> {
+    ) -> Result<(bool, Vec<bool>), Error> {
         self.call(&BEAT).args(in_hand.flat_map(words)).run().await
     }
 

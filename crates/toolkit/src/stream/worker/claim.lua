@@ -3,17 +3,17 @@
 --
 -- ARGV[4]  how many entries at most
 -- ARGV[5]  "own" if its own are looked for
--- ARGV[6...]  entries that the consumer is at work on
+-- ARGV[6]  "silent" if consumers without a sign of life are dead, else those alone that have left
+-- ARGV[7...]  entries that the consumer is at work on
 --
 -- Returns {entries, each {id, how often it was delivered with this, body or nil};
 --   how many entries were gone, and are acknowledged;
 --   milliseconds until the next retry is due, -1 if there is none}
 
-local most, page = tonumber(ARGV[4]), tonumber(ARGV[4]) + #ARGV - 5
-local now, calm = time()
+local most, page = tonumber(ARGV[4]), tonumber(ARGV[4]) + #ARGV - 6
 
 local at_work = {}
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   at_work[ARGV[i]] = true
 end
 
@@ -62,8 +62,8 @@ if ARGV[5] == "own" then
   take_from(consumer)
 end
 
--- Those that have left have 0 there. The silent are dead if they had time enough to be heard.
-local dead_since = now - calm >= idle and now - idle or 0
+-- Those that have left have 0 there.
+local dead_since = ARGV[6] == "silent" and now - idle or 0
 for _, other in ipairs(redis.call("ZRANGEBYSCORE", alive, "-inf", dead_since)) do
   if other ~= consumer then
     take_from(other)

@@ -13,25 +13,10 @@
 
 local stream, retries, alive, position = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, consumer, idle = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local now = time_of(KEYS[5])
 
 -- Who holds the entries that wait for a retry, so that nobody walks over them.
 local PARKED = "larder:parked"
-
--- The stream's time, and since when some worker was always to be heard. Where nobody was, the store
--- may have been away or full, or its clock was set: then a consumer's silence says nothing.
-local function time()
-  local now = time_of(KEYS[5])
-  local noted = redis.call("HMGET", KEYS[5], "heard", "calm")
-  local heard, calm = tonumber(noted[1]), tonumber(noted[2])
-  if not calm or now - heard >= idle / 2 then
-    calm = now
-  end
-  local done = redis.pcall("HSET", KEYS[5], "heard", now, "calm", calm)
-  if type(done) == "table" and done.err then
-    calm = now
-  end
-  return now, calm
-end
 
 -- Whose an entry is, and how often it was delivered; nil if it is not pending.
 local function pending(id)

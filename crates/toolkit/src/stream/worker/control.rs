@@ -7,8 +7,10 @@ use larder_store::Error;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::contact::Contact;
 use super::hands::Hands;
 use super::metrics::{Counters, Metrics, add};
+use super::settings::Settings;
 
 #[derive(Debug)]
 pub(super) struct Control {
@@ -18,18 +20,21 @@ pub(super) struct Control {
     /// Tells that `is_paused` has changed.
     pub(super) changed: Notify,
     pub(super) counters: Arc<Counters>,
-    pub(super) hands: Arc<Hands>,
+    pub(super) hands: Hands,
+    pub(super) contact: Contact,
     is_paused: AtomicBool,
 }
 
 impl Control {
-    pub(super) fn new(consumer: String, counters: Arc<Counters>) -> Control {
+    pub(super) fn new(settings: &Settings, counters: Arc<Counters>) -> Control {
         Control {
-            consumer,
+            consumer: settings.consumer.clone(),
             stop: CancellationToken::new(),
             changed: Notify::new(),
             counters,
-            hands: Arc::default(),
+            hands: Hands::default(),
+            // One sign of three may be late.
+            contact: Contact::new(settings.idle * 2 / 3),
             is_paused: AtomicBool::new(false),
         }
     }

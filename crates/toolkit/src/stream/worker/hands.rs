@@ -102,11 +102,13 @@ impl Held {
         self.tasks.values().map(|task| task.id).collect()
     }
 
-    /// The deliveries in hand that are not known to be lost.
-    pub(super) fn current(&self) -> Vec<(Task, Id, u32)> {
-        let is_current = |(task, entry): &(&Task, &InHand)| self.is_current(**task, entry.id);
-        let current = self.tasks.iter().filter(is_current);
-        current
+    /// The deliveries in hand that have not ended, and are not known to be lost.
+    pub(super) fn unended(&self) -> Vec<(Task, Id, u32)> {
+        let is_unended = |(task, entry): &(&Task, &InHand)| {
+            self.is_current(**task, entry.id) && !self.ends.contains_key(task)
+        };
+        let unended = self.tasks.iter().filter(is_unended);
+        unended
             .map(|(task, entry)| (*task, entry.id, entry.deliveries))
             .collect()
     }
@@ -117,7 +119,11 @@ impl Held {
     pub(super) fn take(&mut self, delivery: Delivery) -> (bool, Option<Begin>) {
         let id = delivery.id;
         let before = self.current.get(&id).copied();
-        let has_lost = before.is_some_and(|before| self.lose(before));
+        if let Some(before) = before {
+            // An end that the store does not know yet is of no account any more.
+            self.ends.remove(&before);
+            self.lose(before);
+        }
 
         self.last += 1;
         let task = Task(self.last);
@@ -129,7 +135,7 @@ impl Held {
             waiting: Some(delivery),
         };
         self.tasks.insert(task, in_hand);
-        (has_lost, self.begin(id))
+        (before.is_some(), self.begin(id))
     }
 
     /// Notes that a handler has ended, and how, if it is to be settled. Gives the handler that waited
@@ -150,21 +156,21 @@ impl Held {
     }
 
     /// Notes that a delivery has gone to another worker, and cancels its handler. `false` if that is
-    /// known, or the delivery is not in hand any more.
+    /// known, or it has ended: whether that end counts is told where it is settled.
     pub(super) fn lose(&mut self, task: Task) -> bool {
         let Some(entry) = self.tasks.get(&task) else {
             return false;
         };
         let id = entry.id;
-        entry.cancel.cancel();
-        let was_current = self.is_current(task, id);
-        if was_current {
-            self.current.remove(&id);
+        if !self.is_current(task, id) || self.ends.contains_key(&task) {
+            return false;
         }
+        entry.cancel.cancel();
+        self.current.remove(&id);
         if self.at_work.get(&id) != Some(&task) {
             self.forget(task);
         }
-        was_current
+        true
     }
 
     /// Up to this many ends that the store does not know yet, the oldest first.
@@ -194,8 +200,8 @@ impl Held {
         }
     }
 
-    /// Puts a task down whose end is settled. Whether that had been in doubt; `None` if it was lost
-    /// in the meantime.
+    /// Puts a task down whose end is settled. Whether that had been in doubt; `None` if another
+    /// delivery of its entry came in the meantime.
     pub(super) fn settle(&mut self, task: Task) -> Option<bool> {
         let ended = self.ends.remove(&task)?;
         self.forget(task);
@@ -293,16 +299,28 @@ mod tests {
         assert_eq!((last.delivery.deliveries, held.len()), (3, 1));
     }
 
+    /// A sign of life that overtook the answer to a settle found the entry gone, and the end was not
+    /// counted.
     #[test]
-    fn an_end_that_is_lost_before_it_is_settled_is_forgotten() {
+    fn what_has_ended_is_not_lost_before_it_is_settled() {
         let mut held = Held::default();
         let begin = begun(held.take(delivery(1)));
         held.end(begin.task, Some(How::Done));
 
-        assert!(held.lose(begin.task));
-        assert!(!held.lose(begin.task));
-        assert_eq!(held.settle(begin.task), None);
+        assert!(held.unended().is_empty() && !held.lose(begin.task));
+        assert_eq!(held.settle(begin.task), Some(false));
         assert!(held.is_empty() && !held.has_ends());
+    }
+
+    #[test]
+    fn an_end_is_forgotten_when_the_entry_comes_back_before_it_is_settled() {
+        let mut held = Held::default();
+        let first = begun(held.take(delivery(1)));
+        held.end(first.task, Some(How::Done));
+
+        let second = begun(held.take(delivery(3)));
+        assert_eq!((held.settle(first.task), held.len()), (None, 1));
+        assert_eq!(held.unended(), [(second.task, second.delivery.id, 3)]);
     }
 
     #[test]
@@ -312,7 +330,7 @@ mod tests {
 
         assert!(held.lose(begin.task));
         assert_eq!(
-            (held.len(), held.ids().len(), held.current().len()),
+            (held.len(), held.ids().len(), held.unended().len()),
             (1, 1, 0)
         );
         assert!(held.end(begin.task, Some(How::Done)).is_none());

@@ -21,8 +21,8 @@
 //!
 //! A consumer is dead when its last sign of life is older than [`Builder::idle`], so what others have
 //! in hand is never looked through; and what waits for a retry is with a consumer of its own, which
-//! is not looked through either. A store that was away, or was full, or whose clock was set, heard of
-//! nobody: then nobody is taken for dead before everybody has had time for a sign.
+//! is not looked through either. A store that was away, or was full, heard of nobody: then nobody is
+//! taken for dead before everybody has had time for a sign (`contact.rs`).
 //!
 //! A store that is full can't note that an entry waits for a retry, or is a dead letter. The entry
 //! then stays pending and is handled again when [`Builder::idle`] is over, as after a crash; entries
@@ -32,6 +32,7 @@ mod backoff;
 mod beat;
 mod builder;
 mod calls;
+mod contact;
 mod control;
 mod end;
 mod handle;

@@ -88,11 +88,7 @@ impl Run {
     pub(super) async fn run(mut self) -> Result<(), Error> {
         // It ends with the set, however this ends.
         let mut alive = JoinSet::new();
-        alive.spawn(beat(
-            Arc::clone(&self.calls),
-            Arc::clone(&self.control.hands),
-            Arc::clone(&self.control.counters),
-        ));
+        alive.spawn(beat(Arc::clone(&self.calls), Arc::clone(&self.control)));
         let worked = self.work().await;
         if worked.is_ok() {
             self.drain().await;
@@ -157,7 +153,7 @@ impl Run {
     }
 
     async fn leave(&mut self) {
-        let in_hand = self.control.hands.lock().current();
+        let in_hand = self.control.hands.lock().unended();
         let in_hand = in_hand
             .into_iter()
             .map(|(_, id, deliveries)| (id, deliveries));
@@ -368,7 +364,8 @@ impl Run {
         // What a read is about to bring is its own too.
         let own = now >= self.next.own && self.reading.is_none();
         let in_hand = self.control.hands.lock().ids();
-        let claimed = self.calls.claim(most, own, in_hand).await;
+        let silent = self.control.contact.lasts(settings.idle);
+        let claimed = self.calls.claim(most, own, silent, in_hand).await;
         let Claimed { taken, gone, due } = claimed.inspect_err(|_| self.next.own = now)?;
         self.pause.end();
         add(&self.control.counters.reclaimed, taken.len() as u64);

@@ -11,7 +11,6 @@
 -- does not hold up the others
 
 local dead, kept = KEYS[6], ARGV[4]
-local now = time()
 
 local function is_refused(answer)
   return type(answer) == "table" and answer.err

@@ -5,7 +5,6 @@
 --
 -- Returns how many were removed
 
-local now = time()
 local silent_since = now - ARGV[4]
 
 local is_consumer, removed = {}, 0
