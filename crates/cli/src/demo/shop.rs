@@ -72,8 +72,6 @@ pub(crate) enum Error {
     Limit(#[from] rate_limit::Error),
     #[error(transparent)]
     Quota(#[from] rate_limit::InvalidQuota),
-    #[error(transparent)]
-    Board(#[from] leaderboard::Error),
 }
 
 /// Counts of what the services have no count of their own for.
@@ -115,7 +113,7 @@ impl Shop {
             ),
             orders: Stream::new(store, NAMESPACE, "orders", Trim::Handled),
             locks: Locks::new(store, NAMESPACE).ttl(LOCK_TTL),
-            buyers: Leaderboard::new(store, NAMESPACE, "buyers", Best::Highest),
+            buyers: Leaderboard::new(store, NAMESPACE, "buyers", Best::Highest, Ttl::forever()),
             messages: PubSub::new(store, NAMESPACE),
             stock: Keys::new(NAMESPACE, "stock"),
             prices: Keys::new(NAMESPACE, "price"),
