@@ -8,9 +8,11 @@
 mod layer;
 
 mod address;
-mod answer;
 mod caller;
+mod denial;
+mod headers;
 
 pub use address::{InvalidNetwork, Network};
-pub use caller::{Caller, Head, Header, PeerAddress, PeerIp};
+pub use caller::{Caller, Head, Header, NoCaller, PeerAddress, PeerIp};
+pub use denial::{Denial, OnDenied, Problem};
 pub use layer::{Costs, RateLimit, RateLimitLayer, WithoutCaller};
