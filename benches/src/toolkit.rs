@@ -1,7 +1,6 @@
 //! The toolkit's operations, on a store in the process.
 
 use std::hint::black_box;
-use std::num::NonZeroU32;
 
 use anyhow::{Context, Result, ensure};
 use larder_toolkit::Ttl;
@@ -55,7 +54,7 @@ fn limiter_check() -> Result<Contender> {
     let limiter = Limiter::new(&store()?, "bench", Limit::gcra(quota));
     contender(limiter, async |limiter, keys| {
         for key in keys {
-            black_box(limiter.take(name(key), NonZeroU32::MIN).await?);
+            black_box(limiter.take_one(name(key)).await?);
         }
         Ok(())
     })

@@ -12,12 +12,14 @@ mod session;
 mod tower_sessions;
 
 mod address;
-mod answer;
 mod caller;
+mod denial;
 mod error;
+mod headers;
 
 pub use address::{InvalidNetwork, Network};
-pub use caller::{Caller, Head, Header, PeerAddress, PeerIp};
+pub use caller::{Caller, Head, Header, NoCaller, PeerAddress, PeerIp};
+pub use denial::{Denial, OnDenied, Problem};
 pub use error::HttpError;
 pub use layer::{Costs, RateLimit, RateLimitLayer, WithoutCaller};
 #[cfg(feature = "axum")]

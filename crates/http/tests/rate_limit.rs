@@ -1,6 +1,6 @@
 //! The layer, on every kind of store.
 
-use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -8,10 +8,14 @@ use axum::extract::ConnectInfo;
 use axum::routing::get;
 use axum::{Extension, Router};
 use http::{HeaderName, Request, Response, StatusCode};
-use larder_http::{Head, Header, Network, PeerAddress, PeerIp, RateLimitLayer, WithoutCaller};
+use larder_http::{
+    Head, Header, Network, OnDenied, PeerAddress, PeerIp, RateLimitLayer, WithoutCaller,
+};
+use larder_store::Command;
 use larder_testkit::{TestStore, every_store};
 use larder_toolkit::rate_limit::{Decision, Limit, Limiter, Quota, WithoutStore};
-use tower::ServiceExt;
+use tower::{Layer, Service, ServiceExt};
+use tracing_subscriber::fmt::MakeWriter;
 
 fn limiter(test: &TestStore) -> Limiter {
     Limiter::new(
@@ -21,7 +25,7 @@ fn limiter(test: &TestStore) -> Limiter {
     )
 }
 
-fn app(layer: RateLimitLayer) -> Router {
+fn app<A: OnDenied<Body>>(layer: RateLimitLayer<A>) -> Router {
     Router::new().route("/", get(async || "hello")).layer(layer)
 }
 
@@ -93,7 +97,7 @@ every_store! {
     async fn seconds_are_rounded_up(test: TestStore) {
         let limiter = Limiter::new(&test.store, "api", Limit::gcra(Quota::per_minute(7)));
         let response = send(&app(RateLimitLayer::new(limiter, PeerIp::new())), from("1.2.3.4")).await;
-        assert_eq!(header(&response, "ratelimit"), Some("\"gcra\";r=6;t=9"));
+        assert_eq!(header(&response, "ratelimit"), Some("\"7/m\";r=6;t=9"));
     }
 
     async fn all_policies_stand_in_the_headers(test: TestStore) {
@@ -107,8 +111,7 @@ every_store! {
 
     /// What is left is never more than what the policy allows.
     async fn a_burst_is_the_policys_size_and_its_window_the_time_to_save_it_up(test: TestStore) {
-        let burst = NonZeroU32::new(10).expect("10 is not zero");
-        let limit = Limit::gcra_with_burst(Quota::per_second(4), burst)?.named("api");
+        let limit = Limit::gcra(Quota::per_second(4)).burst(10).named("api");
         let limiter = Limiter::new(&test.store, "burst", limit);
         let app = app(RateLimitLayer::new(limiter, PeerIp::new()).legacy_headers(true));
 
@@ -122,7 +125,15 @@ every_store! {
     async fn a_request_without_a_caller_is_refused_or_passes(test: TestStore) {
         let layer = RateLimitLayer::new(limiter(&test), PeerIp::new());
         let refused = send(&app(layer.clone()), Request::new(Body::empty())).await;
+        // It is the server that does not add the addresses.
+        assert_eq!(refused.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let title = problem(refused).await["title"].to_string();
+        assert!(title.contains("into_make_service_with_connect_info"), "{title}");
+
+        let by_key = RateLimitLayer::new(limiter(&test), Header::new(HeaderName::from_static("x-api-key")));
+        let refused = send(&app(by_key), Request::new(Body::empty())).await;
         assert_eq!(refused.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(problem(refused).await["title"], "the request has no header x-api-key");
 
         let app = app(layer.without_caller(WithoutCaller::Pass));
         for _ in 0..5 {
@@ -190,8 +201,8 @@ every_store! {
 
     async fn a_request_can_cost_more_and_never_more_than_there_is(test: TestStore) {
         let cost = |head: &Head<'_>| match head.headers.get("x-cost") {
-            Some(_) => NonZeroU32::new(3).expect("it is above zero"),
-            None => NonZeroU32::new(2).expect("it is above zero"),
+            Some(_) => 3,
+            None => 2,
         };
         let app = app(RateLimitLayer::new(limiter(&test), PeerIp::new()).costs(cost));
         let mut request = from("1.2.3.4");
@@ -240,4 +251,159 @@ every_store! {
             assert_eq!(problem["type"], kind);
         }
     }
+
+    async fn an_application_chooses_its_answer(test: TestStore) {
+        let layer = RateLimitLayer::new(limiter(&test), PeerIp::new()).on_denied(|denial, head| {
+            let about = format!("{} asked too often: {denial}", head.uri);
+            Response::builder().status(418).body(Body::from(about)).expect("it is one")
+        });
+        let app = app(layer);
+        for _ in 0..2 {
+            assert_eq!(send(&app, from("1.2.3.4")).await.status(), StatusCode::OK);
+        }
+        let denied = send(&app, from("1.2.3.4")).await;
+        assert_eq!(denied.status(), StatusCode::IM_A_TEAPOT);
+        assert_eq!(header(&denied, "retry-after"), Some("1800"));
+        assert_eq!(header(&denied, "ratelimit"), Some("\"api\";r=0;t=1800"));
+        let body = to_bytes(denied.into_body(), 1000).await?;
+        assert_eq!(&body[..], b"/ asked too often: There were too many requests");
+    }
+
+    /// As that of tonic: nothing can be made of bytes there.
+    async fn any_type_of_body_will_do(test: TestStore) {
+        #[derive(Debug, Default)]
+        struct Strange;
+        let layer = RateLimitLayer::new(limiter(&test), PeerIp::new())
+            .on_denied(|denial, _| denial.status_only());
+        let mut service = layer.layer(tower::service_fn(async |_: Request<Strange>| {
+            Ok::<_, std::convert::Infallible>(Response::new(Strange))
+        }));
+        for expected in [200, 200, 429] {
+            let mut request = Request::new(Strange);
+            request.extensions_mut().insert(PeerAddress([1, 2, 3, 4].into()));
+            let response = service.ready().await?.call(request).await?;
+            assert_eq!(response.status(), expected);
+        }
+    }
+
+    async fn permits_come_back_if_the_answer_says_so(test: TestStore) {
+        let layer = RateLimitLayer::new(limiter(&test), PeerIp::new())
+            .refund_if(|answer| answer.status.is_server_error());
+        let fails = get(async || StatusCode::INTERNAL_SERVER_ERROR);
+        let router = Router::new().route("/", get(async || "hello")).route("/fails", fails);
+        let app = router.layer(layer);
+        for _ in 0..5 {
+            let mut request = from("1.2.3.4");
+            *request.uri_mut() = "/fails".parse()?;
+            let response = send(&app, request).await;
+            assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(header(&response, "ratelimit"), Some("\"api\";r=2;t=0"));
+        }
+        for expected in [200, 200, 429] {
+            assert_eq!(send(&app, from("1.2.3.4")).await.status(), expected);
+        }
+    }
+
+    async fn a_request_that_is_skipped_is_not_counted(test: TestStore) {
+        let layer = RateLimitLayer::new(limiter(&test), PeerIp::new())
+            .skip_if(|head| head.headers.contains_key("x-internal"));
+        let app = app(layer);
+        for _ in 0..5 {
+            let mut request = from("1.2.3.4");
+            request.headers_mut().insert("x-internal", "1".parse()?);
+            assert_eq!(send(&app, request).await.status(), StatusCode::OK);
+        }
+        assert_eq!(header(&send(&app, from("1.2.3.4")).await, "ratelimit"), Some("\"api\";r=1;t=1800"));
+    }
+
+    /// Whoever may look at keys, or at a backup, found API keys there.
+    async fn a_secret_in_a_header_is_not_seen_in_the_store(test: TestStore) {
+        let name = HeaderName::from_static("x-api-key");
+        for (caller, is_seen) in [(Header::new(name.clone()), false), (Header::new(name.clone()).plain(), true)] {
+            let mut request = Request::new(Body::empty());
+            request.headers_mut().insert(&name, "hunter2".parse()?);
+            let response = send(&app(RateLimitLayer::new(limiter(&test), caller)), request).await;
+            assert_eq!(response.status(), StatusCode::OK);
+            let keys = Command::new("KEYS").arg("*hunter2*");
+            let keys: Vec<String> = test.store.run(keys).await?;
+            assert_eq!(!keys.is_empty(), is_seen);
+        }
+    }
+}
+
+/// What is logged on this thread meanwhile.
+async fn logged(work: impl Future<Output = ()>) -> String {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .with_writer(Log(Arc::clone(&log)));
+    let guard = tracing::subscriber::set_default(subscriber.finish());
+    work.await;
+    drop(guard);
+    let log = log.lock().expect("nobody panicked").clone();
+    String::from_utf8(log).expect("it is text")
+}
+
+#[derive(Clone)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nobody panicked").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Log;
+
+    fn make_writer(&self) -> Log {
+        self.clone()
+    }
+}
+
+/// Behind a proxy that nobody declared all users shared a bucket, silently.
+#[tokio::test]
+async fn a_proxy_that_is_not_declared_is_logged_once() {
+    let test = TestStore::memory();
+    let undeclared = app(RateLimitLayer::new(limiter(&test), PeerIp::new()));
+    let log = logged(async {
+        send(&undeclared, from("10.0.0.1")).await;
+    });
+    assert_eq!(log.await, "");
+    let log = logged(async {
+        for _ in 0..3 {
+            send(&undeclared, forwarded("10.0.0.1", &["1.2.3.4"])).await;
+        }
+    });
+    let log = log.await;
+    assert_eq!(log.matches("PeerIp::behind").count(), 1, "{log}");
+    assert!(log.contains("WARN") && log.contains("10.0.0.1"), "{log}");
+
+    let proxies: [Network; 1] = ["10.0.0.0/8".parse().expect("it is one")];
+    let declared = app(RateLimitLayer::new(
+        limiter(&test),
+        PeerIp::new().behind(proxies),
+    ));
+    let log = logged(async {
+        send(&declared, forwarded("10.0.0.1", &["1.2.3.4"])).await;
+    });
+    assert_eq!(log.await, "");
+}
+
+#[tokio::test]
+async fn a_server_without_addresses_is_logged_once_as_an_error() {
+    let test = TestStore::memory();
+    let app = app(RateLimitLayer::new(limiter(&test), PeerIp::new()));
+    let log = logged(async {
+        for _ in 0..3 {
+            send(&app, Request::new(Body::empty())).await;
+        }
+    });
+    let log = log.await;
+    assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+    assert!(log.contains("PeerAddress"), "{log}");
 }

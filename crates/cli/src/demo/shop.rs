@@ -1,6 +1,5 @@
 //! The shop: everything that its visitors can do, on one store.
 
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use larder::cache::{self, Cache, Keep};
 use larder::leaderboard::{self, Best, Leaderboard};
 use larder::lock::{self, Locks};
 use larder::pubsub::{self, PubSub};
-use larder::rate_limit::{self, Decision, Limit, Limiter, Quota};
+use larder::rate_limit::{Decision, Limit, Limiter, Quota};
 use larder::session::{Session, Sessions};
 use larder::stream::{self, Group, Start, Stream, Trim};
 use larder::{Command, Keys, Store, Ttl};
@@ -36,7 +35,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(20);
 
 /// What a caller of the API gets back each second, and how many requests they have at once.
 const API_QUOTA: Quota = Quota::per_second(2);
-const API_BURST: NonZeroU32 = NonZeroU32::new(10).expect("10 is not 0");
+const API_BURST: u32 = 10;
 
 /// What the shop knows of a visit besides who it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,12 +62,6 @@ pub(crate) enum Error {
     LockLost(lock::Lost),
     #[error(transparent)]
     Store(#[from] larder::Error),
-    #[error(transparent)]
-    Limit(#[from] rate_limit::Error),
-    #[error(transparent)]
-    Quota(#[from] rate_limit::InvalidQuota),
-    #[error(transparent)]
-    Board(#[from] leaderboard::Error),
 }
 
 /// Counts of what the services have no count of their own for.
@@ -106,11 +99,11 @@ impl Shop {
             api: Limiter::new(
                 store,
                 NAMESPACE,
-                Limit::gcra_with_burst(API_QUOTA, API_BURST)?,
+                Limit::gcra(API_QUOTA).burst(API_BURST).named("requests"),
             ),
             orders: Stream::new(store, NAMESPACE, "orders", Trim::Handled),
             locks: Locks::new(store, NAMESPACE).ttl(LOCK_TTL),
-            buyers: Leaderboard::new(store, NAMESPACE, "buyers", Best::Highest),
+            buyers: Leaderboard::new(store, NAMESPACE, "buyers", Best::Highest, Ttl::forever()),
             messages: PubSub::new(store, NAMESPACE),
             stock: Keys::new(NAMESPACE, "stock"),
             prices: Keys::new(NAMESPACE, "price"),
@@ -234,12 +227,12 @@ impl Shop {
 
     /// Takes one request of what a caller of the API may send.
     pub(crate) async fn limit(&self, caller: &str) -> Result<(), Error> {
-        let decision = self.api.take(caller, NonZeroU32::MIN).await?;
-        self.count_decision(decision);
+        let decision = self.api.take_one(caller).await?;
+        self.count_decision(&decision);
         Ok(())
     }
 
-    pub(crate) fn count_decision(&self, decision: Decision) {
+    pub(crate) fn count_decision(&self, decision: &Decision) {
         let count = match decision.is_allowed() {
             true => &self.counts.allowed,
             false => &self.counts.denied,

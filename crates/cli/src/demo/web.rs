@@ -249,7 +249,7 @@ async fn limited(Extension(decision): Extension<Decision>) -> Json<Value> {
 /// Counts what the layer has decided.
 async fn count_decision(State(shop): State<Arc<Shop>>, response: Response) -> Response {
     if let Some(decision) = response.extensions().get() {
-        shop.count_decision(*decision);
+        shop.count_decision(decision);
     }
     response
 }

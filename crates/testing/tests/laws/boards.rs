@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use larder_testing::{Chance, Fault, Moment, Simulation, World};
+use larder_toolkit::Ttl;
 use larder_toolkit::leaderboard::{Best, Entry, Leaderboard};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -48,7 +49,8 @@ fn scores_ranks_and_order_are_those_of_a_model() {
 }
 
 fn board(world: &World, process: &str) -> Leaderboard {
-    Leaderboard::new(&world.store(process), "game", "today", Best::Highest)
+    let store = world.store(process);
+    Leaderboard::new(&store, "game", "today", Best::Highest, Ttl::forever())
 }
 
 /// Changes the scores of members that nobody else changes.

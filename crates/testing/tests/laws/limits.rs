@@ -110,7 +110,7 @@ async fn contend(world: &World, kind: &'static Kind) -> Takes {
 }
 
 fn limiter(world: &World, kind: &Kind, process: &str) -> Limiter {
-    let quota = Quota::new(PERMITS.try_into().unwrap(), PER).unwrap();
+    let quota = Quota::new(PERMITS, PER).unwrap();
     Limiter::new(&world.store(process), "api", (kind.limit)(quota))
 }
 
@@ -121,7 +121,7 @@ async fn work(world: World, kind: &Kind, process: &'static str, task: u64, takes
         sleep(chance.time(&(Duration::ZERO..=PER / 3))).await;
         let wanted = chance.below(2) as u32 + 1;
         let asked = takes.ask(process, wanted);
-        if let Ok(decision) = limiter.take("login", wanted.try_into().unwrap()).await {
+        if let Ok(decision) = limiter.take("login", wanted).await {
             asked.answer(decision.is_allowed());
             check_wait(&decision);
         }

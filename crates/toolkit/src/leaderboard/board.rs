@@ -1,18 +1,29 @@
 //! The board.
 
-use std::num::NonZeroU64;
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 use bytes::Bytes;
-use larder_store::{Command, Key, Keys, Kind, Script, Store};
+use larder_store::{Command, Error, FromValue, Key, Keys, Kind, Script, ScriptCall, Store};
+use serde::Serialize;
 
-use super::{Best, SCORE_MAX, Ties};
+use super::score::{Best, SCORE_MAX, Ties};
+use crate::Ttl;
 
-static WRITE: Script = Script::new(include_str!("write.lua"));
-static WINDOW: Script = Script::new(include_str!("window.lua"));
-static RANGE: Script = Script::new(include_str!("range.lua"));
-static REMOVE: Script = Script::new(include_str!("remove.lua"));
+/// A script that stands on the part that all share.
+macro_rules! script {
+    ($part:literal) => {
+        Script::new(concat!(include_str!("common.lua"), include_str!($part)))
+    };
+}
+
+static WRITE: Script = script!("write.lua");
+static WINDOW: Script = script!("window.lua");
+static RANGE: Script = script!("range.lua");
+static REMOVE: Script = script!("remove.lua");
+static MEND: Script = script!("mend.lua");
+
+/// How many lost arrivals are made again in a call.
+const MEND_LEN: u64 = 1000;
 
 /// The digits of an arrival, before the member's name.
 const ARRIVAL_LEN: usize = 16;
@@ -21,55 +32,8 @@ const ARRIVAL_LEN: usize = 16;
 /// [`Leaderboard::around`] can ask for.
 const LIMIT_MAX: u64 = 1 << 40;
 
-/// Why a board did not do what was asked. Nothing was changed, unless the store gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// The score is not between minus [`SCORE_MAX`] and [`SCORE_MAX`], within which integers are
-    /// exact.
-    #[error("the score {score} is not between -{SCORE_MAX} and {SCORE_MAX}")]
-    Score {
-        /// What was wanted.
-        score: i64,
-    },
-
-    /// Adding would lead to a score that is out of the range of scores.
-    #[error("adding {by} would lead to a score that is not between -{SCORE_MAX} and {SCORE_MAX}")]
-    Sum {
-        /// What was to be added.
-        by: i64,
-    },
-
-    /// The board is kept with ranks that are dense, and asked for others; or the other way around.
-    #[error("the board is kept for other ties than {ties:?}")]
-    Ties {
-        /// What was wanted.
-        ties: Ties,
-    },
-
-    /// A time to last of zero, or longer than a store can hold.
-    #[error("a board can't last {0:?}")]
-    Lasting(Duration),
-
-    /// The store gave no answer. What was asked of it may have happened.
-    #[error(transparent)]
-    Store(#[from] larder_store::Error),
-}
-
-/// How long a board lasts before the store forgets it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lasting {
-    /// Until it is cleared.
-    #[default]
-    Forever,
-    /// This long from the first score on it, as for the board of a day.
-    FromFirst(Duration),
-    /// This long from the last score that was sent to it.
-    FromLast(Duration),
-}
-
 /// A member on the board.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
     /// What the caller calls it.
     pub member: String,
@@ -80,7 +44,7 @@ pub struct Entry {
 }
 
 /// Where a write left a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Placed {
     /// The score that it has now; on a bounded board that it did not make, the one that it would
     /// have.
@@ -100,24 +64,24 @@ pub struct Leaderboard {
     ties: Ties,
     /// How many members stay, 0 for all.
     size_max: u64,
-    lasting: Lasting,
+    ttl: Ttl,
+    is_renewed: bool,
 }
 
 impl Leaderboard {
-    /// The longest that a bounded time to last may be.
-    const LASTING_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
-
-    /// The board of this name, with [`Ties::Competition`], unbounded and lasting forever.
+    /// The board of this name, with [`Ties::Competition`] and unbounded, which lasts this long from the
+    /// first score on it on: a day, as a board with the day in its name; or [`Ttl::forever`].
     ///
-    /// `best` is part of what the board is: all who use it must agree on it. It is not stored.
-    pub fn new(store: &Store, namespace: &str, name: &str, best: Best) -> Leaderboard {
+    /// `best` and the ties are part of what the board is: all who use it must agree on them.
+    pub fn new(store: &Store, namespace: &str, name: &str, best: Best, ttl: Ttl) -> Leaderboard {
         Leaderboard {
             store: store.clone(),
             key: Keys::new(namespace, "leaderboard").of(name),
             best,
             ties: Ties::default(),
             size_max: 0,
-            lasting: Lasting::default(),
+            ttl,
+            is_renewed: false,
         }
     }
 
@@ -128,34 +92,34 @@ impl Leaderboard {
         self
     }
 
-    /// The same board, on which each write leaves only the best `members`. Of equal scores, the
-    /// earlier stay.
+    /// The same board, of which only the best `members` are kept. Of equal scores, the earlier stay.
+    ///
+    /// Who is behind them is not on the board. From a board that had many more they are removed bit by
+    /// bit, a thousand with each write. A bound above 2^40 is none.
+    ///
+    /// # Panics
+    ///
+    /// If `members` is 0.
     #[must_use]
-    pub fn keep_top(mut self, members: NonZeroU64) -> Leaderboard {
-        self.size_max = members.get();
+    pub fn keep_top(mut self, members: u64) -> Leaderboard {
+        assert!(members > 0, "a board keeps at least one member");
+        self.size_max = if members > LIMIT_MAX { 0 } else { members };
         self
     }
 
-    /// The same board, which lasts this long. It is told to the store with the next write.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Lasting`] if the time is under a millisecond or over a hundred years.
-    pub fn lasting(mut self, lasting: Lasting) -> Result<Leaderboard, Error> {
-        if let Lasting::FromFirst(time) | Lasting::FromLast(time) = lasting
-            && !(Duration::from_millis(1)..=Leaderboard::LASTING_MAX).contains(&time)
-        {
-            return Err(Error::Lasting(time));
-        }
-        self.lasting = lasting;
-        Ok(self)
+    /// The same board, whose time to live begins anew with each score that is sent to it.
+    #[must_use]
+    pub fn renewed(mut self) -> Leaderboard {
+        self.is_renewed = true;
+        self
     }
 
     /// Gives a member this score, better or worse than what it had.
     ///
     /// # Errors
     ///
-    /// [`Error::Score`], [`Error::Ties`], [`Error::Store`].
+    /// [`Error::Invalid`] for a score that is not between minus [`SCORE_MAX`] and [`SCORE_MAX`], or if the
+    /// board is kept for other ties; and those of the store.
     pub async fn set(&self, member: &str, score: i64) -> Result<Placed, Error> {
         self.write("set", member, self.best.points(score)?).await
     }
@@ -176,20 +140,17 @@ impl Leaderboard {
     ///
     /// # Errors
     ///
-    /// Those of [`Leaderboard::set`], and [`Error::Sum`]. After [`larder_store::Error::Unanswered`]
-    /// it may have been added: a retry may add twice.
+    /// Those of [`Leaderboard::set`], with nothing changed if the sum would be no score. After
+    /// [`Error::Unanswered`] it may have been added: a retry may add twice.
     pub async fn add(&self, member: &str, by: i64) -> Result<Placed, Error> {
-        match self.write("add", member, self.best.points(by)?).await {
-            Err(Error::Store(error)) if error.is_refusal("RANGE") => Err(Error::Sum { by }),
-            placed => placed,
-        }
+        self.write("add", member, self.best.points(by)?).await
     }
 
     /// The best `n` members, best first. None for `n` of 0.
     ///
     /// # Errors
     ///
-    /// [`Error::Ties`], [`Error::Store`].
+    /// [`Error::Invalid`] if the board is kept for other ties; and those of the store.
     pub async fn top(&self, n: usize) -> Result<Vec<Entry>, Error> {
         self.page(0, n).await
     }
@@ -245,47 +206,43 @@ impl Leaderboard {
             return Ok(Vec::new());
         }
         let (one, other) = (self.best.turn(lowest), self.best.turn(highest));
-        let found = RANGE
-            .on(&self.store)
-            .key(self.key.clone())
-            .key(self.key.part("distinct"))
-            .arg(self.ties.name())
-            .arg(one.min(other))
-            .arg(one.max(other))
-            .arg((limit as u64).min(LIMIT_MAX))
-            .run()
-            .await;
-        self.entries(found)
+        let limit = (limit as u64).min(LIMIT_MAX);
+        let call = || {
+            let call = self.on_keys(&RANGE).arg(self.ties.name());
+            call.arg(one.min(other)).arg(one.max(other)).arg(limit)
+        };
+        self.entries(self.ask(call).await?)
     }
 
     /// Takes a member off the board. `false` if it was not on it.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn remove(&self, member: &str) -> Result<bool, Error> {
-        let mut call = REMOVE.on(&self.store);
-        for key in self.keys() {
-            call = call.key(key);
-        }
-        Ok(call.arg(member).run().await?)
+        self.ask(|| self.on_keys(&REMOVE).arg(member)).await
     }
 
     /// How many members are on the board. O(1).
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn len(&self) -> Result<u64, Error> {
         let command = Command::new("ZCARD").arg(&self.key);
-        Ok(self.store.run(command).await?)
+        let len = self.store.run(command).await?;
+        Ok(if self.size_max > 0 {
+            self.size_max.min(len)
+        } else {
+            len
+        })
     }
 
     /// Whether nobody is on the board.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn is_empty(&self) -> Result<bool, Error> {
         Ok(self.len().await? == 0)
     }
@@ -294,42 +251,34 @@ impl Leaderboard {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`].
+    /// Those of the store.
     pub async fn clear(&self) -> Result<(), Error> {
         let command = Command::new("UNLINK").args(self.keys());
-        Ok(self.store.run(command).await?)
+        self.store.run(command).await
     }
 
-    fn keys(&self) -> [Key; 4] {
+    fn keys(&self) -> [Key; 3] {
         [
             self.key.clone(),
             self.key.part("arrivals"),
             self.key.part("distinct"),
-            self.key.part("counter"),
         ]
     }
 
+    fn on_keys(&self, script: &'static Script) -> ScriptCall<'_> {
+        let keys = self.keys().into_iter();
+        keys.fold(script.on(&self.store), ScriptCall::key)
+    }
+
     async fn write(&self, how: &str, member: &str, points: i64) -> Result<Placed, Error> {
-        let (ttl, from) = match self.lasting {
-            Lasting::Forever => (Duration::ZERO, "last"),
-            Lasting::FromFirst(ttl) => (ttl, "first"),
-            Lasting::FromLast(ttl) => (ttl, "last"),
+        let ttl_ms = self.ttl.draw_ms().unwrap_or(0);
+        let from = if self.is_renewed { "last" } else { "first" };
+        let call = || {
+            let call = self.on_keys(&WRITE).arg(how).arg(member).arg(points);
+            let call = call.arg(self.ties.name()).arg(self.size_max);
+            call.arg(ttl_ms).arg(from)
         };
-        let mut call = WRITE.on(&self.store);
-        for key in self.keys() {
-            call = call.key(key);
-        }
-        let placed = call
-            .arg(how)
-            .arg(member)
-            .arg(points)
-            .arg(self.ties.name())
-            .arg(self.size_max)
-            .arg(ttl)
-            .arg(from)
-            .run()
-            .await;
-        let (changed, points, rank): (bool, i64, u64) = self.known(placed)?;
+        let (changed, points, rank): (bool, i64, u64) = self.ask(call).await?;
         Ok(Placed {
             score: self.best.turn(points),
             rank: (rank > 0).then_some(rank),
@@ -338,28 +287,48 @@ impl Leaderboard {
     }
 
     async fn window(&self, first: i64, n: u64, member: Option<&str>) -> Result<Vec<Entry>, Error> {
-        let found = WINDOW
-            .on(&self.store)
-            .key(self.key.clone())
-            .key(self.key.part("arrivals"))
-            .key(self.key.part("distinct"))
-            .arg(self.ties.name())
-            .arg(first)
-            .arg(n.min(LIMIT_MAX))
-            .args(member)
-            .run()
-            .await;
-        self.entries(found)
+        let n = n.min(LIMIT_MAX);
+        let call = || {
+            let call = self.on_keys(&WINDOW).arg(self.ties.name());
+            call.arg(first).arg(n).args(member)
+        };
+        self.entries(self.ask(call).await?)
+    }
+
+    /// Runs a script, and once more if it found a part of the board lost and that was made again.
+    async fn ask<'a, T: FromValue>(&self, call: impl Fn() -> ScriptCall<'a>) -> Result<T, Error> {
+        let answer = match call().run().await {
+            Err(error) if error.is_refusal("LOST") => {
+                self.mend().await?;
+                call().run().await
+            }
+            answer => answer,
+        };
+        answer.map_err(|error| self.known(error))
+    }
+
+    /// Makes the arrivals again that a full store has evicted, bit by bit.
+    async fn mend(&self) -> Result<(), Error> {
+        for from in (0..).step_by(MEND_LEN as usize) {
+            let call = self.on_keys(&MEND).arg(from).arg(MEND_LEN);
+            let mended: u64 = call.run().await?;
+            if mended < MEND_LEN {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Ranks what a script found: it tells the rank of the first, and the others follow from it.
     fn entries(
         &self,
-        found: Result<(u64, u64, Vec<Bytes>), larder_store::Error>,
+        (first, first_rank, found): (u64, u64, Vec<Bytes>),
     ) -> Result<Vec<Entry>, Error> {
-        let (first, first_rank, found) = self.known(found)?;
         let mut entries: Vec<Entry> = Vec::with_capacity(found.len() / 2);
         for (position, pair) in (first..).zip(found.chunks_exact(2)) {
+            if self.size_max > 0 && position >= self.size_max {
+                break;
+            }
             let score = self.best.turn(points(&pair[1])?);
             let rank = match entries.last() {
                 Some(last) => self.ties.next(last.rank, position, last.score == score),
@@ -375,11 +344,19 @@ impl Leaderboard {
     }
 
     /// Tells the scripts' refusals from the store's.
-    fn known<T>(&self, answer: Result<T, larder_store::Error>) -> Result<T, Error> {
-        answer.map_err(|error| match error.is_refusal("TIES") {
-            true => Error::Ties { ties: self.ties },
-            false => Error::Store(error),
-        })
+    fn known(&self, error: Error) -> Error {
+        if error.is_refusal("TIES") {
+            let ties = self.ties;
+            return Error::invalid(format_args!(
+                "the board is kept for other ties than {ties:?}"
+            ));
+        }
+        if error.is_refusal("RANGE") {
+            return Error::invalid(format_args!(
+                "a sum is a score only between -{SCORE_MAX} and {SCORE_MAX}"
+            ));
+        }
+        error
     }
 }
 
@@ -400,8 +377,8 @@ fn points(text: &Bytes) -> Result<i64, Error> {
 
 /// Somebody else has written to the board's keys.
 fn unexpected(wanted: &'static str) -> Error {
-    Error::Store(larder_store::Error::Unexpected {
+    Error::Unexpected {
         wanted,
         got: Kind::Bytes,
-    })
+    }
 }

@@ -1,8 +1,6 @@
--- larder: touches only its KEYS
+
 -- Reads the members of a board that have points in a range, best first.
 --
--- KEYS[1]  sorted set: `arrival member` by points
--- KEYS[2]  sorted set of the points that occur
 -- ARGV[1]  the ties: "competition", "ordinal" or "dense"
 -- ARGV[2]  the fewest points
 -- ARGV[3]  the most points
@@ -10,11 +8,10 @@
 --
 -- Returns {position of the first; its rank; {entry, points, entry, points, ...}}, or an error TIES
 
-local order, distinct = KEYS[1], KEYS[2]
 local ties, fewest, most, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
-if ties == "dense" and redis.call("EXISTS", order) ~= redis.call("EXISTS", distinct) then
-  return redis.error_reply("TIES the board is kept for other ties")
+if ties == "dense" and len > 0 and not is_dense() then
+  return ties_refused
 end
 
 local found =

@@ -1,17 +1,15 @@
--- larder: touches only its KEYS
+
 -- Takes a member off a board.
 --
--- KEYS[1]  sorted set: `arrival member` by points
--- KEYS[2]  hash: the arrival of each member
--- KEYS[3]  sorted set of the points that occur; only on boards of dense ranks
--- KEYS[4]  how many arrivals there were
 -- ARGV[1]  the member
 --
--- Returns 1 if it was on the board, else 0
+-- Returns 1 if it was on the board, else 0; or an error LOST
 
-local order, arrivals, distinct, counter = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+if is_lost() then
+  return lost_refused
+end
+
 local member = ARGV[1]
-
 local arrival = redis.call("HGET", arrivals, member)
 if not arrival then
   return 0
@@ -22,8 +20,5 @@ redis.call("ZREM", order, arrival .. member)
 redis.call("HDEL", arrivals, member)
 if redis.call("ZCOUNT", order, points, points) == 0 then
   redis.call("ZREM", distinct, tonumber(points))
-end
-if redis.call("EXISTS", order) == 0 then
-  redis.call("DEL", counter)
 end
 return 1

@@ -1,13 +1,15 @@
 //! Scores: their direction, their limits, and what equal ones mean for ranks.
 
-use super::Error;
+use larder_store::Error;
+use serde::{Deserialize, Serialize};
 
 /// The largest score, and its negative the smallest: 2^53 - 1. Integers up to here are exact in a
 /// sorted set, whose scores are doubles.
 pub const SCORE_MAX: i64 = (1 << 53) - 1;
 
 /// Which scores are the best.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Best {
     /// The highest: points, revenue.
     Highest,
@@ -17,7 +19,8 @@ pub enum Best {
 
 /// Which ranks members with equal scores have. In a list they always stand in the order in which
 /// they came to that score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Ties {
     /// They share the best rank, and leave out the others: 1, 2, 2, 4.
     #[default]
@@ -58,7 +61,9 @@ impl Best {
     /// The points for a score, of which fewer are better.
     pub(super) fn points(self, score: i64) -> Result<i64, Error> {
         if !(-SCORE_MAX..=SCORE_MAX).contains(&score) {
-            return Err(Error::Score { score });
+            return Err(Error::invalid(format_args!(
+                "the score {score} is not between -{SCORE_MAX} and {SCORE_MAX}"
+            )));
         }
         Ok(self.turn(score))
     }

@@ -1,28 +1,28 @@
--- larder: touches only its KEYS
+
 -- Reads members of a board that follow each other, from a position or around a member.
 --
--- KEYS[1]  sorted set: `arrival member` by points
--- KEYS[2]  hash: the arrival of each member
--- KEYS[3]  sorted set of the points that occur
 -- ARGV[1]  the ties: "competition", "ordinal" or "dense"
 -- ARGV[2]  the first position, from 0; with ARGV[4], from that member, and may be negative
 -- ARGV[3]  how many members
 -- ARGV[4]  a member, or absent
 --
--- Returns {position of the first; its rank; {entry, points, entry, points, ...}}, or an error TIES
+-- Returns {position of the first; its rank; {entry, points, entry, points, ...}}, or an error TIES or
+-- LOST
 
-local order, arrivals, distinct = KEYS[1], KEYS[2], KEYS[3]
 local ties, first, count, member = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local none = {0, 0, {}}
 
-if redis.call("EXISTS", order) == 0 then
+if len == 0 then
   return none
 end
-if ties == "dense" and redis.call("EXISTS", distinct) == 0 then
-  return redis.error_reply("TIES the board is kept for other ties")
+if ties == "dense" and not is_dense() then
+  return ties_refused
 end
 
 if member then
+  if is_lost() then
+    return lost_refused
+  end
   local arrival = redis.call("HGET", arrivals, member)
   if not arrival then
     return none

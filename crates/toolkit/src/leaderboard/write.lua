@@ -1,10 +1,6 @@
--- larder: touches only its KEYS
--- Gives a member points, and says how it ranks then. Fewer points are better.
+
+-- Gives a member points, and says how it ranks then.
 --
--- KEYS[1]  sorted set: `arrival member` by points; an arrival is a number of 16 digits
--- KEYS[2]  hash: the arrival of each member, which is when it came to its points
--- KEYS[3]  sorted set of the points that occur, by themselves; only on boards of dense ranks
--- KEYS[4]  how many arrivals there were
 -- ARGV[1]  "set", "add", or "improve" (set, if that is fewer points than the member has)
 -- ARGV[2]  the member
 -- ARGV[3]  points, or points to add
@@ -14,9 +10,8 @@
 -- ARGV[7]  "first" or "last": the write from which that counts
 --
 -- Returns {1 if the points changed, else 0; points; rank from 1, 0 if the member is not on the
--- board}, or an error TIES or RANGE, with nothing changed
+-- board}, or an error TIES, LOST or RANGE, with nothing changed
 
-local order, arrivals, distinct, counter = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local how, member, ties = ARGV[1], ARGV[2], ARGV[4]
 local keep, ttl = tonumber(ARGV[5]), tonumber(ARGV[6])
 local dense = ties == "dense"
@@ -24,24 +19,33 @@ local dense = ties == "dense"
 -- Integers up to this are exact in a score.
 local MOST = 9007199254740991
 
-if redis.call("EXISTS", order) == 1 and (redis.call("EXISTS", distinct) == 1) ~= dense then
-  return redis.error_reply("TIES the board is kept for other ties")
-end
+-- A full board is cut by so many members in a call: what is over goes with later calls.
+local CUT = 1000
 
 local function text(points)
   return string.format("%.0f", points)
 end
 
-local function take_out(entry, points)
-  redis.call("ZREM", order, entry)
+-- When a member comes to its points: now, and after all who have them already.
+local function arrival_at(points)
+  local time = redis.call("TIME")
+  local now = time[1] * 1000000 + time[2]
+  local last = redis.call("ZRANGE", order, points, points, "BYSCORE", "REV", "LIMIT", 0, 1)[1]
+  local after = last and tonumber(string.sub(last, 1, 16)) + 1 or 0
+  return string.format("%016.0f", math.max(now, after))
+end
+
+-- Nobody may have these points any more.
+local function forget(points)
   if dense and redis.call("ZCOUNT", order, points, points) == 0 then
     redis.call("ZREM", distinct, points)
   end
 end
 
 local function take_off(entry, points)
-  take_out(entry, points)
+  redis.call("ZREM", order, entry)
   redis.call("HDEL", arrivals, string.sub(entry, 17))
+  forget(points)
 end
 
 local function rank(entry, points)
@@ -49,6 +53,32 @@ local function rank(entry, points)
     return redis.call("ZRANK", order, entry) + 1
   end
   return redis.call("ZCOUNT", dense and distinct or order, "-inf", "(" .. text(points)) + 1
+end
+
+-- Each key by itself: one may have been lost and be new.
+local function set_ttl()
+  local rest = redis.call("PTTL", order)
+  if ttl == 0 and rest < 0 then
+    return
+  end
+  for _, key in ipairs(KEYS) do
+    if ttl == 0 then
+      redis.call("PERSIST", key)
+    elseif ARGV[7] == "last" then
+      redis.call("PEXPIRE", key, ttl)
+    elseif redis.call("PTTL", key) == -1 then
+      redis.call("PEXPIRE", key, rest > 0 and rest or ttl)
+    end
+  end
+end
+
+if len == 0 then
+  -- What a lost board has left behind is of none of its members any more.
+  redis.call("UNLINK", arrivals, distinct)
+elseif is_dense() ~= dense then
+  return ties_refused
+elseif is_lost() then
+  return lost_refused
 end
 
 local points = tonumber(ARGV[3])
@@ -71,30 +101,33 @@ if changed then
   -- The new entry goes in before the old one goes out: a key that is empty in between is gone, and
   -- with it the time that it lasts.
   local old = arrival
-  arrival = string.format("%016.0f", redis.call("INCR", counter))
+  arrival = arrival_at(points)
   redis.call("ZADD", order, points, arrival .. member)
   redis.call("HSET", arrivals, member, arrival)
   if dense then
     redis.call("ZADD", distinct, points, points)
   end
   if before then
-    take_out(old .. member, before)
+    -- Whoever comes to two scores in a microsecond has one entry, which has moved.
+    if old ~= arrival then
+      redis.call("ZREM", order, old .. member)
+    end
+    forget(before)
   end
 end
-
-if keep > 0 then
-  local rest = redis.call("ZRANGE", order, keep, -1, "WITHSCORES")
-  for i = 1, #rest, 2 do
-    take_off(rest[i], tonumber(rest[i + 1]))
-  end
-end
-
-if ttl > 0 and (ARGV[7] == "last" or redis.call("PTTL", order) < 0) then
-  for _, key in ipairs(KEYS) do
-    redis.call("PEXPIRE", key, ttl)
-  end
-end
+set_ttl()
 
 local entry = arrival .. member
-local on_board = redis.call("ZSCORE", order, entry)
-return {changed and 1 or 0, text(points), on_board and rank(entry, points) or 0}
+local over = keep > 0 and redis.call("ZCARD", order) - keep or 0
+local is_over = over > 0 and redis.call("ZRANK", order, entry) >= keep
+if is_over then
+  take_off(entry, points)
+  over = over - 1
+end
+if over > 0 then
+  local worst = redis.call("ZRANGE", order, -math.min(over, CUT), -1, "WITHSCORES")
+  for i = 1, #worst, 2 do
+    take_off(worst[i], tonumber(worst[i + 1]))
+  end
+end
+return {changed and 1 or 0, text(points), is_over and 0 or rank(entry, points)}

@@ -1,27 +1,46 @@
--- larder: touches only its KEYS
--- Takes permits from a bucket that fills at an even rate (GCRA): what decide.lua does for a single
--- limit of that kind without a block, which most limiters are, in a fraction of its time.
+
+-- An even flow: the generic cell rate algorithm of ITU-T I.371.
 --
--- KEYS[1]  the bucket: the time, in microseconds, at which it will be full
--- ARGV[1]  permits wanted, from 1 to ARGV[2]
--- ARGV[2]  permits in a full bucket
--- ARGV[3]  microseconds in which one permit comes back
---
--- Returns as decide.lua does
+-- Its numbers are `cost`, the ticks that a permit costs, and `flow`, the ticks that come back in a
+-- microsecond. The state is a text of five numbers: of when it is; the ticks missing from a full bucket;
+-- the flow by which they are counted; since when some have been missing without a break; and the permits
+-- taken since then.
 
-local wanted, size, interval = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-
--- The store's clock, never the callers': theirs do not agree.
-local time = redis.call("TIME")
-local now = time[1] * 1000000 + time[2]
-
-local full = math.max(tonumber(redis.call("GET", KEYS[1]) or now), now)
-local after = full + wanted * interval
-local empty = now + size * interval
-if after > empty then
-  local left = math.floor((empty - full) / interval)
-  return {0, math.max(left, 0), after - empty, full - now, 0}
+local function gcra_us(ticks, flow)
+  return math.ceil(ticks / flow)
 end
--- The moment of expiry is rounded up to the millisecond, as in decide.lua.
-redis.call("SET", KEYS[1], after, "PXAT", math.ceil(after / 1000))
-return {1, math.floor((empty - after) / interval), 0, after - now, 0}
+
+local function gcra_free(missing, size, cost)
+  return math.floor((size * cost - missing) / cost)
+end
+
+local function gcra_keep(key, missing, flow, since, taken)
+  if missing == 0 then
+    redis.call("DEL", key)
+    return
+  end
+  local state = string.format("%.0f %.0f %.0f %.0f %.0f", now, missing, flow, since, taken)
+  set_until(key, state, now + gcra_us(missing, flow))
+end
+
+-- Returns the ticks that are missing now, since when some are, and the permits taken since then.
+local function gcra_read(key, size, cost, flow)
+  local at, missing, by, since, taken =
+    string.match(redis.call("GET", key) or "", "^(%d+) (%d+) (%d+) (%d+) (%d+)$")
+  if not at then
+    return 0, now, 0
+  end
+  at, missing, by = tonumber(at), tonumber(missing), tonumber(by)
+  if by ~= flow then
+    missing = math.ceil(missing / by * flow)
+  end
+  missing = math.max(math.min(missing, size * cost) - math.max(now - at, 0) * flow, 0)
+  if missing == 0 then
+    return 0, now, 0
+  end
+  since, taken = math.min(tonumber(since), now), tonumber(taken)
+  if at > now then
+    gcra_keep(key, missing, flow, since, taken)
+  end
+  return missing, since, taken
+end

@@ -1,36 +1,55 @@
 //! A limiter, and what it asks of the store.
 
-use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_store::{Command, Key, Keys, Script, Store};
+use larder_store::{Command, Error, Key, Keys, Script, ScriptCall, Store};
 
+use super::decision::{Decision, Permit};
 use super::limit::{Kind, Limit};
-use super::{Decision, Quota};
+use super::quota::Quota;
 
-static GCRA: Script = Script::new(include_str!("gcra.lua"));
-static DECIDE: Script = Script::new(include_str!("decide.lua"));
-
-/// Why a limiter has no answer.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Error {
-    /// So many permits can never be there at once. Nothing was taken.
-    #[error("{wanted} permits are wanted, and there are never more than {size} at once")]
-    MoreThanSize {
-        /// What was wanted.
-        wanted: NonZeroU32,
-        /// The size of the smallest limit.
-        size: NonZeroU32,
-    },
-
-    /// The store gave no answer. The permits may have been taken or not.
-    #[error(transparent)]
-    Store(#[from] larder_store::Error),
+/// A script that stands on the limits of every kind.
+macro_rules! with_all_kinds {
+    ($script:literal) => {
+        Script::new(concat!(
+            include_str!("common.lua"),
+            include_str!("gcra.lua"),
+            include_str!("kinds.lua"),
+            include_str!("gcra_kind.lua"),
+            include_str!("fixed_window.lua"),
+            include_str!("sliding_window.lua"),
+            include_str!("sliding_counter.lua"),
+            include_str!("limits.lua"),
+            include_str!($script)
+        ))
+    };
 }
 
-/// What a limiter does when the store gives no answer.
+static TAKE: Script = Script::new(concat!(
+    include_str!("common.lua"),
+    include_str!("gcra.lua"),
+    include_str!("take.lua")
+));
+static DECIDE: Script = with_all_kinds!("decide.lua");
+static REFUND: Script = with_all_kinds!("refund.lua");
+
+/// The refusals of a store that does not serve at the moment, whatever it is asked.
+const NOT_NOW: [&str; 9] = [
+    "OOM",
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "BUSY",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+];
+
+/// What a limiter does when the store is away, gives no answer, or does not serve at the moment: when it
+/// is full, read-only or loading its data. Other refusals and answers that can't be understood are
+/// mistakes, which nobody should overlook: they are given to the caller in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WithoutStore {
     /// It gives the error to its caller.
@@ -46,76 +65,119 @@ pub enum WithoutStore {
 #[derive(Clone, Debug)]
 pub struct Limiter {
     store: Store,
+    rules: Arc<Rules>,
+}
+
+#[derive(Clone, Debug)]
+struct Rules {
     keys: Keys,
-    limits: Arc<[Limit]>,
+    limits: Vec<Limit>,
     block: Duration,
     without_store: WithoutStore,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Action {
+    Take,
+    TakeUpTo,
+    Peek,
+}
+
 impl Limiter {
-    /// A limiter with this limit, in this namespace: limiters that share one share their counts.
+    /// A limiter with this limit, in this namespace.
+    ///
+    /// Limits of the same kind and [name](Limit::named) in a namespace share what they have counted,
+    /// whichever limiters they are in, in whichever order. A limit that is given no name is called after
+    /// its numbers, so another quota is another count. One that is named keeps its count when its numbers
+    /// change; nobody has to wait for longer than the new limit alone would have it.
     pub fn new(store: &Store, namespace: &str, limit: Limit) -> Limiter {
         Limiter {
             store: store.clone(),
-            keys: Keys::new(namespace, "limit"),
-            limits: [limit].into(),
-            block: Duration::ZERO,
-            without_store: WithoutStore::default(),
+            rules: Arc::new(Rules {
+                keys: Keys::new(namespace, "limit"),
+                limits: vec![limit],
+                block: Duration::ZERO,
+                without_store: WithoutStore::default(),
+            }),
         }
     }
 
     /// The same limiter with one limit more. A request has to be within all of them; one that is
     /// denied by one of them takes nothing from the others.
     ///
-    /// The state of a limit belongs to its place and its kind.
+    /// # Panics
+    ///
+    /// If there is a limit of this name already.
     #[must_use]
-    pub fn and(mut self, limit: Limit) -> Limiter {
-        self.limits = self.limits.iter().cloned().chain([limit]).collect();
-        self
+    pub fn and(self, limit: Limit) -> Limiter {
+        let is_new = self
+            .limits()
+            .iter()
+            .all(|other| other.name() != limit.name());
+        assert!(is_new, "there is a limit {:?} already", limit.name());
+        self.with(|rules| rules.limits.push(limit))
     }
 
-    /// Denies everything to a caller for this long after a request was denied, at most
-    /// [`Quota::PER_MAX`]. Requests during the block do not make it longer. None by default.
+    /// Denies everything to a caller for this long after a request was denied. Requests during the block
+    /// do not make it longer. None by default.
+    ///
+    /// Limiters of a namespace that have the same limits by name share their blocks.
+    ///
+    /// # Panics
+    ///
+    /// If it is longer than [`Quota::PER_MAX`].
     #[must_use]
-    pub fn block(mut self, time: Duration) -> Limiter {
-        self.block = time.min(Quota::PER_MAX);
-        self
+    pub fn block(self, time: Duration) -> Limiter {
+        assert!(
+            time <= Quota::PER_MAX,
+            "a block is at most 366 days, not {time:?}"
+        );
+        self.with(|rules| rules.block = time)
     }
 
-    /// What to do when the store gives no answer: to fail by default.
+    /// What to do when the store does not answer: to fail by default.
     #[must_use]
-    pub fn without_store(mut self, policy: WithoutStore) -> Limiter {
-        self.without_store = policy;
-        self
+    pub fn without_store(self, policy: WithoutStore) -> Limiter {
+        self.with(|rules| rules.without_store = policy)
     }
 
     /// The limits, in order.
     pub fn limits(&self) -> &[Limit] {
-        &self.limits
+        &self.rules.limits
     }
 
-    /// Takes `permits` for `name`, if that many are free now in every limit.
+    /// Takes `permits` for `name`, if that many are free now in every limit. Taking none tells what is
+    /// left: it is denied by a block alone.
     ///
     /// One round trip.
     ///
     /// # Errors
     ///
-    /// [`Error::MoreThanSize`] if `permits` could never be free at once, and [`Error::Store`] if
-    /// the store gave no answer and [`Limiter::without_store`] says to fail then; the permits may
-    /// have been taken or not.
-    pub async fn take(&self, name: &str, permits: NonZeroU32) -> Result<Decision, Error> {
-        self.decide("take", name, permits).await
+    /// Those of the store, as [`Limiter::without_store`] has it; the permits may have been taken or not.
+    pub async fn take(&self, name: &str, permits: u32) -> Result<Decision, Error> {
+        self.decide(Action::Take, name, permits).await
     }
 
     /// Takes one permit for `name`, if one is free now in every limit: [`Limiter::take`] of one.
     ///
+    /// # Errors
+    ///
+    /// Those of [`Limiter::take`].
+    pub async fn take_one(&self, name: &str) -> Result<Decision, Error> {
+        self.take(name, 1).await
+    }
+
+    /// Takes as many permits for `name` as are free now in every limit, up to `permits` of them: the
+    /// decision's permit says how many. It is denied if there is none.
+    ///
     /// One round trip.
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] as for [`Limiter::take`].
-    pub async fn take_one(&self, name: &str) -> Result<Decision, Error> {
-        self.take(name, NonZeroU32::MIN).await
+    /// Those of [`Limiter::take`].
+    pub async fn take_up_to(&self, name: &str, permits: u32) -> Result<Decision, Error> {
+        self.decide(Action::TakeUpTo, name, permits.min(self.size()))
+            .await
     }
 
     /// Says what [`Limiter::take`] would say, and takes nothing.
@@ -125,20 +187,35 @@ impl Limiter {
     /// # Errors
     ///
     /// Those of [`Limiter::take`].
-    pub async fn peek(&self, name: &str, permits: NonZeroU32) -> Result<Decision, Error> {
-        self.decide("peek", name, permits).await
+    pub async fn peek(&self, name: &str, permits: u32) -> Result<Decision, Error> {
+        self.decide(Action::Peek, name, permits).await
     }
 
-    /// Gives back permits that were taken and not used, to every limit. What is more than full is
-    /// full; a block stays.
+    /// Gives permits back that `name` took and did not use, to every limit. What has come back by itself
+    /// meanwhile is not given once more: nothing, if the window in which they were taken is over. A block
+    /// stays.
+    ///
+    /// A permit is given back once, whole or in part ([`Permit::part`]). By GCRA it may be less than that,
+    /// where others have been taken since and were given back before it.
     ///
     /// One round trip. The decision is what is there now.
     ///
     /// # Errors
     ///
-    /// Those of [`Limiter::take`]; the permits may have been given back or not.
-    pub async fn refund(&self, name: &str, permits: NonZeroU32) -> Result<Decision, Error> {
-        self.decide("refund", name, permits).await
+    /// Those of [`Limiter::take`]; the permits may have been given back or not. [`Error::Invalid`] if the
+    /// permit is of a limiter with another number of limits.
+    pub async fn refund(&self, name: &str, permit: &Permit) -> Result<Decision, Error> {
+        if permit.permits() == 0 {
+            return self.peek(name, 0).await;
+        }
+        if permit.marks.len() != 1 + self.limits().len() {
+            return Err(Error::invalid(
+                "a permit is given back to the limits from which it was taken",
+            ));
+        }
+        let call = self.on_keys(&REFUND, name).arg(permit.permits());
+        let answer = self.on_limits(call).args(&permit.marks).run().await;
+        self.without_store_or(answer.map(decision))
     }
 
     /// Forgets what `name` has taken, and its block.
@@ -147,64 +224,64 @@ impl Limiter {
     ///
     /// # Errors
     ///
-    /// [`Error::Store`] if the store gave no answer; it may then be forgotten or not.
+    /// Those of the store; it may then be forgotten or not.
     pub async fn reset(&self, name: &str) -> Result<(), Error> {
         let unlink = Command::new("UNLINK").args(self.keys_of(name));
-        Ok(self.store.run(unlink).await?)
+        self.store.run(unlink).await
     }
 
-    async fn decide(
-        &self,
-        action: &str,
-        name: &str,
-        permits: NonZeroU32,
-    ) -> Result<Decision, Error> {
-        let size = self.limits.iter().map(Limit::size).min();
-        if let Some(size) = size.filter(|size| *size < permits) {
-            return Err(Error::MoreThanSize {
-                wanted: permits,
-                size,
-            });
+    async fn decide(&self, action: Action, name: &str, permits: u32) -> Result<Decision, Error> {
+        let too_small = self
+            .limits()
+            .iter()
+            .position(|limit| limit.size() < permits);
+        if let Some(limit) = too_small {
+            let size = self.limits()[limit].size();
+            return Ok(Decision::Never { size, limit });
         }
-        match self.ask(action, name, permits).await {
-            Ok(decision) => Ok(decision),
-            Err(error) => self.decide_alone(error),
-        }
-    }
-
-    async fn ask(
-        &self,
-        action: &str,
-        name: &str,
-        permits: NonZeroU32,
-    ) -> Result<Decision, larder_store::Error> {
-        let answer: Answer = match &*self.limits {
-            [limit] if action == "take" && self.block.is_zero() && limit.kind.is_gcra() => {
-                let call = GCRA
-                    .on(&self.store)
-                    .key(self.state_key(name, 0, limit.kind));
-                let call = call.arg(permits).arg(limit.size());
-                call.arg(limit.microseconds()).run().await?
+        let answer: Result<Answer, Error> = match self.limits() {
+            [limit] if self.is_simple(action, limit) => {
+                let call = TAKE.on(&self.store).key(self.state_key(name, limit));
+                call.arg(permits)
+                    .arg(limit.size())
+                    .args(limit.numbers())
+                    .run()
+                    .await
             }
-            limits => {
-                let mut call = DECIDE.on(&self.store);
-                for key in self.keys_of(name) {
-                    call = call.key(key);
-                }
-                call = call.arg(action).arg(permits).arg(self.block.as_micros());
-                for limit in limits {
-                    call = call.arg(limit.kind.name()).arg(limit.size());
-                    call = call.arg(limit.microseconds());
-                }
-                call.run().await?
+            _ => {
+                let call = self.on_keys(&DECIDE, name).arg(action.name());
+                let call = call.arg(permits).arg(self.rules.block.as_micros());
+                self.on_limits(call).run().await
             }
         };
-        Ok(decision(answer))
+        self.without_store_or(answer.map(decision))
     }
 
-    fn decide_alone(&self, error: larder_store::Error) -> Result<Decision, Error> {
-        let is_allowed = match self.without_store {
-            WithoutStore::Fail => return Err(error.into()),
+    fn on_keys(&self, script: &'static Script, name: &str) -> ScriptCall<'_> {
+        let keys = self.keys_of(name).into_iter();
+        keys.fold(script.on(&self.store), ScriptCall::key)
+    }
+
+    /// Adds what `limits.lua` wants of each limit.
+    fn on_limits<'a>(&self, call: ScriptCall<'a>) -> ScriptCall<'a> {
+        self.limits().iter().fold(call, |call, limit| {
+            let call = call.arg(limit.kind().name()).arg(limit.size());
+            call.args(limit.numbers())
+        })
+    }
+
+    fn is_simple(&self, action: Action, limit: &Limit) -> bool {
+        action == Action::Take && self.rules.block.is_zero() && limit.kind() == Kind::Gcra
+    }
+
+    /// What was decided, or what the policy decides if the store is the reason that nothing was.
+    fn without_store_or(&self, decided: Result<Decision, Error>) -> Result<Decision, Error> {
+        let error = match decided {
+            Err(error) if is_of_the_store(&error) => error,
+            decided => return decided,
+        };
+        let is_allowed = match self.rules.without_store {
+            WithoutStore::Fail => return Err(error),
             WithoutStore::Allow => true,
             WithoutStore::Deny => false,
         };
@@ -212,31 +289,71 @@ impl Limiter {
         Ok(Decision::Unchecked { is_allowed })
     }
 
+    /// The most that can be taken at once from all limits.
+    fn size(&self) -> u32 {
+        self.limits()
+            .iter()
+            .map(Limit::size)
+            .min()
+            .unwrap_or_default()
+    }
+
     /// The block, and the state of each limit.
     fn keys_of(&self, name: &str) -> Vec<Key> {
-        let states = { self.limits.iter().enumerate() }
-            .map(|(index, limit)| self.state_key(name, index, limit.kind));
-        let block = self.keys.of(name).part("block");
+        let mut names: Vec<&str> = self.limits().iter().map(Limit::name).collect();
+        names.sort_unstable();
+        let block = self
+            .rules
+            .keys
+            .of(name)
+            .part(&format!("block:{}", names.join("+")));
+        let states = self
+            .limits()
+            .iter()
+            .map(|limit| self.state_key(name, limit));
         [block].into_iter().chain(states).collect()
     }
 
-    fn state_key(&self, name: &str, index: usize, kind: Kind) -> Key {
-        self.keys.of(name).part(&format!("{}{index}", kind.name()))
+    fn state_key(&self, name: &str, limit: &Limit) -> Key {
+        self.rules.keys.of(name).part(&limit.state_part())
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Rules)) -> Limiter {
+        change(Arc::make_mut(&mut self.rules));
+        self
     }
 }
 
-/// What the scripts return; `decide.lua` says what the numbers are.
-type Answer = (bool, u32, u64, u64, usize);
+impl Action {
+    /// What `decide.lua` calls it.
+    fn name(self) -> &'static str {
+        match self {
+            Action::Take => "take",
+            Action::TakeUpTo => "take-up-to",
+            Action::Peek => "peek",
+        }
+    }
+}
 
-fn decision((is_allowed, left, wait_us, reset_us, limit): Answer) -> Decision {
+/// Whether an error says something of the store's state, and nothing of what it was asked.
+fn is_of_the_store(error: &Error) -> bool {
+    let not_now = || NOT_NOW.iter().any(|code| error.is_refusal(code));
+    error.is_away() || error.is_in_doubt() || not_now()
+}
+
+/// What the scripts return; `decide.lua` says what the numbers are.
+type Answer = (u32, u32, u64, u64, usize, Vec<u64>);
+
+fn decision((permits, left, wait_us, reset_us, limit, marks): Answer) -> Decision {
     let reset_after = Duration::from_micros(reset_us);
-    match is_allowed {
-        true => Decision::Allowed {
+    match wait_us {
+        0 => Decision::Allowed {
             left,
             reset_after,
             limit,
+            permit: Permit::new(permits, marks),
         },
-        false => Decision::Denied {
+        wait_us => Decision::Denied {
             left,
             retry_after: Duration::from_micros(wait_us),
             reset_after,

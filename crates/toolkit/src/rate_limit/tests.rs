@@ -1,25 +1,22 @@
 //! Limiters, on every kind of store.
 
-use std::num::NonZeroU32;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use larder_store::{Command, Store};
+use larder_store::{Command, Error, Store};
 use larder_testkit::every_store;
 
 use super::*;
 
-const ONE: NonZeroU32 = NonZeroU32::MIN;
-const TWO: NonZeroU32 = NonZeroU32::new(2).unwrap();
-
 /// Short enough to wait for on a real server.
 const WINDOW: Duration = Duration::from_millis(400);
 
-fn permits(count: u32) -> NonZeroU32 {
-    NonZeroU32::new(count).expect("it is above zero")
-}
+const US: Duration = Duration::from_micros(1);
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
 
 fn quota(count: u32) -> Quota {
-    Quota::new(permits(count), WINDOW).expect("it is one")
+    Quota::new(count, WINDOW).expect("it is one")
 }
 
 /// A limit of each kind with this quota.
@@ -36,209 +33,197 @@ fn retry_after(decision: Decision) -> Duration {
     decision.retry_after().expect("it is denied")
 }
 
-fn left(decision: Decision) -> u32 {
+fn left(decision: &Decision) -> u32 {
     match decision {
-        Decision::Allowed { left, .. } | Decision::Denied { left, .. } => left,
-        Decision::Unchecked { .. } => panic!("it is checked"),
+        Decision::Allowed { left, .. } | Decision::Denied { left, .. } => *left,
+        decision => panic!("{decision:?}"),
     }
 }
 
-async fn keys(store: &Store) -> Result<Vec<String>, larder_store::Error> {
+async fn keys(store: &Store) -> Result<Vec<String>, Error> {
     store.run(Command::new("KEYS").arg("*")).await
 }
+
+mod calls;
+mod refunds;
+mod steps;
 
 every_store! {
     async fn as_many_are_allowed_as_the_quota_says(test: TestStore) {
         for limit in every_kind(Quota::per_hour(3)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
+            let limiter = Limiter::new(&test.store, "api", limit.clone());
             for expected in [2, 1, 0] {
-                let decision = limiter.take("ann", ONE).await?;
-                assert!(decision.is_allowed(), "{limit:?}");
-                assert_eq!(left(decision), expected, "{limit:?}");
+                let decision = limiter.take("ann", 1).await?;
+                assert!(decision.is_allowed(), "{limit}");
+                assert_eq!(left(&decision), expected, "{limit}");
             }
-            let denied = limiter.take("ann", ONE).await?;
-            assert!(!denied.is_allowed() && left(denied) == 0, "{limit:?}");
-            assert!(limiter.take("bob", ONE).await?.is_allowed(), "{limit:?}");
+            let denied = limiter.take("ann", 1).await?;
+            assert!(!denied.is_allowed() && left(&denied) == 0, "{limit}");
+            assert!(limiter.take("bob", 1).await?.is_allowed(), "{limit}");
         }
     }
 
     /// A caller who is turned away is told when to come back, and is let in then.
     async fn a_denied_caller_is_let_in_after_retry_after(test: TestStore) {
         for limit in every_kind(quota(2)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
-            assert!(limiter.take("ann", TWO).await?.is_allowed());
-            for wanted in [ONE, TWO] {
+            let limiter = Limiter::new(&test.store, "api", limit.clone());
+            assert!(limiter.take("ann", 2).await?.is_allowed());
+            for wanted in [1, 2] {
                 let wait = retry_after(limiter.take("ann", wanted).await?);
-                assert!(wait > Duration::ZERO && wait <= 2 * WINDOW, "{limit:?}: {wait:?}");
+                assert!(wait > Duration::ZERO && wait <= 2 * WINDOW, "{limit}: {wait:?}");
                 test.pass(wait).await;
-                assert!(limiter.take("ann", wanted).await?.is_allowed(), "{limit:?}, {wanted}");
+                assert!(limiter.take("ann", wanted).await?.is_allowed(), "{limit}, {wanted}");
             }
         }
     }
 
+    /// To the microsecond, with any quota and any history; only a clock that stands still shows it.
     async fn a_denied_caller_is_not_let_in_before_retry_after(test: TestStore) {
-        // Only a clock that stands still shows a single microsecond.
         let Some(embedded) = test.embedded() else { return Ok(()) };
-        for limit in every_kind(Quota::per_minute(7)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
-            assert!(limiter.take("ann", permits(7)).await?.is_allowed());
-            let wait = retry_after(limiter.take("ann", ONE).await?);
-            // The sliding counter may say one more.
-            embedded.pass(wait - Duration::from_micros(3));
-            assert!(!limiter.take("ann", ONE).await?.is_allowed(), "{limit:?}");
-            embedded.pass(Duration::from_micros(3));
-            assert!(limiter.take("ann", ONE).await?.is_allowed(), "{limit:?}");
-        }
-    }
-
-    async fn permits_taken_at_different_times_come_back_at_different_times(test: TestStore) {
-        let Some(embedded) = test.embedded() else { return Ok(()) };
-        let quota = Quota::per_minute(2);
-        for limit in [Limit::sliding_window(quota), Limit::sliding_counter(quota), Limit::gcra(quota)] {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
-            for _ in 0..10 {
-                let wait = limiter.take("ann", ONE).await?.retry_after().unwrap_or_default();
-                embedded.pass(wait);
-                if !wait.is_zero() {
-                    assert!(limiter.take("ann", ONE).await?.is_allowed(), "{limit:?} after {wait:?}");
+        let quotas = ["7/m", "1000/s", "600000/s", "1000000007/d", "3/366d", "13/250ms", "4000000000/366d"];
+        for text in quotas {
+            for limit in every_kind(text.parse()?) {
+                let limiter = Limiter::new(&test.store, "api", limit.clone());
+                for round in 0..20 {
+                    let wanted = rand::random_range(1..=limit.size());
+                    if !limiter.take("ann", wanted).await?.is_allowed() {
+                        let wait = retry_after(limiter.peek("ann", wanted).await?);
+                        embedded.pass(wait - US);
+                        assert!(!limiter.peek("ann", wanted).await?.is_allowed(), "{limit}, {round}");
+                        embedded.pass(US);
+                        assert!(limiter.take("ann", wanted).await?.is_allowed(), "{limit}, {round}");
+                    }
+                    let some = limit.quota().per() / 3;
+                    embedded.pass(Duration::from_micros(rand::random_range(0..=some.as_micros() as u64)));
                 }
-                embedded.pass(Duration::from_micros(7_000_007));
             }
         }
     }
 
     async fn a_cost_is_taken_whole_or_not_at_all(test: TestStore) {
         for limit in every_kind(Quota::per_hour(5)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
-            assert_eq!(left(limiter.take("ann", permits(3)).await?), 2);
+            let limiter = Limiter::new(&test.store, "api", limit.clone());
+            assert_eq!(left(&limiter.take("ann", 3).await?), 2);
 
-            let denied = limiter.take("ann", permits(3)).await?;
-            assert!(!denied.is_allowed() && left(denied) == 2, "{limit:?}: {denied:?}");
-            assert_eq!(left(limiter.take("ann", TWO).await?), 0, "{limit:?}");
-
-            assert!(matches!(limiter.take("ann", permits(6)).await, Err(Error::MoreThanSize { .. })));
-        }
-    }
-
-    async fn a_peek_takes_nothing(test: TestStore) {
-        for limit in every_kind(Quota::per_hour(2)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone()).block(WINDOW);
-            assert_eq!(left(limiter.peek("ann", ONE).await?), 1);
-            assert_eq!(keys(&test.store).await?, Vec::<String>::new(), "{limit:?}");
-
-            limiter.take("ann", ONE).await?;
-            assert!(!limiter.peek("ann", TWO).await?.is_allowed());
-            assert!(limiter.take("ann", ONE).await?.is_allowed(), "{limit:?}");
-            limiter.reset("ann").await?;
-        }
-    }
-
-    /// For one limit of GCRA the two are different scripts.
-    async fn a_take_does_what_a_peek_has_said(test: TestStore) {
-        let Some(embedded) = test.embedded() else { return Ok(()) };
-        let quota = Quota::per_minute(7);
-        let limits = every_kind(quota).into_iter().chain([Limit::gcra_with_burst(quota, permits(20))?]);
-        for limit in limits {
-            let namespace = format!("{}{}", limit.name(), limit.size());
-            let limiter = Limiter::new(&test.store, &namespace, limit.clone());
-            for _ in 0..300 {
-                let wanted = permits(rand::random_range(1..=4));
-                let said = limiter.peek("ann", wanted).await?;
-                assert_eq!(limiter.take("ann", wanted).await?, said, "{limit:?}, {wanted}");
-                embedded.pass(Duration::from_micros(rand::random_range(0..20_000_000)));
-            }
-        }
-    }
-
-    async fn what_is_refunded_can_be_taken_again(test: TestStore) {
-        for limit in every_kind(Quota::per_hour(2)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
-            limiter.take("ann", TWO).await?;
-
-            assert_eq!(left(limiter.refund("ann", ONE).await?), 1, "{limit:?}");
-            assert!(limiter.take("ann", ONE).await?.is_allowed(), "{limit:?}");
-            assert!(!limiter.take("ann", ONE).await?.is_allowed(), "{limit:?}");
-
-            assert_eq!(left(limiter.refund("ann", TWO).await?), 2, "{limit:?}");
-            assert_eq!(left(limiter.refund("ann", TWO).await?), 2, "{limit:?}");
-            assert_eq!(keys(&test.store).await?, Vec::<String>::new(), "{limit:?}");
-        }
-    }
-
-    async fn a_caller_who_is_reset_begins_anew(test: TestStore) {
-        for limit in every_kind(Quota::per_hour(1)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone()).block(WINDOW * 100);
-            limiter.take("ann", ONE).await?;
-            assert!(!limiter.take("ann", ONE).await?.is_allowed());
-
-            limiter.reset("ann").await?;
-            assert!(limiter.take("ann", ONE).await?.is_allowed());
+            let denied = limiter.take("ann", 3).await?;
+            assert!(!denied.is_allowed() && left(&denied) == 2, "{limit}: {denied:?}");
+            assert_eq!(left(&limiter.take("ann", 2).await?), 0, "{limit}");
         }
     }
 
     async fn a_denied_request_takes_nothing(test: TestStore) {
         for limit in every_kind(quota(1)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
-            limiter.take("ann", ONE).await?;
-            let first = retry_after(limiter.take("ann", ONE).await?);
+            let limiter = Limiter::new(&test.store, "api", limit.clone());
+            limiter.take("ann", 1).await?;
+            let first = retry_after(limiter.take("ann", 1).await?);
             for _ in 0..20 {
-                limiter.take("ann", ONE).await?;
+                limiter.take("ann", 1).await?;
             }
-            assert!(retry_after(limiter.take("ann", ONE).await?) <= first, "{limit:?}");
+            assert!(retry_after(limiter.take("ann", 1).await?) <= first, "{limit}");
         }
     }
 
     /// The state lives as long as it says something, and no longer.
     async fn the_state_is_gone_when_the_limit_is_full_again(test: TestStore) {
         for limit in every_kind(quota(4)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
-            limiter.take("ann", TWO).await?;
-            let Decision::Allowed { reset_after, .. } = limiter.take("ann", TWO).await? else {
+            let limiter = Limiter::new(&test.store, "api", limit.clone());
+            limiter.take("ann", 2).await?;
+            let Decision::Allowed { reset_after, .. } = limiter.take("ann", 2).await? else {
                 panic!("there were four");
             };
             // A real server may take its time to answer.
             let margin = if test.embedded().is_some() { 1 } else { 60 };
             test.pass(reset_after.saturating_sub(Duration::from_millis(margin))).await;
-            assert!(!keys(&test.store).await?.is_empty(), "{limit:?}");
+            assert!(!keys(&test.store).await?.is_empty(), "{limit}");
             test.pass(Duration::from_millis(65)).await;
-            assert_eq!(left(limiter.peek("ann", ONE).await?), 3, "{limit:?}");
-            assert_eq!(keys(&test.store).await?, Vec::<String>::new(), "{limit:?}");
+            assert_eq!(left(&limiter.peek("ann", 1).await?), 3, "{limit}");
+            assert_eq!(keys(&test.store).await?, Vec::<String>::new(), "{limit}");
         }
     }
 
     async fn permits_of_gcra_come_back_one_by_one(test: TestStore) {
         let limiter = Limiter::new(&test.store, "flow", Limit::gcra(quota(4)));
-        limiter.take("ann", permits(4)).await?;
+        limiter.take("ann", 4).await?;
         test.pass(WINDOW / 4).await;
-        assert!(limiter.take("ann", ONE).await?.is_allowed());
+        assert!(limiter.take("ann", 1).await?.is_allowed());
         if test.embedded().is_some() {
-            assert!(!limiter.take("ann", ONE).await?.is_allowed());
+            assert!(!limiter.take("ann", 1).await?.is_allowed());
         }
     }
 
     async fn a_burst_is_as_large_as_it_says(test: TestStore) {
-        let limit = Limit::gcra_with_burst(Quota::per_hour(2), permits(5))?;
+        let limit = Limit::gcra(Quota::per_hour(2)).burst(5);
         let limiter = Limiter::new(&test.store, "flow", limit);
-        assert!(limiter.take("ann", permits(5)).await?.is_allowed());
-        let wait = retry_after(limiter.take("ann", ONE).await?);
+        assert!(limiter.take("ann", 5).await?.is_allowed());
+        let wait = retry_after(limiter.take("ann", 1).await?);
         assert!(wait > Duration::from_secs(1795) && wait <= Duration::from_secs(1800), "{wait:?}");
     }
 
-    /// Two full windows at the boundary of a fixed window are what the sliding ones are for.
-    async fn sliding_limits_hold_in_every_stretch_of_time(test: TestStore) {
+    /// 600,000 in a second were 500,000, as each permit took a whole number of microseconds.
+    async fn as_many_come_back_in_a_second_as_the_quota_says(test: TestStore) {
         let Some(embedded) = test.embedded() else { return Ok(()) };
-        let exact = Limiter::new(&test.store, "exact", Limit::sliding_window(Quota::per_second(10)));
-        let mut taken: Vec<u64> = Vec::new();
-        for step in 0..400_u64 {
-            if exact.take("ann", ONE).await?.is_allowed() {
-                taken.push(step * 17);
+        for permits in [1, 7, 70_000, 600_000, 999_983, 1_000_000_000] {
+            let limiter = Limiter::new(&test.store, "flow", Limit::gcra(Quota::per_second(permits)));
+            assert!(limiter.take("ann", permits).await?.is_allowed());
+            let mut came_back = 0;
+            for _ in 0..1000 {
+                embedded.pass(Duration::from_millis(1));
+                if let Decision::Allowed { permit, .. } = limiter.take_up_to("ann", permits).await? {
+                    came_back += permit.permits();
+                }
             }
-            embedded.pass(Duration::from_millis(17));
+            assert_eq!(came_back, permits);
         }
-        assert!(taken.len() > 60);
-        for stretch in taken.windows(11) {
-            assert!(stretch[10] - stretch[0] >= 1000, "{stretch:?}");
+    }
+
+    /// Two full windows at the boundary of a fixed window are what the sliding ones are for.
+    async fn a_sliding_window_holds_in_every_stretch_of_time(test: TestStore) {
+        let Some(embedded) = test.embedded() else { return Ok(()) };
+        for size in [10, 5000] {
+            let exact = Limiter::new(&test.store, "exact", Limit::sliding_window(Quota::per_second(size)));
+            let mut taken: VecDeque<(Duration, u32)> = VecDeque::new();
+            let mut now = Duration::ZERO;
+            for _ in 0..1000 {
+                let wanted = rand::random_range(1..=size / 5);
+                if exact.take("ann", wanted).await?.is_allowed() {
+                    taken.push_back((now, wanted));
+                }
+                while taken.front().is_some_and(|(at, _)| *at + SECOND <= now) {
+                    taken.pop_front();
+                }
+                let sum: u32 = taken.iter().map(|(_, count)| count).sum();
+                assert!(sum <= size);
+                // Of a small limit not one less either.
+                let free = left(&exact.peek("ann", 0).await?);
+                assert!(free == size - sum || size > 1000 && free < size - sum, "{free} {size} {sum}");
+
+                let step = Duration::from_micros(rand::random_range(0..100_000));
+                embedded.pass(step);
+                now += step;
+            }
         }
+    }
+
+    /// What many single takes cost was a member each, and a take of many permits a member for each.
+    async fn a_sliding_window_has_an_entry_for_a_take_and_at_most_a_thousand(test: TestStore) {
+        let Some(embedded) = test.embedded() else { return Ok(()) };
+        let limit = Limit::sliding_window(Quota::per_minute(10_000_000));
+        let limiter = Limiter::new(&test.store, "bytes", limit);
+        let card = async || -> Result<u64, Error> {
+            let key = "{bytes:limit:ann}:sliding-window:10000000/m";
+            test.store.run(Command::new("ZCARD").arg(key)).await
+        };
+        limiter.take("ann", 9_000_000).await?;
+        assert_eq!(card().await?, 2);
+
+        for _ in 0..4000 {
+            assert!(limiter.take("ann", 1).await?.is_allowed());
+            embedded.pass(Duration::from_millis(14));
+        }
+        assert!(card().await? <= 1002);
+        embedded.pass(Duration::from_secs(59));
+        assert!(limiter.take("ann", 9_000_000).await?.is_allowed());
+        assert!(card().await? < 30);
     }
 
     /// The seed's limiter removed every entry of the same millisecond when one was denied.
@@ -246,92 +231,100 @@ every_store! {
         let limiter = Limiter::new(&test.store, "exact", Limit::sliding_window(Quota::per_hour(50)));
         let mut allowed = 0;
         for _ in 0..70 {
-            allowed += u32::from(limiter.take("ann", ONE).await?.is_allowed());
+            allowed += u32::from(limiter.take("ann", 1).await?.is_allowed());
         }
         assert_eq!(allowed, 50);
     }
 
     async fn concurrent_callers_get_exactly_what_there_is(test: TestStore) {
         for limit in every_kind(Quota::per_hour(10)) {
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone());
+            let limiter = Limiter::new(&test.store, "api", limit.clone());
             let callers = (0..40).map(|_| {
                 let limiter = limiter.clone();
-                tokio::spawn(async move { limiter.take("ann", ONE).await })
+                tokio::spawn(async move { limiter.take("ann", 1).await })
             });
             let mut allowed = 0;
             for caller in callers.collect::<Vec<_>>() {
                 allowed += u32::from(caller.await??.is_allowed());
             }
-            assert_eq!(allowed, 10, "{limit:?}");
+            assert_eq!(allowed, 10, "{limit}");
         }
     }
 
     async fn of_several_limits_all_give_or_none(test: TestStore) {
-        let limiter = Limiter::new(&test.store, "api", Limit::gcra(Quota::per_hour(2)).named("burst"))
-            .and(Limit::fixed_window(Quota::per_day(3)).named("day"));
+        let day = Limit::fixed_window(Quota::per_day(3));
+        let limiter = Limiter::new(&test.store, "api", Limit::gcra(Quota::per_hour(2))).and(day.clone());
 
-        assert!(matches!(limiter.take("ann", TWO).await?, Decision::Allowed { left: 0, limit: 0, .. }));
+        assert!(matches!(limiter.take("ann", 2).await?, Decision::Allowed { left: 0, limit: 0, .. }));
         // The first denies, and the second must not pay for it.
-        assert!(matches!(limiter.take("ann", ONE).await?, Decision::Denied { limit: 0, .. }));
-        limiter.refund("ann", ONE).await?;
-        assert!(matches!(limiter.take("ann", ONE).await?, Decision::Allowed { left: 0, limit: 0, .. }));
-        let day = Limiter::new(&test.store, "day", Limit::fixed_window(Quota::per_day(3)));
-        assert!(day.peek("ann", ONE).await?.is_allowed());
+        assert!(matches!(limiter.take("ann", 1).await?, Decision::Denied { limit: 0, .. }));
+        let day = Limiter::new(&test.store, "api", day);
+        assert_eq!(left(&day.peek("ann", 0).await?), 1);
+    }
+
+    async fn a_limits_count_goes_by_its_name_and_not_by_its_place(test: TestStore) {
+        let (few, many) = (Limit::gcra(Quota::per_hour(2)), Limit::gcra(Quota::per_day(100)));
+        let limiter = Limiter::new(&test.store, "api", few.clone()).and(many.clone()).block(WINDOW);
+        limiter.take("ann", 2).await?;
+
+        let other_order = Limiter::new(&test.store, "api", many.clone()).and(few.clone()).block(WINDOW);
+        assert!(matches!(other_order.peek("ann", 1).await?, Decision::Denied { limit: 1, .. }));
+        let alone = Limiter::new(&test.store, "api", many);
+        assert_eq!(left(&alone.peek("ann", 0).await?), 98);
+        // Another quota in the same namespace is another count, unless both have the same name.
+        let other = Limiter::new(&test.store, "api", Limit::gcra(Quota::per_hour(3)));
+        assert_eq!(left(&other.peek("ann", 0).await?), 3);
+        let named = |quota| Limiter::new(&test.store, "api", Limit::gcra(quota).named("plan"));
+        named(Quota::per_hour(2)).take("ann", 2).await?;
+        assert!(!named(Quota::per_hour(3)).take("ann", 3).await?.is_allowed());
+        // The block too goes by the names, in whichever order.
+        assert!(!limiter.take("ann", 1).await?.is_allowed());
+        assert!(!other_order.peek("ann", 0).await?.is_allowed());
+    }
+
+    /// Nobody reads the numbers of one kind as those of another.
+    async fn a_state_of_another_kind_or_form_under_the_same_name_is_none(test: TestStore) {
+        for limit in every_kind(Quota::per_hour(2)) {
+            let limiter = Limiter::new(&test.store, "api", limit.named("same"));
+            assert!(limiter.take("ann", 2).await?.is_allowed());
+            assert!(!limiter.take("ann", 1).await?.is_allowed());
+        }
+        for limit in every_kind(Quota::per_hour(2)) {
+            let part = limit.state_part();
+            let limiter = Limiter::new(&test.store, "api", limit);
+            if !part.starts_with("sliding-window") {
+                let set = Command::new("SET").arg(format!("{{api:limit:bob}}:{part}"));
+                test.store.run::<()>(set.arg("9999999999999999")).await?;
+                assert!(limiter.take("bob", 2).await?.is_allowed(), "{part}");
+            }
+        }
     }
 
     async fn a_block_lasts_and_is_not_made_longer_by_further_requests(test: TestStore) {
         let limiter = Limiter::new(&test.store, "login", Limit::gcra(Quota::per_second(1000))).block(WINDOW);
-        assert!(limiter.take("ann", permits(1000)).await?.is_allowed());
-        let blocked = limiter.take("ann", permits(900)).await?;
-        assert!(retry_after(blocked) >= WINDOW, "{blocked:?}");
+        assert!(limiter.take("ann", 1000).await?.is_allowed());
+        let blocked = limiter.take("ann", 900).await?;
+        assert!(retry_after(blocked.clone()) >= WINDOW, "{blocked:?}");
 
         test.pass(WINDOW / 2).await;
-        let blocked = limiter.take("ann", ONE).await?;
-        assert!(retry_after(blocked) <= WINDOW / 2, "{blocked:?}");
-        test.pass(retry_after(blocked)).await;
-        assert!(limiter.take("ann", ONE).await?.is_allowed());
+        let blocked = retry_after(limiter.take("ann", 1).await?);
+        assert!(blocked <= WINDOW / 2, "{blocked:?}");
+        test.pass(blocked).await;
+        assert!(limiter.take("ann", 1).await?.is_allowed());
     }
 
     /// Whoever came back at the end of a block that is shorter than the limit was blocked again.
     async fn the_wait_during_a_block_is_until_the_permits_are_there(test: TestStore) {
         for limit in every_kind(quota(2)) {
             let block = Duration::from_millis(20);
-            let limiter = Limiter::new(&test.store, limit.name(), limit.clone()).block(block);
-            limiter.take("ann", TWO).await?;
-            assert!(!limiter.take("ann", TWO).await?.is_allowed());
+            let limiter = Limiter::new(&test.store, "api", limit.clone()).block(block);
+            limiter.take("ann", 2).await?;
+            assert!(!limiter.take("ann", 2).await?.is_allowed());
 
-            let during = limiter.take("ann", TWO).await?;
+            let during = limiter.take("ann", 2).await?;
             test.pass(retry_after(during)).await;
 
-            assert!(limiter.take("ann", TWO).await?.is_allowed(), "{limit:?}");
+            assert!(limiter.take("ann", 2).await?.is_allowed(), "{limit}");
         }
     }
-
-    async fn a_long_name_makes_no_long_key(test: TestStore) {
-        let limiter = Limiter::new(&test.store, "login", Limit::gcra(Quota::per_hour(1)));
-        limiter.take(&"x".repeat(100_000), ONE).await?;
-        assert!(keys(&test.store).await?.iter().all(|key| key.len() < 300));
-    }
-
-    async fn without_the_store_the_policy_decides_and_says_so(test: TestStore) {
-        let limiter = Limiter::new(&test.store, "login", Limit::gcra(Quota::per_hour(1)));
-        test.store.close().await?;
-
-        assert!(matches!(limiter.take("ann", ONE).await, Err(Error::Store(_))));
-        let open = limiter.clone().without_store(WithoutStore::Allow);
-        assert_eq!(open.take("ann", ONE).await?, Decision::Unchecked { is_allowed: true });
-        let closed = limiter.without_store(WithoutStore::Deny);
-        assert_eq!(closed.take("ann", ONE).await?, Decision::Unchecked { is_allowed: false });
-    }
-}
-
-#[test]
-fn a_quota_that_cant_be_counted_is_refused() {
-    let per = Duration::from_micros(999);
-    assert_eq!(Quota::new(ONE, per), Err(InvalidQuota::Per { per }));
-    assert!(Quota::new(ONE, Quota::PER_MAX + Duration::from_nanos(1)).is_err());
-    assert!(Quota::new(permits(1001), Duration::from_millis(1)).is_err());
-    assert!(Quota::new(permits(1000), Duration::from_millis(1)).is_ok());
-    let slow = Quota::new(ONE, Quota::PER_MAX).expect("a year is allowed");
-    assert!(Limit::gcra_with_burst(slow, NonZeroU32::MAX).is_err());
 }
