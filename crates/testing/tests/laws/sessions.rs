@@ -174,6 +174,8 @@ enum Asked {
     EndAll,
 }
 
+/// A request to make a session was sent again when its answer did not come. The first one, that was
+/// late, then made the session anew after its user had logged out everywhere.
 #[test]
 fn no_session_comes_back_and_none_is_lost() {
     Simulation::new()

@@ -9,11 +9,6 @@
 --
 -- Returns {version; when it was made, was seen, expires, and ends at the latest}
 
-local made = get(ARGV[1])
-if made then
-  -- By a call whose answer was lost.
-  return shown(made)
-end
 mend()
 local most, leaving = tonumber(ARGV[5]), {}
 if most > 0 then

@@ -130,22 +130,35 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         saved
     }
 
-    /// Sends a save to where the session is.
+    /// Sends a save. If an answer was lost, it is done or in doubt: what looks as if it had failed may
+    /// be what others have made of it, and must not be made again.
     async fn send(&self, session: &mut Session<T>, attempt: &Attempt) -> Result<Saved, Error> {
-        let what = Sealed::Data(session.version + 1);
         let mut was_lost = None;
+        match self.follow(session, attempt, &mut was_lost).await {
+            Ok(Saved::Done) => Ok(Saved::Done),
+            saved => was_lost.map_or(saved, Err),
+        }
+    }
+
+    /// Sends a save to where the session is.
+    async fn follow(
+        &self,
+        session: &mut Session<T>,
+        attempt: &Attempt,
+        was_lost: &mut Option<Error>,
+    ) -> Result<Saved, Error> {
+        let what = Sealed::Data(session.version + 1);
         for _ in 0..EXCHANGES_MAX {
             let token = session.token.clone();
-            let digest = token.digest(&self.secret);
             let sealed = token.seal(&self.secret, what, &attempt.encoded)?;
             let saved = settled(|| {
-                self.on_session(&calls::SAVE, token.tag(), &digest)
+                self.on_session(&calls::SAVE, token.tag(), &session.id)
                     .arg(session.version)
                     .arg(&sealed)
                     .arg(format!("{:016x}", attempt.id))
             });
             let Answered { answer, lost } = saved.await?;
-            was_lost = was_lost.or(lost);
+            *was_lost = was_lost.take().or(lost);
             let word = match answer {
                 Changed::Made(known) => {
                     (session.version, session.times) = (known.version, known.times);
@@ -154,11 +167,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
                 }
                 Changed::Conflict(stored) => {
                     session.in_doubt = None;
-                    // If it was ours on which somebody else has built, it must not be made again.
-                    return match was_lost {
-                        Some(lost) => Err(lost),
-                        None => Ok(Saved::Conflict(token, stored)),
-                    };
+                    return Ok(Saved::Conflict(token, stored));
                 }
                 Changed::Gone { word } => word,
             };

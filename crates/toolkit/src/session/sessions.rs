@@ -9,7 +9,7 @@ use larder_store::{Command, Error, FromValue, Keys, Script, ScriptCall, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::calls::{self, Found, Known, Stored, settled};
+use super::calls::{self, Found, Known, Stored};
 use super::secret::Secret;
 use super::session::{Listed, Session, decode, encode};
 use super::token::{self, Sealed, Token, tag_of};
@@ -192,16 +192,27 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         // What is stored is what will be loaded; and what can't be loaded is not stored.
         let (user, data) = decode(&encoded)?;
         let sealed = token.seal(&self.secret, Sealed::Data(1), &encoded)?;
-        let made = settled(|| {
-            self.on_user(&calls::CREATE, token.tag())
-                .arg(token.digest(&self.secret))
-                .arg(&sealed)
-                .arg(self.idle)
-                .arg(self.absolute)
-                .arg(per_user)
-                .arg(self.at_most == AtMost::Refuse)
-        });
-        let known: Known = made.await?.answer;
+        let made = self
+            .on_user(&calls::CREATE, token.tag())
+            .arg(token.digest(&self.secret))
+            .arg(&sealed)
+            .arg(self.idle)
+            .arg(self.absolute)
+            .arg(per_user)
+            .arg(self.at_most == AtMost::Refuse)
+            .run();
+        let known: Known = match made.await {
+            Ok(known) => known,
+            Err(error) if error.is_in_doubt() => {
+                // It is looked for and not sent again: a request that arrives late would make a
+                // session anew that has ended since.
+                return match self.lead(token).await {
+                    Ok(Lead::Here(session)) => Ok(session),
+                    _ => Err(error),
+                };
+            }
+            Err(error) => return Err(error),
+        };
         Ok(self.session(token, (user, data), known))
     }
 
