@@ -24,6 +24,18 @@ pub enum Asking {
     Happened(Fault),
 }
 
+impl Asking {
+    /// What it is, without its arguments.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match self {
+            Asking::Commands { commands, .. } => { commands.iter() }
+                .map(|command| String::from_utf8_lossy(command.name()).into_owned())
+                .collect(),
+            Asking::Happened(fault) => vec![fault.to_string()],
+        }
+    }
+}
+
 impl fmt::Display for Asking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -90,7 +90,12 @@ impl Plan {
         let scarcity = [2, 4, 12][chance.below(3) as usize];
         for fault in faults {
             if chance.one_in(scarcity) {
-                let calls = Calls::all().one_in([5, 20, 100][chance.below(3) as usize]);
+                // A store fails as a whole less often than the calls of it do.
+                let rates = match fault.is_of_store() {
+                    true => [20, 100, 500],
+                    false => [5, 20, 100],
+                };
+                let calls = Calls::all().one_in(rates[chance.below(3) as usize]);
                 plan = plan.with(calls, shortened(fault.clone(), &mut chance));
             }
         }

@@ -14,10 +14,11 @@ use std::time::{Duration, SystemTime};
 use larder_store::{Store, seed_jitter};
 use tokio::time::timeout;
 
+use crate::asking::{Answers, Asking};
 use crate::chance::Chance;
 use crate::fault::Fault;
 use crate::faulty::Faulty;
-use crate::history::History;
+use crate::history::{Entry, History};
 use crate::plan::Plan;
 
 /// The variable of the environment that names the one seed to run.
@@ -25,6 +26,9 @@ const SEED: &str = "LARDER_TEST_SEED";
 
 /// The variable of the environment that says how many seeds to run.
 const SEEDS: &str = "LARDER_TEST_SEEDS";
+
+/// The variable of the environment with which each seed is run twice, and the runs are compared.
+const TWICE: &str = "LARDER_TEST_TWICE";
 
 /// How many calls are printed of a run that failed.
 const CALLS_SHOWN: usize = 60;
@@ -35,7 +39,9 @@ const CALLS_SHOWN: usize = 60;
 /// is nothing else to do, so that an hour takes no time. Everything that a run does follows from its
 /// seed. One that fails is printed with its seed, its plan and its last calls; with
 /// `LARDER_TEST_SEED=17` in the environment that seed is run and no other, and with
-/// `LARDER_TEST_SEEDS=10000` so many.
+/// `LARDER_TEST_SEEDS=10000` so many. With `LARDER_TEST_TWICE=1` each seed is run twice, and it is a
+/// failure if the second run asks the store something else, or at another time: see the
+/// [crate](crate#what-follows-from-a-seed-and-what-does-not).
 ///
 /// # Examples
 ///
@@ -125,20 +131,36 @@ impl Simulation {
     pub fn run(self, test: impl AsyncFn(World) -> Result<(), Box<dyn Error>> + Sync) {
         let (mut runs, mut calls) = (0, 0);
         for seed in self.chosen() {
-            let world: OnceLock<World> = OnceLock::new();
-            // What a thread counts for itself would else go on from one run to the next.
-            let done = thread::scope(|scope| {
-                let run = scope.spawn(|| self.run_one(seed, &world, &test));
-                run.join()
-            });
-            if let Err(panic) = done {
-                report(seed, world.get());
-                resume_unwind(panic);
+            let world = self.run_seed(seed, &test);
+            if env::var_os(TWICE).is_some() {
+                compare(&world, &self.run_seed(seed, &test));
             }
             runs += 1;
-            calls += world.get().map_or(0, |world| world.faulty.history().len());
+            calls += world.faulty.history().len();
         }
         println!("{runs} seeds, {calls} calls of the store");
+    }
+
+    /// Runs the test for a seed, and gives what is left of it.
+    fn run_seed(
+        &self,
+        seed: u64,
+        test: &(impl AsyncFn(World) -> Result<(), Box<dyn Error>> + Sync),
+    ) -> World {
+        let world = OnceLock::new();
+        // What a thread counts for itself would else go on from one run to the next.
+        let done = thread::scope(|scope| {
+            let run = scope.spawn(|| self.run_here(seed, &world, test));
+            run.join()
+        });
+        match (done, world.into_inner()) {
+            (Ok(()), Some(world)) => world,
+            (Ok(()), None) => unreachable!("a run begins with its world"),
+            (Err(panic), world) => {
+                report(seed, world.as_ref());
+                resume_unwind(panic);
+            }
+        }
     }
 
     /// The seeds that are run.
@@ -154,7 +176,7 @@ impl Simulation {
         }
     }
 
-    fn run_one(
+    fn run_here(
         &self,
         seed: u64,
         world: &OnceLock<World>,
@@ -207,6 +229,27 @@ fn report(seed: u64, world: Option<&World>) {
         for entry in &calls[calls.len().saturating_sub(CALLS_SHOWN)..] {
             eprintln!("{entry}");
         }
+    }
+}
+
+/// Finds out whether two runs of a seed did the same. What names things may differ.
+fn compare(one: &World, other: &World) {
+    let calls = |world: &World| world.faulty.history().entries();
+    for (one, other) in calls(one).iter().zip(&calls(other)) {
+        let shape = |entry: &Entry<Asking, Answers>| {
+            let end = entry.ended.as_ref().map(|(end, _)| end.elapsed);
+            (
+                entry.began.elapsed,
+                entry.who.clone(),
+                entry.asked.names(),
+                end,
+            )
+        };
+        assert_eq!(
+            shape(one),
+            shape(other),
+            "two runs of a seed differ:\n{one}\n{other}"
+        );
     }
 }
 
