@@ -36,10 +36,18 @@ impl Engine {
         }
     }
 
-    /// Asks the processor for the memory of the keys of requests that are about to be run, so that the
-    /// waits for it overlap. It changes nothing, and waits for nobody.
-    pub fn look_ahead(&self, session: &Session, requests: impl Iterator<Item = Foreseen>) {
-        let hashes = requests.filter_map(|foreseen| foreseen.hash);
-        self.shards.look_ahead(session.db, hashes);
+    /// Asks the processor for the memory of the keys of requests that are about to be run, and of the
+    /// fields and members of their values, so that the waits for it overlap. It changes nothing, and
+    /// waits for nobody.
+    pub fn look_ahead<'a>(
+        &self,
+        session: &Session,
+        requests: impl Iterator<Item = (Arguments<'a>, Foreseen)>,
+    ) {
+        let wanted = requests.filter_map(|(request, foreseen)| {
+            let part = foreseen.command?.first_part(request);
+            Some((foreseen.hash?, part))
+        });
+        self.shards.look_ahead(session.db, wanted);
     }
 }

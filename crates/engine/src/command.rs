@@ -226,6 +226,13 @@ impl Flags {
     /// Its time depends on the number of its words, and hardly on what its keys hold: of those that
     /// are fast, and of those whose row says so. Derived.
     pub(crate) const STEADY: Flags = Flags(1 << 31);
+    /// It may change what its connection is in the middle of: of those that touch no key, but for a few.
+    /// Derived.
+    pub(crate) const CONNECTION: Flags = Flags(1 << 27);
+    /// The word behind its key names a field or a member of the key's value. Derived.
+    pub(crate) const PART_SECOND: Flags = Flags(1 << 29);
+    /// The word behind a number behind its key does. Derived.
+    pub(crate) const PART_THIRD: Flags = Flags(1 << 28);
     /// The keys that it looks up count as hits and misses: of those that read, and of some that
     /// write. Derived.
     pub(crate) const COUNTED: Flags = Flags(1 << 30);
@@ -241,7 +248,7 @@ impl Flags {
         self.0 & wanted.0 == wanted.0
     }
 
-    /// Whether it reads or changes keys. What does not may change the connection.
+    /// Whether it reads or changes keys.
     pub(crate) const fn touches_keys(self) -> bool {
         self.0 & (Flags::WRITE.0 | Flags::READONLY.0) != 0
     }
@@ -258,6 +265,15 @@ impl Row {
         }
         if self.flags.has(Flags::READONLY) || is_one_of(self.name, COUNTED_WRITES) {
             self.flags = self.flags.and(Flags::COUNTED);
+        }
+        if !self.flags.touches_keys() && !is_one_of(self.name, STATELESS) {
+            self.flags = self.flags.and(Flags::CONNECTION);
+        }
+        if is_one_of(self.name, PART_SECOND) {
+            self.flags = self.flags.and(Flags::PART_SECOND);
+        }
+        if is_one_of(self.name, PART_THIRD) {
+            self.flags = self.flags.and(Flags::PART_THIRD);
         }
         self
     }
@@ -314,6 +330,17 @@ impl Row {
         }
     }
 
+    /// The first field or member that a request of this command looks for in the value of its key,
+    /// most likely: there may be an option in its place.
+    #[inline]
+    pub(crate) fn first_part<'a>(&self, request: Arguments<'a>) -> Option<&'a [u8]> {
+        match self.flags {
+            flags if flags.has(Flags::PART_SECOND) => request.get(2),
+            flags if flags.has(Flags::PART_THIRD) => request.get(3),
+            _ => None,
+        }
+    }
+
     /// Calls `visit` with each key of a request of this command.
     pub(crate) fn each_key<'a>(&self, arguments: Arguments<'a>, visit: impl FnMut(&'a [u8])) {
         self.keys.each(arguments, self.first_of(arguments), visit);
@@ -323,6 +350,35 @@ impl Row {
 /// Commands that take time for each word, and hardly for what the keys hold, and that Redis does not
 /// call fast.
 const STEADY: &[&str] = &["DEL", "MSET", "MSETNX"];
+
+/// Commands that touch no key and leave their connection as it is.
+const STATELESS: &[&str] = &["ECHO", "PING", "PUBLISH", "TIME"];
+
+/// Commands whose words are a key, and a field or a member of its value.
+const PART_SECOND: &[&str] = &[
+    "HDEL",
+    "HEXISTS",
+    "HGET",
+    "HINCRBY",
+    "HINCRBYFLOAT",
+    "HMGET",
+    "HMSET",
+    "HSET",
+    "HSETNX",
+    "HSTRLEN",
+    "SADD",
+    "SISMEMBER",
+    "SMISMEMBER",
+    "SREM",
+    "ZMSCORE",
+    "ZRANK",
+    "ZREM",
+    "ZREVRANK",
+    "ZSCORE",
+];
+
+/// Commands whose words are a key, a score, and a member of its value.
+const PART_THIRD: &[&str] = &["ZADD", "ZINCRBY"];
 
 /// Commands that write, and look keys up as those do that read.
 const COUNTED_WRITES: &[&str] = &[

@@ -173,7 +173,7 @@ impl Engine {
         if let Some(leftover) = leftover {
             self.clear_up(*leftover, clock);
         }
-        if !command.flags.touches_keys() {
+        if command.flags.has(Flags::CONNECTION) {
             session.publish();
         }
         match waiter {
@@ -302,9 +302,10 @@ impl Engine {
         args: Args<'k>,
         hash: Option<u64>,
     ) -> Needs<'k> {
-        let is_plain = command.keys == Keys::First && !command.flags.has(Flags::WHOLE);
-        match args.peek() {
-            Some(key) if is_plain => Needs::One(self.shards.hashed(key, hash)),
+        let is_plain = !command.flags.has(Flags::WHOLE);
+        match (command.keys, args.peek()) {
+            (Keys::First, Some(key)) if is_plain => Needs::One(self.shards.hashed(key, hash)),
+            (Keys::None, _) if is_plain && command.name != "EXEC" => Needs::Nothing,
             _ => self.needs_of_several(session, command, args.whole(), hash),
         }
     }

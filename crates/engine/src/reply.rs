@@ -60,6 +60,11 @@ pub trait Reply {
         self.status("OK");
     }
 
+    /// The status `PONG`.
+    fn pong(&mut self) {
+        self.status("PONG");
+    }
+
     /// A refusal by its text, code first.
     fn refusal(&mut self, text: &str) {
         self.error(&Error::Text(text.to_owned().into()));
@@ -206,6 +211,10 @@ impl Reply for RespReply<'_> {
 
     fn ok(&mut self) {
         resp::ok(self.out);
+    }
+
+    fn pong(&mut self) {
+        resp::pong(self.out);
     }
 
     fn error(&mut self, error: &Error) {

@@ -40,7 +40,7 @@ fn run_together(engine: &Arc<Engine>, session: &mut Session, requests: &[&str]) 
     let requests: Vec<_> = requests.iter().map(|request| words(request)).collect();
     let requests = requests.iter().map(ArgumentBuffer::as_arguments);
     let foreseen: Vec<_> = requests.clone().map(|it| engine.foresee(it)).collect();
-    engine.look_ahead(session, foreseen.iter().copied());
+    engine.look_ahead(session, requests.clone().zip(foreseen.iter().copied()));
 
     let mut out = Vec::new();
     for (request, foreseen) in requests.zip(foreseen) {

@@ -309,11 +309,20 @@ impl Decoder {
 /// `None` for everything that is not there, not so short, or not well formed.
 #[inline]
 fn short_number(input: &[u8], at: usize, kind: u8) -> Option<(usize, usize)> {
-    let rest = input.get(at..)?;
-    let (&first, digits) = rest.split_first()?;
-    if first != kind {
-        return None;
+    let digit = |byte: u8| usize::from(byte - b'0');
+    match *input.get(at..)? {
+        [first, ..] if first != kind => None,
+        [_, ones @ b'0'..=b'9', b'\r', _, ..] => Some((digit(ones), at + 4)),
+        [_, tens @ b'1'..=b'9', ones @ b'0'..=b'9', b'\r', _, ..] => {
+            Some((10 * digit(tens) + digit(ones), at + 5))
+        }
+        [_, ref digits @ ..] => seven_digits(digits, at),
+        [] => None,
     }
+}
+
+/// The same for what stands behind the kind at this place.
+fn seven_digits(digits: &[u8], at: usize) -> Option<(usize, usize)> {
     let mut number = 0;
     for (place, byte) in digits.iter().take(8).enumerate() {
         match byte {

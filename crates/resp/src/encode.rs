@@ -41,6 +41,12 @@ pub fn ok(out: &mut Vec<u8>) {
     out.extend_from_slice(b"+OK\r\n");
 }
 
+/// The status `PONG`.
+#[inline]
+pub fn pong(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"+PONG\r\n");
+}
+
 /// Nothing, in RESP3.
 pub fn null(out: &mut Vec<u8>) {
     out.extend_from_slice(b"_\r\n");
@@ -112,10 +118,10 @@ fn line(out: &mut Vec<u8>, kind: u8, text: &str) {
     out.push(kind);
     let start = out.len();
     out.extend_from_slice(text.as_bytes());
-    for byte in &mut out[start..] {
-        if matches!(byte, b'\r' | b'\n') {
-            *byte = b' ';
-        }
+    let is_break = |byte: u8| matches!(byte, b'\r' | b'\n');
+    if text.bytes().any(is_break) {
+        let breaks = out[start..].iter_mut().filter(|byte| is_break(**byte));
+        breaks.for_each(|byte| *byte = b' ');
     }
     out.extend_from_slice(b"\r\n");
 }

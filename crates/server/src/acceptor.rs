@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connections::Order;
+use crate::listener::Accepted;
 use crate::shared::Shared;
-use crate::worker::{Accepted, Threads, Worker, hand_over};
+use crate::worker::{Threads, Worker, hand_over};
 
 /// How long accepting pauses when the system has no more of something, mostly descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -63,7 +64,7 @@ pub(crate) fn start(
 ) -> io::Result<Arc<Threads>> {
     shared.engine().on_long_script(hand_over);
     let threads = Arc::new(Threads::default());
-    let start = |index| Worker::start(index, &threads);
+    let start = |_| Worker::start(&threads);
     let acceptor = Acceptor {
         shared,
         workers: (0..workers).map(start).collect::<io::Result<_>>()?,

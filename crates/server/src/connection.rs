@@ -4,26 +4,26 @@
 //! turn that leaves something to do it lets the others of its thread have theirs, so whoever sends
 //! without end delays his neighbours by a turn.
 
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use bytes::BufMut as _;
 use larder_resp::Chunks;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::task::yield_now;
-use tokio_util::io::poll_read_buf;
 
 use crate::connections::{Listed, Order, Refused};
 use crate::conversation::{Conversation, Next};
-use crate::listener::Socket;
+use crate::listener::Accepted;
 use crate::shared::Shared;
+use crate::socket::{Readiness, Socket};
 
 /// How many requests are run in a turn. A read has fewer, mostly: this is for those that came while
 /// the client waited for a key.
 const TURN_REQUESTS: usize = 2048;
+
+/// How often is looked in a turn whether the engine has something. Others may publish to the client
+/// without end.
+const LOOKS_MAX: usize = 4;
 
 /// How many bytes are written at once.
 const WRITE_MAX: usize = 256 * 1024;
@@ -32,8 +32,8 @@ const WRITE_MAX: usize = 256 * 1024;
 const WRITE_CHUNKS: usize = 64;
 
 /// A connection that is being served.
-struct Connection<S> {
-    socket: S,
+pub(crate) struct Connection {
+    socket: Socket,
     conversation: Conversation,
     phase: Phase,
     /// Whether requests that have been received wait for the next turn.
@@ -55,16 +55,16 @@ enum Phase {
 
 /// What follows a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
-    /// A look at whether there is anything else.
-    Look,
+pub(crate) enum Turn {
+    /// Nothing, until the socket or the engine has something.
+    Wait,
     /// The turns of others, and then the next one.
     Yield,
     /// The end.
     End,
 }
 
-/// What a turn has done.
+/// What a part of a turn has done.
 #[derive(Clone, Copy, Debug, Default)]
 struct Progress {
     /// Something has happened.
@@ -73,59 +73,81 @@ struct Progress {
     has_more: bool,
 }
 
-/// Serves a connection to its end.
-pub(crate) async fn serve<S: Socket>(mut socket: S, shared: Arc<Shared>) -> io::Result<()> {
-    let info = socket.info(shared.embedded.now());
-    let conversation = Conversation::new(Arc::clone(&shared), info);
-    let Some(client) = conversation.client() else {
-        return Ok(());
-    };
-    let clients_max = shared.engine().clients_max();
-    let listed = match shared.connections.add(client, clients_max) {
-        Ok(listed) => listed,
-        Err(Refused::Ending) => return Ok(()),
-        Err(Refused::Full) => {
-            shared.engine().note_rejected_connection();
-            let refusal = b"-ERR max number of clients reached\r\n";
-            return socket.write_all(refusal).await;
-        }
-    };
-    let mut connection = Connection {
-        socket,
-        conversation,
-        phase: Phase::Open,
-        has_more: false,
-        listed,
-        shared,
-    };
-    connection.run().await
-}
-
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    async fn run(&mut self) -> io::Result<()> {
-        poll_fn(|context| {
-            self.listed.on_order(context.waker());
-            Poll::Ready(())
-        })
-        .await;
-        loop {
-            match poll_fn(|context| self.poll_turn(context)).await? {
-                Turn::Look => {}
-                Turn::Yield => yield_now().await,
-                Turn::End => break,
+impl Connection {
+    /// Puts a connection on the list. Answers `None` if it was refused.
+    pub(crate) fn new(accepted: Accepted, shared: Arc<Shared>) -> io::Result<Option<Connection>> {
+        let info = accepted.info(shared.embedded.now());
+        let mut socket = accepted.into_socket(shared.config.tcp_keepalive)?;
+        let conversation = Conversation::new(Arc::clone(&shared), info);
+        let Some(client) = conversation.client() else {
+            return Ok(None);
+        };
+        let clients_max = shared.engine().clients_max();
+        let listed = match shared.connections.add(client, clients_max) {
+            Ok(listed) => listed,
+            Err(Refused::Ending) => return Ok(None),
+            Err(Refused::Full) => {
+                shared.engine().note_rejected_connection();
+                socket.write(b"-ERR max number of clients reached\r\n")?;
+                return Ok(None);
             }
-        }
-        // Before the client can know that it is gone.
-        self.conversation.hang_up();
-        self.socket.shutdown().await
+        };
+        Ok(Some(Connection {
+            socket,
+            conversation,
+            phase: Phase::Open,
+            has_more: false,
+            listed,
+            shared,
+        }))
     }
 
-    /// Takes a turn. Waits if there is nothing to do in it.
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Turn>> {
+    /// The number by which the system knows its socket.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.socket.descriptor()
+    }
+
+    /// Has `waker` woken at every order.
+    pub(crate) fn on_order(&self, waker: &Waker) {
+        self.listed.on_order(waker);
+    }
+
+    /// Takes a turn, in which the system says this of the socket. If [`Turn::Wait`] follows, `context`
+    /// is woken when the engine has something.
+    pub(crate) fn turn(
+        &mut self,
+        context: &mut Context<'_>,
+        readiness: Readiness,
+    ) -> io::Result<Turn> {
+        self.socket.note(readiness);
+        for _ in 0..LOOKS_MAX {
+            let Some(progress) = self.go_on(context)? else {
+                // Before the client can know that it is gone.
+                self.conversation.hang_up();
+                self.socket.shutdown()?;
+                return Ok(Turn::End);
+            };
+            match progress {
+                Progress { has_more: true, .. } => return Ok(Turn::Yield),
+                Progress { is_any: true, .. } if self.has_to_look() => {}
+                _ => return Ok(Turn::Wait),
+            }
+        }
+        Ok(Turn::Yield)
+    }
+
+    /// Whether nobody would tell that there is more, since it has not been asked for.
+    fn has_to_look(&self) -> bool {
+        let reads = self.phase == Phase::Open && self.socket.is_readable();
+        reads || self.conversation.is_waiting() || self.conversation.is_parked()
+    }
+
+    /// Reads, runs and writes what there is. Answers `None` at the end.
+    fn go_on(&mut self, context: &mut Context<'_>) -> io::Result<Option<Progress>> {
         match self.listed.order() {
             Order::Serve => {}
             Order::Finish => self.phase = self.phase.max(Phase::Ending),
-            Order::Stop => return Poll::Ready(Ok(Turn::End)),
+            Order::Stop => return Ok(None),
         }
         let memory_max = self.shared.engine().clients_memory_max();
         let memory_left = self.listed.memory_left(memory_max);
@@ -133,28 +155,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
         let mut progress = Progress::default();
         if self.take_from_engine(context, &mut progress) == Next::Cut {
-            return Poll::Ready(Ok(Turn::End));
+            return Ok(None);
         }
-        self.read(context, &mut progress)?;
+        self.read(&mut progress)?;
         if self.run_requests(&mut progress) == Next::Cut {
-            return Poll::Ready(Ok(Turn::End));
+            return Ok(None);
         }
-        self.write(context, &mut progress)?;
+        self.write(&mut progress)?;
         if self.phase == Phase::Closing && self.conversation.output().is_empty() {
-            return Poll::Ready(Ok(Turn::End));
+            return Ok(None);
         }
         self.listed
             .hold(self.conversation.show_memory(), memory_max);
         if self.conversation.check_soft_limit() == Next::Cut {
-            return Poll::Ready(Ok(Turn::End));
+            return Ok(None);
         }
         self.listed.set_slow(self.conversation.is_slow());
         self.listed.set_waiting(self.conversation.is_waiting());
-        match progress {
-            Progress { has_more: true, .. } => Poll::Ready(Ok(Turn::Yield)),
-            Progress { is_any: true, .. } => Poll::Ready(Ok(Turn::Look)),
-            _ => Poll::Pending,
-        }
+        Ok(Some(progress))
     }
 
     /// Takes the answer that is waited for, and messages.
@@ -172,21 +190,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Reads once, unless there is enough to do already.
-    fn read(&mut self, context: &mut Context<'_>, progress: &mut Progress) -> io::Result<()> {
-        if self.phase > Phase::Open || self.has_more {
+    fn read(&mut self, progress: &mut Progress) -> io::Result<()> {
+        if self.phase > Phase::Open || self.has_more || !self.socket.is_readable() {
             return Ok(());
         }
-        let mut room = self.conversation.room();
-        let free = room.remaining_mut();
-        match poll_read_buf(Pin::new(&mut self.socket), context, &mut room)? {
-            Poll::Pending => return Ok(()),
-            Poll::Ready(0) if self.conversation.is_parked() => self.phase = Phase::Ending,
+        match self.socket.read(self.conversation.room())? {
+            None => return Ok(()),
+            Some(0) if self.conversation.is_parked() => self.phase = Phase::Ending,
             // All requests that have been received are run, or will never be.
-            Poll::Ready(0) => self.close(),
-            // A read that fills the room has left something behind, most likely.
-            Poll::Ready(read) => {
+            Some(0) => self.close(),
+            Some(read) => {
                 self.shared.engine().note_read(read);
-                progress.has_more |= read == free;
+                progress.has_more |= self.socket.is_readable();
             }
         }
         progress.is_any = true;
@@ -217,15 +232,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     /// Writes once, if there is something to write.
-    fn write(&mut self, context: &mut Context<'_>, progress: &mut Progress) -> io::Result<()> {
+    fn write(&mut self, progress: &mut Progress) -> io::Result<()> {
         let output = self.conversation.output();
         if output.is_empty() {
             return Ok(());
         }
-        match poll_write(Pin::new(&mut self.socket), context, output)? {
-            Poll::Pending => {}
-            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(written) => {
+        match write(&mut self.socket, output)? {
+            None => {}
+            Some(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Some(written) => {
                 self.shared.engine().note_written(written);
                 output.advance(written);
                 progress.is_any = true;
@@ -237,14 +252,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 }
 
 /// Writes what stands first in the output.
-fn poll_write<S: AsyncWrite>(
-    socket: Pin<&mut S>,
-    context: &mut Context<'_>,
-    output: &Chunks,
-) -> Poll<io::Result<usize>> {
+fn write(socket: &mut Socket, output: &Chunks) -> io::Result<Option<usize>> {
     if output.sealed_count() == 0 {
         let open = output.slices().next().unwrap_or_default();
-        return socket.poll_write(context, open);
+        return socket.write(open);
     }
     let mut slices = [IoSlice::new(&[]); WRITE_CHUNKS];
     let (mut count, mut left) = (0, WRITE_MAX);
@@ -257,65 +268,98 @@ fn poll_write<S: AsyncWrite>(
             break;
         }
     }
-    socket.poll_write_vectored(context, &slices[..count])
+    socket.write_all_of(&slices[..count])
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::Shutdown;
+    use std::os::unix::net::UnixStream;
+
     use larder_embedded::Embedded;
-    use larder_engine::{ClientInfo, Now};
     use larder_resp::write_request;
-    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio_util::task::TaskTracker;
 
     use super::*;
     use crate::config::Config;
+    use crate::rounds::{Letter, Rounds};
 
-    impl Socket for DuplexStream {
-        fn info(&self, _: Now) -> ClientInfo {
-            ClientInfo::default()
+    /// A worker without a thread: its rounds are called for.
+    struct Worker {
+        rounds: Option<Box<Rounds>>,
+        shared: Arc<Shared>,
+    }
+
+    impl Worker {
+        fn new() -> Worker {
+            Worker {
+                rounds: Some(Rounds::new(&Arc::default()).unwrap()),
+                shared: Arc::new(Shared {
+                    embedded: Embedded::open(Default::default()).unwrap(),
+                    config: Config::default(),
+                    connections: Arc::default(),
+                }),
+            }
+        }
+
+        /// A client's end of a connection.
+        fn connect(&self) -> UnixStream {
+            let (client, socket) = UnixStream::pair().unwrap();
+            client.set_nonblocking(true).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let accepted = Accepted::Unix(socket);
+            let counted = TaskTracker::new().token();
+            let letter = Letter::Serve(accepted, Arc::clone(&self.shared), counted);
+            self.rounds.as_ref().unwrap().letters().send(letter);
+            client
+        }
+
+        fn round(&mut self) {
+            self.rounds = self.rounds.take().and_then(Rounds::round);
         }
     }
 
-    fn shared() -> Arc<Shared> {
-        Arc::new(Shared {
-            embedded: Embedded::open(Default::default()).unwrap(),
-            config: Config::default(),
-            connections: Arc::default(),
-        })
-    }
-
-    /// Serves a client on this thread. Answers its end of the connection.
-    fn connect(shared: &Arc<Shared>) -> DuplexStream {
-        let (client, socket) = duplex(1 << 20);
-        tokio::spawn(serve(socket, Arc::clone(shared)));
-        client
-    }
-
     /// A neighbour had to wait until a flood had been read and answered 64 times.
-    #[tokio::test]
-    async fn a_flood_delays_its_neighbour_by_a_turn_or_two() {
-        let shared = shared();
-        let (mut flood, mut neighbour) = (connect(&shared), connect(&shared));
+    #[test]
+    fn a_flood_delays_its_neighbour_by_a_turn_or_two() {
+        let mut worker = Worker::new();
+        let (mut flood, mut neighbour) = (worker.connect(), worker.connect());
         let mut requests = Vec::new();
         (0..30_000).for_each(|_| write_request(&mut requests, &["INCR", "counter"]));
-        flood.write_all(&requests).await.unwrap();
-        neighbour.write_all(b"GET counter\r\n").await.unwrap();
+        let sent = flood.write(&requests).unwrap();
+        assert!(
+            sent > 4000 * requests.len() / 30_000,
+            "{sent} bytes are no flood"
+        );
+        neighbour.write_all(b"GET counter\r\n").unwrap();
 
         let mut answer = [0; 32];
-        let len = neighbour.read(&mut answer).await.unwrap();
+        let len = loop {
+            worker.round();
+            if let Ok(len) = neighbour.read(&mut answer) {
+                break len;
+            }
+        };
         let text = String::from_utf8_lossy(&answer[..len]);
         let counter = text.lines().nth(1).map_or(0, |line| line.parse().unwrap());
         assert!(counter < 3000, "{counter} requests of the flood came first");
     }
 
-    #[tokio::test]
-    async fn a_client_that_half_closes_gets_all_its_answers() {
-        let shared = shared();
-        let mut client = connect(&shared);
-        client.write_all(&b"PING\r\n".repeat(10_000)).await.unwrap();
-        client.shutdown().await.unwrap();
-        let mut answers = Vec::new();
-        client.read_to_end(&mut answers).await.unwrap();
-        assert_eq!(answers.len(), 10_000 * "+PONG\r\n".len());
+    #[test]
+    fn a_client_that_half_closes_gets_all_its_answers() {
+        let mut worker = Worker::new();
+        let mut client = worker.connect();
+        client.write_all(&b"PING\r\n".repeat(10_000)).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let (mut answers, mut chunk) = (0, [0; 4096]);
+        loop {
+            match client.read(&mut chunk) {
+                Ok(0) => break,
+                Ok(len) => answers += len,
+                Err(_) => worker.round(),
+            }
+        }
+        assert_eq!(answers, 10_000 * "+PONG\r\n".len());
     }
 }

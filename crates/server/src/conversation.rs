@@ -18,7 +18,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::buf::Limit as Room;
 use larder_engine::{
     Buffers, Client, ClientInfo, Mail, Mailbox, Outcome, OutputClass, Overflow, Parked, RespReply,
     Session, Ticks, TimeSource as _, Waiting,
@@ -106,7 +105,7 @@ impl Conversation {
 
     /// Room for what is received. What is put there is received. While the client waits for a key it
     /// gets as much as at any other time, so that its end is noticed.
-    pub(crate) fn room(&mut self) -> Room<&mut Vec<u8>> {
+    pub(crate) fn room(&mut self) -> &mut Vec<u8> {
         self.input.room()
     }
 

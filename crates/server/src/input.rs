@@ -5,10 +5,6 @@
 //!                      ^ requests, with their words as spans          ^ read from the socket
 //! ```
 
-use std::collections::VecDeque;
-
-use bytes::BufMut as _;
-use bytes::buf::Limit;
 use larder_engine::{Engine, Foreseen};
 use larder_resp::{Arguments, Decoded, Decoder, Limits, ProtocolError, Span};
 
@@ -34,7 +30,10 @@ pub(crate) struct Input {
     decoder: Decoder,
     /// The words of all requests, and of the part of one behind them.
     words: Vec<Span>,
-    requests: VecDeque<Request>,
+    /// Those that have been found. It is emptied when the last of them has been run.
+    requests: Vec<Request>,
+    /// How many of them have been run.
+    run: usize,
     /// What is wrong behind the requests.
     error: Option<ProtocolError>,
     /// How many bytes the part of a request behind the requests lacks at least.
@@ -65,7 +64,7 @@ impl Request {
 impl Input {
     /// How many bytes of what is held have not been answered.
     pub(crate) fn unanswered(&self) -> usize {
-        let first = self.requests.front();
+        let first = self.requests.get(self.run);
         self.bytes.len() - first.map_or(self.found, |request| request.start)
     }
 
@@ -78,7 +77,7 @@ impl Input {
     ///
     /// While a long word comes in, the room ends where the word does, and grows with what is there:
     /// so its bytes are not moved, and who announces a gigabyte and sends nothing takes no memory.
-    pub(crate) fn room(&mut self) -> Limit<&mut Vec<u8>> {
+    pub(crate) fn room(&mut self) -> &mut Vec<u8> {
         self.forget_answered();
         let (len, free) = (self.bytes.len(), self.bytes.capacity() - self.bytes.len());
         let ends_a_long_word = len >= KEPT && free > 0 && free >= self.missing;
@@ -89,8 +88,7 @@ impl Input {
                 false => self.bytes.reserve(wanted),
             }
         }
-        let free = self.bytes.capacity() - self.bytes.len();
-        (&mut self.bytes).limit(free.min(READ_MAX))
+        &mut self.bytes
     }
 
     /// Moves the part of a request to the front, where it may grow. It is moved only if it is not
@@ -121,7 +119,7 @@ impl Input {
         self.decoder.set_limits(limits);
         let ahead = if limits.is_unauthenticated { 1 } else { AHEAD };
         while self.requests.len() < ahead && self.error.is_none() && self.found < self.bytes.len() {
-            let first = self.requests.back().map_or(0, |last| last.words.1);
+            let first = self.requests.last().map_or(0, |last| last.words.1);
             let unread = &mut self.bytes[self.found..];
             match self.decoder.decode(unread, &mut self.words) {
                 Ok(Decoded::Incomplete { missing }) => {
@@ -135,7 +133,7 @@ impl Input {
                     // A request without words asks for nothing.
                     if words.0 < words.1 {
                         let foreseen = Foreseen::default();
-                        self.requests.push_back(Request {
+                        self.requests.push(Request {
                             start,
                             words,
                             foreseen,
@@ -158,9 +156,15 @@ impl Input {
         }
     }
 
-    /// What is known of the requests that have been found, in order.
-    pub(crate) fn foreseen(&self) -> impl ExactSizeIterator<Item = Foreseen> {
-        self.requests.iter().map(|request| request.foreseen)
+    /// The requests that have been found, in order, and what is known of them.
+    pub(crate) fn foreseen(&self) -> impl ExactSizeIterator<Item = (Arguments<'_>, Foreseen)> {
+        let requests = self.requests.iter();
+        requests.map(|request| {
+            (
+                request.arguments(&self.bytes, &self.words),
+                request.foreseen,
+            )
+        })
     }
 
     /// Whether there is a request to be run.
@@ -172,7 +176,7 @@ impl Input {
     /// The request that is to be run now, and what is known of it.
     #[inline]
     pub(crate) fn next(&self) -> Option<(Arguments<'_>, Foreseen)> {
-        let request = self.requests.front()?;
+        let request = self.requests.get(self.run)?;
         let arguments = request.arguments(&self.bytes, &self.words);
         Some((arguments, request.foreseen))
     }
@@ -180,10 +184,13 @@ impl Input {
     /// The request that [`Input::next`] gave has been run.
     #[inline]
     pub(crate) fn pop(&mut self) {
-        if let Some(request) = self.requests.pop_front()
-            && self.requests.is_empty()
+        self.run += 1;
+        if let Some(last) = self.requests.last()
+            && self.run >= self.requests.len()
         {
-            self.words.drain(..request.words.1);
+            self.words.drain(..last.words.1);
+            self.requests.clear();
+            self.run = 0;
             if self.words.capacity() > KEPT && self.words.is_empty() {
                 self.words = Vec::new();
             }

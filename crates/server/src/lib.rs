@@ -1,17 +1,18 @@
 //! Sockets around the engine: any Redis client can use it.
 //!
 //! [`Server::start`] listens on addresses and on a Unix socket. A worker for each core, with a
-//! runtime of its own, owns its connections from the first byte to the last, so a server that is
+//! loop of its own, owns its connections from the first byte to the last, so a server that is
 //! pinned to one core has one. A worker is one thread, and another one while a script runs for long
 //! on the first. A connection is a straight line: read, find all requests that are there, run each
 //! into the chunks of answers, write those.
 //!
 //! ```text
 //! Server ── acceptor (a thread): accepts, gives connections to workers in turn, ends them
-//!   ├────── worker (a thread at a time) ── Connection: a socket, and a turn after the other
-//!   │                                     └── Conversation: what was sent and answered, without I/O
-//!   │                                            ├── Input: bytes, and the requests found in them
-//!   │                                            └── Session, in the engine
+//!   ├────── worker (a thread at a time) ── Rounds: who has something to do has a turn
+//!   │                                     └── Connection: a socket, and what a turn does
+//!   │                                         └── Conversation: what was sent and answered, without I/O
+//!   │                                                ├── Input: bytes, and the requests found in them
+//!   │                                                └── Session, in the engine
 //!   └────── Connections: who is connected, what they hold, and how to end them
 //! ```
 
@@ -26,7 +27,9 @@ mod connections;
 mod conversation;
 mod input;
 mod listener;
+mod rounds;
 mod shared;
+mod socket;
 mod worker;
 
 pub use config::Config;

@@ -1,16 +1,17 @@
 //! Sockets that connections come from.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use larder_engine::{ClientInfo, Now};
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
+
+use crate::socket::Socket;
 
 /// How many connections may wait to be accepted: Redis's `tcp-backlog`.
 const BACKLOG: i32 = 511;
@@ -75,7 +76,7 @@ fn try_listen_on_path(
             return Err(io::Error::other("what is there already is no socket"));
         }
         // Refused: nobody has it open. Any other failure may be that of a socket in use.
-        let tried = std::os::unix::net::UnixStream::connect(path);
+        let tried = UnixStream::connect(path);
         if tried.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
             std::fs::remove_file(path)?;
         }
@@ -88,42 +89,53 @@ fn try_listen_on_path(
     Ok(listener)
 }
 
-/// The socket of a connection.
-pub(crate) trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// What is known of the connection.
-    fn info(&self, now: Now) -> ClientInfo;
+/// A connection that nobody serves yet. It does not block.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Tcp(TcpStream),
+    Unix(UnixStream),
 }
 
-impl Socket for TcpStream {
-    fn info(&self, now: Now) -> ClientInfo {
-        let text = |address: io::Result<SocketAddr>| {
-            address.map_or("?:0".to_owned(), |address| address.to_string())
+impl Accepted {
+    /// What is known of the connection.
+    pub(crate) fn info(&self, now: Now) -> ClientInfo {
+        let (address, local_address, descriptor) = match self {
+            Accepted::Tcp(stream) => {
+                let text = |address: io::Result<SocketAddr>| {
+                    address.map_or("?:0".to_owned(), |address| address.to_string())
+                };
+                let (peer, local) = (text(stream.peer_addr()), text(stream.local_addr()));
+                (peer, local, stream.as_raw_fd())
+            }
+            Accepted::Unix(stream) => {
+                let path = stream.local_addr().ok();
+                let path = path.as_ref().and_then(|address| address.as_pathname());
+                let text = format!("{}:0", path.unwrap_or(Path::new("")).display());
+                (text.clone(), text, stream.as_raw_fd())
+            }
         };
         ClientInfo {
-            address: text(self.peer_addr()),
-            local_address: text(self.local_addr()),
-            descriptor: Some(self.as_raw_fd()),
+            address,
+            local_address,
+            descriptor: Some(descriptor),
             since_us: now.unix_us(),
         }
     }
-}
 
-impl Socket for UnixStream {
-    fn info(&self, now: Now) -> ClientInfo {
-        let path = self.local_addr().ok();
-        let path = path.as_ref().and_then(|address| address.as_pathname());
-        let text = format!("{}:0", path.unwrap_or(Path::new("")).display());
-        ClientInfo {
-            address: text.clone(),
-            local_address: text,
-            descriptor: Some(self.as_raw_fd()),
-            since_us: now.unix_us(),
+    /// Its socket, with what it needs.
+    pub(crate) fn into_socket(self, keepalive: Option<Duration>) -> io::Result<Socket> {
+        match self {
+            Accepted::Tcp(stream) => {
+                prepare(&stream, keepalive)?;
+                Ok(Socket::new(stream.into()))
+            }
+            Accepted::Unix(stream) => Ok(Socket::new(stream.into())),
         }
     }
 }
 
 /// Sets what a TCP connection needs: answers leave at once, and a silent peer is probed.
-pub(crate) fn prepare(socket: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {
+fn prepare(socket: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {
     socket.set_nodelay(true)?;
     if let Some(silence) = keepalive {
         // As Redis does: three probes, a third of the time apart.

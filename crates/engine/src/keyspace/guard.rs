@@ -38,11 +38,17 @@ struct Guarded<'a, 'e> {
 }
 
 impl<'a, 'e> Guarded<'a, 'e> {
-    fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, found: Found) -> Self {
+    #[inline]
+    fn new(
+        keyspace: &'a mut Keyspace<'e>,
+        hash: u64,
+        found: Found,
+        bytes_of: fn(&Entry) -> usize,
+    ) -> Self {
         let entry = keyspace.db_of(hash).table.at(found);
         let bytes = entry.map_or(0, |entry| {
             keyspace.touch(entry);
-            entry.bytes()
+            bytes_of(entry)
         });
         Guarded {
             keyspace,
@@ -56,18 +62,20 @@ impl<'a, 'e> Guarded<'a, 'e> {
         }
     }
 
+    #[inline]
     fn entry(&self) -> Option<&Entry> {
         self.keyspace.db_of(self.hash).table.at(self.found)
     }
 
+    #[inline]
     fn entry_mut(&mut self) -> Option<&mut Entry> {
         self.keyspace.db_of_mut(self.hash).table.at_mut(self.found)
     }
 
-    /// Lets the entry go: removes it if it is empty, and says what happened to its key.
-    fn let_go(&mut self, is_empty: bool) {
+    /// Lets the entry go, which takes so many bytes now: removes it if it is empty, and says what
+    /// happened to its key.
+    fn let_go(&mut self, is_empty: bool, bytes: usize) {
         let (hash, found) = (self.hash, self.found);
-        let bytes = self.entry().map_or(0, Entry::bytes);
         self.keyspace.db_of_mut(hash).resized(self.bytes, bytes);
         let noted: Option<SmallVec<[u8; 64]>> = (self.is_changed && self.keyspace.is_noted(hash))
             .then(|| SmallVec::from_slice(self.entry().map(Entry::key).unwrap_or_default()));
@@ -93,7 +101,7 @@ impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
     /// A guard on an entry that holds a `T`.
     pub(super) fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, found: Found) -> Self {
         WriteGuard {
-            guarded: Guarded::new(keyspace, hash, found),
+            guarded: Guarded::new(keyspace, hash, found, Entry::bytes_as::<T>),
             value: PhantomData,
         }
     }
@@ -162,8 +170,11 @@ impl<T: Object> DerefMut for WriteGuard<'_, '_, T> {
 
 impl<T: Object> Drop for WriteGuard<'_, '_, T> {
     fn drop(&mut self) {
-        let is_empty = self.is_empty();
-        self.guarded.let_go(is_empty);
+        let entry = self.guarded.entry();
+        let object = entry.and_then(Entry::object::<T>);
+        let is_empty = object.is_none_or(Object::is_empty);
+        let bytes = entry.map_or(0, Entry::bytes_as::<T>);
+        self.guarded.let_go(is_empty, bytes);
     }
 }
 
@@ -173,7 +184,7 @@ pub(crate) struct StringGuard<'a, 'e>(Guarded<'a, 'e>);
 impl<'a, 'e> StringGuard<'a, 'e> {
     /// A guard on an entry that holds a string.
     pub(super) fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, found: Found) -> Self {
-        let mut guarded = Guarded::new(keyspace, hash, found);
+        let mut guarded = Guarded::new(keyspace, hash, found, Entry::bytes);
         if let Some(entry) = guarded.entry_mut() {
             entry.make_raw();
         }
@@ -206,7 +217,8 @@ impl DerefMut for StringGuard<'_, '_> {
 
 impl Drop for StringGuard<'_, '_> {
     fn drop(&mut self) {
+        let bytes = self.0.entry().map_or(0, Entry::bytes);
         // A string may be empty.
-        self.0.let_go(false);
+        self.0.let_go(false, bytes);
     }
 }

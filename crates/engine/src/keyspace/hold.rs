@@ -296,8 +296,10 @@ impl<'e> Keyspace<'e> {
     // Always, since most calls need one shard, and that is a few instructions.
     #[inline(always)]
     pub(crate) fn hold(&mut self, needs: Needs<'e>) -> Result<(), Contended> {
-        let Needs::One(hashed) = needs else {
-            return self.hold_several(needs);
+        let hashed = match needs {
+            Needs::One(hashed) => hashed,
+            Needs::Nothing => return Ok(()),
+            needs => return self.hold_several(needs),
         };
         let index = self.shards.index(hashed.hash);
         let shard = self.shards.take(index)?;

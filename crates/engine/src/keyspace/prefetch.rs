@@ -5,6 +5,16 @@
 
 #![allow(unsafe_code)]
 
+/// What is asked for before a search in a table, in two steps, so that in each the waits of many
+/// searches overlap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The bucket in which the search begins.
+    Bucket,
+    /// The entry that the bucket names, which has come by now.
+    Entry,
+}
+
 /// Asks for the cache line at the beginning of `place`, and waits for nothing.
 #[inline]
 pub(crate) fn prefetch<T: ?Sized>(place: &T) {

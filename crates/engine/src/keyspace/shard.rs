@@ -10,14 +10,14 @@ use smallvec::SmallVec;
 use super::access::Access;
 use super::change::{Interest, SharedInterest};
 use super::db::Db;
-use super::entry::Kind;
+use super::entry::{Entry, Kind};
 use super::events::Events;
 use super::figures::Figures;
 use super::hold::{ShardGuard, Slot};
 use super::leftover::Ready;
 use super::parking::ParkingLot;
 use super::places::Places;
-use super::table::Table;
+use super::prefetch::Step;
 use super::tracked::Tracked;
 use super::tracking::Tracking;
 use super::waiting::{Queue, Waiter};
@@ -218,16 +218,21 @@ impl Shards {
         }
     }
 
-    /// Asks the processor for the memory of keys with these hashes: first for the bucket of each,
-    /// then for the entry that each bucket names, so that in both rounds the waits overlap.
+    /// Asks the processor for the memory of keys with these hashes, and of the fields or members that
+    /// are looked for in their values: first for all buckets, then for the entries that they name, so
+    /// that in each round the waits overlap.
     ///
     /// The shards are taken before, since a processor waits for what it has begun when it takes a
     /// lock. They are held for a few hundred instructions.
-    pub(crate) fn look_ahead(&self, db: usize, hashes: impl Iterator<Item = u64>) {
+    pub(crate) fn look_ahead<'a>(
+        &self,
+        db: usize,
+        wanted: impl Iterator<Item = (u64, Option<&'a [u8]>)>,
+    ) {
         let mut held: SmallVec<[(usize, ShardGuard<'_>); 16]> = SmallVec::new();
         let mut mask = 0_u64;
-        let mut hints: SmallVec<[(u64, usize); 16]> = SmallVec::new();
-        for hash in hashes {
+        let mut hints: SmallVec<[Hint<'_>; 16]> = SmallVec::new();
+        for (hash, part) in wanted {
             let index = self.index(hash);
             if mask & (1 << index) == 0 {
                 // Who holds the shard is using it right now: then there is no need for a hint.
@@ -238,11 +243,26 @@ impl Shards {
                 held.push((index, shard));
             }
             let place = held.iter().rposition(|(held, _)| *held == index);
-            hints.push((hash, place.unwrap_or_default()));
+            hints.push(Hint {
+                hash,
+                place: place.unwrap_or_default(),
+                part,
+                part_hash: None,
+            });
         }
-        for hint in [Table::prefetch, Table::prefetch_entry] {
-            for &(hash, place) in &hints {
-                hint(&held[place].1.dbs[db].table, hash);
+        let table = |place: usize| &held[place].1.dbs[db].table;
+        for step in STEPS {
+            for hint in &hints {
+                table(hint.place).look_ahead(hint.hash, step);
+            }
+        }
+        hints.retain(|hint| hint.part.is_some());
+        for step in STEPS {
+            for hint in &mut hints {
+                let entry = table(hint.place).likely(hint.hash);
+                if let Some(value) = entry.and_then(Entry::collection) {
+                    value.look_ahead(&mut || hint.hash_of_part(self.seed), step);
+                }
             }
         }
     }
@@ -259,6 +279,27 @@ impl Shards {
     /// The shard and the position of a cursor.
     pub(super) fn place_of(&self, cursor: u64) -> (usize, u64) {
         ((cursor >> POSITION_BITS) as usize, cursor << POSITION_SHIFT)
+    }
+}
+
+/// The steps in which memory is asked for, in their order.
+const STEPS: [Step; 2] = [Step::Bucket, Step::Entry];
+
+/// What a request will look for.
+struct Hint<'a> {
+    /// The hash of its key.
+    hash: u64,
+    /// Which of the shards that are held has the key.
+    place: usize,
+    /// The field or the member that it looks for in the key's value.
+    part: Option<&'a [u8]>,
+    part_hash: Option<u64>,
+}
+
+impl Hint<'_> {
+    fn hash_of_part(&mut self, seed: Seed) -> u64 {
+        let part = self.part.unwrap_or_default();
+        *self.part_hash.get_or_insert_with(|| seed.hash(part))
     }
 }
 

@@ -44,7 +44,7 @@
 //! find the shard. It hashes keys that it holds when they move.
 
 use crate::hash::Seed;
-use crate::keyspace::prefetch::prefetch;
+use crate::keyspace::prefetch::{Step, prefetch};
 
 /// What a table needs to know of its entries.
 pub(crate) trait Keyed {
@@ -295,6 +295,22 @@ impl<E: Keyed> Table<E> {
     /// Looks into random slots until one is taken. Where entries have become so sparse that this
     /// does not end soon, takes the next entry after such a slot, which favours entries after gaps.
     pub(crate) fn sample(&self, random: u64) -> Option<&E> {
+        let (segment, place) = self.sample_slot(random)?;
+        self.segments[segment].buckets[place.bucket].slots[place.slot].as_ref()
+    }
+
+    /// The place of such an entry, for whoever takes it out.
+    pub(crate) fn sample_place(&self, random: u64) -> Option<Found> {
+        let (segment, place) = self.sample_slot(random)?;
+        let entry = self.segments[segment].buckets[place.bucket].slots[place.slot].as_ref()?;
+        Some(Found {
+            hash: self.seed.hash(entry.key()),
+            segment,
+            place,
+        })
+    }
+
+    fn sample_slot(&self, random: u64) -> Option<(usize, Place)> {
         if self.is_empty() {
             return None;
         }
@@ -307,14 +323,15 @@ impl<E: Keyed> Table<E> {
         let mut state = random;
         for _ in 0..SAMPLES_MAX {
             let random = split_mix(&mut state);
-            let segment = &self.segments[below(random, self.segments.len())];
+            let segment = below(random, self.segments.len());
             let slot = below(random << 32, buckets * SLOTS);
-            let bucket = segment.buckets.get(slot / SLOTS);
-            if let Some(entry) = bucket.and_then(|bucket| bucket.slots[slot % SLOTS].as_ref()) {
-                return Some(entry);
+            let (bucket, slot) = (slot / SLOTS, slot % SLOTS);
+            let found = self.segments[segment].buckets.get(bucket);
+            if found.is_some_and(|bucket| bucket.slots[slot].is_some()) {
+                return Some((segment, Place { bucket, slot }));
             }
         }
-        self.entry_after(split_mix(&mut state))
+        self.slot_after(split_mix(&mut state))
     }
 
     /// Asks the processor for the bucket in which the search for `hash` begins.
@@ -330,13 +347,26 @@ impl<E: Keyed> Table<E> {
     /// Reads the bucket, so it belongs some time after [`Table::prefetch`].
     #[inline]
     pub(crate) fn prefetch_entry(&self, hash: u64) {
-        let bucket = self.segment(hash).and_then(|segment| segment.home(hash));
-        if let Some(entry) = bucket.and_then(|bucket| {
-            let slot = bucket.matches(tag(hash)).next()?;
-            bucket.slots[slot].as_ref()
-        }) {
+        if let Some(entry) = self.likely(hash) {
             entry.prefetch();
         }
+    }
+
+    /// Asks the processor for what the search for `hash` looks at in this step.
+    #[inline]
+    pub(crate) fn look_ahead(&self, hash: u64, step: Step) {
+        match step {
+            Step::Bucket => self.prefetch(hash),
+            Step::Entry => self.prefetch_entry(hash),
+        }
+    }
+
+    /// The entry that the search for `hash` looks at first. It may be another one's.
+    #[inline]
+    pub(crate) fn likely(&self, hash: u64) -> Option<&E> {
+        let bucket = self.segment(hash)?.home(hash)?;
+        let slot = bucket.matches(tag(hash)).next()?;
+        bucket.slots[slot].as_ref()
     }
 
     /// How many bytes the table itself has allocated: not what its entries own. O(1).
@@ -509,17 +539,18 @@ impl<E: Keyed> Table<E> {
         self.directory[(prefix as usize) << (self.depth - depth)] as usize
     }
 
-    /// The first entry at or after a random slot, going round.
-    fn entry_after(&self, random: u64) -> Option<&E> {
+    /// The first slot with an entry at or after a random bucket, going round.
+    fn slot_after(&self, random: u64) -> Option<(usize, Place)> {
         let start = below(random, self.segments.len());
-        let (before, after) = self.segments.split_at(start);
-        let segment = after.iter().chain(before).find(|segment| segment.len > 0)?;
-        let start = below(random << 32, segment.buckets.len());
-        let (before, after) = segment.buckets.split_at(start);
-        after
-            .iter()
-            .chain(before)
-            .find_map(|bucket| bucket.iter().next())
+        let mut segments = (start..self.segments.len()).chain(0..start);
+        let index = segments.find(|&index| self.segments[index].len > 0)?;
+        let buckets = &self.segments[index].buckets;
+        let start = below(random << 32, buckets.len());
+        let mut places = (start..buckets.len()).chain(0..start);
+        places.find_map(|bucket| {
+            let slot = buckets[bucket].slots.iter().position(Option::is_some)?;
+            Some((index, Place { bucket, slot }))
+        })
     }
 
     /// Asserts what the module's documentation promises.

@@ -250,7 +250,10 @@ impl Client {
         let queued = transaction.map_or(0, |transaction| transaction.queue.len() + 1);
         let queued_bytes = transaction.map_or(0, |transaction| transaction.bytes);
         let watched = session.watching().map_or(0, Watching::len);
-        if self.doing.watched.swap(watched, Relaxed) + watched > 0 {
+        // Nobody else writes it.
+        let watched_before = self.doing.watched.load(Relaxed);
+        self.doing.watched.store(watched, Relaxed);
+        if watched_before + watched > 0 {
             *self.watch.lock() = session.watch();
         }
         self.db.store(session.db, Relaxed);

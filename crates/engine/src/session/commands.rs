@@ -104,7 +104,7 @@ fn ping(call: &mut Call<'_, '_>) -> Result<()> {
     }
     match message {
         Some(message) => call.reply.bulk(message),
-        None => call.reply.status("PONG"),
+        None => call.reply.pong(),
     }
     Ok(())
 }

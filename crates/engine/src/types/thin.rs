@@ -20,6 +20,7 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 
+use crate::keyspace::prefetch::prefetch;
 use crate::types::listpack::{LEN_BYTES, Room};
 
 /// Bytes, owned. See the module's documentation.
@@ -47,6 +48,13 @@ impl Thin {
     #[inline]
     pub(crate) fn content(&self) -> &[u8] {
         self.bytes().get(LEN_BYTES..).unwrap_or_default()
+    }
+
+    /// Asks the processor for the first bytes.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        // SAFETY: it points to the total at least.
+        prefetch(unsafe { self.0.as_ref() });
     }
 
     /// How many bytes are allocated.

@@ -6,6 +6,7 @@
 //! the type, the [`Collection`].
 
 use super::{ALIGN, Due, Entry, Housed, KIND_BITS, housed};
+use crate::keyspace::prefetch::Step;
 use crate::types::{self, Limits};
 
 /// A type whose values an entry holds.
@@ -41,6 +42,10 @@ pub(crate) trait Object: Default + Send + Sync + 'static + stored::Stored {
     fn elements(&self) -> Option<Vec<Vec<u8>>> {
         None
     }
+
+    /// Asks the processor for the memory of the part with this hash, if parts are found by hashes. It
+    /// changes nothing.
+    fn look_ahead(&self, _hash: &mut dyn FnMut() -> u64, _step: Step) {}
 }
 
 /// What any collection answers to whoever does not know its type.
@@ -59,6 +64,9 @@ pub(crate) trait Collection {
 
     /// As [`Object::IS_ORDERED`].
     fn is_ordered(&self) -> bool;
+
+    /// As [`Object::look_ahead`].
+    fn look_ahead(&self, hash: &mut dyn FnMut() -> u64, step: Step);
 
     /// The same value under another key.
     fn copy_to(&self, key: &[u8], limits: &Limits) -> Entry;
@@ -83,6 +91,10 @@ impl<T: Object> Collection for T {
 
     fn is_ordered(&self) -> bool {
         T::IS_ORDERED
+    }
+
+    fn look_ahead(&self, hash: &mut dyn FnMut() -> u64, step: Step) {
+        Object::look_ahead(self, hash, step);
     }
 
     fn copy_to(&self, key: &[u8], limits: &Limits) -> Entry {

@@ -320,10 +320,11 @@ fn hgetall(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
     let hash = call.keyspace.read::<Hash>(key)?;
     call.reply.map(hash.map_or(0, Hash::len));
-    for (field, value) in hash.into_iter().flat_map(Hash::iter) {
+    let pairs = hash.into_iter().flat_map(Hash::iter);
+    pairs.for_each(|(field, value)| {
         field.write(call.reply);
         value.write(call.reply);
-    }
+    });
     Ok(())
 }
 

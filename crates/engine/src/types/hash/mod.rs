@@ -7,6 +7,7 @@
 pub(crate) mod commands;
 
 use crate::keyspace::entry::{Held, HeldMut, Housed, Object, Str};
+use crate::keyspace::prefetch::Step;
 use crate::keyspace::table::{Keyed, Table};
 use crate::types::listpack::{ListpackMut, Room};
 use crate::types::thin::Thin;
@@ -59,6 +60,12 @@ impl Object for Hash {
         match self.held() {
             Held::Packed(packed) => Hash::packed(packed),
             Held::Large(_) => Hash::large(Fields::of(self.iter(), limits)),
+        }
+    }
+
+    fn look_ahead(&self, hash: &mut dyn FnMut() -> u64, step: Step) {
+        if let Held::Large(fields) = self.held() {
+            fields.table.look_ahead(hash(), step);
         }
     }
 }
@@ -252,6 +259,11 @@ impl Keyed for Field {
     #[inline]
     fn key(&self) -> &[u8] {
         self.pair().0
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        self.0.prefetch();
     }
 }
 

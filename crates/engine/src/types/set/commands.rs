@@ -350,11 +350,10 @@ fn spop(call: &mut Call<'_, '_>) -> Result<()> {
     };
     match count {
         None => {
-            let member = set.sample(random()).map(Str::to_vec);
-            if let Some(member) = &member {
-                set.remove(member);
+            let reply = &mut *call.reply;
+            if !set.take(random(), |member| member.write(reply)) {
+                call.reply.null();
             }
-            call.reply.bulk_or_null(member.as_deref());
         }
         Some(0) => call.reply.set(0),
         Some(count) => {

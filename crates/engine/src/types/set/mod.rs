@@ -17,6 +17,7 @@ use integers::Integers;
 use crate::args::parse_int;
 use crate::hash::Seed;
 use crate::keyspace::entry::{Object, Str};
+use crate::keyspace::prefetch::Step;
 use crate::keyspace::table::{Keyed, Table};
 use crate::types::listpack::{Listpack, ListpackMut, Room};
 use crate::types::thin::Thin;
@@ -35,8 +36,8 @@ enum Repr {
 
 /// The members of a large set.
 ///
-/// Invariant: `member_bytes` is what all members have allocated. [`Members::insert`] and
-/// [`Members::remove`] are the only functions that write either.
+/// Invariant: `member_bytes` is what all members have allocated. [`Members::insert`],
+/// [`Members::remove`] and [`Members::take`] are the only functions that write either.
 struct Members {
     table: Table<Member>,
     member_bytes: usize,
@@ -87,6 +88,12 @@ impl Object for Set {
 
     fn elements(&self) -> Option<Vec<Vec<u8>>> {
         Some(self.iter().map(Str::to_vec).collect())
+    }
+
+    fn look_ahead(&self, hash: &mut dyn FnMut() -> u64, step: Step) {
+        if let Repr::Table(members) = &self.0 {
+            members.table.look_ahead(hash(), step);
+        }
     }
 }
 
@@ -186,6 +193,25 @@ impl Set {
         }
     }
 
+    /// Removes a member chosen by `random`, each with the same chance, and gives it to `visit`.
+    /// Answers whether there was one.
+    pub(crate) fn take(&mut self, random: u64, visit: impl FnOnce(Str<'_>)) -> bool {
+        if let Repr::Table(members) = &mut self.0 {
+            let taken = members.take(random);
+            if let Some(member) = &taken {
+                visit(member.string());
+            }
+            return taken.is_some();
+        }
+        // It is short, since the set is small.
+        let Some(member) = self.sample(random).map(Str::to_vec) else {
+            return false;
+        };
+        self.remove(&member);
+        visit(Str::Bytes(&member));
+        true
+    }
+
     /// Goes over to a way in which `member` can be added.
     fn make_room_for(&mut self, member: &[u8], limits: &Limits) {
         let fits_packed = |len: usize| {
@@ -263,6 +289,15 @@ impl Members {
         }
         removed.is_some()
     }
+
+    fn take(&mut self, random: u64) -> Option<Member> {
+        let found = self.table.sample_place(random)?;
+        let taken = self.table.remove_at(found);
+        if let Some(taken) = &taken {
+            self.member_bytes -= taken.0.heap_bytes();
+        }
+        taken
+    }
 }
 
 /// A member of a large set.
@@ -278,6 +313,11 @@ impl Keyed for Member {
     #[inline]
     fn key(&self) -> &[u8] {
         self.0.content()
+    }
+
+    #[inline]
+    fn prefetch(&self) {
+        self.0.prefetch();
     }
 }
 

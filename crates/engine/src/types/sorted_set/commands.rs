@@ -432,7 +432,8 @@ pub(super) fn answer_members<'s>(
 ) {
     let nests = with_scores && reply.is_resp3();
     reply.array(if with_scores && !nests { len * 2 } else { len });
-    for (member, score) in members {
+    // From within the iterator, which does not have to find out for each where it stands.
+    members.for_each(|(member, score)| {
         if nests {
             reply.array(2);
         }
@@ -440,7 +441,7 @@ pub(super) fn answer_members<'s>(
         if with_scores {
             reply.double(score.get());
         }
-    }
+    });
 }
 
 // --- adding and removing ------------------------------------------------------------------------

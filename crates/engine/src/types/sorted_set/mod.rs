@@ -34,6 +34,7 @@ pub(crate) use score::Score;
 
 use crate::hash::Seed;
 use crate::keyspace::entry::{Held, HeldMut, Housed, Object, Packed, Str};
+use crate::keyspace::prefetch::Step;
 use crate::keyspace::table::Table;
 use crate::types::listpack::{Listpack, ListpackMut};
 use crate::types::{Limits, cursor};
@@ -95,6 +96,12 @@ impl Object for SortedSet {
 
     fn elements(&self) -> Option<Vec<Vec<u8>>> {
         Some(self.iter().map(|(member, _)| member.to_vec()).collect())
+    }
+
+    fn look_ahead(&self, hash: &mut dyn FnMut() -> u64, step: Step) {
+        if let Held::Large(views) = self.held() {
+            views.scores.look_ahead(hash(), step);
+        }
     }
 }
 

@@ -398,7 +398,9 @@ fn set(call: &mut Call<'_, '_>) -> Result<()> {
 /// Gives a key a string. If its time to live is over already, it leaves again at once.
 fn put_until(keyspace: &mut Keyspace<'_>, key: &[u8], value: &[u8], expiry: Expiry) {
     keyspace.put_string(key, value, expiry);
-    if matches!(expiry, Expiry::At(_)) {
+    if let Expiry::At(at) = expiry
+        && at <= keyspace.now_ms()
+    {
         keyspace.expire_key(key);
     }
 }

@@ -1,0 +1,139 @@
+//! The socket of a connection, and what is known of it: whether a read or a write is worth a try.
+//!
+//! The system says once that a socket has become readable or writable, and says it again only after a
+//! read or a write that found it otherwise. So a socket remembers what it was told.
+
+use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
+use rustix::net::{
+    RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
+};
+
+/// A peer that is gone is an error of the write, and no signal.
+#[cfg(not(target_vendor = "apple"))]
+const QUIETLY: SendFlags = SendFlags::NOSIGNAL;
+/// Rust's programs ignore the signal, where it can't be switched off for a write.
+#[cfg(target_vendor = "apple")]
+const QUIETLY: SendFlags = SendFlags::empty();
+
+/// A connected socket that never blocks.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    fd: OwnedFd,
+    readiness: Readiness,
+}
+
+/// What may be tried on a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    pub(crate) is_readable: bool,
+    pub(crate) is_writable: bool,
+    /// The peer sends no more: behind what is still there comes the end.
+    pub(crate) is_ending: bool,
+}
+
+impl Readiness {
+    /// That of a socket of which nothing is known.
+    pub(crate) const UNKNOWN: Readiness = Readiness {
+        is_readable: true,
+        is_writable: true,
+        is_ending: false,
+    };
+
+    /// Adds what has become known.
+    pub(crate) fn add(&mut self, more: Readiness) {
+        self.is_readable |= more.is_readable;
+        self.is_writable |= more.is_writable;
+        self.is_ending |= more.is_ending;
+    }
+}
+
+impl Socket {
+    /// This must not block.
+    pub(crate) fn new(fd: OwnedFd) -> Socket {
+        Socket {
+            fd,
+            readiness: Readiness::UNKNOWN,
+        }
+    }
+
+    /// The number by which the system knows it.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Notes what the system says of it.
+    #[inline]
+    pub(crate) fn note(&mut self, readiness: Readiness) {
+        self.readiness.add(readiness);
+    }
+
+    /// Whether a read is worth a try.
+    #[inline]
+    pub(crate) fn is_readable(&self) -> bool {
+        self.readiness.is_readable
+    }
+
+    /// Reads into the room that there is behind `bytes`. Answers how much, which is 0 at the end, or
+    /// `None` if there is nothing yet.
+    pub(crate) fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<usize>> {
+        if !self.readiness.is_readable {
+            return Ok(None);
+        }
+        let room = bytes.capacity() - bytes.len();
+        let received = retry(|| recv(&self.fd, spare_capacity(bytes), RecvFlags::empty()));
+        let received = received?.map(|(_, count)| count);
+        // Less than there was room for is all that there is: the next bytes will be told of.
+        let has_more = received.is_some_and(|count| count == room || self.readiness.is_ending);
+        self.readiness.is_readable = has_more;
+        Ok(received)
+    }
+
+    /// Writes what it takes of these bytes. Answers how much, or `None` if it takes nothing now.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        self.try_write(|fd| send(fd, bytes, QUIETLY))
+    }
+
+    /// The same for several pieces.
+    pub(crate) fn write_all_of(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        self.try_write(|fd| sendmsg(fd, pieces, &mut SendAncillaryBuffer::default(), QUIETLY))
+    }
+
+    #[inline]
+    fn try_write(
+        &mut self,
+        write: impl Fn(BorrowedFd<'_>) -> Result<usize, Errno>,
+    ) -> io::Result<Option<usize>> {
+        if !self.readiness.is_writable {
+            return Ok(None);
+        }
+        let written = retry(|| write(self.fd.as_fd()))?;
+        self.readiness.is_writable = written.is_some();
+        Ok(written)
+    }
+
+    /// Sends no more.
+    pub(crate) fn shutdown(&self) -> io::Result<()> {
+        match shutdown(&self.fd, Shutdown::Write) {
+            // The peer was faster.
+            Ok(()) | Err(Errno::NOTCONN) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Calls the system until no signal comes between. Answers `None` where it would have to wait.
+#[inline]
+fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> io::Result<Option<T>> {
+    loop {
+        match call() {
+            Ok(done) => return Ok(Some(done)),
+            Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
