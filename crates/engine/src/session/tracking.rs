@@ -174,11 +174,11 @@ fn check_prefixes(old: &[Box<[u8]>], new: &[Box<[u8]>]) -> Result<()> {
         return Ok(());
     };
     let prefix = &new[place];
-    let overlaps = |other: &&Box<[u8]>| other.starts_with(prefix) || prefix.starts_with(&other[..]);
-    let (other, which) = match old.iter().find(overlaps) {
+    let overlaps = |other: &[u8]| other.starts_with(prefix) || prefix.starts_with(other);
+    let (other, which) = match old.iter().find(|other| overlaps(other)) {
         Some(other) => (other, "an existing prefix"),
         None => {
-            let other = new[place + 1..].iter().find(overlaps);
+            let other = new[place + 1..].iter().find(|other| overlaps(other));
             (other.unwrap_or(prefix), "another provided prefix")
         }
     };

@@ -20,9 +20,6 @@ const C_STACK_MAX: usize = 512 << 10;
 /// How many pairs of bytes Lua may compare to find a text as it is, without being interrupted.
 const PLAIN_MAX: usize = 1 << 26;
 
-/// What is special in a pattern.
-const SPECIAL: &[u8] = b"^$*+?.([%-";
-
 /// `string.find(text, pattern, start, is_plain)`.
 pub(super) unsafe extern "C-unwind" fn find(state: *mut lua_State) -> c_int {
     // SAFETY: as all functions here. The texts lie on the stack as long as they are read.
@@ -30,11 +27,7 @@ pub(super) unsafe extern "C-unwind" fn find(state: *mut lua_State) -> c_int {
         let text = text_at(state, 1);
         let pattern = text_at(state, 2);
         let is_plain = ffi::lua_toboolean(state, 4) != 0;
-        if !is_plain
-            && up_to_zero(pattern)
-                .iter()
-                .any(|byte| SPECIAL.contains(byte))
-        {
+        if !is_plain && has_special(up_to_zero(pattern)) {
             return first_match(state, text, pattern, true);
         }
         if text.len().saturating_mul(pattern.len()) <= PLAIN_MAX {
@@ -267,6 +260,17 @@ unsafe fn find_plain(state: *mut lua_State, text: &[u8], wanted: &[u8]) -> c_int
         ffi::lua_pushnil(state);
         1
     }
+}
+
+/// Whether a pattern is more than a text.
+fn has_special(pattern: &[u8]) -> bool {
+    let is_special = |byte: &u8| {
+        matches!(
+            byte,
+            b'^' | b'$' | b'*' | b'+' | b'?' | b'.' | b'(' | b'[' | b'%' | b'-'
+        )
+    };
+    pattern.iter().any(is_special)
 }
 
 /// From which byte on a text is looked at, by the third argument: the first is 1, the last is -1.
