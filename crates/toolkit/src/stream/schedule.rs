@@ -247,7 +247,13 @@ impl<T> Stream<T> {
     }
 
     /// Notes the next tick of a schedule, and says whether nobody else was faster.
-    async fn tick(&self, name: &str, due_ms: u64, next_ms: u64, how: &str) -> Result<bool, Error> {
+    pub(super) async fn tick(
+        &self,
+        name: &str,
+        due_ms: u64,
+        next_ms: u64,
+        how: &str,
+    ) -> Result<bool, Error> {
         let (trim, bound) = self.trim().words();
         TICK.on(self.store())
             .key(self.key().clone())
