@@ -205,7 +205,8 @@ impl<T> Stream<T> {
         for (name, cron, due_ms) in ticks {
             match Cron::parse(&cron).map(|cron| cron.after(now_ms)) {
                 Ok(Some(next_ms)) => {
-                    added += u64::from(self.tick(&name, due_ms, next_ms, "add").await?)
+                    let is_added = self.tick(&name, due_ms, next_ms, "add").await?;
+                    added += u64::from(is_added);
                 }
                 _ => tracing::warn!(name, cron, "a schedule that this version can't read"),
             }
@@ -246,7 +247,13 @@ impl<T> Stream<T> {
     }
 
     /// Notes the next tick of a schedule, and says whether nobody else was faster.
-    async fn tick(&self, name: &str, due_ms: u64, next_ms: u64, how: &str) -> Result<bool, Error> {
+    pub(super) async fn tick(
+        &self,
+        name: &str,
+        due_ms: u64,
+        next_ms: u64,
+        how: &str,
+    ) -> Result<bool, Error> {
         let (trim, bound) = self.trim().words();
         TICK.on(self.store())
             .key(self.key().clone())

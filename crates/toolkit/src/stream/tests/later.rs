@@ -158,6 +158,14 @@ async fn each_tick_adds_one_entry_however_many_workers_there_are() -> Result<(),
             (1, ticks)
         );
     }
+
+    // And as two would do it that have both seen the same tick due.
+    let schedules = Command::new("ZSCORE").arg(key().part(keys::SCHEDULES));
+    let due: f64 = test.store.run(schedules.arg("often")).await?;
+    let (due, next) = (due as u64, due as u64 + 300_000);
+    assert!(stream.tick("often", due, next, "add").await?);
+    assert!(!stream.tick("often", due, next, "add").await?);
+    assert_eq!(stream.len().await?, 5);
     Ok(())
 }
 

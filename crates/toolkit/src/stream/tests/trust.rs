@@ -117,7 +117,10 @@ every_store! {
         let group = stream.group("shipping", Start::Earliest);
         let (handler, mut told) = telling();
         let worker = group.worker().concurrency(1).block(SHORT).start(handler).await?;
-        until(&test, || worker.metrics().processed == 3).await;
+        // The clock stands still.
+        while worker.metrics().processed < 3 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
         for number in 0..3 {
             assert_eq!(told.recv().await, Some((number, 1)));
         }

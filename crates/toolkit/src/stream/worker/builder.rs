@@ -14,8 +14,8 @@ use super::handle::handle;
 use super::job::{Failure, Job};
 use super::metrics::Counters;
 use super::run::Run;
+use super::running::Worker;
 use super::settings::Settings;
-use super::worker::Worker;
 use crate::Ttl;
 use crate::stream::{Group, keys};
 

@@ -81,7 +81,8 @@ impl Calls {
         silent: bool,
         in_hand: Vec<Id>,
     ) -> Result<Claimed, Error> {
-        let answer = self
+        type Answer = (Vec<(Id, u32, Option<Bytes>)>, u64, i64);
+        let (taken, gone, due_ms): Answer = self
             .call(&CLAIM)
             .arg(most)
             .arg(if own { "own" } else { "" })
@@ -89,7 +90,6 @@ impl Calls {
             .args(in_hand.iter().map(Id::to_string))
             .run()
             .await?;
-        let (taken, gone, due_ms): (Vec<(Id, u32, Option<Bytes>)>, u64, i64) = answer;
         let delivery = |(id, deliveries, body)| Delivery {
             id,
             deliveries,

@@ -41,11 +41,11 @@ mod job;
 mod metrics;
 mod pause;
 mod run;
+mod running;
 mod settings;
-mod worker;
 
 pub use backoff::Backoff;
 pub use builder::Builder;
 pub use job::{Failure, Job};
 pub use metrics::Metrics;
-pub use worker::Worker;
+pub use running::Worker;
