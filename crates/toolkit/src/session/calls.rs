@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use larder_store::{Error, FromValue, Script, ScriptCall, Value};
 
-use super::session::Times;
+use super::loaded::Times;
 
 macro_rules! script {
     ($file:literal) => {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::calls::{self, Changed, settled};
-use super::session::{Session, encode};
+use super::loaded::{Session, encode};
 use super::sessions::{Lead, Sessions};
 use super::token::{Sealed, Token, tag_of};
 

@@ -68,14 +68,14 @@ mod sessions;
 mod vault;
 
 mod calls;
+mod loaded;
 mod secret;
-mod session;
 mod token;
 
 #[cfg(test)]
 mod tests;
 
+pub use loaded::{Listed, Session};
 pub use secret::Secret;
-pub use session::{Listed, Session};
 pub use sessions::{AtMost, Sessions, TOO_MANY};
 pub use vault::Vault;

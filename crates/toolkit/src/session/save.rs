@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::calls::{self, Answered, Changed, Stored, settled};
-use super::session::{Attempt, Session, decode};
+use super::loaded::{Attempt, Session, decode};
 use super::sessions::{EXCHANGES_MAX, Sessions};
 use super::token::{Sealed, Token};
 

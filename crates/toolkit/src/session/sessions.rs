@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::calls::{self, Found, Known, Stored};
+use super::loaded::{Listed, Session, decode, encode};
 use super::secret::Secret;
-use super::session::{Listed, Session, decode, encode};
 use super::token::{self, Sealed, Token, tag_of};
 
 /// The code of the refusal of one session more than a user may have: see [`AtMost::Refuse`].

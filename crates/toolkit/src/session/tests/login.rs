@@ -1,5 +1,7 @@
 //! Other tokens: rotation, and the login of a visitor.
 
+use std::time::Duration;
+
 use larder_store::Error;
 use larder_testkit::every_store;
 
@@ -23,7 +25,7 @@ every_store! {
     }
 
     async fn without_a_grace_the_old_token_is_void_at_once(test: TestStore) {
-        let sessions = sessions(&test).rotate_grace(SECOND * 0);
+        let sessions = sessions(&test).rotate_grace(Duration::ZERO);
         let old = sessions.create("ann", String::new()).await?;
         let new = sessions.rotate(old.token()).await?.ok_or("no session")?;
         assert!(sessions.load(old.token()).await?.is_none());

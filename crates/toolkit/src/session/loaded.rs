@@ -1,4 +1,4 @@
-//! One session.
+//! A session as it was loaded, or is listed.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
