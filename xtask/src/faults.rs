@@ -1,8 +1,10 @@
 //! The laws of the toolkit's patterns, on stores that misbehave.
 
+use std::process::Command;
+
 use anyhow::Result;
 
-use crate::steps::{self, step};
+use crate::steps::{self, step, succeeds};
 use crate::workspace::cargo;
 
 /// How `cargo xtask faults` is called.
@@ -21,29 +23,26 @@ pub(crate) struct Options {
 
 /// Runs the workloads until one of them breaks a law, and says from which seed.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let laws = [
-        "test",
-        "--quiet",
-        "--profile",
-        "faults",
-        "-p",
-        "larder-testing",
-        "--test",
-        "laws",
-    ];
-    let mut build = cargo(&laws);
-    step("building the laws", || steps::run(build.arg("--no-run")))?;
-
-    let mut command = cargo(&laws);
     let (name, number) = match options.seed {
         Some(seed) => ("LARDER_TEST_SEED", seed),
         None => ("LARDER_TEST_SEEDS", options.seeds),
     };
-    command.env(name, number.to_string()).arg("--");
-    command
-        .args(options.pattern.as_deref())
-        .arg("--show-output");
+    let mut laws = laws();
+    laws.env(name, number.to_string())
+        .args(options.pattern.as_deref());
     step(&format!("laws, with {name}={number}"), || {
-        steps::run(&mut command)
+        steps::run(&mut laws)
     })
+}
+
+/// The tests of the laws, each in a process of its own: what a process has once, the runs of other
+/// tests would change.
+fn laws() -> Command {
+    let package = ["-p", "larder-testing", "--test", "laws"];
+    let mut command = match succeeds(&mut cargo(&["nextest", "--version"])) {
+        true => cargo(&["nextest", "run", "--cargo-profile", "faults"]),
+        false => cargo(&["test", "--profile", "faults"]),
+    };
+    command.args(package).env("RUST_TEST_THREADS", "1");
+    command
 }

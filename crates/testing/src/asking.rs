@@ -40,11 +40,8 @@ impl fmt::Display for Asking {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Asking::Commands { commands, fault } => {
-                for (place, command) in commands.iter().enumerate() {
-                    let separator = if place == 0 { "" } else { "; " };
-                    let text: String = command.to_string().chars().take(120).collect();
-                    write!(f, "{separator}{}", text.escape_debug())?;
-                }
+                let commands: Vec<String> = commands.iter().map(shortened).collect();
+                f.write_str(&commands.join("; "))?;
                 match fault {
                     Some(fault) => write!(f, " ({fault})"),
                     None => Ok(()),
@@ -53,4 +50,29 @@ impl fmt::Display for Asking {
             Asking::Happened(fault) => fault.fmt(f),
         }
     }
+}
+
+/// The most characters of a command that are shown, and of one of its arguments.
+const SHOWN: usize = 160;
+const ARGUMENT_SHOWN: usize = 48;
+
+/// The length of a script's digest, and how much of it is enough to know it again.
+const DIGEST: usize = 40;
+const DIGEST_SHOWN: usize = 8;
+
+/// A command as it stands in a report: what is long is cut.
+fn shortened(command: &Command) -> String {
+    let words = command.arguments().iter().map(|argument| {
+        let text = String::from_utf8_lossy(argument);
+        let is_digest = text.len() == DIGEST && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let shown = if is_digest {
+            DIGEST_SHOWN
+        } else {
+            ARGUMENT_SHOWN
+        };
+        text.chars().take(shown).collect::<String>()
+    });
+    let words: Vec<String> = words.collect();
+    let text: String = words.join(" ").chars().take(SHOWN).collect();
+    text.escape_debug().to_string()
 }

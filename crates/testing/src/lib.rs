@@ -70,7 +70,10 @@
 //! On a memory store and a paused clock everything that a run does follows from its seed: what goes
 //! wrong, how long each request takes, in which order tasks go on, what the store draws by chance.
 //! What the tested code draws from elsewhere does not; it does no harm where it names things, and it
-//! does where it decides how long to wait. `tokio::select!` without `biased` is such a place.
+//! does where it decides how long to wait: `larder_store::jitter` follows the seed. `tokio::select!`
+//! without `biased` is such a place, and `tokio::sync::watch`, which wakes those who wait in any order.
+//! What a process has once, a `static`, belongs to all tests that run in it at the same time: a runner
+//! that gives each test a process of its own, as `cargo nextest` does, keeps them apart.
 //!
 //! Requests of different tasks overtake each other, as on connections of their own. Those of one task
 //! never do. A request that has left arrives although its caller was dropped, except for one that waits

@@ -164,7 +164,8 @@ fn move_clock(clock: &ManualClock, embedded: &Embedded, to: At) {
     let passed = to.ticks_us.saturating_sub(embedded.ticks().us());
     clock.advance(Duration::from_micros(passed));
     set_clock(clock, to.unix_us);
-    if embedded.engine().next_deadline().is_some() {
+    let next = embedded.engine().next_deadline();
+    if next.is_some_and(|deadline| deadline <= embedded.ticks()) {
         embedded.pass(Duration::ZERO);
     }
 }

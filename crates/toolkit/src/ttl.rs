@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use larder_store::{Error, span};
+use larder_store::{Error, jitter, span};
 use serde::{Deserialize, Deserializer, de};
 
 /// How long something is kept: a time that is never zero, or [`Ttl::forever`], spelled out.
@@ -120,10 +120,8 @@ impl Ttl {
         let max_ms = to_ms(self.time?);
         let spread_ms = max_ms / 100 * u64::from(self.jitter_percent)
             + max_ms % 100 * u64::from(self.jitter_percent) / 100;
-        match spread_ms {
-            0 => Some(max_ms),
-            _ => Some((max_ms - rand::random_range(0..=spread_ms)).max(1)),
-        }
+        let taken_off = jitter(Duration::from_millis(spread_ms));
+        Some((max_ms - taken_off.as_millis() as u64).max(1))
     }
 
     const fn times(self, factor: u64) -> Ttl {

@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::Shared;
 use larder_store::Error;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 
 use super::waits::{Circle, Wait, Waiter, wait_for};
 
@@ -37,10 +39,13 @@ pub(super) enum Outcome {
     Failed(Error),
 }
 
+/// The outcome of a flight, which those who wait for it are told in the order in which they came.
+type Landing = Shared<oneshot::Receiver<Outcome>>;
+
 /// A load that somebody else in this process does.
 #[derive(Debug)]
 pub(super) struct Flight {
-    outcome: watch::Receiver<Option<Outcome>>,
+    landing: Landing,
     waiter: Arc<Waiter>,
 }
 
@@ -52,11 +57,10 @@ impl Flight {
     ///
     /// [`Circle`] if the flight can't end before the caller does, as it waits for the load that the
     /// caller is in.
-    pub(super) async fn end(mut self, came: Moment) -> Result<Option<Outcome>, Circle> {
+    pub(super) async fn end(self, came: Moment) -> Result<Option<Outcome>, Circle> {
         let _wait = wait_for(&self.waiter)?;
-        let outcome = self.outcome.wait_for(Option::is_some).await;
-        let outcome = outcome.ok().and_then(|outcome| outcome.clone());
-        Ok(outcome.filter(|outcome| match outcome {
+        let outcome = self.landing.await;
+        Ok(outcome.ok().filter(|outcome| match outcome {
             Outcome::Value(_, begun) => came < *begun,
             Outcome::Failed(_) => true,
         }))
@@ -78,7 +82,7 @@ pub(super) struct Flights {
 
 #[derive(Debug)]
 struct Known {
-    outcome: watch::Receiver<Option<Outcome>>,
+    landing: Landing,
     waiter: Arc<Waiter>,
     /// The tags that the value is going to have, unless the load names more.
     tags: Option<Box<[String]>>,
@@ -91,18 +95,18 @@ impl Flights {
         let mut by_name = self.lock();
         if let Some(flight) = by_name.get(name) {
             return Role::Follower(Flight {
-                outcome: flight.outcome.clone(),
+                landing: flight.landing.clone(),
                 waiter: flight.waiter.clone(),
             });
         }
-        let (sender, outcome) = watch::channel(None);
+        let (sender, landing) = oneshot::channel();
         let waiter = Arc::new(Waiter::default());
         // What is new waits for nobody, and so in no circle.
         let wait = wait_for(&waiter).ok();
         by_name.insert(
             name.into(),
             Known {
-                outcome,
+                landing: landing.shared(),
                 waiter: waiter.clone(),
                 tags: tags.map(Into::into),
             },
@@ -111,7 +115,7 @@ impl Flights {
             flights: self,
             name,
             waiter,
-            sender,
+            sender: Some(sender),
             _wait: wait,
         })
     }
@@ -151,16 +155,19 @@ pub(super) struct Lead<'a> {
     flights: &'a Flights,
     name: &'a str,
     pub(super) waiter: Arc<Waiter>,
-    sender: watch::Sender<Option<Outcome>>,
+    sender: Option<oneshot::Sender<Outcome>>,
     _wait: Option<Wait>,
 }
 
 impl Lead<'_> {
     /// Ends the flight.
-    pub(super) fn end(self, outcome: Outcome) {
+    pub(super) fn end(mut self, outcome: Outcome) {
         // Nobody joins a flight that has ended.
         self.leave();
-        self.sender.send_replace(Some(outcome));
+        if let Some(sender) = self.sender.take() {
+            // It is no loss if nobody waits.
+            let _ = sender.send(outcome);
+        }
     }
 
     fn leave(&self) {

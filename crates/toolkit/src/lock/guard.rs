@@ -95,6 +95,7 @@ impl Guard {
                 return lost;
             }
             tokio::select! {
+                biased;
                 _ = lease.changed() => {}
                 () = tokio::time::sleep_until(now.until) => {}
             }
