@@ -44,6 +44,7 @@ mod quota;
 
 #[cfg(test)]
 mod tests;
+mod twins;
 
 pub use decision::{Decision, Denied, Permit};
 pub use limit::Limit;
