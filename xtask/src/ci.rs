@@ -25,7 +25,13 @@ pub(crate) fn run() -> Result<()> {
             .context("clippy is not content (if it is missing: `rustup component add clippy`)")
     })?;
     step("documentation", || {
-        let doc = ["doc", "--quiet", "--workspace", "--no-deps"];
+        let doc = [
+            "doc",
+            "--quiet",
+            "--workspace",
+            "--all-features",
+            "--no-deps",
+        ];
         steps::run(cargo(&doc).env("RUSTDOCFLAGS", "-Dwarnings"))
     })?;
     features::check()?;

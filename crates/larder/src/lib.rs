@@ -26,7 +26,7 @@
 //! | [`leaderboard`] | scores and ranks |
 //!
 //! What none of them does, any Redis command does: [`Store::run`], and [`Script`] for Lua. Code
-//! written for the `redis` crate finds a connection of it in [`StoreConnection`].
+//! written for the `redis` crate finds a connection of it in `StoreConnection`.
 //!
 //! # Features
 //!
@@ -42,8 +42,9 @@
 //! | `cache`, `session`, `rate-limit`, `pubsub`, `stream`, `lock`, `leaderboard` | the service of that name |
 //!
 //! Off by default are `http` (layers for tower), `axum` (the same with the addresses that axum gives),
-//! and `redis-connection` (a connection of the `redis` crate to any store). A URL
-//! of a kind that was left out is refused with an error that names the feature.
+//! `redis-connection` (a connection of the `redis` crate to any store), and `testing` (a store that
+//! misbehaves by a plan, for tests). A URL of a kind that was left out is refused with an error that
+//! names the feature.
 //!
 //! ```toml
 //! larder = { version = "0.1", default-features = false, features = ["memory", "cache"] }
@@ -105,6 +106,8 @@ pub use larder_store::{
     FromValue, Key, Keys, Kind, Listen, Message, Refusal, Script, ScriptCall, Store, Subscription,
     ToArgument, Value,
 };
+#[cfg(feature = "testing")]
+pub use larder_testing as testing;
 pub use larder_toolkit::Ttl;
 #[cfg(feature = "cache")]
 pub use larder_toolkit::cache;
@@ -132,6 +135,6 @@ pub use open::open_with;
 pub use open::{OpenError, open};
 
 /// The examples of the README.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "axum", feature = "redis-connection"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;
