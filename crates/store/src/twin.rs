@@ -164,6 +164,21 @@ impl Step<'_> {
         })
     }
 
+    /// Runs the command of this name on a key, with these arguments behind it, and reads its answer as
+    /// a `T`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Step::run`].
+    pub fn call<T: FromValue>(
+        &mut self,
+        name: &str,
+        key: &Key,
+        arguments: &[&dyn ToArgument],
+    ) -> Result<T, Refusal> {
+        self.run(Command::new(name).arg(key).args(arguments))
+    }
+
     /// The string of a key.
     ///
     /// # Errors
@@ -284,9 +299,15 @@ impl<'a> Words<'a> {
         number.ok_or_else(|| missing(place))
     }
 
-    /// The words in order, from this place on.
-    pub fn from(&self, place: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
-        self.0.slice(place..).iter()
+    /// The words from this place on.
+    #[must_use]
+    pub fn from(&self, place: usize) -> Words<'a> {
+        Words(self.0.slice(place..))
+    }
+
+    /// The words in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
+        self.0.iter()
     }
 }
 

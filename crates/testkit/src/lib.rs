@@ -30,7 +30,7 @@ pub use doctest::doctest;
 pub use server::{Server, ServerKind, free_port, skip};
 pub use test_store::TestStore;
 pub use transcript::{Target, Transcript};
-pub use twins::{Turn, compare_twins};
+pub use twins::{Turn, compare_twins, one_of};
 
 #[doc(hidden)]
 pub mod private {

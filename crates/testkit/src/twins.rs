@@ -1,16 +1,17 @@
 //! Scripts beside their twins.
 
+use std::fmt;
 use std::time::Duration;
 
 use larder_embedded::{Clock, Config, Embedded, ManualClock};
 use larder_store::{Command, Error, Key, Script, ScriptCall, Store, Value};
-use rand::SeedableRng;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use crate::without_twins::WithoutTwins;
 
 /// A step of a comparison.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Turn {
     /// A script is called.
     Script {
@@ -27,6 +28,49 @@ pub enum Turn {
     Pass(Duration),
     /// The clock is set back.
     SetBack(Duration),
+}
+
+impl Turn {
+    /// A call of a script on these keys, with these words.
+    pub fn of(script: &'static Script, keys: &[Key], words: &[&str]) -> Turn {
+        Turn::Script {
+            script,
+            keys: keys.to_vec(),
+            words: words.iter().map(|word| word.as_bytes().to_vec()).collect(),
+        }
+    }
+
+    /// A command on this key.
+    pub fn command(name: &str, key: &Key, words: &[&str]) -> Turn {
+        Turn::Command(Command::new(name).arg(key).args(words))
+    }
+}
+
+impl fmt::Debug for Turn {
+    /// As short as can be: a program is a list of them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Turn::Script {
+                script,
+                keys,
+                words,
+            } => {
+                let about = script.text().lines().filter(|line| line.starts_with("-- "));
+                let about = about.last().unwrap_or_default();
+                let words = words.iter().map(|word| String::from_utf8_lossy(word));
+                let words = words.collect::<Vec<_>>();
+                write!(f, "{} {about:?} {keys:?} {words:?}", script.digest())
+            }
+            Turn::Command(command) => write!(f, "{command}"),
+            Turn::Pass(time) => write!(f, "{time:?} pass"),
+            Turn::SetBack(time) => write!(f, "set back by {time:?}"),
+        }
+    }
+}
+
+/// One of these, drawn at random.
+pub fn one_of<T: Copy>(random: &mut StdRng, all: &[T]) -> T {
+    all[random.random_range(0..all.len())]
 }
 
 /// How many turns a program has.
@@ -93,7 +137,7 @@ impl Sides {
                 clock: Clock::Manual(clock.clone()),
                 ..Config::default()
             };
-            Embedded::open(config).expect("the system gives a thread")
+            Embedded::open_still(config, [7; 32])
         };
         let homes = [open(), open()];
         Sides {

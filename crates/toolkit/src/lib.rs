@@ -21,6 +21,11 @@ pub mod session;
 #[cfg(feature = "stream")]
 pub mod stream;
 
+#[cfg(any(feature = "cache", feature = "lock"))]
+mod join;
+#[cfg(any(feature = "cache", feature = "lock"))]
+mod random;
 mod ttl;
+mod twin;
 
 pub use ttl::Ttl;

@@ -123,7 +123,9 @@ impl Ttl {
             + max_ms % 100 * u64::from(self.jitter_percent) / 100;
         match spread_ms {
             0 => Some(max_ms),
-            _ => Some((max_ms - rand::random_range(0..=spread_ms)).max(1)),
+            _ => Some(
+                (max_ms - to_ms(larder_store::jitter(Duration::from_millis(spread_ms)))).max(1),
+            ),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_store::{Channels, Error, Subscription};
+use larder_store::{Channels, Error, Subscription, jitter};
 use tokio::time::Instant;
 
 use super::calls::{Answer, Lock};
@@ -119,8 +119,4 @@ async fn sleep_until_free(remaining: Duration, wakes: &mut Option<Subscription>)
         event = woken => if event.is_none() { *wakes = None },
         () = tokio::time::sleep(pause) => {}
     }
-}
-
-fn jitter(most: Duration) -> Duration {
-    most.mul_f64(rand::random())
 }
