@@ -40,7 +40,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         None => ("LARDER_TEST_SEEDS", options.seeds),
     };
     command.env(name, number.to_string()).arg("--");
-    command.args(options.pattern.as_deref()).arg("--show-output");
+    command
+        .args(options.pattern.as_deref())
+        .arg("--show-output");
     step(&format!("laws, with {name}={number}"), || {
         steps::run(&mut command)
     })

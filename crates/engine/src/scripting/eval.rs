@@ -69,7 +69,9 @@ fn run(
         engine: call.engine,
         session: &mut session,
         keyspace: call.keyspace,
-        bounds: script.is_bounded.then(|| Bounds::new(Declared::Words(keys))),
+        bounds: script
+            .is_bounded
+            .then(|| Bounds::new(Declared::Words(keys))),
         is_readonly: is_readonly || shebang.is_some_and(|shebang| shebang.is_readonly),
         may_take_memory: shebang.is_some_and(|shebang| shebang.allows_oom)
             || !call.engine.is_over_limit(),

@@ -242,7 +242,7 @@ impl InStep for Running<'_, '_> {
 
     fn call(&mut self, command: &Command) -> std::result::Result<Value, Refusal> {
         let arguments = command.arguments();
-        let mut reply = ValueReply::new();
+        let mut reply = ValueReply::for_protocol(false);
         let admitted = self.work.admit(arguments, self.has_written);
         let ran = match admitted {
             Ok(row) => {

@@ -71,6 +71,7 @@ mod calls;
 mod secret;
 mod session;
 mod token;
+mod twins;
 
 #[cfg(test)]
 mod tests;
