@@ -23,7 +23,12 @@ pub mod stream;
 
 #[cfg(any(feature = "cache", feature = "lock"))]
 mod join;
-#[cfg(any(feature = "cache", feature = "lock"))]
+#[cfg(any(
+    feature = "cache",
+    feature = "session",
+    feature = "stream",
+    feature = "lock"
+))]
 mod random;
 mod ttl;
 mod twin;

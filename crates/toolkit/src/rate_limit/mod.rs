@@ -41,10 +41,10 @@ mod limiter;
 mod decision;
 mod limit;
 mod quota;
+mod twins;
 
 #[cfg(test)]
 mod tests;
-mod twins;
 
 pub use decision::{Decision, Denied, Permit};
 pub use limit::Limit;

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::entry::count;
 use super::{Cron, Stream, keys, script};
+use crate::random;
 use crate::{Ttl, codec};
 
 static DELAY: Script = script!("delay.lua");
@@ -72,7 +73,7 @@ impl<T: Serialize> Stream<T> {
     }
 
     async fn delay(&self, how: &str, time: Duration, value: &T) -> Result<Delayed, Error> {
-        let name = hex::encode(rand::random::<[u8; 16]>());
+        let name = hex::encode(random::bytes::<16>());
         DELAY
             .on(self.store())
             .key(self.key().part(keys::DELAYED))
