@@ -128,10 +128,48 @@ fn use_of(service: &str) -> &'static str {
     match service {
         "cache" => {
             "        let pages = larder::cache::Cache::new(&store, \"pages\", larder::Ttl::hours(1));
-        let page: String = pages.get_or_set(\"home\", async || Ok(String::new())).await?;
+        let page: String = pages.get_or_set(\"home\", || async { Ok(String::new()) }).await?;
         println!(\"{page}\");\n"
         }
-        _ => "",
+        "session" => {
+            "        let sessions = larder::session::Sessions::<Vec<u32>>::new(&store, \"shop\");
+        let visit = sessions.create_anonymous(vec![]).await?;
+        sessions.update(visit.token(), |cart| cart.push(42)).await?;\n"
+        }
+        "rate-limit" => {
+            "        let quota = larder::rate_limit::Quota::per_minute(5);
+        let limit = larder::rate_limit::Limit::gcra(quota);
+        let logins = larder::rate_limit::Limiter::new(&store, \"login\", limit);
+        println!(\"{}\", logins.take_one(\"ann\").await?.is_allowed());\n"
+        }
+        "pubsub" => {
+            "        let events = larder::pubsub::PubSub::new(&store, \"shop\");
+        let mut orders = events.subscribe::<String>(\"orders\").await?;
+        events.publish(\"orders\", \"a book\").await?;
+        println!(\"{}\", orders.next().await.is_some());\n"
+        }
+        "stream" => {
+            "        let trim = larder::stream::Trim::Handled;
+        let orders = larder::stream::Stream::<String>::new(&store, \"shop\", \"orders\", trim);
+        orders.add(&\"a book\".to_owned()).await?;
+        let group = orders.group(\"shipping\", larder::stream::Start::Earliest);
+        let handle = async |job: larder::stream::Job<String>| {
+            println!(\"{}\", job.body);
+            Ok(())
+        };
+        group.worker().start(handle).await?.shutdown().await;\n"
+        }
+        "lock" => {
+            "        let locks = larder::lock::Locks::new(&store, \"shop\");
+        let wait = std::time::Duration::from_secs(2);
+        locks.lock(\"stock.42\", wait).await?.release().await?;\n"
+        }
+        _ => {
+            "        let (best, ttl) = (larder::leaderboard::Best::Highest, larder::Ttl::forever());
+        let name = \"buyers\";
+        let buyers = larder::leaderboard::Leaderboard::new(&store, \"shop\", name, best, ttl);
+        buyers.add(\"ann\", 30).await?;\n"
+        }
     }
 }
 

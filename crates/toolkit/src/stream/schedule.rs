@@ -9,12 +9,13 @@ use serde::Serialize;
 use super::entry::count;
 use super::{Cron, Stream, keys, script};
 use crate::random;
+use crate::stream::twins;
 use crate::{Ttl, codec};
 
-static DELAY: Script = script!("delay.lua");
-static DUE: Script = script!("due.lua");
-static SCHEDULE: Script = script!("schedule.lua");
-static TICK: Script = script!("tick.lua");
+pub(super) static DELAY: Script = script!("delay.lua").with_twin(twins::delay);
+pub(super) static DUE: Script = script!("due.lua").with_twin(twins::due);
+pub(super) static SCHEDULE: Script = script!("schedule.lua").with_twin(twins::schedule);
+pub(super) static TICK: Script = script!("tick.lua").with_twin(twins::tick);
 
 /// How many values that are due are added in one step.
 const ADDED_MAX: u32 = 100;

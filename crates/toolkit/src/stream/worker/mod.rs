@@ -42,6 +42,7 @@ mod metrics;
 mod pause;
 mod run;
 mod settings;
+mod twins;
 mod worker;
 
 pub use backoff::Backoff;
