@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use crate::steps::{self, step};
 use crate::workspace::cargo;
-use crate::{docs, fuzz, test};
+use crate::{docs, features, fuzz, test};
 
 /// Runs every check.
 pub(crate) fn run() -> Result<()> {
@@ -25,9 +25,16 @@ pub(crate) fn run() -> Result<()> {
             .context("clippy is not content (if it is missing: `rustup component add clippy`)")
     })?;
     step("documentation", || {
-        let doc = ["doc", "--quiet", "--workspace", "--no-deps"];
+        let doc = [
+            "doc",
+            "--quiet",
+            "--workspace",
+            "--all-features",
+            "--no-deps",
+        ];
         steps::run(cargo(&doc).env("RUSTDOCFLAGS", "-Dwarnings"))
     })?;
+    features::check()?;
     docs::run(&docs::Options { check: true })?;
     fuzz::run(&fuzz::IN_CI)?;
     test::run()

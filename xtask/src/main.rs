@@ -5,12 +5,14 @@ mod ci;
 mod clients;
 mod docs;
 mod faults;
+mod features;
 mod fuzz;
 mod servers;
 mod steps;
 mod suite;
 mod test;
 mod tools;
+mod weight;
 mod workspace;
 
 use std::process::ExitCode;
@@ -41,6 +43,8 @@ enum Chore {
     Faults(faults::Options),
     /// Run random and hostile scripts on the engine.
     FuzzScripts(fuzz::Options),
+    /// Print what larder weighs: crates, seconds of a fresh build, bytes of a binary.
+    Weight(weight::Options),
     /// Measure.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         Chore::RedisSuite(options) => suite::run(&options),
         Chore::Faults(options) => faults::run(&options),
         Chore::FuzzScripts(options) => fuzz::run(&options),
+        Chore::Weight(options) => weight::run(&options),
         Chore::Bench(bench) => bench::run(&bench),
     };
     match done {

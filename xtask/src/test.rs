@@ -24,7 +24,7 @@ pub(crate) fn run() -> Result<()> {
         steps::run(cargo(tests).envs(tools.environment()))
     })?;
     step("examples in the documentation", || {
-        let doctests = ["test", "--workspace", "--doc", "--quiet"];
+        let doctests = ["test", "--workspace", "--doc", "--all-features", "--quiet"];
         steps::run(cargo(&doctests).envs(tools.environment()))
     })?;
     clients::compare_all(&tools)?;

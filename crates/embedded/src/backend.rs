@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use larder_engine::{
-    Engine, Mailbox, Outcome, Overflow, Parked, Session, Subscriber, ValueReply, Waiting,
+    Engine, Mailbox, Outcome, Overflow, Parked, Session, Subscriber, TwinOutcome, ValueReply,
+    Waiting,
 };
 use larder_store::{
-    Answer, Backend, ByName, Channels, Command, Direct, Error, Subscription, Value, refuse_batch,
-    refuse_state,
+    Answer, Backend, ByName, Channels, Command, Direct, Error, Native, Subscription, TwinCall,
+    Value, refuse_batch, refuse_state,
 };
 
 use crate::embedded::{Core, Embedded};
@@ -84,6 +85,11 @@ impl Backend for Embedded {
         Some(&**self.core())
     }
 
+    #[inline]
+    fn native(&self) -> Option<&dyn Native> {
+        Some(&**self.core())
+    }
+
     fn close(&self) -> Answer<'_, ()> {
         Embedded::close(self);
         Answer::ready(Ok(()))
@@ -112,6 +118,16 @@ impl Direct for Core {
     }
 }
 
+impl Native for Core {
+    #[inline]
+    fn run<'a>(&'a self, call: TwinCall<'a>) -> Answer<'a, Value> {
+        match self.run_twin(&call) {
+            TwinOutcome::Done(answered) => Answer::ready(answered),
+            TwinOutcome::Parked(parked) => Answer::later(self.run_twin_later(parked, call)),
+        }
+    }
+}
+
 /// What became of a command.
 enum Step {
     Done(Result<Value, Error>),
@@ -128,6 +144,24 @@ impl Core {
         match self.is_closed() {
             false => Ok(&self.engine),
             true => Err(ByName),
+        }
+    }
+
+    #[inline]
+    fn run_twin(&self, call: &TwinCall<'_>) -> TwinOutcome<Error> {
+        match self.is_closed() {
+            true => TwinOutcome::Done(Err(closed())),
+            false => self.engine.run_twin(call, self).map_err(Error::Refused),
+        }
+    }
+
+    async fn run_twin_later(&self, mut parked: Parked, call: TwinCall<'_>) -> Result<Value, Error> {
+        loop {
+            parked.await;
+            match self.run_twin(&call) {
+                TwinOutcome::Done(answered) => return answered,
+                TwinOutcome::Parked(again) => parked = again,
+            }
         }
     }
 

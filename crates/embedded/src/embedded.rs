@@ -10,7 +10,6 @@ use larder_engine::{Engine, EvictionPolicy, Mailbox, Now, Ticks, TimeSource};
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
-use crate::connection::EmbeddedConnection;
 use crate::disposal::Disposal;
 use crate::listen::Listeners;
 use crate::memory::MaxMemory;
@@ -61,9 +60,11 @@ impl Embedded {
     ///
     /// # Errors
     ///
-    /// If the system gives no thread.
+    /// If the system gives no thread, or no random bytes.
     pub fn open(config: Config) -> std::io::Result<Embedded> {
-        let core = Core::new(config, rand::random());
+        let mut random_bytes = [0; 32];
+        getrandom::fill(&mut random_bytes)?;
+        let core = Core::new(config, random_bytes);
         let waker = Arc::downgrade(&core);
         core.engine.on_alarm(Box::new(move |at| {
             if let Some(core) = waker.upgrade() {
@@ -100,11 +101,6 @@ impl Embedded {
     /// The engine itself, for those who serve it to others.
     pub fn engine(&self) -> &Arc<Engine> {
         &self.home.core.engine
-    }
-
-    /// A connection for code that was written against the `redis` crate.
-    pub fn connection(&self) -> EmbeddedConnection {
-        EmbeddedConnection::new(self.clone())
     }
 
     /// The store's time.

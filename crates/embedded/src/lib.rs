@@ -2,8 +2,7 @@
 //!
 //! [`Embedded`] is a store inside the process: commands run on their callers' threads, and a
 //! thread of its own lets time pass (keys expire, waits end). It is a [`Backend`], so every
-//! pattern runs on it, and [`EmbeddedConnection`] lets code that was written against the `redis`
-//! crate run on it as well.
+//! pattern runs on it.
 //!
 //! [`Backend`]: larder_store::Backend
 
@@ -11,14 +10,12 @@
 
 mod backend;
 mod clock;
-mod connection;
 mod disposal;
 mod embedded;
 mod listen;
 mod memory;
 
 pub use clock::{Clock, ManualClock};
-pub use connection::EmbeddedConnection;
 pub use embedded::{Config, Embedded};
 pub use larder_engine::{EvictionPolicy, UnknownPolicy};
 pub use memory::{MaxMemory, NoMemory};

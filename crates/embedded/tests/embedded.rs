@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use larder_embedded::{Clock, Config, Embedded};
+use larder_engine::{Outcome, Session, ValueReply};
 use larder_store::{Channels, Command, Error, Event, Store, Value};
 
 fn open() -> (Embedded, Store) {
@@ -267,19 +268,23 @@ async fn a_scan_finds_every_key() {
 #[tokio::test]
 async fn a_single_key_that_is_set_makes_transactions_void_that_watch_it() {
     let (embedded, store) = open();
-    let mut connection = embedded.connection();
-    let _: () = redis::cmd("WATCH")
-        .arg("a")
-        .query_async(&mut connection)
-        .await
-        .unwrap();
+    let mut session = Session::local();
+    let mut in_session = |words: &str| {
+        let mut words = words.split(' ');
+        let command = Command::new(words.next().unwrap()).args(words);
+        let mut reply = ValueReply::new();
+        let engine = embedded.engine();
+        let outcome = engine.execute(&mut session, command.arguments(), &embedded, &mut reply);
+        assert!(matches!(outcome, Outcome::Done));
+        reply.take_value()
+    };
+    in_session("WATCH a");
 
     store.set("a", "x").await.unwrap();
 
-    let mut transaction = redis::pipe();
-    transaction.atomic().set("a", "y");
-    let done: Option<()> = transaction.query_async(&mut connection).await.unwrap();
-    assert_eq!(done, None);
+    in_session("MULTI");
+    in_session("SET a y");
+    assert_eq!(in_session("EXEC"), Value::Null);
     assert_eq!(store.get("a").await, Ok(Some("x".into())));
 }
 

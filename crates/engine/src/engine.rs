@@ -6,8 +6,6 @@ use std::sync::{Arc, OnceLock};
 
 use larder_store::Value;
 use parking_lot::Mutex;
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
 
 use crate::admin::config::Config;
 use crate::eviction::Memory;
@@ -16,6 +14,7 @@ use crate::keyspace::waiting::Waiter;
 use crate::keyspace::{DATABASES, Garbage, Keyspace, Ready, SHARDS, Shards};
 use crate::observe::stats::Stats;
 use crate::pubsub::PubSub;
+use crate::random::Random;
 use crate::scripting::Scripts;
 use crate::session::client::Clients;
 
@@ -112,7 +111,7 @@ pub struct Engine {
     pub(crate) memory: Memory,
     /// 40 hexadecimal digits that no other engine has.
     pub(crate) run_id: String,
-    random: Mutex<SmallRng>,
+    random: Random,
     /// All callers that wait for keys, in the order of their deadlines.
     waits: Mutex<BTreeMap<(Ticks, u64), Arc<Waiter>>>,
     /// Keys whose waiters could not be served, since others held shards that those need.
@@ -150,8 +149,8 @@ impl Engine {
             config: Config::default(),
             stats: Stats::new(now),
             memory: Memory::default(),
-            run_id: hex::encode(derive::<20>(&seed, "run id")),
-            random: Mutex::new(SmallRng::from_seed(derive(&seed, "random numbers"))),
+            run_id: hexadecimal(&derive::<20>(&seed, "run id")),
+            random: Random::new(u64::from_le_bytes(derive(&seed, "random numbers"))),
             waits: Mutex::default(),
             unserved: Mutex::default(),
             alarm: Mutex::default(),
@@ -253,7 +252,7 @@ impl Engine {
 
     /// A random number.
     pub(crate) fn random(&self) -> u64 {
-        self.random.lock().next_u64()
+        self.random.next()
     }
 
     // --- callers that wait -------------------------------------------------------------------
@@ -342,4 +341,9 @@ impl Engine {
     pub(crate) fn take_unserved(&self) -> Vec<Ready> {
         std::mem::take(&mut *self.unserved.lock())
     }
+}
+
+/// Bytes in hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -193,12 +193,29 @@ impl Engine {
         clock: &dyn TimeSource,
         reply: &mut dyn Reply,
     ) -> Outcome {
+        match self.wait_or_refuse(contended, clock) {
+            Ok(parked) => Outcome::Parked(parked),
+            Err(error) => self.refuse(session, arguments, error, reply),
+        }
+    }
+
+    /// How to wait for a shard that others hold.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] if that may take too long.
+    #[cold]
+    pub(crate) fn wait_or_refuse(
+        &self,
+        contended: Contended,
+        clock: &dyn TimeSource,
+    ) -> Result<Parked> {
         if !self.shards.is_busy(contended.index) {
             self.note_overdue_scripts(clock.ticks());
         }
         match self.shards.is_busy(contended.index) {
-            true => self.refuse(session, arguments, Error::Busy, reply),
-            false => Outcome::Parked(Parked::new(self, contended.epoch)),
+            true => Err(Error::Busy),
+            false => Ok(Parked::new(self, contended.epoch)),
         }
     }
 

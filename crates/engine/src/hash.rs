@@ -9,15 +9,25 @@
 //! which a few tell all that follow and all that were before. Each of the three is a digest of its
 //! own of the engine's random bytes ([`derive()`]).
 
-use sha2::{Digest as _, Sha256};
-
-/// Up to 32 bytes for one purpose out of an engine's random bytes. Who knows them knows nothing of
-/// those for another purpose.
+/// Bytes for one purpose out of an engine's random bytes. Who knows them knows nothing of those for
+/// another purpose: SipHash is a pseudorandom function, and both halves of the random bytes are
+/// secret, one as its key and the other in front of what it is given.
 pub(crate) fn derive<const LEN: usize>(random_bytes: &[u8; 32], purpose: &str) -> [u8; LEN] {
-    const { assert!(LEN <= 32, "no longer than a digest") };
-    let digest = Sha256::new().chain_update(random_bytes);
-    let digest = digest.chain_update(purpose).finalize();
-    std::array::from_fn(|index| digest[index])
+    let (key, salt) = random_bytes.split_at(16);
+    let word = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .rev()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte))
+    };
+    let seed = Seed::new(word(&key[..8]), word(&key[8..]));
+    let words: Vec<u8> = (0..LEN.div_ceil(8))
+        .flat_map(|number| {
+            let input = [salt, &[number as u8], purpose.as_bytes()].concat();
+            seed.hash(&input).to_le_bytes()
+        })
+        .collect();
+    std::array::from_fn(|index| words[index])
 }
 
 /// The secret under which keys are hashed. Two tables with one seed agree on every hash.
@@ -128,8 +138,6 @@ pub(crate) fn short_word(bytes: &[u8]) -> u64 {
 mod tests {
     use std::hash::Hasher;
 
-    use rand::rngs::SmallRng;
-    use rand::{Rng as _, SeedableRng as _};
     use siphasher::sip::SipHasher13;
 
     use super::*;
@@ -149,15 +157,12 @@ mod tests {
         let engine = Engine::new(random_bytes, Now::from_unix_us(0));
         let Seed { k0, k1 } = engine.shards.seed();
 
-        let run_id = hex::decode(&engine.run_id).expect("it is hexadecimal");
+        let digit = |at: usize| u8::from_str_radix(&engine.run_id[at..at + 2], 16);
+        let run_id: Vec<u8> = (0..40).step_by(2).flat_map(digit).collect();
         let mut shown: Vec<u64> = words(&run_id).collect();
         shown.extend((0..1_000).map(|_| engine.random()));
-        let states = [random_bytes, derive(&random_bytes, "random numbers")];
-        for state in states {
-            let mut generator = SmallRng::from_seed(state);
-            shown.extend((0..1_000).map(|_| generator.next_u64()));
-            shown.extend(words(&state));
-        }
+        let state = u64::from_le_bytes(derive(&random_bytes, "random numbers"));
+        shown.extend(words(&random_bytes).chain([state]));
 
         assert_eq!(run_id.len(), 20);
         assert!(!shown.contains(&k0) && !shown.contains(&k1));

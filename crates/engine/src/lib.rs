@@ -19,12 +19,14 @@ mod commands;
 mod error;
 mod float;
 mod long_double;
+mod natural;
 mod reply;
 
 mod hash;
 mod keyspace;
 mod near;
 mod per_thread;
+mod random;
 mod types;
 
 mod observe;
@@ -32,6 +34,10 @@ mod observe;
 mod admin;
 mod generic;
 mod pubsub;
+#[cfg(feature = "lua")]
+mod scripting;
+#[cfg(not(feature = "lua"))]
+#[path = "scripting/absent.rs"]
 mod scripting;
 mod session;
 
@@ -51,4 +57,5 @@ pub use keyspace::{Garbage, Parked};
 pub use near::{Invalidate, Invalidated, NearCache, NearTracking};
 pub use pubsub::{Invalidation, Mail, Mailbox, Message, Overflow, Subscriber};
 pub use reply::{Reply, RespReply, ValueReply, write_value};
+pub use scripting::twin::TwinOutcome;
 pub use session::{Buffers, Client, ClientInfo, Session};

@@ -7,10 +7,9 @@
 
 use std::fmt;
 
-use num_bigint::{BigInt, BigUint, Sign};
-
 use crate::error::{Error, Result};
 use crate::float::{parse_float, strtod};
+use crate::natural::Natural;
 
 /// Texts of numbers that are longer than this are refused, as Redis refuses them.
 const TEXT_LEN_MAX: usize = 5 * 1024;
@@ -75,7 +74,12 @@ impl LongDouble {
             0 => (fraction, -1074),
             _ => (fraction | 1 << 52, exponent - 1075),
         };
-        LongDouble::rounded(double.is_sign_negative(), mantissa.into(), exponent, false)
+        LongDouble::rounded(
+            double.is_sign_negative(),
+            &u128::from(mantissa).into(),
+            exponent,
+            false,
+        )
     }
 
     /// Reads decimals, of which it is known that they are a number.
@@ -83,10 +87,10 @@ impl LongDouble {
         let text = std::str::from_utf8(text).ok()?;
         let (digits, power) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let number: BigInt = format!("{whole}{fraction}").parse().ok()?;
-        let is_negative = number.sign() == Sign::Minus;
-        let number = number.into_parts().1;
-        if number == BigUint::ZERO {
+        let is_negative = whole.starts_with('-');
+        let all = whole.bytes().chain(fraction.bytes());
+        let number = Natural::of_digits(all.filter(u8::is_ascii_digit));
+        if number.is_zero() {
             return Some(LongDouble::default());
         }
         let power: i32 = power.parse().ok()?;
@@ -94,40 +98,43 @@ impl LongDouble {
         if power.unsigned_abs() > POWER_MAX {
             return None;
         }
-        let ten = BigUint::from(10u8).pow(power.unsigned_abs());
         if power >= 0 {
-            return Some(LongDouble::rounded(is_negative, number * ten, 0, false));
+            let number = number.times_ten_to(power.unsigned_abs());
+            return Some(LongDouble::rounded(is_negative, &number, 0, false));
         }
+        let ten = Natural::from(1).times_ten_to(power.unsigned_abs());
         // So many bits that the quotient has two more than the mantissa.
         let bits = 66 + ten.bits() as i32 - number.bits() as i32;
-        let (number, ten) = match bits {
-            0.. => (number << bits, ten),
-            _ => (number, ten << -bits),
+        let shift = u64::from(bits.unsigned_abs());
+        let (quotient, has_rest) = match bits {
+            0.. => number.shifted_left(shift).divided_by(&ten),
+            _ => number.divided_by(&ten.shifted_left(shift)),
         };
-        let (quotient, rest) = (&number / &ten, &number % &ten);
         Some(LongDouble::rounded(
             is_negative,
-            quotient,
+            &quotient.into(),
             -bits,
-            rest != BigUint::ZERO,
+            has_rest,
         ))
     }
 
     /// The nearest number to `magnitude * 2^exponent`, or to a little more if `has_rest`.
-    fn rounded(is_negative: bool, magnitude: BigUint, exponent: i32, has_rest: bool) -> LongDouble {
-        if magnitude == BigUint::ZERO {
+    fn rounded(
+        is_negative: bool,
+        magnitude: &Natural,
+        exponent: i32,
+        has_rest: bool,
+    ) -> LongDouble {
+        if magnitude.is_zero() {
             return LongDouble::default();
         }
         let excess = magnitude.bits() as i32 - 64;
-        let magnitude = if excess < 0 {
-            magnitude << -excess
-        } else {
-            magnitude
+        let (mantissa, round_up) = match excess {
+            0.. => shift_out(magnitude, excess as u64, has_rest),
+            _ => (magnitude.shifted_left(-excess as u64), false),
         };
-        let (mantissa, round_up) = shift_out(&magnitude, excess.max(0) as u64, has_rest);
-        let mantissa = u64::try_from(mantissa).unwrap_or(u64::MAX);
         let exponent = exponent + excess;
-        match mantissa.checked_add(u64::from(round_up)) {
+        match mantissa.low().checked_add(u64::from(round_up)) {
             Some(mantissa) => LongDouble {
                 is_negative,
                 mantissa,
@@ -156,10 +163,14 @@ impl LongDouble {
             () if other.mantissa == 0 => self,
             () if high.exponent - low.exponent > NEGLIGIBLE => high,
             () => {
-                let by = high.exponent - low.exponent;
-                let sum = (high.signed() << by) + low.signed();
-                let is_negative = sum.sign() == Sign::Minus;
-                LongDouble::rounded(is_negative, sum.into_parts().1, low.exponent, false)
+                let by = (high.exponent - low.exponent) as u64;
+                let (large, small) = (high.magnitude().shifted_left(by), low.magnitude());
+                let (is_negative, sum) = match high.is_negative == low.is_negative {
+                    true => (high.is_negative, large.plus(&small)),
+                    false if large >= small => (high.is_negative, large.minus(&small)),
+                    false => (low.is_negative, small.minus(&large)),
+                };
+                LongDouble::rounded(is_negative, &sum, low.exponent, false)
             }
         };
         match sum.exponent <= EXPONENT_MAX {
@@ -168,27 +179,19 @@ impl LongDouble {
         }
     }
 
-    fn signed(self) -> BigInt {
-        let sign = if self.is_negative {
-            Sign::Minus
-        } else {
-            Sign::Plus
-        };
-        BigInt::from_biguint(sign, self.mantissa.into())
+    fn magnitude(self) -> Natural {
+        u128::from(self.mantissa).into()
     }
 }
 
 /// A number without its lowest bits, and whether it has to be rounded up for them.
-fn shift_out(number: &BigUint, bits: u64, has_rest: bool) -> (BigUint, bool) {
-    let quotient = number >> bits;
+fn shift_out(number: &Natural, bits: u64, has_rest: bool) -> (Natural, bool) {
+    let quotient = number.shifted_right(bits);
     if bits == 0 {
         return (quotient, false);
     }
     let is_half = number.bit(bits - 1);
-    let is_more = has_rest
-        || number
-            .trailing_zeros()
-            .is_some_and(|zeros| zeros < bits - 1);
+    let is_more = has_rest || number.has_bits_below(bits - 1);
     let round_up = is_half && (is_more || quotient.bit(0));
     (quotient, round_up)
 }
@@ -196,19 +199,19 @@ fn shift_out(number: &BigUint, bits: u64, has_rest: bool) -> (BigUint, bool) {
 /// All digits before the point, up to 17 behind it, and no zeros at the end.
 impl fmt::Display for LongDouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scaled = BigUint::from(self.mantissa) * BigUint::from(10u8).pow(DECIMALS as u32);
+        let scaled = self.magnitude().times_ten_to(DECIMALS as u32);
+        let bits = self.exponent.unsigned_abs().into();
         let scaled = match self.exponent {
-            0.. => scaled << self.exponent,
+            0.. => scaled.shifted_left(bits),
             _ => {
-                let (quotient, round_up) =
-                    shift_out(&scaled, self.exponent.unsigned_abs().into(), false);
-                quotient + u8::from(round_up)
+                let (quotient, round_up) = shift_out(&scaled, bits, false);
+                quotient.plus(&u128::from(round_up).into())
             }
         };
         let digits = format!("{scaled:0>width$}", width = DECIMALS + 1);
         let (whole, decimals) = digits.split_at(digits.len() - DECIMALS);
         let decimals = decimals.trim_end_matches('0');
-        let sign = if self.is_negative && scaled != BigUint::ZERO {
+        let sign = if self.is_negative && !scaled.is_zero() {
             "-"
         } else {
             ""

@@ -345,7 +345,7 @@ pub struct ValueReply {
     /// Containers that wait for more values, outermost first. None most often.
     open: Option<Vec<Open>>,
     done: Option<Value>,
-    /// Whether commands are to nest their answers as RESP2 does.
+    /// Whether answers are to have the types of RESP2, and to be nested as there.
     resp2: bool,
 }
 
@@ -370,7 +370,7 @@ impl ValueReply {
         ValueReply::default()
     }
 
-    /// An empty sink for answers that are nested as this protocol nests them.
+    /// An empty sink for answers with the types of this protocol.
     pub(crate) fn for_protocol(resp3: bool) -> ValueReply {
         ValueReply {
             resp2: !resp3,
@@ -476,11 +476,17 @@ impl Reply for ValueReply {
     }
 
     fn map(&mut self, pairs: usize) {
-        self.begin(Container::Map, pairs * 2);
+        match self.resp2 {
+            false => self.begin(Container::Map, pairs * 2),
+            true => self.array(pairs * 2),
+        }
     }
 
     fn set(&mut self, len: usize) {
-        self.begin(Container::Set, len);
+        match self.resp2 {
+            false => self.begin(Container::Set, len),
+            true => self.array(len),
+        }
     }
 
     fn push(&mut self, len: usize) {
@@ -488,11 +494,21 @@ impl Reply for ValueReply {
     }
 
     fn double(&mut self, number: f64) {
-        self.value(Value::Double(number));
+        match self.resp2 {
+            false => self.value(Value::Double(number)),
+            true => {
+                let mut text = Vec::with_capacity(24);
+                larder_resp::write_double(&mut text, number);
+                self.value(Value::Bytes(text.into()));
+            }
+        }
     }
 
     fn bool(&mut self, yes: bool) {
-        self.value(Value::Bool(yes));
+        self.value(match self.resp2 {
+            false => Value::Bool(yes),
+            true => Value::Int(i64::from(yes)),
+        });
     }
 
     fn big_number(&mut self, digits: &str) {

@@ -26,7 +26,29 @@
 //! | [`leaderboard`] | scores and ranks |
 //!
 //! What none of them does, any Redis command does: [`Store::run`], and [`Script`] for Lua. Code
-//! written for the `redis` crate finds a connection of it in [`Embedded::connection`].
+//! written for the `redis` crate finds a connection of it in `StoreConnection`.
+//!
+//! # Features
+//!
+//! Kinds of stores and services are features, and nothing is built that is not asked for. By default
+//! there are both kinds and all services:
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `memory` | `memory:`, the engine inside the process |
+//! | `lua` | scripts in Lua on `memory:`, which needs a C compiler; the services do without |
+//! | `remote` | `redis://` and `redis+unix://` |
+//! | `tls` | `rediss://` |
+//! | `cache`, `session`, `rate-limit`, `pubsub`, `stream`, `lock`, `leaderboard` | the service of that name |
+//!
+//! Off by default are `http` (layers for tower), `axum` (the same with the addresses that axum gives),
+//! `redis-connection` (a connection of the `redis` crate to any store), and `testing` (a store that
+//! misbehaves by a plan, for tests). A URL of a kind that was left out is refused with an error that
+//! names the feature.
+//!
+//! ```toml
+//! larder = { version = "0.1", default-features = false, features = ["memory", "cache"] }
+//! ```
 //!
 //! # When a store gives no answer
 //!
@@ -59,29 +81,60 @@
 
 #![forbid(unsafe_code)]
 
+mod environment;
 mod health;
 mod open;
 
+pub use environment::open_env;
 pub use health::{Health, Role, health};
+#[cfg(feature = "memory")]
 pub use larder_embedded::{
-    Clock, Config as EmbeddedConfig, Embedded, EmbeddedConnection, EvictionPolicy, ManualClock,
-    MaxMemory,
+    Clock, Config as EmbeddedConfig, Embedded, EvictionPolicy, ManualClock, MaxMemory,
 };
+#[cfg(feature = "http")]
 pub use larder_http as http;
+#[cfg(feature = "redis-connection")]
+pub use larder_redis::StoreConnection;
+#[cfg(feature = "tls")]
+pub use larder_remote::Tls;
+#[cfg(feature = "remote")]
 pub use larder_remote::{
-    Config as RemoteConfig, OpenError as RemoteOpenError, Remote, Tls, without_password,
+    Config as RemoteConfig, OpenError as RemoteOpenError, Remote, without_password,
 };
 pub use larder_store::{
     Answer, Away, Backend, BoxError, ByName, Cause, Channels, Command, Direct, Error, Event,
     FromValue, Key, Keys, Kind, Listen, Message, Refusal, Script, ScriptCall, Store, Subscription,
     ToArgument, Value,
 };
-pub use larder_toolkit::{
-    Ttl, cache, codec, leaderboard, lock, pubsub, rate_limit, session, stream,
-};
-pub use open::{OpenError, open, open_env, open_with};
+#[cfg(feature = "testing")]
+pub use larder_testing as testing;
+pub use larder_toolkit::Ttl;
+#[cfg(feature = "cache")]
+pub use larder_toolkit::cache;
+#[cfg(any(
+    feature = "cache",
+    feature = "session",
+    feature = "pubsub",
+    feature = "stream"
+))]
+pub use larder_toolkit::codec;
+#[cfg(feature = "leaderboard")]
+pub use larder_toolkit::leaderboard;
+#[cfg(feature = "lock")]
+pub use larder_toolkit::lock;
+#[cfg(feature = "pubsub")]
+pub use larder_toolkit::pubsub;
+#[cfg(feature = "rate-limit")]
+pub use larder_toolkit::rate_limit;
+#[cfg(feature = "session")]
+pub use larder_toolkit::session;
+#[cfg(feature = "stream")]
+pub use larder_toolkit::stream;
+#[cfg(feature = "remote")]
+pub use open::open_with;
+pub use open::{OpenError, open};
 
 /// The examples of the README.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "axum", feature = "redis-connection"))]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

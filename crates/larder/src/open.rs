@@ -1,9 +1,8 @@
 //! Opening a store by its URL.
 
-use std::env::{self, VarError};
-use std::net::Ipv6Addr;
-
+#[cfg(feature = "memory")]
 use larder_embedded::{Config as EmbeddedConfig, Embedded, EvictionPolicy, MaxMemory};
+#[cfg(feature = "remote")]
 use larder_remote::{Config as RemoteConfig, Remote};
 use larder_store::Store;
 
@@ -29,6 +28,17 @@ pub enum OpenError {
         scheme: &'static str,
     },
 
+    /// The URL's scheme is one of a kind of store that this program was built without.
+    #[error(
+        "{scheme} stores are left out of this program: build it with larder's feature `{feature}`"
+    )]
+    LeftOut {
+        /// The scheme.
+        scheme: &'static str,
+        /// The feature that brings it.
+        feature: &'static str,
+    },
+
     /// The URL has the scheme of a memory store and an address behind it.
     #[error("a memory store has no address: write memory: or memory:?maxmemory=256mb, not {url:?}")]
     MemoryWithAddress {
@@ -48,10 +58,12 @@ pub enum OpenError {
     },
 
     /// The URL of a server is malformed.
+    #[cfg(feature = "remote")]
     #[error(transparent)]
     Remote(#[from] larder_remote::OpenError),
 
-    /// The system gave no thread to a memory store.
+    /// The system gave no thread, or no random bytes, to a memory store.
+    #[cfg(feature = "memory")]
     #[error("can't start a memory store: {0}")]
     Embedded(#[from] std::io::Error),
 
@@ -105,7 +117,10 @@ pub enum OpenError {
 /// assert!(error.to_string().contains("use memory:"));
 /// ```
 pub fn open(url: &str) -> Result<Store, OpenError> {
-    open_with(url, RemoteConfig::default())
+    match memory(url) {
+        Some(opened) => opened,
+        None => server(url),
+    }
 }
 
 /// Opens the store that a URL names, with this patience and these certificates if it is a server.
@@ -129,43 +144,98 @@ pub fn open(url: &str) -> Result<Store, OpenError> {
 /// let store = larder::open_with("rediss://cache.internal:6380", config)?;
 /// # Ok(()) }
 /// ```
+#[cfg(feature = "remote")]
 pub fn open_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
-    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    match memory(url) {
+        Some(opened) => opened,
+        None => server_with(url, config),
+    }
+}
+
+/// Opens a memory store, if the URL names one.
+fn memory(url: &str) -> Option<Result<Store, OpenError>> {
+    let rest = url.strip_prefix("memory")?;
+    let rest = if rest.is_empty() {
+        rest
+    } else {
+        rest.strip_prefix(':')?
+    };
+    Some(match rest.strip_prefix('?') {
+        Some(query) => memory_with(query),
+        None if rest.is_empty() => memory_with(""),
+        None => Err(OpenError::MemoryWithAddress {
+            url: url.to_owned(),
+        }),
+    })
+}
+
+/// Opens a memory store with what stands behind the `?` in its URL.
+#[cfg(feature = "memory")]
+fn memory_with(query: &str) -> Result<Store, OpenError> {
+    Ok(Store::new(Embedded::open(memory_config(query)?)?))
+}
+
+#[cfg(not(feature = "memory"))]
+fn memory_with(_: &str) -> Result<Store, OpenError> {
+    Err(OpenError::LeftOut {
+        scheme: "memory:",
+        feature: "memory",
+    })
+}
+
+/// Opens a store on a server, which is what every other URL has to name.
+fn server(url: &str) -> Result<Store, OpenError> {
+    #[cfg(feature = "remote")]
+    return server_with(url, RemoteConfig::default());
+    #[cfg(not(feature = "remote"))]
+    Err(scheme_of(url).err().unwrap_or(OpenError::LeftOut {
+        scheme: "redis://",
+        feature: "remote",
+    }))
+}
+
+#[cfg(feature = "remote")]
+fn server_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
+    match scheme_of(url)? {
+        "rediss" | "valkeys" if cfg!(not(feature = "tls")) => Err(OpenError::LeftOut {
+            scheme: "rediss://",
+            feature: "tls",
+        }),
+        _ => Ok(Store::new(Remote::open(url, config)?)),
+    }
+}
+
+/// The scheme of a server's URL.
+fn scheme_of(url: &str) -> Result<&str, OpenError> {
+    // Behind the scheme there may be a password, so nothing else is shown.
+    let scheme = url.split(':').next().unwrap_or_default();
+    let not_yet = |scheme| Err(OpenError::NotYet { scheme });
     match scheme {
-        "memory" => match rest.strip_prefix('?') {
-            Some(query) => Ok(Store::new(Embedded::open(memory_config(query)?)?)),
-            None if rest.is_empty() => Ok(Store::new(Embedded::open(memory_config("")?)?)),
-            None => Err(OpenError::MemoryWithAddress {
-                url: url.to_owned(),
-            }),
-        },
-        "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" => {
-            Ok(Store::new(Remote::open(url, config)?))
+        "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" if scheme.len() < url.len() => {
+            Ok(scheme)
         }
-        "file" => Err(OpenError::NotYet { scheme: "file:" }),
-        "redis-sentinel" => Err(OpenError::NotYet {
-            scheme: "redis-sentinel://",
-        }),
-        "redis-cluster" => Err(OpenError::NotYet {
-            scheme: "redis-cluster://",
-        }),
-        // Behind the scheme there may be a password.
-        scheme => Err(OpenError::UnknownScheme {
+        "file" => not_yet("file:"),
+        "redis-sentinel" => not_yet("redis-sentinel://"),
+        "redis-cluster" => not_yet("redis-cluster://"),
+        _ => Err(OpenError::UnknownScheme {
             url: scheme.to_owned(),
         }),
     }
 }
 
-/// Reads what stands behind the `?` in the URL of a memory store.
+/// Reads what stands behind the `?` in the URL of a memory store. No value that is allowed there has a
+/// character that a URL would write otherwise.
+#[cfg(feature = "memory")]
 fn memory_config(query: &str) -> Result<EmbeddedConfig, OpenError> {
     let mut config = EmbeddedConfig::default();
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+        let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let wanted = |wanted: String| OpenError::MemoryParameter {
-            name: name.clone().into_owned(),
-            value: value.clone().into_owned(),
+            name: name.to_owned(),
+            value: value.to_owned(),
             wanted,
         };
-        match &*name {
+        match name {
             "maxmemory" => {
                 let max_memory = value.parse::<MaxMemory>();
                 config.max_memory = max_memory.map_err(|error| wanted(error.to_string()))?;
@@ -180,140 +250,9 @@ fn memory_config(query: &str) -> Result<EmbeddedConfig, OpenError> {
     Ok(config)
 }
 
-/// Opens the store that the environment names.
-///
-/// `LARDER_URL` counts before `REDIS_URL`; both are URLs as [`open`] knows them. Without them, one
-/// of `REDIS_HOST`, `REDIS_PORT`, `REDIS_PASSWORD` and `REDIS_DB` makes it a server, where those
-/// that are missing are `localhost`, 6379, none and 0. Without any of them it is `memory:`.
-///
-/// # Errors
-///
-/// As [`open`], and [`OpenError::Variable`] if a variable is no port, no number, or no text.
-pub fn open_env() -> Result<Store, OpenError> {
-    open(&url_from(&|name| match env::var(name) {
-        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-        Err(VarError::NotPresent) => Ok(None),
-        Err(VarError::NotUnicode(value)) => Err(value.to_string_lossy().into_owned()),
-    })?)
-}
-
-/// Looks a variable up. An error is a value that is no text.
-type Lookup<'a> = &'a dyn Fn(&'static str) -> Result<Option<String>, String>;
-
-fn url_from(lookup: Lookup<'_>) -> Result<String, OpenError> {
-    let get = |variable: &'static str| {
-        let failed = |value| OpenError::Variable {
-            variable,
-            value,
-            wanted: "text in UTF-8",
-        };
-        lookup(variable).map_err(failed)
-    };
-    for variable in ["LARDER_URL", "REDIS_URL"] {
-        if let Some(url) = get(variable)? {
-            return Ok(url);
-        }
-    }
-    let (host, password) = (get("REDIS_HOST")?, get("REDIS_PASSWORD")?);
-    let port = number::<u16>(get("REDIS_PORT")?, "REDIS_PORT", "a port from 0 to 65535")?;
-    let db = number::<u32>(get("REDIS_DB")?, "REDIS_DB", "the number of a database")?;
-    if host.is_none() && port.is_none() && password.is_none() && db.is_none() {
-        return Ok("memory:".to_owned());
-    }
-    let host = host.unwrap_or_else(|| "localhost".to_owned());
-    let (port, db) = (port.unwrap_or(6379), db.unwrap_or(0));
-    let failed = |()| OpenError::Variable {
-        variable: "REDIS_HOST",
-        value: host.clone(),
-        wanted: "the name or the address of a host",
-    };
-    let authority = authority(&host).ok_or_else(|| failed(()))?;
-    let url = url::Url::parse(&format!("redis://{authority}:{port}/{db}"));
-    let mut url = url.map_err(|_| failed(()))?;
-    if let Some(password) = password {
-        // A URL with a host can have a password; this one has a host.
-        let _ = url.set_password(Some(&password));
-    }
-    Ok(url.into())
-}
-
-/// A host as it stands in a URL, if it is nothing more than a host.
-fn authority(host: &str) -> Option<String> {
-    match host.contains(|c: char| c.is_whitespace() || "/?#@:[]\\".contains(c)) {
-        false => Some(host.to_owned()),
-        true => { host.parse::<Ipv6Addr>().ok() }.map(|address| format!("[{address}]")),
-    }
-}
-
-fn number<T: std::str::FromStr>(
-    value: Option<String>,
-    variable: &'static str,
-    wanted: &'static str,
-) -> Result<Option<T>, OpenError> {
-    let Some(value) = value else { return Ok(None) };
-    match value.parse() {
-        Ok(number) => Ok(Some(number)),
-        Err(_) => Err(OpenError::Variable {
-            variable,
-            value,
-            wanted,
-        }),
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "memory", feature = "remote"))]
 mod tests {
     use super::*;
-
-    fn url(variables: &[(&str, &str)]) -> Result<String, String> {
-        let lookup = |name: &'static str| {
-            let found = variables.iter().find(|(variable, _)| *variable == name);
-            Ok(found.map(|(_, value)| (*value).to_owned()))
-        };
-        url_from(&lookup).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn the_environment_names_the_store() {
-        assert_eq!(url(&[]), Ok("memory:".into()));
-        let both = [("REDIS_URL", "redis://b"), ("LARDER_URL", "memory:")];
-        assert_eq!(url(&both), Ok("memory:".into()));
-        assert_eq!(url(&both[..1]), Ok("redis://b".into()));
-        let parts = [
-            ("REDIS_HOST", "h"),
-            ("REDIS_PASSWORD", "p@ss/w"),
-            ("REDIS_DB", "2"),
-        ];
-        assert_eq!(url(&parts), Ok("redis://:p%40ss%2Fw@h:6379/2".into()));
-        let ipv6 = [("REDIS_HOST", "::1")];
-        assert_eq!(url(&ipv6), Ok("redis://[::1]:6379/0".into()));
-    }
-
-    #[test]
-    fn a_variable_that_is_wrong_is_named_with_what_it_could_be() {
-        let error = url(&[("REDIS_PORT", "64k")]).unwrap_err();
-        assert_eq!(
-            error,
-            "REDIS_PORT is \"64k\", which is not a port from 0 to 65535"
-        );
-        for host in [
-            "h:7000",
-            "redis://h",
-            "ann@h",
-            "h/1",
-            "h?x",
-            "h#x",
-            "h h",
-            "[::1",
-            "::g",
-        ] {
-            let error = url(&[("REDIS_HOST", host)]).expect_err(host);
-            assert!(
-                error.ends_with("not the name or the address of a host"),
-                "{error}"
-            );
-        }
-    }
 
     #[test]
     fn a_url_that_names_no_store_is_refused_with_what_is_allowed() {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use larder_store::span;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
-use redis::{
-    Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, TlsCertificates,
-};
-use rustls::crypto::CryptoProvider;
+use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisResult};
 use serde::Deserialize;
+
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 
 /// How patient a store is with its server, and whom it trusts.
 ///
@@ -39,86 +39,9 @@ pub struct Config {
     pub(crate) waiting_max: usize,
     pub(crate) idle_max: usize,
     /// Certificates come from files of their own.
+    #[cfg(feature = "tls")]
     #[serde(skip)]
     pub(crate) tls: Tls,
-}
-
-/// Who is trusted over TLS, and how the store shows who it is.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Tls {
-    authority: Option<Vec<u8>>,
-    identity: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl std::fmt::Debug for Tls {
-    /// Says what there is, and shows no key.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls")
-            .field("authority", &self.authority.is_some())
-            .field("identity", &self.identity.is_some())
-            .finish()
-    }
-}
-
-impl Tls {
-    /// The public authorities that Mozilla trusts are taken at their word, in a list that is built in.
-    /// What the system trusts beyond those does not count.
-    pub fn new() -> Tls {
-        Tls::default()
-    }
-
-    /// The word of this authority on the server is taken, and nobody else's: a certificate in PEM, or
-    /// several of them.
-    #[must_use]
-    pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Tls {
-        self.authority = Some(pem.into());
-        self
-    }
-
-    /// The store shows this certificate, with this key, both in PEM. By default it shows none.
-    #[must_use]
-    pub fn identity(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Tls {
-        self.identity = Some((certificate.into(), key.into()));
-        self
-    }
-
-    /// Refuses what is no PEM: trusting nobody by mistake would show only at the first command.
-    pub(crate) fn check(&self) -> Result<(), OpenError> {
-        let holds = |pem: &[u8], what: &str| String::from_utf8_lossy(pem).contains(what);
-        let certificate = "-----BEGIN CERTIFICATE-----";
-        if self
-            .authority
-            .as_ref()
-            .is_some_and(|pem| !holds(pem, certificate))
-        {
-            return Err(OpenError::NoPem {
-                what: "the authority's certificate",
-            });
-        }
-        match &self.identity {
-            Some((pem, _)) if !holds(pem, certificate) => Err(OpenError::NoPem {
-                what: "the store's certificate",
-            }),
-            Some((_, key)) if !holds(key, "PRIVATE KEY-----") => Err(OpenError::NoPem {
-                what: "the store's key",
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    pub(crate) fn certificates(&self) -> TlsCertificates {
-        let client_tls = self
-            .identity
-            .clone()
-            .map(|(client_cert, client_key)| ClientTlsConfig {
-                client_cert,
-                client_key,
-            });
-        TlsCertificates {
-            client_tls,
-            root_cert: self.authority.clone(),
-        }
-    }
 }
 
 impl Default for Config {
@@ -132,6 +55,7 @@ impl Default for Config {
             in_flight_max: 10_000,
             waiting_max: 10_000,
             idle_max: 16,
+            #[cfg(feature = "tls")]
             tls: Tls::default(),
         }
     }
@@ -202,6 +126,7 @@ impl Config {
     }
 
     /// The certificates of `rediss://`.
+    #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls(mut self, tls: Tls) -> Config {
         self.tls = tls;
@@ -243,37 +168,27 @@ impl Config {
 #[non_exhaustive]
 pub enum Topology {
     /// One server.
-    Single(redis::ConnectionInfo),
+    Single(ConnectionInfo),
 }
 
 impl Topology {
     /// A client of the server.
-    pub(crate) fn client(self, tls: &Tls) -> Result<Client, OpenError> {
-        tls.check()?;
+    pub(crate) fn client(self, config: &Config) -> Result<Client, OpenError> {
         let Topology::Single(info) = self;
-        let client = match info.addr() {
-            ConnectionAddr::TcpTls { .. } => {
-                choose_cryptography();
-                Client::build_with_tls(info, tls.certificates())
-            }
-            _ => Client::open(info),
-        };
-        client.map_err(|error| OpenError::Tls {
+        client(info, config)?.map_err(|error| OpenError::Tls {
             reason: error.to_string(),
         })
     }
 }
 
-/// Makes sure that the process has chosen who does the cryptography of TLS.
-///
-/// With one implementation in the program rustls takes that one. If another crate brings a second
-/// one along, it leaves the choice to the program, and panics at the first connection if there was
-/// none. What the program has chosen stays.
-fn choose_cryptography() {
-    if CryptoProvider::get_default().is_none() {
-        // An error says that somebody else was faster, which is as well.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-    }
+#[cfg(feature = "tls")]
+fn client(server: ConnectionInfo, config: &Config) -> Result<RedisResult<Client>, OpenError> {
+    config.tls.client(server)
+}
+
+#[cfg(not(feature = "tls"))]
+fn client(server: ConnectionInfo, _: &Config) -> Result<RedisResult<Client>, OpenError> {
+    Ok(Client::open(server))
 }
 
 /// Why a store could not be opened by this URL.
@@ -335,6 +250,9 @@ impl Topology {
         let scheme = url.split("://").next().unwrap_or_default();
         if !matches!(scheme, "redis" | "rediss" | "redis+unix") || !url.contains("://") {
             return Err(failed("its scheme is unknown"));
+        }
+        if scheme == "rediss" && cfg!(not(feature = "tls")) {
+            return Err(failed("it asks for TLS, which needs the feature `tls`"));
         }
         check_rest(url).map_err(|reason| failed(&reason))?;
         let info = url
@@ -437,14 +355,6 @@ mod tests {
         ] {
             assert!(Topology::parse(url).is_ok(), "{url}");
         }
-    }
-
-    /// Two implementations of cryptography in one program made rustls panic at the first connection.
-    #[test]
-    fn a_store_over_tls_leaves_no_choice_of_cryptography_open() {
-        let topology = Topology::parse("rediss://localhost").unwrap();
-        topology.client(&Tls::default()).unwrap();
-        assert!(CryptoProvider::get_default().is_some());
     }
 
     #[test]

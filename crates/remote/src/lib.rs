@@ -22,7 +22,11 @@ mod convert;
 mod failure;
 mod link;
 mod subscription;
+#[cfg(feature = "tls")]
+mod tls;
 mod tries;
 
-pub use config::{Config, OpenError, Tls, Topology, without_password};
+pub use config::{Config, OpenError, Topology, without_password};
 pub use remote::Remote;
+#[cfg(feature = "tls")]
+pub use tls::Tls;

@@ -33,7 +33,7 @@ impl Remote {
     pub fn open(url: &str, config: Config) -> Result<Remote, OpenError> {
         config.check()?;
         let topology = Topology::parse(url)?;
-        let client = topology.client(&config.tls)?;
+        let client = topology.client(&config)?;
         Ok(Remote {
             link: Arc::new(Link::new(client, config)),
             blocking: Blocking::default(),

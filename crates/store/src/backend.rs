@@ -1,6 +1,6 @@
 //! What a store has to be.
 
-use crate::{Answer, Channels, Command, Direct, Error, Subscription, Value};
+use crate::{Answer, Channels, Command, Direct, Error, Native, Subscription, Value};
 
 /// Something that answers Redis commands: the embedded engine, a server, a cluster.
 ///
@@ -32,6 +32,13 @@ pub trait Backend: Send + Sync + 'static {
     /// never what it does: a backend without one is sent the commands.
     #[inline]
     fn direct(&self) -> Option<&dyn Direct> {
+        None
+    }
+
+    /// What runs the twins of scripts, if the data lies in the process. As with [`Backend::direct`], it
+    /// changes what a script costs, and a backend without it is sent the Lua.
+    #[inline]
+    fn native(&self) -> Option<&dyn Native> {
         None
     }
 

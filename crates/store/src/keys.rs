@@ -170,8 +170,6 @@ fn crc16(bytes: &[u8]) -> u16 {
 
 /// A name short enough to be part of a key.
 fn shorten(name: &str) -> Cow<'_, str> {
-    use sha2::{Digest, Sha256};
-
     let escaped = escape(name);
     if escaped.len() <= NAME_MAX {
         return escaped;
@@ -182,7 +180,20 @@ fn shorten(name: &str) -> Cow<'_, str> {
         .filter(char::is_ascii_alphanumeric)
         .take(40)
         .collect();
-    format!("{head}%23{}", hex::encode(Sha256::digest(name))).into()
+    format!(
+        "{head}%23{}",
+        hexadecimal(&hmac_sha256::Hash::hash(name.as_bytes()))
+    )
+    .into()
+}
+
+/// Bytes as hexadecimal digits.
+fn hexadecimal(bytes: &[u8]) -> String {
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// Braces would end the hash tag; the percent sign is what escapes.

@@ -8,7 +8,7 @@
 //! - [`Backend`] is what a store has to be: three functions; one in the process may have a short road
 //!   to single keys as well, [`Direct`].
 //! - [`Store`] is a cheap handle on a backend; [`Command`] is what it is asked.
-//! - [`Script`] is a Lua program that runs inside the store, atomically.
+//! - [`Script`] is a Lua program that runs inside the store, atomically; it may have a [`Twin`] in Rust.
 //! - [`Keys`] makes key names so that all keys of one thing share a hash slot of a cluster.
 
 #![forbid(unsafe_code)]
@@ -29,6 +29,7 @@ mod refusal;
 mod script;
 mod shared;
 mod subscription;
+mod twin;
 mod value;
 
 pub use answer::Answer;
@@ -44,4 +45,5 @@ pub use script::{Script, ScriptCall};
 pub use shared::{refuse_batch, refuse_state};
 pub use store::Store;
 pub use subscription::{Channels, Event, Listen, Message, Subscription};
+pub use twin::{Expires, InStep, Native, Step, Twin, TwinCall, Words};
 pub use value::{Kind, Value};

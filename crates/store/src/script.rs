@@ -2,14 +2,15 @@
 
 use std::sync::OnceLock;
 
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 
-use crate::{Command, Error, FromValue, Key, Store, ToArgument, Value};
+use crate::{Command, Error, FromValue, Key, Store, ToArgument, Twin, TwinCall, Value};
 
 /// A Lua program that a store runs as one step that nothing interrupts.
 ///
 /// It is made once, as a `static`, from a file of its own, and called by the digest of its text;
-/// a store that does not know it yet is sent the text.
+/// a store that does not know it yet is sent the text. A store inside the process runs its [`Twin`], if
+/// it has one: the same program in Rust, in a fraction of the time and without Lua.
 ///
 /// # Examples
 ///
@@ -23,9 +24,33 @@ use crate::{Command, Error, FromValue, Key, Store, ToArgument, Value};
 /// let total: i64 = ADD.on(&store).key(visits.of("home")).arg(3).run().await?;
 /// # Ok(()) }
 /// ```
+///
+/// With a twin:
+///
+/// ```
+/// use larder_store::{Key, Refusal, Script, Step, Value, Words};
+///
+/// static RAISE: Script = Script::new(
+///     "local n = tonumber(redis.call('GET', KEYS[1]) or 0)
+///      if n >= tonumber(ARGV[1]) then return 0 end
+///      redis.call('SET', KEYS[1], ARGV[1])
+///      return 1",
+/// )
+/// .with_twin(raise);
+///
+/// fn raise(step: &mut Step<'_>, keys: &[Key], words: Words<'_>) -> Result<Value, Refusal> {
+///     let to = words.number(0)?;
+///     if step.get_int(&keys[0])?.unwrap_or(0) >= to {
+///         return Ok(Value::Int(0));
+///     }
+///     step.set_int(&keys[0], to, larder_store::Expires::Never)?;
+///     Ok(Value::Int(1))
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Script {
     text: &'static str,
+    twin: Option<Twin>,
     digest: OnceLock<String>,
 }
 
@@ -44,8 +69,21 @@ impl Script {
     pub const fn new(text: &'static str) -> Script {
         Script {
             text,
+            twin: None,
             digest: OnceLock::new(),
         }
+    }
+
+    /// The same script with a twin: what does the same in Rust.
+    #[must_use]
+    pub const fn with_twin(mut self, twin: Twin) -> Script {
+        self.twin = Some(twin);
+        self
+    }
+
+    /// What does the same in Rust, if it has that.
+    pub fn twin(&self) -> Option<Twin> {
+        self.twin
     }
 
     /// The program.
@@ -56,7 +94,7 @@ impl Script {
     /// The SHA-1 of the text in hexadecimal, by which stores know it.
     pub fn digest(&self) -> &str {
         self.digest
-            .get_or_init(|| hex::encode(Sha1::digest(self.text)))
+            .get_or_init(|| Sha1::from(self.text).hexdigest())
     }
 
     /// Begins a call.
@@ -68,6 +106,21 @@ impl Script {
             keys: Vec::new(),
             arguments: Command::new(""),
         }
+    }
+
+    /// The command that runs it: by its digest or by its text.
+    pub(crate) fn command(
+        &self,
+        name: &str,
+        script: &str,
+        keys: &[Key],
+        arguments: &Command,
+    ) -> Command {
+        Command::new(name)
+            .arg(script)
+            .arg(keys.len())
+            .args(keys)
+            .args(arguments.arguments().iter().skip(1))
     }
 }
 
@@ -104,30 +157,34 @@ impl ScriptCall<'_> {
         T::from_value(self.call().await?)
     }
 
-    async fn call(&self) -> Result<Value, Error> {
+    async fn call(self) -> Result<Value, Error> {
         if let Some(stray) = self.keys.iter().find(|key| key.tag() != self.keys[0].tag()) {
             let reason = format!("{stray} and {} are in different hash slots", self.keys[0]);
             return Err(Error::invalid(reason));
         }
-        match self
-            .store
-            .call(self.command("EVALSHA", self.script.digest()))
-            .await
+        let ScriptCall {
+            script,
+            store,
+            keys,
+            arguments,
+        } = self;
+        if let Some(twin) = script.twin
+            && let Some(native) = store.native()
         {
+            let call = TwinCall {
+                script,
+                twin,
+                keys,
+                arguments,
+            };
+            return native.run(call).await;
+        }
+        let command = |name, word| script.command(name, word, &keys, &arguments);
+        match store.call(command("EVALSHA", script.digest())).await {
             Err(error) if error.is_refusal("NOSCRIPT") => {
-                self.store
-                    .call(self.command("EVAL", self.script.text))
-                    .await
+                store.call(command("EVAL", script.text)).await
             }
             answer => answer,
         }
-    }
-
-    fn command(&self, name: &str, script: &str) -> Command {
-        Command::new(name)
-            .arg(script)
-            .arg(self.keys.len())
-            .args(&self.keys)
-            .args(self.arguments.arguments().iter().skip(1))
     }
 }

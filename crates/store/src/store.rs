@@ -7,7 +7,8 @@ use bytes::Bytes;
 
 use crate::answer::turn;
 use crate::{
-    Answer, Backend, ByName, Channels, Command, Direct, Error, FromValue, Subscription, Value,
+    Answer, Backend, ByName, Channels, Command, Direct, Error, FromValue, Native, Subscription,
+    Value,
 };
 
 /// A store: an engine inside the process, or a server. Cloning it is cheap and shares it.
@@ -152,6 +153,12 @@ impl Store {
     #[inline(never)]
     fn by_name<T: FromValue + 'static>(&self, command: Command) -> Answer<'_, T> {
         Answer::later(async move { T::from_value(self.backend.call(command).await?) })
+    }
+
+    /// What runs the twins of scripts, if the store has it.
+    #[inline]
+    pub(crate) fn native(&self) -> Option<&dyn Native> {
+        self.backend.native()
     }
 
     /// Listens to channels and patterns until the subscription is dropped.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use larder_store::{Command, Error, Refusal};
 use parking_lot::Mutex;
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 
 use crate::refuse::Refuse;
 
@@ -26,7 +26,7 @@ impl Scripts {
                 continue;
             }
             let text = command.arguments().get(1).unwrap_or_default();
-            let digest = hex::encode(Sha1::digest(text)).into_bytes();
+            let digest = Sha1::from(text).hexdigest().into_bytes();
             let text = String::from_utf8_lossy(text).into_owned();
             self.texts.lock().insert(digest, text);
             owed = owed.or_else(|| Some((place, self.owed.lock().remove(client)?)));

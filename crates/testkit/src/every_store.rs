@@ -27,8 +27,8 @@ where
 
 /// Writes tests once and runs them on every kind of store.
 ///
-/// Each test becomes a module of its name with a test for each kind: `memory` and `redis`. It may
-/// use `?` on every error.
+/// Each test becomes a module of its name with a test for each kind: `memory`, `lua` and `redis`. It
+/// may use `?` on every error.
 ///
 /// ```
 /// use larder_testkit::every_store;
@@ -63,6 +63,11 @@ macro_rules! every_store {
             #[test]
             fn memory() {
                 $crate::private::run($crate::private::StoreKind::Memory, test);
+            }
+
+            #[test]
+            fn lua() {
+                $crate::private::run($crate::private::StoreKind::Lua, test);
             }
 
             #[test]

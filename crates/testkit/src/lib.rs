@@ -7,6 +7,7 @@
 //! - [`Browser`] is a real browser, for pages.
 //! - [`Transcript`] is a conversation with a server as text, run on the engine and on real servers.
 //! - [`Differential`] runs random programs on the engine and on a real server.
+//! - [`compare_twins`] runs random calls of scripts in Lua and as their twins.
 //! - [`TestStore::pass`] lets time pass: it moves the clock of a memory store, and waits on a real
 //!   server.
 
@@ -20,6 +21,8 @@ mod every_store;
 mod server;
 mod test_store;
 mod transcript;
+mod twins;
+mod without_twins;
 
 pub use browser::Browser;
 pub use differential::Differential;
@@ -27,6 +30,7 @@ pub use doctest::doctest;
 pub use server::{Server, ServerKind, free_port, skip};
 pub use test_store::TestStore;
 pub use transcript::{Target, Transcript};
+pub use twins::{Turn, compare_twins, one_of};
 
 #[doc(hidden)]
 pub mod private {

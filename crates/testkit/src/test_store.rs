@@ -7,12 +7,15 @@ use larder_remote::{Config as RemoteConfig, Remote};
 use larder_store::Store;
 
 use crate::server::{Server, ServerKind};
+use crate::without_twins::WithoutTwins;
 
 /// Which kind of store a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// `memory:`, on a clock that the test moves.
+    /// `memory:`, on a clock that the test moves. Scripts run as their twins.
     Memory,
+    /// The same, where all scripts run in Lua.
+    Lua,
     /// A real `redis-server`.
     Redis,
 }
@@ -50,6 +53,19 @@ impl TestStore {
         }
     }
 
+    /// The same, where all scripts run in Lua, also those that have a twin.
+    ///
+    /// # Panics
+    ///
+    /// If the system gives no thread.
+    pub fn lua() -> TestStore {
+        let mut store = TestStore::memory();
+        if let Home::Memory(embedded, _) = &store.home {
+            store.store = Store::new(WithoutTwins(embedded.clone()));
+        }
+        store
+    }
+
     /// A store on a real server of its own. `None` if this machine has none.
     ///
     /// # Panics
@@ -68,6 +84,7 @@ impl TestStore {
     pub(crate) fn open(kind: StoreKind) -> Option<TestStore> {
         match kind {
             StoreKind::Memory => Some(TestStore::memory()),
+            StoreKind::Lua => Some(TestStore::lua()),
             StoreKind::Redis => TestStore::server(ServerKind::Redis),
         }
     }

@@ -116,6 +116,7 @@ impl Ttl {
     }
 
     /// The milliseconds of one use, jitter taken off, and at least one; `None` is forever.
+    #[cfg(any(feature = "cache", feature = "leaderboard"))]
     pub(crate) fn draw_ms(self) -> Option<u64> {
         let max_ms = to_ms(self.time?);
         let spread_ms = max_ms / 100 * u64::from(self.jitter_percent)
@@ -159,6 +160,7 @@ impl<'de> Deserialize<'de> for Ttl {
 }
 
 /// Whole milliseconds, rounded up: a time to live must not become zero on its way.
+#[cfg(any(feature = "cache", feature = "leaderboard"))]
 pub(crate) fn to_ms(time: Duration) -> u64 {
     u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
 }

@@ -123,11 +123,13 @@ impl Config {
 
     /// After how many milliseconds a script is one that keeps others waiting for too long, or 0
     /// for never.
+    #[cfg(feature = "lua")]
     pub(crate) fn script_busy_ms(&self) -> u64 {
         self.script_busy_ms.load(Relaxed)
     }
 
     /// How many bytes the values of one script may take.
+    #[cfg(feature = "lua")]
     pub(crate) fn script_memory_max(&self) -> usize {
         usize::try_from(self.script_memory_max.load(Relaxed)).unwrap_or(usize::MAX)
     }

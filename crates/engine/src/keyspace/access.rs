@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use super::entry::{CLOCK_MASK, Entry};
 use crate::engine::Now;
 use crate::per_thread::PerThread;
+use crate::random::Random;
 
 /// The count that a new entry begins with, so that it is not evicted before it can be used again.
 const COUNT_NEW: u8 = 5;
@@ -29,7 +30,7 @@ pub(crate) struct Access {
     pub(crate) log_factor: AtomicU64,
     /// In how many minutes a count loses one: `lfu-decay-time`. Never, if it is 0.
     pub(crate) decay_min: AtomicU64,
-    random: PerThread<AtomicU64>,
+    random: PerThread<Random>,
 }
 
 impl Default for Access {
@@ -102,22 +103,11 @@ impl Access {
         let mut count = self.uses(entry);
         let beyond = u64::from(count.saturating_sub(COUNT_NEW));
         let chance = beyond * self.log_factor.load(Relaxed) + 1;
-        if !is_new && count < u8::MAX && self.random().is_multiple_of(chance) {
+        if !is_new && count < u8::MAX && self.random.own().next().is_multiple_of(chance) {
             count += 1;
         }
         let minute = self.stamp.load(Relaxed) & !COUNTS_USES & !0xff;
         entry.set_clock(minute | u32::from(count));
-    }
-
-    /// A random number, by SplitMix64: <https://prng.di.unimi.it/splitmix64.c>. Threads that share a
-    /// lane may get the same one.
-    fn random(&self) -> u64 {
-        let state = self.random.own();
-        let next = state.load(Relaxed).wrapping_add(0x9e37_79b9_7f4a_7c15);
-        state.store(next, Relaxed);
-        let mixed = (next ^ (next >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
     }
 }
 

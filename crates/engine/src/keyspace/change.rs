@@ -147,6 +147,12 @@ impl Keyspace<'_> {
             .is_some_and(|chosen| !self.is_noted(chosen.hash))
     }
 
+    /// Whether nobody wants to hear of changes of this key, whose shard is held.
+    #[inline]
+    pub(crate) fn is_quiet_about(&self, key: &[u8]) -> bool {
+        !self.is_noted(self.hash(key))
+    }
+
     /// A key has been altered.
     #[inline]
     pub(super) fn note(&mut self, hash: u64, key: &[u8], what: What) {

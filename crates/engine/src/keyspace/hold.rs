@@ -391,6 +391,7 @@ impl<'e> Keyspace<'e> {
     }
 
     /// The shards that are held, a bit each.
+    #[cfg(feature = "lua")]
     pub(crate) fn held_mask(&self) -> u64 {
         match &self.held {
             Held::None => 0,

@@ -353,6 +353,13 @@ impl<'e> Keyspace<'e> {
         }
     }
 
+    /// The same where nobody wants to hear of what it does.
+    #[inline]
+    pub(crate) fn begin_quietly(&mut self, command: &'static Row) {
+        self.counts_lookups = command.flags.has(Flags::COUNTED);
+        self.cause = Some(command);
+    }
+
     // --- changing what a key holds ----------------------------------------------------------
 
     /// The value of a key that holds a `T`, to be changed; an empty one if there is no such key.

@@ -204,6 +204,7 @@ impl Shards {
     }
 
     /// Whether any shard is held by such a script.
+    #[cfg(feature = "lua")]
     #[inline]
     pub(crate) fn any_busy(&self) -> bool {
         self.busy.load(Relaxed) != 0
@@ -211,6 +212,7 @@ impl Shards {
 
     /// Says which shards such scripts hold, a bit each. Those who wait for one of them learn it at
     /// once.
+    #[cfg(feature = "lua")]
     pub(crate) fn set_busy(&self, mask: u64) {
         let before = self.busy.swap(mask, Relaxed);
         if mask & !before != 0 {

@@ -110,6 +110,15 @@ impl Engine {
         Err(ByName)
     }
 
+    /// Counts a call of a script that takes as little time as a command does. Says for how many calls
+    /// its time stands, if it is to be timed or shown to somebody.
+    #[inline]
+    pub(crate) fn count_twin(&self, command: &'static Row) -> Option<u64> {
+        let weight = sampled(self.stats.counters.count_call(command));
+        let is_observed = weight > 0 || self.stats.observers.0.load(Relaxed) != 0;
+        is_observed.then_some(weight)
+    }
+
     /// The call that was counted is left to the command after all, which counts again.
     #[cold]
     pub(crate) fn take_back_direct(&self, command: &'static Row) {
@@ -158,6 +167,15 @@ impl Call<'_, '_> {
     /// The same for a command that somebody looks at. Its time stands for so many calls.
     #[inline(never)]
     fn run_observed(&mut self, weight: u64) -> Result<Option<Box<Wait>>> {
+        self.observe(weight, Self::run_unobserved)
+    }
+
+    /// Does what is done for the command, timed and shown. Its time stands for so many calls.
+    pub(crate) fn observe<T>(
+        &mut self,
+        weight: u64,
+        run: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let stats = &self.engine.stats;
         let is_monitored = self.occasion != Occasion::Again
             && stats.observers.have(Observers::MONITORS)
@@ -168,7 +186,7 @@ impl Call<'_, '_> {
             self.show_to_monitors();
         }
         let began = self.keyspace.ticks();
-        let ran = self.run_unobserved();
+        let ran = run(self);
         if matches!(ran, Err(Error::Contended { .. })) {
             return ran;
         }
@@ -261,10 +279,18 @@ impl Engine {
 /// 0 if it need not be timed.
 #[inline]
 fn weight(calls: u64, command: &Row, words: usize) -> u64 {
-    let is_steady = command.flags.has(Flags::STEADY) && words < WORDS_MAX;
-    match is_steady && calls >= ALWAYS_TIMED {
-        true if calls.is_multiple_of(SAMPLED) => SAMPLED,
-        true => 0,
+    match command.flags.has(Flags::STEADY) && words < WORDS_MAX {
+        true => sampled(calls),
         false => 1,
+    }
+}
+
+/// The same, of what takes about as long each time.
+#[inline]
+fn sampled(calls: u64) -> u64 {
+    match calls {
+        ..ALWAYS_TIMED => 1,
+        _ if calls.is_multiple_of(SAMPLED) => SAMPLED,
+        _ => 0,
     }
 }

@@ -10,60 +10,17 @@ use std::any::Any;
 use std::cell::Cell;
 use std::panic::resume_unwind;
 use std::ptr::NonNull;
-use std::sync::Arc;
 
 use larder_resp::Arguments;
 use mlua::Lua;
 
 use super::watchdog::{Ended, Watchdog};
-use crate::command::{Call, Flags, Row};
-use crate::commands;
-use crate::engine::{Engine, Ticks};
+use super::work::Work;
+use crate::command::{Flags, Row};
+use crate::engine::Ticks;
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
-use crate::observe::Occasion;
 use crate::reply::Reply;
-use crate::session::Session;
-
-/// What a script works on while it runs.
-pub(super) struct Work<'a, 'e> {
-    pub(super) engine: &'e Arc<Engine>,
-    pub(super) session: &'a mut Session,
-    pub(super) keyspace: &'a mut Keyspace<'e>,
-    /// The keys that it may touch; `None` if it holds everything and may touch any.
-    pub(super) bounds: Option<Bounds<'a>>,
-    pub(super) is_readonly: bool,
-    /// Whether its commands may take memory: there was some left when it began, or it said that it
-    /// needs none to be left.
-    pub(super) may_take_memory: bool,
-}
-
-/// The declared keys of a script that touches no others.
-pub(super) struct Bounds<'a> {
-    keys: Arguments<'a>,
-    /// The place of the key that was asked for last: a loop over many keys asks for the next.
-    last: usize,
-}
-
-impl<'a> Bounds<'a> {
-    pub(super) fn new(keys: Arguments<'a>) -> Bounds<'a> {
-        Bounds { keys, last: 0 }
-    }
-
-    /// Whether a command touches declared keys alone.
-    fn allow(&mut self, command: &Row, arguments: Arguments<'_>) -> bool {
-        let mut is_allowed = !command.flags.has(Flags::WHOLE);
-        command.each_key(arguments, |key| is_allowed &= self.contain(key));
-        is_allowed
-    }
-
-    fn contain(&mut self, key: &[u8]) -> bool {
-        let mut places = (self.last..self.keys.len()).chain(0..self.last);
-        let place = places.find(|&place| self.keys.get(place) == Some(key));
-        self.last = place.unwrap_or(self.last);
-        place.is_some()
-    }
-}
 
 /// A script that runs in a machine.
 pub(super) struct Running<'a, 'e> {
@@ -80,81 +37,29 @@ const TIME_STANDS_US: u64 = 100_000;
 impl Running<'_, '_> {
     /// Runs a command of the script.
     pub(super) fn call(&mut self, arguments: Arguments<'_>, reply: &mut dyn Reply) -> Result<()> {
-        let admitted = self.admit(arguments);
-        let command = match admitted {
+        let has_written = self.watchdog.has_written();
+        let admitted = self.work.admit(arguments, has_written);
+        let command = match admitted.and_then(|command| self.let_write(command)) {
             Ok(command) => command,
-            Err(error) => {
-                self.work.engine.note_rejection(arguments, &error);
-                self.work.session.note_refusal(&error);
-                return Err(error);
-            }
+            Err(error) => return Err(self.work.reject(arguments, error)),
         };
-        let Work {
-            engine,
-            session,
-            keyspace,
-            ..
-        } = &mut self.work;
         if command.name == "TIME"
-            && let Some(now) = later(&mut self.asked_time, keyspace)
+            && let Some(now) = later(&mut self.asked_time, self.work.keyspace)
         {
             reply.array(2);
             reply.bulk(itoa::Buffer::new().format(now / MICROS).as_bytes());
             reply.bulk(itoa::Buffer::new().format(now % MICROS).as_bytes());
             return Ok(());
         }
-        let args = command.args(arguments);
-        let mut part = Call {
-            engine,
-            session,
-            command,
-            args,
-            keyspace,
-            reply,
-            wait: None,
-            occasion: Occasion::Part,
-            is_passed_on: false,
-        };
-        let ran = part.run();
-        if let Err(error) = &ran {
-            session.note_refusal(error);
-        }
-        ran.map(drop)
+        self.work.run(command, arguments, reply)
     }
 
-    /// Finds the row of a command, and refuses what the script may not run.
-    fn admit(&mut self, arguments: Arguments<'_>) -> Result<&'static Row> {
-        let unknown = || Error::text("ERR Unknown Redis command called from script");
-        let command = commands::find(arguments).map_err(|_| unknown())?;
-        if !command.arity.allows(arguments.len()) {
-            return Err(Error::text(
-                "ERR Wrong number of args calling Redis command from script",
-            ));
+    /// What was killed in the name of having changed nothing must change nothing.
+    fn let_write(&self, command: &'static Row) -> Result<&'static Row> {
+        match command.flags.has(Flags::WRITE) && !self.watchdog.may_write() {
+            true => Err(Error::text(Ended::Killed.reason())),
+            false => Ok(command),
         }
-        if command.flags.has(Flags::NO_SCRIPT) {
-            return Err(Error::NotFromScript);
-        }
-        let is_write = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
-        if self.work.is_readonly && is_write {
-            let text = "ERR Write commands are not allowed from read-only scripts.";
-            return Err(Error::text(text));
-        }
-        let bounds = self.work.bounds.as_mut();
-        if bounds.is_some_and(|bounds| !bounds.allow(command, arguments)) {
-            return Err(Error::UndeclaredKey);
-        }
-        // As in Redis, a script that has begun to write may go on.
-        if command.flags.has(Flags::DENY_OOM)
-            && !self.work.may_take_memory
-            && !self.watchdog.has_written()
-        {
-            return Err(Error::OutOfMemory);
-        }
-        // What was killed in the name of having changed nothing must change nothing.
-        if command.flags.has(Flags::WRITE) && !self.watchdog.may_write() {
-            return Err(Error::text(Ended::Killed.reason()));
-        }
-        Ok(command)
     }
 }
 

@@ -21,6 +21,7 @@ mod cmsgpack;
 pub(crate) mod commands;
 mod compiled;
 mod convert;
+mod eval;
 mod guards;
 mod known;
 mod native;
@@ -31,8 +32,10 @@ mod scope;
 mod script;
 mod stack;
 mod structs;
+pub(crate) mod twin;
 mod vm;
 mod watchdog;
+mod work;
 mod world;
 
 use std::collections::HashMap;

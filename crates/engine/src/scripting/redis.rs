@@ -4,7 +4,7 @@ use std::ffi::c_int;
 
 use larder_resp::ArgumentBuffer;
 use mlua::Table;
-use sha1::{Digest as _, Sha1};
+use sha1_smol::Sha1;
 
 use super::calls;
 use super::native::{Context, Functions, Maker, Raise};
@@ -67,8 +67,8 @@ fn sha1hex(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise> {
     if context.stack.len() != 1 {
         return refuse("wrong number of arguments");
     }
-    let digest = Sha1::digest(context.stack.read_text(1).unwrap_or_default());
-    context.stack.push_text(hex::encode(digest).as_bytes());
+    let digest = Sha1::from(context.stack.read_text(1).unwrap_or_default());
+    context.stack.push_text(digest.hexdigest().as_bytes());
     Ok(1)
 }
 

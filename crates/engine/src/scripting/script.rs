@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use sha1::{Digest as _, Sha1};
+use sha1_smol::Sha1;
 
 use super::guards::TEXT_LEN_MAX;
 use super::{BOUNDED, scope};
@@ -40,11 +40,9 @@ impl Script {
             return Err(Error::text("ERR script text is too long"));
         }
         let shebang = Shebang::read(text)?;
-        let mut digest = [0; 40];
-        hex::encode_to_slice(Sha1::digest(text), &mut digest).map_err(|_| Error::Internal)?;
         Ok(Script {
             number,
-            digest,
+            digest: digest_of(text),
             text: text.into(),
             shebang,
             is_bounded: text.starts_with(BOUNDED) || scope::touches_only_its_keys(text),
@@ -95,6 +93,12 @@ impl Script {
     pub(super) fn set_used_at(&self, used_at: u64) {
         self.used_at.store(used_at, Relaxed);
     }
+}
+
+/// The SHA-1 of a text, in hexadecimal.
+fn digest_of(text: &[u8]) -> Digest {
+    let digest = Sha1::from(text).hexdigest();
+    std::array::from_fn(|place| digest.as_bytes()[place])
 }
 
 /// What a script says of itself in its first line: `#!lua flags=no-writes`.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use mlua::{Lua, LuaOptions, StdLib};
 
-use super::bridge::{Bridge, Running, Work};
+use super::bridge::{Bridge, Running};
 use super::compiled::Compiled;
 use super::guards::Guards;
 use super::number::text_g;
 use super::stack::{Reference, Slot, Stack};
 use super::watchdog::Watchdog;
+use super::work::Work;
 use super::{Script, cjson, convert, world};
 use crate::error::{Error, Result};
 use crate::reply::Reply;

@@ -3,12 +3,10 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
-
 use crate::args::Args;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::random::Random;
 
 /// The most elements that may be asked for with repetition. Redis has no such bound, and runs out of
 /// memory: nothing else limits an answer that is longer than what is stored.
@@ -16,8 +14,8 @@ const REPEATED_MAX: usize = 1 << 24;
 
 /// Random numbers for one call.
 pub(super) fn randoms(engine: &Engine) -> impl FnMut() -> u64 + use<> {
-    let mut random = SmallRng::seed_from_u64(engine.random());
-    move || random.next_u64()
+    let random = Random::new(engine.random());
+    move || random.next()
 }
 
 /// How many elements are wanted.
@@ -125,8 +123,8 @@ mod tests {
     use super::*;
 
     fn randoms() -> impl FnMut() -> u64 {
-        let mut random = SmallRng::seed_from_u64(7);
-        move || random.next_u64()
+        let random = Random::new(7);
+        move || random.next()
     }
 
     #[test]

@@ -100,9 +100,6 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Cache<T> {
 
     /// Waits until no load goes on in the background, for who is about to end the process.
     pub async fn finish(&self) {
-        let background = &self.shared.background;
-        background.close();
-        background.wait().await;
-        background.reopen();
+        self.shared.background.wait().await;
     }
 }

@@ -15,6 +15,8 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
+use crate::random;
+
 /// The version that is written. Version 1 knew no eras.
 const VERSION: u8 = 2;
 
@@ -50,7 +52,7 @@ impl<'a> Entry<'a> {
         let len = FIXED_LEN + 32 * self.tags.len() + self.value.len();
         let mut bytes = Vec::with_capacity(len);
         bytes.put_u8(VERSION);
-        bytes.put_u64(rand::random());
+        bytes.put_slice(&random::bytes::<8>());
         bytes.put_slice(&self.era);
         bytes.put_u64(self.grace_ms);
         bytes.put_u64(self.ahead_ms);

@@ -16,10 +16,12 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::entry::head;
+use super::twins;
+use crate::random;
 
-static LOOKUP: Script = Script::new(include_str!("lookup.lua"));
-static PUT: Script = Script::new(include_str!("put.lua"));
-static EXTEND: Script = Script::new(include_str!("extend.lua"));
+pub(super) static LOOKUP: Script = Script::new(include_str!("lookup.lua")).with_twin(twins::lookup);
+pub(super) static PUT: Script = Script::new(include_str!("put.lua")).with_twin(twins::put);
+pub(super) static EXTEND: Script = Script::new(include_str!("extend.lua")).with_twin(twins::extend);
 
 /// The tokens of callers of this process that went away, by the lease that they may have had, on whatever
 /// store. A token that has been taken over does no harm here: nobody has it again.
@@ -91,7 +93,7 @@ impl<'a> Lease<'a> {
             store,
             key,
             lease_key: lease_of(key),
-            token: rand::random(),
+            token: random::bytes(),
             time,
             may_be_held: false,
         }

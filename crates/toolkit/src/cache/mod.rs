@@ -83,6 +83,8 @@ mod flight;
 mod found;
 mod lease;
 mod stats;
+mod tasks;
+mod twins;
 mod versions;
 mod waits;
 

@@ -1,7 +1,6 @@
 //! Looking for values.
 
 use bytes::Bytes;
-use futures_util::future::join;
 use larder_store::{Command, Error, FromValue, Key, Value};
 use serde::de::DeserializeOwned;
 
@@ -79,7 +78,7 @@ impl<T: DeserializeOwned> Cache<T> {
             false => {
                 // Two questions side by side, in one round trip: in the process each has a short road.
                 let store = &self.shared.store;
-                let (era, bytes) = join(store.get(&self.shared.era_key), store.get(key)).await;
+                let (era, bytes) = tokio::join!(store.get(&self.shared.era_key), store.get(key));
                 Read {
                     era: to_era(era?.as_deref()),
                     bytes: bytes?.unwrap_or_default(),

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use larder_store::{Key, Keys, Store};
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
 
 use crate::Ttl;
 
@@ -15,6 +14,7 @@ use super::era::Era;
 use super::flight::Flights;
 use super::policy::WithoutStore;
 use super::stats::{Counters, Stats};
+use super::tasks::Tasks;
 
 /// Values of one type that can be had again, kept for a time in a namespace. Cloning it is cheap; clones
 /// share what they load and count.
@@ -38,7 +38,7 @@ pub(super) struct Shared {
     pub(super) flights: Flights,
     pub(super) counters: Counters,
     /// The loads that nobody need wait for.
-    pub(super) background: TaskTracker,
+    pub(super) background: Tasks,
 }
 
 /// What can be set. The setters say what each is.
@@ -75,7 +75,7 @@ impl<T> Cache<T> {
                 era: Era::default(),
                 flights: Flights::default(),
                 counters: Counters::default(),
-                background: TaskTracker::new(),
+                background: Tasks::default(),
             }),
             settings: Settings {
                 ttl,

@@ -8,19 +8,25 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::{join_all, try_join};
 use larder_store::{Command, Error, FromValue, Script};
 use tokio::time::Instant;
 
 use super::entry::{Tag, Version};
 use super::era::{Known, RENEWED};
 use super::settings::Cache;
+use super::twins;
+use crate::{join, random};
 
-static TAG: Script = Script::new(include_str!("tag.lua"));
-static MARKS: Script = Script::new(include_str!("marks.lua"));
+pub(super) static TAG: Script = Script::new(include_str!("tag.lua")).with_twin(twins::tag);
+pub(super) static MARKS: Script = Script::new(include_str!("marks.lua")).with_twin(twins::marks);
 
 /// The least time for which the version of a namespace is kept.
 const ERA_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A version that nobody has had.
+fn fresh() -> Version {
+    random::bytes()
+}
 
 /// How many marks the tags of a cache share, and how long one is kept: longer than a load takes.
 const MARKS_LEN: usize = 64;
@@ -61,8 +67,7 @@ impl<T> Cache<T> {
                 false => Ok(None),
             }
         };
-        let ((era, marks), tags) =
-            try_join(try_join(era, marks), self.tag_versions(tags, kept_ms)).await?;
+        let (era, marks, tags) = tokio::try_join!(era, marks, self.tag_versions(tags, kept_ms))?;
         Ok(Versions { era, tags, marks })
     }
 
@@ -111,11 +116,7 @@ impl<T> Cache<T> {
         } else {
             kept_ms + RENEWED.as_millis() as u64
         };
-        let version: Bytes = version
-            .arg(asked_ms)
-            .arg(rand::random::<Version>())
-            .run()
-            .await?;
+        let version: Bytes = version.arg(asked_ms).arg(fresh()).run().await?;
         let version = to_version(&version)?;
         self.shared.era.learn(Known {
             version,
@@ -169,23 +170,20 @@ impl<T> Cache<T> {
             let version = TAG
                 .on(&self.shared.store)
                 .key(self.shared.tag_keys.of(name));
-            let version = version.arg(kept_ms).arg(rand::random::<Version>());
+            let version = version.arg(kept_ms).arg(fresh());
             Ok(Tag {
                 name: name.clone(),
                 version: to_version(&version.run::<Bytes>().await?)?,
             })
         });
-        join_all(tags).await.into_iter().collect()
+        join::all(tags).await.into_iter().collect()
     }
 
     async fn marks(&self) -> Result<Vec<Bytes>, Error> {
         let marks = MARKS
             .on(&self.shared.store)
             .key(self.shared.tag_keys.only());
-        let marks = marks
-            .arg(MARKS_LEN)
-            .arg(rand::random::<Version>())
-            .arg(MARKS_KEPT);
+        let marks = marks.arg(MARKS_LEN).arg(fresh()).arg(MARKS_KEPT);
         marks.run().await
     }
 }

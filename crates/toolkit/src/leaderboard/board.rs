@@ -7,6 +7,7 @@ use larder_store::{Command, Error, FromValue, Key, Keys, Kind, Script, ScriptCal
 use serde::Serialize;
 
 use super::score::{Best, SCORE_MAX, Ties};
+use super::twins;
 use crate::Ttl;
 
 /// A script that stands on the part that all share.
@@ -16,11 +17,11 @@ macro_rules! script {
     };
 }
 
-static WRITE: Script = script!("write.lua");
-static WINDOW: Script = script!("window.lua");
-static RANGE: Script = script!("range.lua");
-static REMOVE: Script = script!("remove.lua");
-static MEND: Script = script!("mend.lua");
+pub(super) static WRITE: Script = script!("write.lua").with_twin(twins::write);
+pub(super) static WINDOW: Script = script!("window.lua").with_twin(twins::window);
+pub(super) static RANGE: Script = script!("range.lua").with_twin(twins::range);
+pub(super) static REMOVE: Script = script!("remove.lua").with_twin(twins::remove);
+pub(super) static MEND: Script = script!("mend.lua").with_twin(twins::mend);
 
 /// How many lost arrivals are made again in a call.
 const MEND_LEN: u64 = 1000;

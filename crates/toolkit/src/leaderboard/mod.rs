@@ -41,6 +41,7 @@
 
 mod board;
 mod score;
+mod twins;
 
 #[cfg(test)]
 mod tests;

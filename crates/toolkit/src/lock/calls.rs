@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use larder_store::{Error, Key, Script, Store};
 
-static ACQUIRE: Script = Script::new(include_str!("acquire.lua"));
-static EXTEND: Script = Script::new(include_str!("extend.lua"));
-static RELEASE: Script = Script::new(include_str!("release.lua"));
-static HOLDER: Script = Script::new(include_str!("holder.lua"));
+use super::twins;
+use crate::random;
+
+pub(super) static ACQUIRE: Script =
+    Script::new(include_str!("acquire.lua")).with_twin(twins::acquire);
+pub(super) static EXTEND: Script = Script::new(include_str!("extend.lua")).with_twin(twins::extend);
+pub(super) static RELEASE: Script =
+    Script::new(include_str!("release.lua")).with_twin(twins::release);
+pub(super) static HOLDER: Script = Script::new(include_str!("holder.lua")).with_twin(twins::holder);
 
 /// The shortest time to live of a lock.
 pub(super) const TTL_MIN: Duration = Duration::from_millis(10);
@@ -37,7 +42,7 @@ pub(super) enum Answer {
 impl Lock {
     /// A lock that a new request wants.
     pub(super) fn wanted(store: Store, key: Key) -> Lock {
-        let owner = hex::encode(rand::random::<[u8; 16]>());
+        let owner = hex::encode(random::bytes::<16>());
         Lock { store, key, owner }
     }
 

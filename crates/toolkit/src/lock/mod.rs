@@ -57,6 +57,7 @@ mod releaser;
 
 mod calls;
 mod lease;
+mod twins;
 
 #[cfg(test)]
 mod tests;

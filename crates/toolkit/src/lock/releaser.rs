@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::calls::Lock;
+use crate::join;
 
 /// How many locks may wait to be given back. What is more is left to expire.
 const QUEUE: usize = 1024;
@@ -106,7 +106,7 @@ async fn release_all(mut jobs: mpsc::Receiver<Job>) {
     let mut is_closing = false;
     while take_jobs(&mut jobs, &mut left, &mut is_closing).await {
         let some: Vec<Left> = left.drain(..left.len().min(AT_ONCE)).collect();
-        let answers = join_all(some.into_iter().map(release)).await;
+        let answers = join::all(some.into_iter().map(release)).await;
         let before = left.len();
         left.extend(answers.into_iter().flatten());
         if left.len() > before && !is_closing {

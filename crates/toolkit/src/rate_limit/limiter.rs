@@ -8,6 +8,7 @@ use larder_store::{Command, Error, Key, Keys, Script, ScriptCall, Store};
 use super::decision::{Decision, Permit};
 use super::limit::{Kind, Limit};
 use super::quota::Quota;
+use super::twins;
 
 /// A script that stands on the limits of every kind.
 macro_rules! with_all_kinds {
@@ -26,13 +27,14 @@ macro_rules! with_all_kinds {
     };
 }
 
-static TAKE: Script = Script::new(concat!(
+pub(super) static TAKE: Script = Script::new(concat!(
     include_str!("common.lua"),
     include_str!("gcra.lua"),
     include_str!("take.lua")
-));
-static DECIDE: Script = with_all_kinds!("decide.lua");
-static REFUND: Script = with_all_kinds!("refund.lua");
+))
+.with_twin(twins::take);
+pub(super) static DECIDE: Script = with_all_kinds!("decide.lua").with_twin(twins::decide);
+pub(super) static REFUND: Script = with_all_kinds!("refund.lua").with_twin(twins::refund);
 
 /// The refusals of a store that does not serve at the moment, whatever it is asked.
 const NOT_NOW: [&str; 9] = [

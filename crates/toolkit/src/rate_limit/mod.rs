@@ -41,6 +41,7 @@ mod limiter;
 mod decision;
 mod limit;
 mod quota;
+mod twins;
 
 #[cfg(test)]
 mod tests;

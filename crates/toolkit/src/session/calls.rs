@@ -4,6 +4,7 @@ use bytes::Bytes;
 use larder_store::{Error, FromValue, Script, ScriptCall, Value};
 
 use super::loaded::Times;
+use super::twins;
 
 macro_rules! script {
     ($file:literal) => {
@@ -11,14 +12,14 @@ macro_rules! script {
     };
 }
 
-pub(super) static CREATE: Script = script!("create.lua");
-pub(super) static LOAD: Script = script!("load.lua");
-pub(super) static SAVE: Script = script!("save.lua");
-pub(super) static LEAVE: Script = script!("leave.lua");
-pub(super) static DESTROY: Script = script!("destroy.lua");
-pub(super) static DESTROY_ALL: Script = script!("destroy_all.lua");
-pub(super) static LIST: Script = script!("list.lua");
-pub(super) static COUNT: Script = script!("count.lua");
+pub(super) static CREATE: Script = script!("create.lua").with_twin(twins::create);
+pub(super) static LOAD: Script = script!("load.lua").with_twin(twins::load);
+pub(super) static SAVE: Script = script!("save.lua").with_twin(twins::save);
+pub(super) static LEAVE: Script = script!("leave.lua").with_twin(twins::leave);
+pub(super) static DESTROY: Script = script!("destroy.lua").with_twin(twins::destroy);
+pub(super) static DESTROY_ALL: Script = script!("destroy_all.lua").with_twin(twins::destroy_all);
+pub(super) static LIST: Script = script!("list.lua").with_twin(twins::list);
+pub(super) static COUNT: Script = script!("count.lua").with_twin(twins::count);
 
 /// How many fields of the hash a session has: its data, and what is known of it.
 pub(super) const FIELDS: u64 = 2;

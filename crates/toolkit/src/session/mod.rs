@@ -71,6 +71,7 @@ mod calls;
 mod loaded;
 mod secret;
 mod token;
+mod twins;
 
 #[cfg(test)]
 mod tests;

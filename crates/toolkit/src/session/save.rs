@@ -118,7 +118,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             }
         }
         let attempt = Attempt {
-            id: rand::random(),
+            id: u64::from_ne_bytes(crate::random::bytes()),
             encoded,
         };
         // Whoever drops the save leaves it in doubt.

@@ -20,6 +20,7 @@ use larder_store::Error;
 use zeroize::Zeroizing;
 
 use super::secret::Secret;
+use crate::random;
 
 /// How many hexadecimal digits a tag has, and a secret. A tag is so long that nobody finds a name
 /// that has the tag of another user, with whom they would share the keys.
@@ -42,7 +43,7 @@ pub(super) fn tag_of(user: &str, secret: &Secret) -> String {
 
 /// What leads to the keys of somebody who has not said who they are.
 pub(super) fn anonymous_tag() -> String {
-    hex::encode(rand::random::<[u8; TAG_LEN / 2]>())
+    hex::encode(random::bytes::<{ TAG_LEN / 2 }>())
 }
 
 /// Whether a text could be the digest of a token.
@@ -91,7 +92,7 @@ pub(super) struct Token {
 impl Token {
     /// A new one, which leads to the keys with this tag.
     pub(super) fn new(tag: &str) -> Token {
-        let secret = Zeroizing::new(rand::random::<[u8; SECRET_LEN / 2]>());
+        let secret = Zeroizing::new(random::bytes::<{ SECRET_LEN / 2 }>());
         let digits = Zeroizing::new(hex::encode(&secret[..]));
         // In one piece, so that nothing of it stays behind where it grew.
         let mut text = Zeroizing::new(String::with_capacity(TAG_LEN + 1 + SECRET_LEN));
@@ -137,7 +138,7 @@ impl Token {
         what: Sealed,
         bytes: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let nonce: [u8; NONCE_LEN] = rand::random();
+        let nonce: [u8; NONCE_LEN] = random::bytes();
         let payload = Payload {
             msg: bytes,
             aad: &what.associated(),

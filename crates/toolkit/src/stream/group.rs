@@ -10,10 +10,11 @@ use serde::de::DeserializeOwned;
 use super::entry::{self, Raw, count};
 use super::trim::Start;
 use super::{DeadLetter, Id, Stream, keys, script};
+use crate::stream::twins;
 
-static CREATE: Script = script!("create.lua");
-static INFO: Script = script!("info.lua");
-static REDRIVE: Script = script!("redrive.lua");
+pub(super) static CREATE: Script = script!("create.lua").with_twin(twins::create);
+pub(super) static INFO: Script = script!("info.lua").with_twin(twins::info);
+pub(super) static REDRIVE: Script = script!("redrive.lua").with_twin(twins::redrive);
 
 /// A group of workers that share the entries of a stream. Cloning it is cheap and shares it.
 pub struct Group<T> {

@@ -13,10 +13,11 @@ use super::entry::{BODY, Entry, Raw, count};
 use super::trim::{Trim, Trimmed};
 use super::{Id, keys, script};
 use crate::codec;
+use crate::stream::twins;
 
-static ADD: Script = script!("add.lua");
-static ADD_UNIQUE: Script = script!("unique.lua");
-static TRIM: Script = script!("trim.lua");
+pub(super) static ADD: Script = script!("add.lua").with_twin(twins::add);
+pub(super) static ADD_UNIQUE: Script = script!("unique.lua").with_twin(twins::unique);
+pub(super) static TRIM: Script = script!("trim.lua").with_twin(twins::trim);
 
 /// A log of values: added at the end, read by anyone, handled by groups of workers. Cloning it is
 /// cheap and shares the stream.

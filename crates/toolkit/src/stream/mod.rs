@@ -90,6 +90,7 @@ mod keys;
 mod log;
 mod schedule;
 mod trim;
+mod twins;
 mod worker;
 
 #[cfg(test)]

@@ -8,12 +8,14 @@ use serde::Serialize;
 
 use super::entry::count;
 use super::{Cron, Stream, keys, script};
+use crate::random;
+use crate::stream::twins;
 use crate::{Ttl, codec};
 
-static DELAY: Script = script!("delay.lua");
-static DUE: Script = script!("due.lua");
-static SCHEDULE: Script = script!("schedule.lua");
-static TICK: Script = script!("tick.lua");
+pub(super) static DELAY: Script = script!("delay.lua").with_twin(twins::delay);
+pub(super) static DUE: Script = script!("due.lua").with_twin(twins::due);
+pub(super) static SCHEDULE: Script = script!("schedule.lua").with_twin(twins::schedule);
+pub(super) static TICK: Script = script!("tick.lua").with_twin(twins::tick);
 
 /// How many values that are due are added in one step.
 const ADDED_MAX: u32 = 100;
@@ -72,7 +74,7 @@ impl<T: Serialize> Stream<T> {
     }
 
     async fn delay(&self, how: &str, time: Duration, value: &T) -> Result<Delayed, Error> {
-        let name = hex::encode(rand::random::<[u8; 16]>());
+        let name = hex::encode(random::bytes::<16>());
         DELAY
             .on(self.store())
             .key(self.key().part(keys::DELAYED))

@@ -8,6 +8,7 @@ use larder_store::{Command, Error, Script, ScriptCall};
 use super::end::{End, How, Settled};
 use super::hands::Delivery;
 use super::settings::Settings;
+use super::twins;
 use crate::stream::entry::{self, Raw, Read};
 use crate::stream::{Group, Id, keys};
 
@@ -21,11 +22,11 @@ macro_rules! script {
     };
 }
 
-static BEAT: Script = script!("beat.lua");
-static CLAIM: Script = script!("claim.lua");
-static LEAVE: Script = script!("leave.lua");
-static SETTLE: Script = script!("settle.lua");
-static SWEEP: Script = script!("sweep.lua");
+pub(super) static BEAT: Script = script!("beat.lua").with_twin(twins::beat);
+pub(super) static CLAIM: Script = script!("claim.lua").with_twin(twins::claim);
+pub(super) static LEAVE: Script = script!("leave.lua").with_twin(twins::leave);
+pub(super) static SETTLE: Script = script!("settle.lua").with_twin(twins::settle);
+pub(super) static SWEEP: Script = script!("sweep.lua").with_twin(twins::sweep);
 
 /// The longest error that a dead letter tells, in bytes.
 const ERROR_LEN_MAX: usize = 2000;

@@ -43,6 +43,7 @@ mod pause;
 mod run;
 mod running;
 mod settings;
+mod twins;
 
 pub use backoff::Backoff;
 pub use builder::Builder;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::backoff::Backoff;
+use crate::random;
 
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -21,7 +22,7 @@ pub(super) struct Settings {
 impl Default for Settings {
     fn default() -> Settings {
         Settings {
-            consumer: format!("worker-{}", hex::encode(rand::random::<[u8; 8]>())),
+            consumer: format!("worker-{}", hex::encode(random::bytes::<8>())),
             concurrency: 8,
             batch: 64,
             block: Duration::from_secs(5),

@@ -1,4 +1,4 @@
-//! Code that knows only the `redis` crate, unchanged on the engine and on a real server.
+//! Code that knows only the `redis` crate, on stores of both kinds and on a connection of its own.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,24 +10,36 @@ use std::error::Error;
 
 use futures_util::StreamExt;
 use larder_embedded::{Config, Embedded};
-use larder_testkit::{Server, ServerKind};
+use larder_redis::StoreConnection;
+use larder_store::Store;
+use larder_testkit::{Server, ServerKind, TestStore};
 use redis::aio::ConnectionLike;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, ErrorKind, RedisResult, Script, ServerErrorKind};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// Runs each of these functions on the engine and on a real server.
-macro_rules! on_both {
+/// Runs each of these functions on a memory store, on a store on a real server, and on a connection
+/// of the `redis` crate itself, which is the measure of the two.
+macro_rules! everywhere {
     ($($name:ident)*) => {
         #[tokio::test]
-        async fn code_for_the_redis_crate_runs_on_the_engine() -> Outcome {
-            $($name(Embedded::open(Config::default())?.connection()).await?;)*
+        async fn code_for_the_redis_crate_runs_on_a_memory_store() -> Outcome {
+            $($name(memory()?).await?;)*
             Ok(())
         }
 
         #[tokio::test]
-        async fn code_for_the_redis_crate_runs_on_a_real_server() -> Outcome {
+        async fn code_for_the_redis_crate_runs_on_a_store_on_a_server() -> Outcome {
+            $(
+                let Some(server) = TestStore::server(ServerKind::Redis) else { return Ok(()) };
+                $name(StoreConnection::new(&server.store)).await?;
+            )*
+            Ok(())
+        }
+
+        #[tokio::test]
+        async fn code_for_the_redis_crate_runs_on_a_connection_of_its_own() -> Outcome {
             let Some(server) = Server::start(ServerKind::Redis) else { return Ok(()) };
             let client = redis::Client::open(format!("{}/?protocol=resp3", server.url()))?;
             $(
@@ -40,7 +52,13 @@ macro_rules! on_both {
     };
 }
 
-on_both! { typed_commands scans pipelines refusals transactions scripts streams databases waits }
+everywhere! { typed_commands scans pipelines refusals transactions scripts streams waits }
+
+fn memory() -> std::io::Result<StoreConnection> {
+    Ok(StoreConnection::from(Store::new(Embedded::open(
+        Config::default(),
+    )?)))
+}
 
 async fn typed_commands(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
     let _: () = connection.set_ex("name", "ann", 100).await?;
@@ -199,23 +217,6 @@ async fn streams(mut connection: impl ConnectionLike + Send + Sync + Clone) -> O
     Ok(())
 }
 
-async fn databases(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
-    assert_eq!(connection.get_db(), 0);
-    let _: () = redis::cmd("SELECT")
-        .arg(3)
-        .query_async(&mut connection)
-        .await?;
-    let _: () = connection.set("here", 1).await?;
-    let mut clone = connection.clone();
-    assert!(clone.exists::<_, bool>("here").await?);
-    let _: () = redis::cmd("SELECT")
-        .arg(0)
-        .query_async(&mut connection)
-        .await?;
-    assert!(!connection.exists::<_, bool>("here").await?);
-    Ok(())
-}
-
 async fn waits(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Outcome {
     let none: Option<(String, String)> = connection.blpop("queue", 0.01).await?;
     assert_eq!(none, None);
@@ -226,29 +227,68 @@ async fn waits(mut connection: impl ConnectionLike + Send + Sync + Clone) -> Out
 }
 
 #[tokio::test]
-async fn connections_do_not_share_what_they_watch() -> Outcome {
-    let mut connection = Embedded::open(Config::default())?.connection();
-    let mut other = connection.clone();
-    let _: () = redis::cmd("WATCH")
-        .arg("a")
-        .query_async(&mut connection)
-        .await?;
-    let _: () = other.set("a", 1).await?;
-    let mut transaction = redis::pipe();
-    transaction.atomic().set("a", 2);
-    let not_done: Option<(String,)> = transaction.query_async(&mut connection).await?;
-    assert_eq!(not_done, None);
-    let done: Option<(String,)> = transaction.query_async(&mut connection).await?;
-    assert_eq!(done, Some(("OK".into(),)));
+async fn what_would_change_a_shared_connection_is_refused_and_says_what_to_do() -> Outcome {
+    let mut connection = memory()?;
+    for words in [
+        "SELECT 3",
+        "WATCH a",
+        "MULTI",
+        "SUBSCRIBE news",
+        "CLIENT REPLY OFF",
+    ] {
+        let mut words = words.split(' ');
+        let mut cmd = redis::cmd(words.next().unwrap());
+        let error = cmd
+            .arg(words.collect::<Vec<_>>())
+            .exec_async(&mut connection)
+            .await;
+        let error = error.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Client, "{error}");
+        assert!(
+            error.to_string().contains("listen with `subscribe`"),
+            "{error}"
+        );
+    }
+    assert_eq!(connection.get_db(), 0);
     Ok(())
 }
 
+/// On a shared connection the commands of others would come between.
 #[tokio::test]
-async fn a_closed_store_answers_no_connection() -> Outcome {
+async fn nothing_comes_between_the_commands_of_an_atomic_pipeline() -> Outcome {
+    let connection = memory()?;
+    let adding = async |mut connection: StoreConnection| -> Outcome {
+        for _ in 0..200 {
+            let mut pipeline = redis::pipe();
+            pipeline
+                .atomic()
+                .incr("a", 1)
+                .incr("b", 1)
+                .get("a")
+                .get("b");
+            let (_, _, a, b): (i64, i64, i64, i64) = pipeline.query_async(&mut connection).await?;
+            assert_eq!(a, b);
+        }
+        Ok(())
+    };
+    let (one, other) = tokio::join!(adding(connection.clone()), adding(connection.clone()));
+    one.and(other)
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_is_a_refused_connection() -> Outcome {
     let embedded = Embedded::open(Config::default())?;
-    let mut connection = embedded.connection();
+    let mut connection = StoreConnection::from(Store::new(embedded.clone()));
     embedded.close();
     let error = connection.get::<_, String>("a").await.unwrap_err();
+    assert!(error.is_connection_refusal(), "{error:?}");
     assert!(error.to_string().contains("the store is closed"), "{error}");
+
+    let error = redis::pipe()
+        .incr("a", 1)
+        .exec_async(&mut connection)
+        .await
+        .unwrap_err();
+    assert!(error.is_connection_refusal(), "{error:?}");
     Ok(())
 }

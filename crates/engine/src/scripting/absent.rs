@@ -1,0 +1,77 @@
+//! Scripts in an engine that was built without Lua: there are none, and whoever asks is told so.
+//!
+//! It stands in the place of `mod.rs`, with what that shows to the rest of the engine. Twins of scripts
+//! run here as they do there.
+
+pub(crate) mod commands;
+pub(crate) mod twin;
+mod work;
+
+use larder_resp::Arguments;
+
+use crate::command::Row;
+use crate::engine::{Engine, Ticks, TimeSource};
+
+/// The scripts that are known: none.
+#[derive(Debug, Default)]
+pub(crate) struct Scripts;
+
+impl Scripts {
+    /// Whether the script of this request touches only the keys that it declares. It touches none.
+    pub(crate) fn is_bounded(&self, _: &Row, _: Arguments<'_>) -> bool {
+        true
+    }
+
+    /// Whether the script of this request says that it takes memory. It says nothing.
+    pub(crate) fn takes_memory(&self, _: &Row, _: Arguments<'_>) -> bool {
+        false
+    }
+
+    /// How many bytes the texts of the known scripts take.
+    pub(crate) fn bytes(&self) -> usize {
+        0
+    }
+
+    /// How many scripts are known.
+    pub(crate) fn len(&self) -> usize {
+        0
+    }
+}
+
+impl Engine {
+    /// Whether a script has been running for so long that callers who need its keys are refused.
+    /// Without Lua there is none.
+    pub fn is_busy(&self, _: &dyn TimeSource) -> bool {
+        false
+    }
+
+    /// Has each script that runs for long call this. Without Lua there is none.
+    pub fn on_long_script(&self, _: fn() -> bool) {}
+
+    /// Has those refused who need what such scripts hold.
+    pub(crate) fn note_overdue_scripts(&self, _: Ticks) {}
+
+    /// Ends the scripts that run now. Without Lua there is none.
+    pub fn stop_scripts(&self) {}
+}
+
+/// What the commands of scripts do: they refuse.
+mod eval {
+    use crate::command::Call;
+    use crate::error::{Error, Result};
+
+    fn refuse() -> Result<()> {
+        let text = "ERR scripts need Lua, and this program was built without the feature `lua`";
+        Err(Error::text(text))
+    }
+
+    macro_rules! refused {
+        ($($name:ident)*) => {$(
+            pub(super) fn $name(_: &mut Call<'_, '_>) -> Result<()> {
+                refuse()
+            }
+        )*};
+    }
+
+    refused! { eval eval_ro evalsha evalsha_ro exists flush kill load }
+}

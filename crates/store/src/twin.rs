@@ -1,0 +1,319 @@
+//! Twins: scripts that run as Rust where the data lies in the process.
+//!
+//! A [`Script`] is Lua, which every store can run. Beside its text it may have a twin, the same
+//! program in Rust. A store inside the process runs that instead: as one step that nothing
+//! interrupts, on the same keys, with the same effects, and without Lua.
+//!
+//! ```text
+//! ScriptCall::run ─┬─ Backend::native ── Native::run ── the twin ── Step ── the engine's keys
+//!                  └─ none: EVALSHA, as on a server
+//! ```
+//!
+//! Who can tell the difference is who reads the text of a refusal: Lua adds where in the script it
+//! came about. A refusal, or a panic, in the middle leaves what was done before it, in both.
+
+use bytes::Bytes;
+use larder_resp::Arguments;
+
+use crate::{Answer, ByName, Command, Error, FromValue, Key, Refusal, Script, ToArgument, Value};
+
+/// A script in Rust. It works on the keys that it was called with, and on no others.
+///
+/// It answers as the script does: nested [`Value`]s of integers, byte strings, arrays and nothing.
+pub type Twin = fn(&mut Step<'_>, &[Key], Words<'_>) -> Result<Value, Refusal>;
+
+/// Runs twins, if the data lies in the process.
+pub trait Native {
+    /// Runs the twin of a script.
+    fn run<'a>(&'a self, call: TwinCall<'a>) -> Answer<'a, Value>;
+}
+
+/// A call of a script that has a twin.
+#[derive(Debug)]
+pub struct TwinCall<'a> {
+    pub(crate) script: &'a Script,
+    pub(crate) twin: Twin,
+    pub(crate) keys: Vec<Key>,
+    /// The arguments, behind a name that is of no account.
+    pub(crate) arguments: Command,
+}
+
+impl TwinCall<'_> {
+    /// The keys.
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+
+    /// Runs the twin on keys that are held.
+    ///
+    /// # Errors
+    ///
+    /// What the script refuses with.
+    pub fn run(&self, keys: &mut dyn InStep) -> Result<Value, Refusal> {
+        let words = Words(self.arguments.arguments().slice(1..));
+        (self.twin)(&mut Step(keys), &self.keys, words)
+    }
+
+    /// The command that it stands for: `EVALSHA`.
+    pub fn command(&self) -> Command {
+        self.script
+            .command("EVALSHA", self.script.digest(), &self.keys, &self.arguments)
+    }
+}
+
+/// What a step is made on: keys that nobody else can touch while it lasts.
+///
+/// [`InStep::call`] does everything. The other functions are a short road, as [`Direct`] is for single
+/// commands: what they can't do at once they leave to the command, and have changed nothing then.
+///
+/// [`Direct`]: crate::Direct
+pub trait InStep {
+    /// The time, in microseconds since the Unix epoch. It stands still while the step lasts.
+    fn time_us(&mut self) -> u64;
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    ///
+    /// Its refusal, which is counted as that of a command of a script.
+    fn call(&mut self, command: &Command) -> Result<Value, Refusal>;
+
+    /// `GET key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn get(&mut self, _key: &Key) -> Result<Option<Bytes>, ByName> {
+        Err(ByName)
+    }
+
+    /// `GET key` of a key that holds an integer.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn get_int(&mut self, _key: &Key) -> Result<Option<i64>, ByName> {
+        Err(ByName)
+    }
+
+    /// `SET key value`, with the option that `expires` is.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn set(&mut self, _key: &Key, _value: &[u8], _expires: Expires) -> Result<(), ByName> {
+        Err(ByName)
+    }
+
+    /// The same with an integer for its value.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn set_int(&mut self, _key: &Key, _number: i64, _expires: Expires) -> Result<(), ByName> {
+        Err(ByName)
+    }
+
+    /// `DEL key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn del(&mut self, _key: &Key) -> Result<bool, ByName> {
+        Err(ByName)
+    }
+}
+
+/// When a string that is written expires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expires {
+    /// Never.
+    Never,
+    /// When its key did before: `KEEPTTL`.
+    AsBefore,
+    /// At this time, in Unix milliseconds: `PXAT`.
+    AtMs(i64),
+    /// So many milliseconds from now: `PX`.
+    AfterMs(i64),
+}
+
+/// What a script does: commands, one after the other, that nothing comes between.
+pub struct Step<'a>(&'a mut dyn InStep);
+
+impl Step<'_> {
+    /// The time, in microseconds since the Unix epoch: `TIME`.
+    pub fn time_us(&mut self) -> i64 {
+        i64::try_from(self.0.time_us()).unwrap_or(i64::MAX)
+    }
+
+    /// The time, in milliseconds since the Unix epoch.
+    pub fn time_ms(&mut self) -> i64 {
+        self.time_us() / 1000
+    }
+
+    /// Runs a command and reads its answer as a `T`. Answers have the shapes of RESP2, as in a script.
+    ///
+    /// # Errors
+    ///
+    /// Its refusal, and one of our own if the answer is not a `T`.
+    pub fn run<T: FromValue>(&mut self, command: Command) -> Result<T, Refusal> {
+        let answer = self.0.call(&command)?;
+        T::from_value(answer).map_err(|error| match error {
+            Error::Refused(refusal) => refusal,
+            error => Refusal::new(format!("ERR {error}")),
+        })
+    }
+
+    /// Runs the command of this name on a key, with these arguments behind it, and reads its answer as
+    /// a `T`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Step::run`].
+    pub fn call<T: FromValue>(
+        &mut self,
+        name: &str,
+        key: &Key,
+        arguments: &[&dyn ToArgument],
+    ) -> Result<T, Refusal> {
+        self.run(Command::new(name).arg(key).args(arguments))
+    }
+
+    /// The string of a key.
+    ///
+    /// # Errors
+    ///
+    /// Those of `GET`.
+    #[inline]
+    pub fn get(&mut self, key: &Key) -> Result<Option<Bytes>, Refusal> {
+        match self.0.get(key) {
+            Ok(string) => Ok(string),
+            Err(ByName) => self.run(Command::new("GET").arg(key)),
+        }
+    }
+
+    /// The integer of a key.
+    ///
+    /// # Errors
+    ///
+    /// Those of `GET`, and one of our own if it holds another string.
+    #[inline]
+    pub fn get_int(&mut self, key: &Key) -> Result<Option<i64>, Refusal> {
+        match self.0.get_int(key) {
+            Ok(number) => Ok(number),
+            Err(ByName) => self.run(Command::new("GET").arg(key)),
+        }
+    }
+
+    /// Gives a key a string.
+    ///
+    /// # Errors
+    ///
+    /// Those of `SET`: `OOM` if the store is full, and the step has written nothing yet.
+    #[inline]
+    pub fn set(
+        &mut self,
+        key: &Key,
+        value: impl AsRef<[u8]>,
+        expires: Expires,
+    ) -> Result<(), Refusal> {
+        let value = value.as_ref();
+        match self.0.set(key, value, expires) {
+            Ok(()) => Ok(()),
+            Err(ByName) => self.run(set(key, value, expires)),
+        }
+    }
+
+    /// Gives a key an integer.
+    ///
+    /// # Errors
+    ///
+    /// As [`Step::set`].
+    #[inline]
+    pub fn set_int(&mut self, key: &Key, number: i64, expires: Expires) -> Result<(), Refusal> {
+        match self.0.set_int(key, number, expires) {
+            Ok(()) => Ok(()),
+            Err(ByName) => self.run(set(key, number, expires)),
+        }
+    }
+
+    /// Removes a key. `false` if there was none.
+    ///
+    /// # Errors
+    ///
+    /// Those of `DEL`.
+    #[inline]
+    pub fn del(&mut self, key: &Key) -> Result<bool, Refusal> {
+        match self.0.del(key) {
+            Ok(is_removed) => Ok(is_removed),
+            Err(ByName) => self.run(Command::new("DEL").arg(key)),
+        }
+    }
+}
+
+/// The command `SET`.
+fn set(key: &Key, value: impl ToArgument, expires: Expires) -> Command {
+    let set = Command::new("SET").arg(key).arg(value);
+    match expires {
+        Expires::Never => set,
+        Expires::AsBefore => set.arg("KEEPTTL"),
+        Expires::AtMs(at) => set.arg("PXAT").arg(at),
+        Expires::AfterMs(after) => set.arg("PX").arg(after),
+    }
+}
+
+/// The arguments of a script: `ARGV`, from place 0 on.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a>(Arguments<'a>);
+
+impl<'a> Words<'a> {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The word at this place.
+    ///
+    /// # Errors
+    ///
+    /// If there is none.
+    #[inline]
+    pub fn bytes(&self, place: usize) -> Result<&'a [u8], Refusal> {
+        self.0.get(place).ok_or_else(|| missing(place))
+    }
+
+    /// The word at this place, as a number.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or it is no such number.
+    #[inline]
+    pub fn number<T: std::str::FromStr>(&self, place: usize) -> Result<T, Refusal> {
+        let text = std::str::from_utf8(self.bytes(place)?).ok();
+        let number = text.and_then(|text| text.parse().ok());
+        number.ok_or_else(|| missing(place))
+    }
+
+    /// The words from this place on.
+    #[must_use]
+    pub fn from(&self, place: usize) -> Words<'a> {
+        Words(self.0.slice(place..))
+    }
+
+    /// The words in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
+        self.0.iter()
+    }
+}
+
+#[cold]
+fn missing(place: usize) -> Refusal {
+    Refusal::new(format!(
+        "ERR the argument at place {place} is not what the script takes"
+    ))
+}

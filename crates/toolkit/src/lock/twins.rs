@@ -1,0 +1,135 @@
+//! The scripts of this folder in Rust: see [`larder_store::Twin`]. Each does what its Lua does, of which
+//! it has the name; what that says of keys, words and answers holds here as well.
+
+use bytes::Bytes;
+use larder_store::{Command, Expires, Key, Refusal, Step, Value, Words};
+
+use crate::twin::{flag, integers};
+
+/// The owner and the token of a lock that is held.
+fn held(step: &mut Step<'_>, lock: &Key) -> Result<(Option<Bytes>, Option<i64>), Refusal> {
+    step.call("HMGET", lock, &[&"owner", &"token"])
+}
+
+pub(super) fn acquire(
+    step: &mut Step<'_>,
+    keys: &[Key],
+    words: Words<'_>,
+) -> Result<Value, Refusal> {
+    let (lock, last) = (&keys[0], &keys[1]);
+    let owner = words.bytes(0)?;
+    let (ttl, remember): (i64, i64) = (words.number(1)?, words.number(2)?);
+
+    let (holder, token) = held(step, lock)?;
+    let mut left: i64 = step.call("PTTL", lock, &[])?;
+    let is_ours = holder.as_deref() == Some(owner);
+    if is_ours || holder.is_some() && left < 0 {
+        step.call::<()>("PEXPIRE", lock, &[&ttl])?;
+        left = ttl;
+    }
+    if is_ours {
+        return Ok(integers([1, token.unwrap_or(0), left]));
+    }
+    if holder.is_some() {
+        return Ok(integers([0, 0, left]));
+    }
+
+    let token = step.time_us().max(step.get_int(last)?.unwrap_or(0) + 1);
+    step.set_int(last, token, Expires::AfterMs(remember))?;
+    step.call::<()>("HSET", lock, &[&"owner", &owner, &"token", &token])?;
+    step.call::<()>("PEXPIRE", lock, &[&ttl])?;
+    Ok(integers([1, token, ttl]))
+}
+
+pub(super) fn extend(
+    step: &mut Step<'_>,
+    keys: &[Key],
+    words: Words<'_>,
+) -> Result<Value, Refusal> {
+    let (lock, last) = (&keys[0], &keys[1]);
+    let (owner, ttl): (_, i64) = (words.bytes(0)?, words.number(1)?);
+
+    let (holder, token) = held(step, lock)?;
+    if holder.as_deref() != Some(owner) {
+        return Ok(flag(false));
+    }
+    if step.call::<i64>("PTTL", lock, &[])? < ttl {
+        step.call::<()>("PEXPIRE", lock, &[&ttl])?;
+    }
+    remember(step, last, token, words.number(2)?)?;
+    Ok(flag(true))
+}
+
+pub(super) fn release(
+    step: &mut Step<'_>,
+    keys: &[Key],
+    words: Words<'_>,
+) -> Result<Value, Refusal> {
+    let (lock, last) = (&keys[0], &keys[1]);
+    let (owner, channel) = (words.bytes(0)?, words.bytes(1)?);
+
+    let (holder, token) = held(step, lock)?;
+    if holder.as_deref() != Some(owner) {
+        return Ok(flag(false));
+    }
+    step.del(lock)?;
+    remember(step, last, token, words.number(2)?)?;
+    step.run::<()>(Command::new("PUBLISH").arg(channel).arg("released"))?;
+    Ok(flag(true))
+}
+
+/// Remembers the last token for so many milliseconds from now.
+fn remember(
+    step: &mut Step<'_>,
+    last: &Key,
+    token: Option<i64>,
+    for_ms: i64,
+) -> Result<(), Refusal> {
+    if !step.call::<bool>("PEXPIRE", last, &[&for_ms])?
+        && let Some(token) = token
+    {
+        // A store that is full may not take it.
+        let _ = step.set_int(last, token, Expires::AfterMs(for_ms));
+    }
+    Ok(())
+}
+
+pub(super) fn holder(step: &mut Step<'_>, keys: &[Key], _: Words<'_>) -> Result<Value, Refusal> {
+    let token: Option<i64> = step.call("HGET", &keys[0], &[&"token"])?;
+    let Some(token) = token else {
+        return Ok(Value::Null);
+    };
+    Ok(integers([token, step.call("PTTL", &keys[0], &[])?]))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use larder_store::Keys;
+    use larder_testkit::{Turn, compare_twins, one_of};
+    use rand::RngExt;
+
+    use super::super::calls::{ACQUIRE, EXTEND, HOLDER, RELEASE};
+
+    #[test]
+    fn what_locks_do_in_lua_they_do_in_rust() {
+        let lock = Keys::new("shop", "lock").of("stock");
+        let keys = [lock.clone(), lock.part("fence")];
+        compare_twins(0..100, |random| {
+            let owner = one_of(random, &["ann", "bob"]);
+            let ms = random.random_range(1..500).to_string();
+            let (script, words) = match random.random_range(0..12) {
+                0..3 => (&ACQUIRE, vec![owner, &ms, "700"]),
+                3..5 => (&EXTEND, vec![owner, &ms, "700"]),
+                5..7 => (&RELEASE, vec![owner, "free", "700"]),
+                7 => return Turn::of(&HOLDER, &keys[..1], &[]),
+                8 => return Turn::command("PERSIST", &keys[0], &[]),
+                9 => return Turn::command("SET", &keys[1], &["9007199254740000"]),
+                10 => return Turn::SetBack(Duration::from_millis(random.random_range(1..900))),
+                _ => return Turn::Pass(Duration::from_micros(random.random_range(1..300_000))),
+            };
+            Turn::of(script, &keys, &words)
+        });
+    }
+}
