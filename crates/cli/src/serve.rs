@@ -84,12 +84,11 @@ pub(crate) struct Args {
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
-    let embedded = Embedded::open(EmbeddedConfig {
-        password: args.requirepass,
-        max_memory: args.maxmemory.unwrap_or(MaxMemory::FourFifths),
-        eviction_policy: args.maxmemory_policy,
-        ..EmbeddedConfig::default()
-    })?;
+    let config = EmbeddedConfig::default()
+        .password(args.requirepass)
+        .max_memory(args.maxmemory.unwrap_or(MaxMemory::FourFifths))
+        .eviction_policy(args.maxmemory_policy);
+    let embedded = Embedded::open(config)?;
     let config = Config {
         listen: args.listen,
         unixsocket: args.unixsocket.clone(),

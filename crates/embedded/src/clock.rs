@@ -63,6 +63,12 @@ impl Clock {
     }
 }
 
+impl From<ManualClock> for Clock {
+    fn from(clock: ManualClock) -> Clock {
+        Clock::Manual(clock)
+    }
+}
+
 impl ManualClock {
     /// Lets time pass.
     pub fn advance(&self, by: Duration) {

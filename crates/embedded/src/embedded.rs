@@ -20,16 +20,42 @@ const TICK: Duration = Duration::from_millis(100);
 /// How a store inside the process is opened.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Where the time comes from.
-    pub clock: Clock,
-    /// The password that connections to a server on this store have to give, if any. Calls from
-    /// inside the process need none.
-    pub password: Option<String>,
+    clock: Clock,
+    password: Option<String>,
+    max_memory: MaxMemory,
+    eviction_policy: EvictionPolicy,
+}
+
+impl Config {
+    /// Where the time comes from: the system's clock by default.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Config {
+        self.clock = clock.into();
+        self
+    }
+
+    /// The password that connections to a server on this store have to give: none by default. Calls
+    /// from inside the process need none.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<Option<String>>) -> Config {
+        self.password = password.into();
+        self
+    }
+
     /// How many bytes the store may hold: `maxmemory`.
-    pub max_memory: MaxMemory,
-    /// What is evicted when it holds more: `maxmemory-policy`. By default nothing is, since a store
-    /// may have locks, sessions and jobs in it; what would take more memory is refused with `OOM`.
-    pub eviction_policy: EvictionPolicy,
+    #[must_use]
+    pub fn max_memory(mut self, max: MaxMemory) -> Config {
+        self.max_memory = max;
+        self
+    }
+
+    /// What is evicted when it holds more: `maxmemory-policy`. By default nothing is, since a store may
+    /// have locks, sessions and jobs in it; what would take more memory is refused with `OOM`.
+    #[must_use]
+    pub fn eviction_policy(mut self, policy: EvictionPolicy) -> Config {
+        self.eviction_policy = policy;
+        self
+    }
 }
 
 /// A store inside the process. Clones share it; it ends when the last one is dropped.

@@ -14,11 +14,7 @@ use larder_store::{Channels, Command, Error, Event, Store, Value};
 
 fn open() -> (Embedded, Store) {
     let clock = Clock::Manual(Clock::manual());
-    let embedded = Embedded::open(Config {
-        clock,
-        ..Config::default()
-    })
-    .unwrap();
+    let embedded = Embedded::open(Config::default().clock(clock)).unwrap();
     (embedded.clone(), Store::new(embedded))
 }
 
@@ -54,10 +50,7 @@ async fn expired_keys_leave_memory_though_nobody_asks() {
 #[tokio::test]
 async fn a_clock_that_is_set_lets_keys_expire_and_no_time_pass() {
     let clock = Clock::manual();
-    let config = Config {
-        clock: Clock::Manual(clock.clone()),
-        ..Config::default()
-    };
+    let config = Config::default().clock(clock.clone());
     let store = Store::new(Embedded::open_still(config, [7; 32]));
     assert_eq!(run(&store, "SET a 1 EX 60").await, Ok(Value::ok()));
     assert_eq!(run(&store, "SET b 1 EX 600").await, Ok(Value::ok()));

@@ -15,11 +15,7 @@ use larder_store::{
 
 fn open() -> (Embedded, Store) {
     let clock = Clock::Manual(Clock::manual());
-    let embedded = Embedded::open(Config {
-        clock,
-        ..Config::default()
-    })
-    .unwrap();
+    let embedded = Embedded::open(Config::default().clock(clock)).unwrap();
     (embedded.clone(), Store::new(embedded))
 }
 
@@ -159,7 +155,7 @@ async fn a_full_store_refuses_a_twin_until_it_has_written() {
     let keys = [key("a"), key("a").part("b")];
     let call = keys
         .into_iter()
-        .fold(REMOVE_AND_ADD.on(&store), |call, key| call.key(key));
+        .fold(REMOVE_AND_ADD.on(&store), larder_store::ScriptCall::key);
     assert_eq!(call.run().await, Ok(()));
 }
 

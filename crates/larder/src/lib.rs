@@ -68,8 +68,7 @@
 //! use std::time::Duration;
 //! use larder::{Clock, Embedded, EmbeddedConfig, Store, Ttl, cache::Cache};
 //!
-//! let mut config = EmbeddedConfig::default();
-//! config.clock = Clock::Manual(Clock::manual());
+//! let config = EmbeddedConfig::default().clock(Clock::manual());
 //! let embedded = Embedded::open(config)?;
 //!
 //! let prices = Cache::new(&Store::new(embedded.clone()), "prices", Ttl::hours(1));
@@ -108,7 +107,6 @@ pub use larder_store::{
 };
 #[cfg(feature = "testing")]
 pub use larder_testing as testing;
-pub use larder_toolkit::Ttl;
 #[cfg(feature = "cache")]
 pub use larder_toolkit::cache;
 #[cfg(any(
@@ -130,6 +128,7 @@ pub use larder_toolkit::rate_limit;
 pub use larder_toolkit::session;
 #[cfg(feature = "stream")]
 pub use larder_toolkit::stream;
+pub use larder_toolkit::{Namespace, StoreExt, Ttl};
 #[cfg(feature = "remote")]
 pub use open::open_with;
 pub use open::{OpenError, open};

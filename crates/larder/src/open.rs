@@ -238,11 +238,13 @@ fn memory_config(query: &str) -> Result<EmbeddedConfig, OpenError> {
         match name {
             "maxmemory" => {
                 let max_memory = value.parse::<MaxMemory>();
-                config.max_memory = max_memory.map_err(|error| wanted(error.to_string()))?;
+                let max_memory = max_memory.map_err(|error| wanted(error.to_string()))?;
+                config = config.max_memory(max_memory);
             }
             "policy" | "maxmemory-policy" => {
                 let policy = value.parse::<EvictionPolicy>();
-                config.eviction_policy = policy.map_err(|error| wanted(error.to_string()))?;
+                let policy = policy.map_err(|error| wanted(error.to_string()))?;
+                config = config.eviction_policy(policy);
             }
             _ => return Err(wanted("the parameters are maxmemory and policy".into())),
         }

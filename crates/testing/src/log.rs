@@ -144,10 +144,7 @@ fn take_answer(answer: Option<Answer<'_, Vec<Result<Value, Error>>>>) {
 
 /// An engine on this clock that does nothing by itself.
 pub(crate) fn open(clock: &ManualClock, seed: [u8; 32]) -> Embedded {
-    let config = Config {
-        clock: Clock::Manual(clock.clone()),
-        ..Config::default()
-    };
+    let config = Config::default().clock(clock.clone());
     Embedded::open_still(config, seed)
 }
 

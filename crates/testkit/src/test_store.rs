@@ -42,10 +42,7 @@ impl TestStore {
     /// If the system gives no thread.
     pub fn memory() -> TestStore {
         let clock = Clock::manual();
-        let config = EmbeddedConfig {
-            clock: Clock::Manual(clock.clone()),
-            ..EmbeddedConfig::default()
-        };
+        let config = EmbeddedConfig::default().clock(clock.clone());
         let embedded = Embedded::open(config).expect("the system gives a thread");
         TestStore {
             store: Store::new(embedded.clone()),

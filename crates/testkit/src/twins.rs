@@ -55,8 +55,8 @@ impl fmt::Debug for Turn {
                 keys,
                 words,
             } => {
-                let about = script.text().lines().filter(|line| line.starts_with("-- "));
-                let about = about.last().unwrap_or_default();
+                let mut about = script.text().lines().filter(|line| line.starts_with("-- "));
+                let about = about.next_back().unwrap_or_default();
                 let words = words.iter().map(|word| String::from_utf8_lossy(word));
                 let words = words.collect::<Vec<_>>();
                 write!(f, "{} {about:?} {keys:?} {words:?}", script.digest())
@@ -133,10 +133,7 @@ impl Sides {
     fn open() -> Sides {
         let clock = Clock::manual();
         let open = || {
-            let config = Config {
-                clock: Clock::Manual(clock.clone()),
-                ..Config::default()
-            };
+            let config = Config::default().clock(clock.clone());
             Embedded::open_still(config, [7; 32])
         };
         let homes = [open(), open()];

@@ -259,4 +259,4 @@ macro_rules! no_circles {
 
 // The engine is left out: its commands, its keyspace and its sessions are one machine, and the table of
 // commands at its top is what its bottom looks rows up in.
-no_circles! { resp store remote http server larder testing }
+no_circles! { resp store embedded remote redis testing toolkit http server larder cli }

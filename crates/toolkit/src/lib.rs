@@ -23,6 +23,7 @@ pub mod stream;
 
 #[cfg(any(feature = "cache", feature = "lock"))]
 mod join;
+mod namespace;
 #[cfg(any(
     feature = "cache",
     feature = "session",
@@ -33,4 +34,5 @@ mod random;
 mod ttl;
 mod twin;
 
+pub use namespace::{Namespace, StoreExt};
 pub use ttl::Ttl;

@@ -7,6 +7,7 @@ mod memory;
 pub(crate) mod process;
 mod rows;
 mod servers;
+mod toolkit;
 
 use anyhow::Result;
 
@@ -17,6 +18,8 @@ pub(crate) enum Bench {
     Servers(servers::Options),
     /// The engine and the toolkit in process, beside moka and dashmap.
     Embedded(embedded::Options),
+    /// The toolkit in process and on Valkey, beside the bare commands and the crates that do the same.
+    Toolkit(toolkit::Options),
 }
 
 /// Measures.
@@ -24,6 +27,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Servers(options) => servers::run(options),
         Bench::Embedded(options) => embedded::run(options),
+        Bench::Toolkit(options) => toolkit::run(options),
     }
 }
 

@@ -14,10 +14,7 @@ use crate::config::Config;
 const ALL: usize = usize::MAX;
 
 fn shared() -> Arc<Shared> {
-    let store = larder_embedded::Config {
-        clock: Clock::Manual(Clock::manual()),
-        ..Default::default()
-    };
+    let store = larder_embedded::Config::default().clock(Clock::manual());
     Arc::new(Shared {
         embedded: Embedded::open(store).unwrap(),
         config: Config::default(),

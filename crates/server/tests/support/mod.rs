@@ -33,11 +33,8 @@ impl TestServer {
 
     /// A server on a free port.
     pub fn with(config: Config, password: Option<&str>) -> TestServer {
-        let store = Embedded::open(StoreConfig {
-            password: password.map(str::to_owned),
-            ..StoreConfig::default()
-        })
-        .unwrap();
+        let store =
+            Embedded::open(StoreConfig::default().password(password.map(str::to_owned))).unwrap();
         let config = Config {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             threads: config.threads.or(Some(2)),

@@ -74,10 +74,7 @@ fn read(bytes: &[u8]) -> Option<(Frame, usize)> {
 }
 
 fn memory(clock: Clock) -> Embedded {
-    let config = Config {
-        clock,
-        ..Config::default()
-    };
+    let config = Config::default().clock(clock);
     Embedded::open(config).expect("the system gives a thread")
 }
 

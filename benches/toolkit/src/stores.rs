@@ -1,0 +1,39 @@
+//! The stores of the contenders.
+
+use anyhow::{Context, Result};
+use larder_embedded::{Config, Embedded};
+use larder_remote::Remote;
+use larder_store::Store;
+use larder_testkit::{Server, ServerKind};
+
+/// A store in the process, and a server of its own.
+pub(crate) struct Stores {
+    pub(crate) memory: Store,
+    pub(crate) remote: Store,
+    pub(crate) url: String,
+    /// It ends with this.
+    _server: Server,
+}
+
+impl Stores {
+    /// Valkey if there is one, else Redis.
+    pub(crate) fn open() -> Result<Stores> {
+        let server = Server::start(ServerKind::Valkey).or_else(|| Server::start(ServerKind::Redis));
+        let server = server.context("there is neither valkey-server nor redis-server")?;
+        Ok(Stores {
+            memory: Store::new(Embedded::open(Config::default())?),
+            remote: Store::new(Remote::open(
+                &server.url(),
+                larder_remote::Config::default(),
+            )?),
+            url: server.url(),
+            _server: server,
+        })
+    }
+
+    /// A connection of the `redis` crate to the server.
+    pub(crate) async fn connection(&self) -> Result<redis::aio::MultiplexedConnection> {
+        let client = redis::Client::open(self.url.as_str())?;
+        Ok(client.get_multiplexed_async_connection().await?)
+    }
+}
