@@ -389,7 +389,7 @@ impl Backend for Failing {
 
 /// A memory store, and the same one seen through a connection on which calls go wrong.
 async fn failing(fates: &[Fate]) -> (Store, Store) {
-    let store = TestStore::memory().store;
+    let store = TestStore::lua().store;
     // So that a call of a script is one call.
     let locks = Locks::new(&store, "other");
     locks
