@@ -32,6 +32,10 @@ mod namespace;
 ))]
 mod random;
 mod ttl;
+#[cfg_attr(
+    not(all(feature = "cache", feature = "lock")),
+    allow(dead_code, reason = "each service has need of a part of it")
+)]
 mod twin;
 
 pub use namespace::{Namespace, StoreExt};

@@ -12,11 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
-use futures_util::future::Shared;
 use larder_store::Error;
-use tokio::sync::oneshot;
 
+use super::landing::{self, Landing, Teller};
 use super::waits::{Circle, Wait, Waiter, wait_for};
 
 /// A moment in the life of this process: before all that come later, whatever the clocks say.
@@ -39,13 +37,10 @@ pub(super) enum Outcome {
     Failed(Error),
 }
 
-/// The outcome of a flight, which those who wait for it are told in the order in which they came.
-type Landing = Shared<oneshot::Receiver<Outcome>>;
-
 /// A load that somebody else in this process does.
 #[derive(Debug)]
 pub(super) struct Flight {
-    landing: Landing,
+    landing: Landing<Outcome>,
     waiter: Arc<Waiter>,
 }
 
@@ -59,8 +54,8 @@ impl Flight {
     /// caller is in.
     pub(super) async fn end(self, came: Moment) -> Result<Option<Outcome>, Circle> {
         let _wait = wait_for(&self.waiter)?;
-        let outcome = self.landing.await;
-        Ok(outcome.ok().filter(|outcome| match outcome {
+        let outcome = self.landing.outcome().await;
+        Ok(outcome.filter(|outcome| match outcome {
             Outcome::Value(_, begun) => came < *begun,
             Outcome::Failed(_) => true,
         }))
@@ -82,7 +77,7 @@ pub(super) struct Flights {
 
 #[derive(Debug)]
 struct Known {
-    landing: Landing,
+    landing: Landing<Outcome>,
     waiter: Arc<Waiter>,
     /// The tags that the value is going to have, unless the load names more.
     tags: Option<Box<[String]>>,
@@ -99,14 +94,14 @@ impl Flights {
                 waiter: flight.waiter.clone(),
             });
         }
-        let (sender, landing) = oneshot::channel();
+        let (teller, landing) = landing::landing();
         let waiter = Arc::new(Waiter::default());
         // What is new waits for nobody, and so in no circle.
         let wait = wait_for(&waiter).ok();
         by_name.insert(
             name.into(),
             Known {
-                landing: landing.shared(),
+                landing,
                 waiter: waiter.clone(),
                 tags: tags.map(Into::into),
             },
@@ -115,7 +110,7 @@ impl Flights {
             flights: self,
             name,
             waiter,
-            sender: Some(sender),
+            teller: Some(teller),
             _wait: wait,
         })
     }
@@ -155,7 +150,7 @@ pub(super) struct Lead<'a> {
     flights: &'a Flights,
     name: &'a str,
     pub(super) waiter: Arc<Waiter>,
-    sender: Option<oneshot::Sender<Outcome>>,
+    teller: Option<Teller<Outcome>>,
     _wait: Option<Wait>,
 }
 
@@ -164,9 +159,8 @@ impl Lead<'_> {
     pub(super) fn end(mut self, outcome: Outcome) {
         // Nobody joins a flight that has ended.
         self.leave();
-        if let Some(sender) = self.sender.take() {
-            // It is no loss if nobody waits.
-            let _ = sender.send(outcome);
+        if let Some(teller) = self.teller.take() {
+            teller.tell(outcome);
         }
     }
 

@@ -81,6 +81,7 @@ mod entry;
 mod era;
 mod flight;
 mod found;
+mod landing;
 mod lease;
 mod stats;
 mod tasks;
