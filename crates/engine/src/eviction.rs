@@ -249,6 +249,10 @@ impl Engine {
 
     /// Has the store hold no more than this many bytes, or any number if it is 0. What is too much is
     /// evicted, if the policy has something evicted, at the next tick at the latest.
+    ///
+    /// What an engine takes before it has keys or connections is not counted. Keys that expire cost a
+    /// shard of theirs five kilobytes once, as long as it has any, so a limit below a megabyte leaves
+    /// room for fewer keys than their sizes suggest.
     pub fn set_max_memory(&self, bytes: u64) {
         self.memory.max.store(bytes, Relaxed);
         self.shards.set_accuracy(bytes);
