@@ -280,6 +280,40 @@ fn what_is_used_seldom_goes_first() {
 }
 
 #[test]
+fn a_policy_holds_from_the_next_command_on() {
+    let mut caller = Caller::new();
+    caller.call("SET key 5");
+    caller.set("maxmemory-policy", "allkeys-lfu");
+    assert!(caller.call("OBJECT FREQ key").starts_with(':'));
+    assert!(
+        caller
+            .call("OBJECT IDLETIME key")
+            .starts_with("-ERR An LFU")
+    );
+    caller.set("maxmemory-policy", "allkeys-lru");
+    assert!(caller.call("OBJECT FREQ key").starts_with("-ERR An LFU"));
+    assert!(caller.call("OBJECT IDLETIME key").starts_with(':'));
+}
+
+#[test]
+fn a_small_integer_is_shared_where_nobody_asks_when_its_key_was_used() {
+    let mut caller = Caller::new();
+    caller.call("SET key 5");
+    for (max, policy, wanted) in [
+        ("0", "allkeys-lru", ":2147483647"),
+        ("1gb", "allkeys-lru", ":1"),
+        ("1gb", "volatile-lfu", ":1"),
+        ("1gb", "allkeys-random", ":2147483647"),
+        ("1gb", "volatile-ttl", ":2147483647"),
+        ("1gb", "noeviction", ":2147483647"),
+    ] {
+        caller.set("maxmemory", max);
+        caller.set("maxmemory-policy", policy);
+        assert_eq!(caller.call("OBJECT REFCOUNT key"), wanted, "{max} {policy}");
+    }
+}
+
+#[test]
 fn what_expires_soonest_goes_first() {
     let mut caller = Caller::new();
     caller.set("maxmemory-policy", "volatile-ttl");
