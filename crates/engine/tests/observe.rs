@@ -152,6 +152,21 @@ fn the_commands_of_transactions_and_scripts_are_counted_each() {
 }
 
 #[test]
+fn a_wait_that_another_client_ends_with_an_error_is_a_failed_call() {
+    let mut client = Connection::open();
+    let mut other = Connection::to(&client.engine);
+    let id = client.send("CLIENT ID");
+    let id = id.trim().trim_start_matches(':');
+    client.send("BLPOP list 0");
+    let unblocked = other.send(&format!("CLIENT UNBLOCK {id} ERROR"));
+    assert_eq!(unblocked.trim(), ":1");
+    let counted = other.info("errorstat_UNBLOCKED:");
+    assert_eq!(counted.as_deref(), Some("count=1"));
+    let blpop = other.info("cmdstat_blpop:").expect("it was counted");
+    assert!(blpop.ends_with(",failed_calls=1"), "{blpop}");
+}
+
+#[test]
 fn an_error_that_a_script_passes_on_is_counted_once() {
     let mut client = Connection::open();
     client.send("SET a 1");
