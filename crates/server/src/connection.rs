@@ -5,6 +5,7 @@
 //! without end delays his neighbours by a turn.
 
 use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -120,20 +121,22 @@ impl Connection {
         readiness: Readiness,
     ) -> io::Result<Turn> {
         self.socket.note(readiness);
-        for _ in 0..LOOKS_MAX {
-            let Some(progress) = self.go_on(context)? else {
-                // Before the client can know that it is gone.
-                self.conversation.hang_up();
-                self.socket.shutdown()?;
-                return Ok(Turn::End);
-            };
-            match progress {
-                Progress { has_more: true, .. } => return Ok(Turn::Yield),
-                Progress { is_any: true, .. } if self.has_to_look() => {}
-                _ => return Ok(Turn::Wait),
-            }
-        }
-        Ok(Turn::Yield)
+        take_looks(|| self.look(context))
+    }
+
+    /// Does once what there is to do, and says whether the turn is over.
+    fn look(&mut self, context: &mut Context<'_>) -> io::Result<ControlFlow<Turn>> {
+        let Some(progress) = self.go_on(context)? else {
+            // Before the client can know that it is gone.
+            self.conversation.hang_up();
+            self.socket.shutdown()?;
+            return Ok(ControlFlow::Break(Turn::End));
+        };
+        Ok(match progress {
+            Progress { has_more: true, .. } => ControlFlow::Break(Turn::Yield),
+            Progress { is_any: true, .. } if self.has_to_look() => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(Turn::Wait),
+        })
     }
 
     /// Whether nobody would tell that there is more, since it has not been asked for.
@@ -251,6 +254,17 @@ impl Connection {
     }
 }
 
+/// Looks until the turn is over, [`LOOKS_MAX`] times at most.
+#[inline]
+fn take_looks(mut look: impl FnMut() -> io::Result<ControlFlow<Turn>>) -> io::Result<Turn> {
+    for _ in 0..LOOKS_MAX {
+        if let ControlFlow::Break(turn) = look()? {
+            return Ok(turn);
+        }
+    }
+    Ok(Turn::Yield)
+}
+
 /// Writes what stands first in the output.
 fn write(socket: &mut Socket, output: &Chunks) -> io::Result<Option<usize>> {
     if output.sealed_count() == 0 {
@@ -344,6 +358,16 @@ mod tests {
         let text = String::from_utf8_lossy(&answer[..len]);
         let counter = text.lines().nth(1).map_or(0, |line| line.parse().unwrap());
         assert!(counter < 3000, "{counter} requests of the flood came first");
+    }
+
+    #[test]
+    fn who_always_has_something_to_do_lets_others_have_their_turns_after_four_looks() {
+        let mut looks = 0;
+        let turn = take_looks(|| {
+            looks += 1;
+            Ok(ControlFlow::Continue(()))
+        });
+        assert_eq!((turn.unwrap(), looks), (Turn::Yield, 4));
     }
 
     #[test]
