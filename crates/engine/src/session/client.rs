@@ -190,6 +190,12 @@ impl Client {
         self.buffers.store(buffers);
     }
 
+    /// Whether the connection has memory for requests or answers, as it showed last.
+    pub fn has_buffers(&self) -> bool {
+        let buffers = self.buffers.load();
+        buffers.input_capacity + buffers.output_capacity > 0
+    }
+
     /// How many bytes the connection takes, as far as others can know it.
     pub fn bytes(&self) -> usize {
         let buffers = self.buffers.load();
