@@ -101,7 +101,8 @@ impl EvictionPolicy {
         "volatile-ttl",
     ];
 
-    fn from_number(number: u64) -> EvictionPolicy {
+    /// The policy with this number: its place among [`EvictionPolicy::NAMES`].
+    pub(crate) fn from_number(number: u64) -> EvictionPolicy {
         let policy = EvictionPolicy::ALL.get(number as usize);
         policy.copied().unwrap_or_default()
     }
@@ -189,6 +190,15 @@ impl Memory {
         EvictionPolicy::from_number(self.policy.load(Relaxed))
     }
 
+    /// Whether values are held once for each key, so that each key has a last use of its own: as in
+    /// Redis, if there is a limit and the policy goes by uses.
+    pub(crate) fn shares_nothing(&self) -> bool {
+        let goes_by_uses = self.policy().parts().is_some_and(|(_, choice)| {
+            matches!(choice, Choice::LeastRecent | Choice::LeastFrequent)
+        });
+        goes_by_uses && self.max.load(Relaxed) > 0
+    }
+
     /// How long one call makes room. For ever, at the tenacity of 100.
     fn patience(&self) -> Option<Duration> {
         match self.tenacity.load(Relaxed) {
@@ -249,6 +259,10 @@ impl Engine {
 
     /// Has the store hold no more than this many bytes, or any number if it is 0. What is too much is
     /// evicted, if the policy has something evicted, at the next tick at the latest.
+    ///
+    /// What an engine takes before it has keys or connections is not counted. Keys that expire cost a
+    /// shard of theirs five kilobytes once, as long as it has any, so a limit below a megabyte leaves
+    /// room for fewer keys than their sizes suggest.
     pub fn set_max_memory(&self, bytes: u64) {
         self.memory.max.store(bytes, Relaxed);
         self.shards.set_accuracy(bytes);
@@ -257,6 +271,7 @@ impl Engine {
     /// Has keys evicted by this policy.
     pub fn set_eviction_policy(&self, policy: EvictionPolicy) {
         self.memory.policy.store(policy as u64, Relaxed);
+        self.shards.access().count_uses(policy.counts_uses());
     }
 
     /// Looks at what is held beside the keyspace, for the account of memory.

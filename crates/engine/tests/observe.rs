@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use larder_engine::{
-    ClientInfo, Engine, Mail, Mailbox, Now, Outcome, Overflow, RespReply, Session, Ticks,
+    Buffers, ClientInfo, Engine, Mail, Mailbox, Now, Outcome, Overflow, RespReply, Session, Ticks,
     TimeSource, Waiting,
 };
 use larder_resp::ArgumentBuffer;
@@ -149,6 +149,47 @@ fn the_commands_of_transactions_and_scripts_are_counted_each() {
         client.info("total_commands_processed:").as_deref(),
         Some("8")
     );
+}
+
+#[test]
+fn all_answers_that_wait_are_a_list_if_they_are_more_than_a_buffer() {
+    let mut client = Connection::open();
+    let mut listed = |unwritten, chunks, chunk_bytes| {
+        client
+            .session
+            .client()
+            .expect("it is connected")
+            .show_buffers(Buffers {
+                unwritten,
+                chunks,
+                chunk_bytes,
+                ..Buffers::default()
+            });
+        let list = client.send("CLIENT LIST");
+        let fields = list.split_ascii_whitespace();
+        let names = ["obl=", "oll=", "omem="];
+        let fields = fields.filter(|field| names.iter().any(|name| field.starts_with(name)));
+        fields.map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(listed(16_384, 0, 0), "obl=16384 oll=0 omem=0");
+    assert_eq!(listed(16_385, 0, 0), "obl=0 oll=1 omem=16385");
+    assert_eq!(listed(20_000, 2, 130_000), "obl=0 oll=3 omem=150000");
+    assert_eq!(listed(0, 1, 65_000), "obl=0 oll=1 omem=65000");
+}
+
+#[test]
+fn a_wait_that_another_client_ends_with_an_error_is_a_failed_call() {
+    let mut client = Connection::open();
+    let mut other = Connection::to(&client.engine);
+    let id = client.send("CLIENT ID");
+    let id = id.trim().trim_start_matches(':');
+    client.send("BLPOP list 0");
+    let unblocked = other.send(&format!("CLIENT UNBLOCK {id} ERROR"));
+    assert_eq!(unblocked.trim(), ":1");
+    let counted = other.info("errorstat_UNBLOCKED:");
+    assert_eq!(counted.as_deref(), Some("count=1"));
+    let blpop = other.info("cmdstat_blpop:").expect("it was counted");
+    assert!(blpop.ends_with(",failed_calls=1"), "{blpop}");
 }
 
 #[test]

@@ -96,6 +96,18 @@ fn figure(engine: &Arc<Engine>, name: &str) -> usize {
 }
 
 #[test]
+fn who_flushes_has_forgotten_also_what_those_have_read_who_track_no_more() {
+    let engine = Engine::new([7; 32], START);
+    let mut reader = Connection::modern(&engine);
+    reader.call("CLIENT TRACKING on");
+    reader.call("GET a");
+    reader.call("CLIENT TRACKING off");
+    reader.call("FLUSHALL");
+    assert_eq!(figure(&engine, "tracking_total_keys"), 0);
+    assert_eq!(figure(&engine, "tracking_total_items"), 0);
+}
+
+#[test]
 fn who_is_redirected_to_hears_on_a_channel_in_resp2_and_by_a_push_in_resp3() {
     let engine = engine();
     let (mut reader, mut target, mut writer) = (

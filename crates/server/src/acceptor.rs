@@ -158,6 +158,7 @@ impl Acceptor {
             connections.evict(memory_max);
         }
         connections.wake_slow();
+        connections.shrink_silent(self.shared.embedded.now());
     }
 
     // --- the end -------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 //! without end delays his neighbours by a turn.
 
 use std::io::{self, IoSlice};
+use std::ops::ControlFlow;
 use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -120,20 +121,35 @@ impl Connection {
         readiness: Readiness,
     ) -> io::Result<Turn> {
         self.socket.note(readiness);
-        for _ in 0..LOOKS_MAX {
-            let Some(progress) = self.go_on(context)? else {
-                // Before the client can know that it is gone.
-                self.conversation.hang_up();
-                self.socket.shutdown()?;
-                return Ok(Turn::End);
-            };
-            match progress {
-                Progress { has_more: true, .. } => return Ok(Turn::Yield),
-                Progress { is_any: true, .. } if self.has_to_look() => {}
-                _ => return Ok(Turn::Wait),
-            }
+        take_looks(|| self.look(context))
+    }
+
+    /// Does once what there is to do, and says whether the turn is over.
+    fn look(&mut self, context: &mut Context<'_>) -> io::Result<ControlFlow<Turn>> {
+        let Some(progress) = self.go_on(context)? else {
+            // Before the client can know that it is gone.
+            self.conversation.hang_up();
+            self.socket.shutdown()?;
+            return Ok(ControlFlow::Break(Turn::End));
+        };
+        if !progress.is_any && !progress.has_more {
+            self.shrink_if_told();
         }
-        Ok(Turn::Yield)
+        Ok(match progress {
+            Progress { has_more: true, .. } => ControlFlow::Break(Turn::Yield),
+            Progress { is_any: true, .. } if self.has_to_look() => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(Turn::Wait),
+        })
+    }
+
+    /// Frees what is not used, if the connection was told to. For a turn in which nothing came.
+    fn shrink_if_told(&mut self) {
+        if self.listed.take_shrinking() {
+            self.conversation.shrink();
+            let memory_max = self.shared.engine().clients_memory_max();
+            self.listed
+                .hold(self.conversation.show_memory(), memory_max);
+        }
     }
 
     /// Whether nobody would tell that there is more, since it has not been asked for.
@@ -251,6 +267,17 @@ impl Connection {
     }
 }
 
+/// Looks until the turn is over, [`LOOKS_MAX`] times at most.
+#[inline]
+fn take_looks(mut look: impl FnMut() -> io::Result<ControlFlow<Turn>>) -> io::Result<Turn> {
+    for _ in 0..LOOKS_MAX {
+        if let ControlFlow::Break(turn) = look()? {
+            return Ok(turn);
+        }
+    }
+    Ok(Turn::Yield)
+}
+
 /// Writes what stands first in the output.
 fn write(socket: &mut Socket, output: &Chunks) -> io::Result<Option<usize>> {
     if output.sealed_count() == 0 {
@@ -276,8 +303,9 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::net::Shutdown;
     use std::os::unix::net::UnixStream;
+    use std::time::Duration;
 
-    use larder_embedded::Embedded;
+    use larder_embedded::{Clock, Embedded};
     use larder_resp::write_request;
     use tokio_util::task::TaskTracker;
 
@@ -296,7 +324,11 @@ mod tests {
             Worker {
                 rounds: Some(Rounds::new(&Arc::default()).unwrap()),
                 shared: Arc::new(Shared {
-                    embedded: Embedded::open(Default::default()).unwrap(),
+                    embedded: Embedded::open(larder_embedded::Config {
+                        clock: Clock::Manual(Clock::manual()),
+                        ..Default::default()
+                    })
+                    .unwrap(),
                     config: Config::default(),
                     connections: Arc::default(),
                 }),
@@ -313,6 +345,11 @@ mod tests {
             let letter = Letter::Serve(accepted, Arc::clone(&self.shared), counted);
             self.rounds.as_ref().unwrap().letters().send(letter);
             client
+        }
+
+        fn wake_all(&self) {
+            let letters = self.rounds.as_ref().unwrap().letters();
+            (0..4).for_each(|place| letters.send(Letter::Wake(place)));
         }
 
         fn round(&mut self) {
@@ -344,6 +381,59 @@ mod tests {
         let text = String::from_utf8_lossy(&answer[..len]);
         let counter = text.lines().nth(1).map_or(0, |line| line.parse().unwrap());
         assert!(counter < 3000, "{counter} requests of the flood came first");
+    }
+
+    /// The answer to a request, and the rounds until it comes.
+    fn ask(worker: &mut Worker, client: &mut UnixStream, request: &[u8]) -> Vec<u8> {
+        client.write_all(request).unwrap();
+        let mut answer = [0; 4096];
+        loop {
+            worker.round();
+            if let Ok(len) = client.read(&mut answer) {
+                break answer[..len].to_vec();
+            }
+        }
+    }
+
+    #[test]
+    fn a_silent_connection_holds_no_buffers_and_is_served_when_it_speaks() {
+        let mut worker = Worker::new();
+        let mut client = worker.connect();
+        let name = b"CLIENT SETNAME silent\r\n";
+        assert_eq!(ask(&mut worker, &mut client, name), b"+OK\r\n");
+        let held = |worker: &Worker| worker.shared.connections.memory();
+        let before = held(&worker);
+        assert!(before > 16 * 1024, "{before}");
+
+        let pass = |worker: &mut Worker, seconds| {
+            worker.shared.embedded.pass(Duration::from_secs(seconds));
+            let now = worker.shared.embedded.now();
+            worker.shared.connections.shrink_silent(now);
+            // It is woken in any case, so that the round does not wait.
+            worker.wake_all();
+            worker.round();
+        };
+        pass(&mut worker, 1);
+        assert_eq!(held(&worker), before, "it may speak again soon");
+        pass(&mut worker, 1);
+        assert!(held(&worker) < 2048, "{}", held(&worker));
+
+        assert_eq!(ask(&mut worker, &mut client, b"PING\r\n"), b"+PONG\r\n");
+        // A part of a request is kept.
+        client.write_all(b"*1\r\n$4\r\nPI").unwrap();
+        worker.round();
+        pass(&mut worker, 2);
+        assert_eq!(ask(&mut worker, &mut client, b"NG\r\n"), b"+PONG\r\n");
+    }
+
+    #[test]
+    fn who_always_has_something_to_do_lets_others_have_their_turns_after_four_looks() {
+        let mut looks = 0;
+        let turn = take_looks(|| {
+            looks += 1;
+            Ok(ControlFlow::Continue(()))
+        });
+        assert_eq!((turn.unwrap(), looks), (Turn::Yield, 4));
     }
 
     #[test]

@@ -10,6 +10,9 @@ use std::time::Duration;
 use larder_engine::{Client, Now};
 use parking_lot::Mutex;
 
+/// How long a silent connection keeps its buffers, as in Redis.
+const KEPT_FOR: Duration = Duration::from_secs(2);
+
 /// All connections of a server.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
@@ -45,6 +48,8 @@ pub(crate) struct Control {
     is_waiting: AtomicBool,
     /// Whether more answers wait for it than may for long.
     is_slow: AtomicBool,
+    /// Whether it has said nothing for so long that it is to free what it does not use.
+    has_to_shrink: AtomicBool,
     /// How many bytes it holds.
     memory: AtomicUsize,
     /// How many of them count as those of an ending connection.
@@ -89,6 +94,7 @@ impl Connections {
             order: AtomicU8::new(Order::Serve as u8),
             is_waiting: AtomicBool::new(false),
             is_slow: AtomicBool::new(false),
+            has_to_shrink: AtomicBool::new(false),
             memory: AtomicUsize::new(0),
             memory_ending: AtomicUsize::new(0),
             waker: Mutex::default(),
@@ -105,6 +111,12 @@ impl Connections {
         let mut all = self.all.lock();
         all.is_ending = true;
         all.by_id.values().for_each(|control| control.give(order));
+    }
+
+    /// How many bytes all hold.
+    #[cfg(test)]
+    pub(crate) fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
     }
 
     /// Has those connections look at their limits whose clients are slow.
@@ -144,6 +156,19 @@ impl Connections {
         let ending = self.memory_ending.load(Ordering::Relaxed);
         let going_on = self.memory.load(Ordering::Relaxed).saturating_sub(ending);
         going_on as u64 > memory_max
+    }
+
+    /// Has those connections free their buffers that have been silent for [`KEPT_FOR`]: of thousands
+    /// of connections most are.
+    pub(crate) fn shrink_silent(&self, now: Now) {
+        for control in self.all.lock().by_id.values() {
+            let silent_us = now.unix_us().saturating_sub(control.client.last_seen_us());
+            let is_silent = u128::from(silent_us) >= KEPT_FOR.as_micros();
+            if is_silent && control.client.has_buffers() {
+                control.has_to_shrink.store(true, Ordering::Relaxed);
+                control.wake();
+            }
+        }
     }
 
     /// Ends the connections that have been idle for longer than `timeout`.
@@ -187,6 +212,12 @@ impl Control {
     pub(crate) fn on_order(&self, waker: &Waker) {
         *self.waker.lock() = Some(waker.clone());
         self.client.on_kill(waker);
+    }
+
+    /// Whether it is to free what it does not use. It is told so once.
+    pub(crate) fn take_shrinking(&self) -> bool {
+        self.has_to_shrink.load(Ordering::Relaxed)
+            && self.has_to_shrink.swap(false, Ordering::Relaxed)
     }
 
     /// Notes whether the connection waits for something else than requests.

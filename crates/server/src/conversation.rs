@@ -109,6 +109,14 @@ impl Conversation {
         self.input.room()
     }
 
+    /// Frees the buffers that nothing is in.
+    pub(crate) fn shrink(&mut self) {
+        self.input.shrink();
+        if self.output.is_empty() {
+            self.output = Chunks::default();
+        }
+    }
+
     /// What is to be written.
     pub(crate) fn output(&mut self) -> &mut Chunks {
         &mut self.output

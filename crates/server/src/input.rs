@@ -73,6 +73,13 @@ impl Input {
         self.bytes.capacity() + self.words.capacity() * size_of::<Span>()
     }
 
+    /// Frees the memory, if nothing is in it.
+    pub(crate) fn shrink(&mut self) {
+        if self.unanswered() == 0 {
+            *self = Input::default();
+        }
+    }
+
     /// Room to read into behind what is there: what is put there has been received.
     ///
     /// While a long word comes in, the room ends where the word does, and grows with what is there:

@@ -27,10 +27,10 @@ enum Place {
     Setting(fn(&Config) -> &AtomicU64, Unit, u64, u64),
     /// A number that is kept beside the configuration, by whoever goes by it.
     Kept(fn(&Engine) -> &AtomicU64, Unit, u64, u64),
-    /// One of some names, kept by its place among them.
-    Choice(fn(&Engine) -> &AtomicU64, &'static [&'static str]),
     /// `maxmemory`.
     MaxMemory,
+    /// `maxmemory-policy`.
+    EvictionPolicy,
     /// A limit of small collections.
     Limit(fn(&Limits) -> &Limit, Unit),
     /// `list-max-listpack-size`: a count, or one of five sizes.
@@ -244,10 +244,7 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     row("save", Place::Only("", NOTHING_KEPT)),
     row("appendonly", Place::Only("no", NOTHING_KEPT)),
     row("maxmemory", Place::MaxMemory),
-    row(
-        "maxmemory-policy",
-        Place::Choice(|engine| &engine.memory.policy, EvictionPolicy::NAMES),
-    ),
+    row("maxmemory-policy", Place::EvictionPolicy),
     row(
         "maxmemory-samples",
         Place::Kept(|engine| &engine.memory.samples, Unit::Count, 1, 64),
@@ -307,11 +304,8 @@ impl Parameter {
         let text = match &self.place {
             Place::Setting(cell, ..) => cell(&engine.config).load(Relaxed).to_string(),
             Place::Kept(cell, ..) => cell(engine).load(Relaxed).to_string(),
-            Place::Choice(cell, names) => {
-                let index = cell(engine).load(Relaxed) as usize;
-                names.get(index).copied().unwrap_or_default().to_owned()
-            }
             Place::MaxMemory => engine.max_memory().to_string(),
+            Place::EvictionPolicy => engine.memory.policy().to_string(),
             Place::Limit(field, _) => field(limits).get().to_string(),
             Place::ListSize => limits.list_max_listpack_size.get().to_string(),
             Place::OutputLimits => engine.config.output_limits.load().to_string(),
@@ -339,7 +333,7 @@ impl Parameter {
             Place::Setting(_, unit, min, max) | Place::Kept(_, unit, min, max) => unit
                 .read(value, i128::from(min), i128::from(max))
                 .map(Value::Number),
-            Place::Choice(_, names) => read_choice(value, names).map(Value::Number),
+            Place::EvictionPolicy => read_choice(value, EvictionPolicy::NAMES).map(Value::Number),
             Place::MaxMemory => Unit::Memory
                 .read(value, 0, i128::from(u64::MAX))
                 .map(Value::Number),
@@ -374,10 +368,13 @@ impl Parameter {
             (Place::Setting(cell, ..), Value::Number(number)) => {
                 cell(&engine.config).store(number, Relaxed);
             }
-            (Place::Kept(cell, ..) | Place::Choice(cell, _), Value::Number(number)) => {
+            (Place::Kept(cell, ..), Value::Number(number)) => {
                 cell(engine).store(number, Relaxed);
             }
             (Place::MaxMemory, Value::Number(bytes)) => engine.set_max_memory(bytes),
+            (Place::EvictionPolicy, Value::Number(number)) => {
+                engine.set_eviction_policy(EvictionPolicy::from_number(number));
+            }
             (Place::Limit(field, _), Value::Number(number)) => {
                 field(limits).set(usize::try_from(number).unwrap_or(usize::MAX));
             }

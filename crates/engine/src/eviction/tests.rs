@@ -199,6 +199,21 @@ fn every_policy_keeps_the_store_below_its_limit() {
     }
 }
 
+/// Shards kept what they had held for the expiries of evicted keys: some five kilobytes each, so a
+/// store with a small limit was far above it when its last key had gone.
+#[test]
+fn every_policy_keeps_a_small_store_below_its_limit() {
+    let names = EvictionPolicy::NAMES.iter();
+    for policy in names.filter(|name| **name != "noeviction") {
+        let mut caller = Caller::new();
+        caller.set("maxmemory", "100kb");
+        caller.set("maxmemory-policy", policy);
+        caller.fill("key", 500, " EX 10000");
+        let used = caller.engine.used_memory();
+        assert!(used < 104 << 10, "{policy}: {used}");
+    }
+}
+
 #[test]
 fn keys_without_an_expiry_are_not_evicted_by_a_volatile_policy() {
     for policy in EvictionPolicy::NAMES
@@ -262,6 +277,40 @@ fn what_is_used_seldom_goes_first() {
         often >= 90 && seldom <= 70,
         "seldom {seldom}, often {often}"
     );
+}
+
+#[test]
+fn a_policy_holds_from_the_next_command_on() {
+    let mut caller = Caller::new();
+    caller.call("SET key 5");
+    caller.set("maxmemory-policy", "allkeys-lfu");
+    assert!(caller.call("OBJECT FREQ key").starts_with(':'));
+    assert!(
+        caller
+            .call("OBJECT IDLETIME key")
+            .starts_with("-ERR An LFU")
+    );
+    caller.set("maxmemory-policy", "allkeys-lru");
+    assert!(caller.call("OBJECT FREQ key").starts_with("-ERR An LFU"));
+    assert!(caller.call("OBJECT IDLETIME key").starts_with(':'));
+}
+
+#[test]
+fn a_small_integer_is_shared_where_nobody_asks_when_its_key_was_used() {
+    let mut caller = Caller::new();
+    caller.call("SET key 5");
+    for (max, policy, wanted) in [
+        ("0", "allkeys-lru", ":2147483647"),
+        ("1gb", "allkeys-lru", ":1"),
+        ("1gb", "volatile-lfu", ":1"),
+        ("1gb", "allkeys-random", ":2147483647"),
+        ("1gb", "volatile-ttl", ":2147483647"),
+        ("1gb", "noeviction", ":2147483647"),
+    ] {
+        caller.set("maxmemory", max);
+        caller.set("maxmemory-policy", policy);
+        assert_eq!(caller.call("OBJECT REFCOUNT key"), wanted, "{max} {policy}");
+    }
 }
 
 #[test]

@@ -77,7 +77,11 @@ fn encoding(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn refcount(call: &mut Call<'_, '_>) -> Result<()> {
-    let refcount = entry(call)?.map(Entry::refcount);
+    let shares_nothing = call.engine.memory.shares_nothing();
+    let refcount = entry(call)?.map(|entry| match shares_nothing {
+        true => 1,
+        false => entry.refcount(),
+    });
     if let Some(refcount) = refcount {
         call.reply.int(refcount);
     }

@@ -26,6 +26,8 @@ const COUNTS_USES: u32 = 1 << 31;
 pub(crate) struct Access {
     /// What an entry that is used now remembers, as far as it is the same for all.
     stamp: AtomicU32,
+    /// The second of the last tick, since 1970.
+    now_s: AtomicU64,
     /// The more, the more uses it takes to be counted: `lfu-log-factor`.
     pub(crate) log_factor: AtomicU64,
     /// In how many minutes a count loses one: `lfu-decay-time`. Never, if it is 0.
@@ -37,6 +39,7 @@ impl Default for Access {
     fn default() -> Access {
         Access {
             stamp: AtomicU32::new(0),
+            now_s: AtomicU64::new(0),
             log_factor: AtomicU64::new(10),
             decay_min: AtomicU64::new(1),
             random: PerThread::default(),
@@ -47,9 +50,16 @@ impl Default for Access {
 impl Access {
     /// It is this time now, and uses are counted or not.
     pub(crate) fn set(&self, now: Now, counts_uses: bool) {
+        self.now_s.store(now.unix_ms() / 1000, Relaxed);
+        self.count_uses(counts_uses);
+    }
+
+    /// Has uses counted from here on, or not.
+    pub(crate) fn count_uses(&self, counts_uses: bool) {
+        let now_s = self.now_s.load(Relaxed);
         let stamp = match counts_uses {
-            false => (now.unix_ms() / 1000) as u32 & CLOCK_MASK,
-            true => COUNTS_USES | ((now.unix_ms() / 60_000) as u32 & 0xffff) << 8,
+            false => now_s as u32 & CLOCK_MASK,
+            true => COUNTS_USES | ((now_s / 60) as u32 & 0xffff) << 8,
         };
         self.stamp.store(stamp, Relaxed);
     }

@@ -167,6 +167,14 @@ impl Db {
         due.len() == limit
     }
 
+    /// Frees the records if all of them are stale. It is not done at each change, since the next key
+    /// may have an expiry again.
+    pub(super) fn forget_stale(&mut self) {
+        if self.volatile == 0 {
+            self.expiries.clear();
+        }
+    }
+
     /// Of the keys with an expiry the one that expires soonest, or one that expires in the same
     /// slot: as far as a few records tell. None if they tell of none; then it may be asked again,
     /// since it has forgotten stale ones.

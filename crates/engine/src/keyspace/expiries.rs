@@ -269,6 +269,11 @@ impl Expiries {
         taken
     }
 
+    /// Frees what is held for records. For when no entry has a live one.
+    pub(crate) fn clear(&mut self) {
+        self.wheel = None;
+    }
+
     /// Whether [`Expiries::take_doubted`] has something, if so many entries have an expiry.
     #[inline]
     pub(crate) fn has_doubts(&self, volatile: usize) -> bool {

@@ -439,7 +439,8 @@ impl Keyspace<'_> {
     pub(crate) fn invalidate_everything(&mut self) {
         let tracking = self.shards.tracking();
         let trackers: Vec<Arc<Tracker>> = tracking.trackers.lock().values().cloned().collect();
-        if trackers.is_empty() {
+        // What those have read who track no more is still remembered, until the next tick.
+        if trackers.is_empty() && tracking.keys_len() == 0 {
             return;
         }
         let mut leftover = self.leftover.take().unwrap_or_default();

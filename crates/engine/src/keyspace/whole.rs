@@ -156,6 +156,7 @@ impl Keyspace<'_> {
         let Some(entry) = db.remove_at(found) else {
             return false;
         };
+        db.forget_stale();
         self.figures(hash).evicted.add(1);
         self.note(hash, key, What::Evicted);
         self.discard(entry);

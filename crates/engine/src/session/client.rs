@@ -19,6 +19,10 @@ use crate::keyspace::waiting::Waiter;
 use crate::keyspace::watch::Watch;
 use crate::pubsub::{Mailbox, Topic};
 
+/// Up to how many unwritten bytes CLIENT LIST calls a buffer, and no list: Redis's
+/// `PROTO_REPLY_CHUNK_BYTES`.
+const REPLY_BUFFER: usize = 16 * 1024;
+
 /// What is known of a connection when it is made.
 #[derive(Clone, Debug, Default)]
 pub struct ClientInfo {
@@ -184,6 +188,12 @@ impl Client {
     /// Shows others what the connection holds.
     pub fn show_buffers(&self, buffers: Buffers) {
         self.buffers.store(buffers);
+    }
+
+    /// Whether the connection has memory for requests or answers, as it showed last.
+    pub fn has_buffers(&self) -> bool {
+        let buffers = self.buffers.load();
+        buffers.input_capacity + buffers.output_capacity > 0
     }
 
     /// How many bytes the connection takes, as far as others can know it.
@@ -391,6 +401,13 @@ impl Client {
             chunks,
             chunk_bytes,
         } = self.buffers.load();
+        // Redis has a buffer, and a list for what does not fit into it.
+        let is_list = chunks > 0 || unwritten > REPLY_BUFFER;
+        let (in_buffer, in_list) = match is_list {
+            true => (0, chunk_bytes + unwritten),
+            false => (unwritten, 0),
+        };
+        let list_len = chunks + usize::from(is_list && unwritten > 0);
         let queued = doing.queued_bytes.load(Relaxed);
         let redirected = self.tracker().map(|tracker| tracker.redirected());
         let fields: [(&str, &dyn Display); 30] = [
@@ -413,9 +430,9 @@ impl Client {
             ("multi-mem", &queued),
             ("rbs", &output),
             ("rbp", &output),
-            ("obl", &unwritten),
-            ("oll", &chunks),
-            ("omem", &chunk_bytes),
+            ("obl", &in_buffer),
+            ("oll", &list_len),
+            ("omem", &in_list),
             ("tot-mem", &self.bytes()),
             ("events", &if unwritten + chunks > 0 { "rw" } else { "r" }),
             ("cmd", &last.map_or("NULL".into(), Row::full_name)),

@@ -9,8 +9,12 @@ use super::client::{Client, ClientKind, Names};
 use crate::admin::help;
 use crate::args::Args;
 use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::commands;
 use crate::engine::Now;
 use crate::error::{Error, Result};
+
+/// What a client is answered whose wait another one has ended.
+const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
 
 const FLAGS: Flags = Flags::NO_SCRIPT;
 const ADMIN: Flags = FLAGS.and(Flags::ADMIN);
@@ -390,9 +394,7 @@ fn unblock(call: &mut Call<'_, '_>) -> Result<()> {
     let id = call.args.int();
     let answer = match () {
         () if call.args.is_empty() || call.args.option("TIMEOUT") => Value::Null,
-        () if call.args.option("ERROR") => Value::Error(Refusal::new(
-            "UNBLOCKED client unblocked via CLIENT UNBLOCK".to_owned(),
-        )),
+        () if call.args.option("ERROR") => Value::Error(Refusal::new(UNBLOCKED.to_owned())),
         () => {
             return Err(Error::text(
                 "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
@@ -408,6 +410,12 @@ fn unblock(call: &mut Call<'_, '_>) -> Result<()> {
         .filter(|waiter| waiter.claim());
     call.reply.int(i64::from(waiter.is_some()));
     if let Some(waiter) = waiter {
+        if let (Value::Error(_), Ok(command)) =
+            (&answer, commands::find(waiter.request.arguments()))
+        {
+            let error = Error::text(UNBLOCKED);
+            call.engine.note_failure(command, &error, false);
+        }
         waiter.answer(answer);
         call.engine.forget(&waiter);
     }
