@@ -324,10 +324,9 @@ mod tests {
             Worker {
                 rounds: Some(Rounds::new(&Arc::default()).unwrap()),
                 shared: Arc::new(Shared {
-                    embedded: Embedded::open(larder_embedded::Config {
-                        clock: Clock::Manual(Clock::manual()),
-                        ..Default::default()
-                    })
+                    embedded: Embedded::open(
+                        larder_embedded::Config::default().clock(Clock::manual()),
+                    )
                     .unwrap(),
                     config: Config::default(),
                     connections: Arc::default(),

@@ -71,25 +71,21 @@ fn check(kind: &'static Kind) {
 }
 
 #[test]
-#[ignore = "a clock that is set back locks out, or opens"]
 fn gcra_gives_no_more_than_its_burst_and_what_has_come_back() {
     check(&GCRA);
 }
 
 #[test]
-#[ignore = "a clock that is set back locks out, or opens"]
 fn a_sliding_window_gives_no_more_than_its_limit_in_any_window() {
     check(&SLIDING_WINDOW);
 }
 
 #[test]
-#[ignore = "a clock that is set back locks out, or opens"]
 fn a_sliding_counter_gives_no_more_than_its_limit_in_each_of_two_windows() {
     check(&SLIDING_COUNTER);
 }
 
 #[test]
-#[ignore = "a clock that is set back locks out, or opens"]
 fn a_fixed_window_gives_no_more_than_its_limit_in_each_of_two_windows() {
     check(&FIXED_WINDOW);
 }
