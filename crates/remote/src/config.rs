@@ -9,6 +9,7 @@ use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisRe
 use serde::Deserialize;
 
 #[cfg(feature = "tls")]
+use crate::open_error::OpenError;
 use crate::tls::Tls;
 
 /// How patient a store is with its server, and whom it trusts.
@@ -189,45 +190,6 @@ fn client(server: ConnectionInfo, config: &Config) -> Result<RedisResult<Client>
 #[cfg(not(feature = "tls"))]
 fn client(server: ConnectionInfo, _: &Config) -> Result<RedisResult<Client>, OpenError> {
     Ok(Client::open(server))
-}
-
-/// Why a store could not be opened by this URL.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// A setting would fail every call.
-    #[error("the setting `{name}` can't be: {wanted}")]
-    Setting {
-        /// Its name.
-        name: &'static str,
-        /// What is allowed.
-        wanted: &'static str,
-    },
-
-    /// What should be a certificate or a key is none.
-    #[error("{what} is no PEM: it begins with -----BEGIN ...-----")]
-    NoPem {
-        /// Which of them.
-        what: &'static str,
-    },
-
-    /// The certificates or the key can't be used.
-    #[error("the certificates for TLS can't be used: {reason}")]
-    Tls {
-        /// What is wrong with them.
-        reason: String,
-    },
-
-    /// The URL is not one of a server.
-    #[error(
-        "{url} is no URL of a server: {reason}; write redis://[user:password@]host[:port][/db], rediss://... for TLS, or redis+unix:///path[?db=n&user=...&pass=...]"
-    )]
-    Url {
-        /// The URL, without its password.
-        url: String,
-        /// What is wrong with it.
-        reason: String,
-    },
 }
 
 impl Topology {

@@ -21,12 +21,14 @@ mod config;
 mod convert;
 mod failure;
 mod link;
+mod open_error;
 mod subscription;
 #[cfg(feature = "tls")]
 mod tls;
 mod tries;
 
-pub use config::{Config, OpenError, Topology, without_password};
+pub use config::{Config, Topology, without_password};
+pub use open_error::OpenError;
 pub use remote::Remote;
 #[cfg(feature = "tls")]
 pub use tls::Tls;

@@ -9,9 +9,10 @@ use larder_store::{
 use redis::{Cmd, Pipeline};
 
 use crate::blocking::{Blocking, Wait, wait_of, wait_of_all};
-use crate::config::{Config, OpenError, Topology};
+use crate::config::{Config, Topology};
 use crate::convert;
 use crate::link::{Link, Live};
+use crate::open_error::OpenError;
 use crate::subscription;
 use crate::tries::Tries;
 

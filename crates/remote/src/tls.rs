@@ -5,7 +5,7 @@ use redis::{
 };
 use rustls::crypto::CryptoProvider;
 
-use crate::config::OpenError;
+use crate::open_error::OpenError;
 
 /// Who is trusted over TLS, and how the store shows who it is.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -17,7 +17,8 @@ use tokio_util::task::TaskTracker;
 use crate::connections::Order;
 use crate::listener::Accepted;
 use crate::shared::Shared;
-use crate::worker::{Threads, Worker, hand_over};
+use crate::threads::Threads;
+use crate::worker::{Worker, hand_over};
 
 /// How long accepting pauses when the system has no more of something, mostly descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -30,6 +30,7 @@ mod listener;
 mod rounds;
 mod shared;
 mod socket;
+mod threads;
 mod worker;
 
 pub use config::Config;

@@ -32,7 +32,7 @@ use crate::connection::{Connection, Turn};
 use crate::listener::Accepted;
 use crate::shared::Shared;
 use crate::socket::Readiness;
-use crate::worker::Threads;
+use crate::threads::Threads;
 
 /// How many events are taken from the system at once.
 const EVENTS: usize = 1024;

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::connections::Connections;
 use crate::listener::{ListenError, listen, listen_on_path};
 use crate::shared::Shared;
-use crate::worker::Threads;
+use crate::threads::Threads;
 
 /// A server that could not be started.
 #[derive(Debug, thiserror::Error)]

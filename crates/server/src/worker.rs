@@ -12,14 +12,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::listener::Accepted;
 use crate::rounds::{self, Letter, Letters, Rounds};
 use crate::shared::Shared;
+use crate::threads::Threads;
 
 /// How many scripts of a worker may run for long at once. One more keeps its thread, and all who are
 /// served there, until another one ends.
@@ -29,16 +29,6 @@ const LONG_SCRIPTS_MAX: usize = 256;
 pub(crate) struct Worker {
     letters: Arc<Letters>,
 }
-
-/// The threads of a server that have not ended.
-#[derive(Debug, Default)]
-pub(crate) struct Threads {
-    running: Mutex<usize>,
-    ended: Condvar,
-}
-
-/// A thread of a server, until it is dropped.
-pub(crate) struct Running(Arc<Threads>);
 
 impl Worker {
     /// Starts its thread.
@@ -103,39 +93,4 @@ fn go_on_elsewhere(rounds: Box<Rounds>) -> Result<(), (io::Error, Box<Rounds>)> 
     };
     let rounds = given.lock().take();
     Err((error, rounds.expect("no thread has taken them")))
-}
-
-impl Threads {
-    /// Counts a thread until the answer is dropped.
-    pub(crate) fn count(self: &Arc<Threads>) -> Running {
-        self.begin();
-        Running(Arc::clone(self))
-    }
-
-    fn begin(&self) {
-        *self.running.lock() += 1;
-    }
-
-    fn end(&self) {
-        *self.running.lock() -= 1;
-        self.ended.notify_all();
-    }
-
-    /// Waits until all threads have ended, for so long. Answers whether they have.
-    pub(crate) fn wait(&self, timeout: Duration) -> bool {
-        let deadline = Instant::now() + timeout;
-        let mut running = self.running.lock();
-        while *running > 0 {
-            if self.ended.wait_until(&mut running, deadline).timed_out() {
-                return *running == 0;
-            }
-        }
-        true
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.end();
-    }
 }

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use sha1_smol::Sha1;
 
+use crate::twin::eval;
 use crate::{Command, Error, FromValue, Key, Store, ToArgument, Twin, TwinCall, Value};
 
 /// A Lua program that a store runs as one step that nothing interrupts.
@@ -107,21 +108,6 @@ impl Script {
             arguments: Command::new(""),
         }
     }
-
-    /// The command that runs it: by its digest or by its text.
-    pub(crate) fn command(
-        &self,
-        name: &str,
-        script: &str,
-        keys: &[Key],
-        arguments: &Command,
-    ) -> Command {
-        Command::new(name)
-            .arg(script)
-            .arg(keys.len())
-            .args(keys)
-            .args(arguments.arguments().iter().skip(1))
-    }
 }
 
 impl ScriptCall<'_> {
@@ -172,14 +158,14 @@ impl ScriptCall<'_> {
             && let Some(native) = store.native()
         {
             let call = TwinCall {
-                script,
+                digest: script.digest(),
                 twin,
                 keys,
                 arguments,
             };
             return native.run(call).await;
         }
-        let command = |name, word| script.command(name, word, &keys, &arguments);
+        let command = |name, word| eval(name, word, &keys, &arguments);
         match store.call(command("EVALSHA", script.digest())).await {
             Err(error) if error.is_refusal("NOSCRIPT") => {
                 store.call(command("EVAL", script.text)).await

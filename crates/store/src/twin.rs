@@ -1,6 +1,6 @@
 //! Twins: scripts that run as Rust where the data lies in the process.
 //!
-//! A [`Script`] is Lua, which every store can run. Beside its text it may have a twin, the same
+//! A [`Script`](crate::Script) is Lua, which every store can run. Beside its text it may have a twin, the same
 //! program in Rust. A store inside the process runs that instead: as one step that nothing
 //! interrupts, on the same keys, with the same effects, and without Lua.
 //!
@@ -15,7 +15,7 @@
 use bytes::Bytes;
 use larder_resp::Arguments;
 
-use crate::{Answer, ByName, Command, Error, FromValue, Key, Refusal, Script, ToArgument, Value};
+use crate::{Answer, ByName, Command, Error, FromValue, Key, Refusal, ToArgument, Value};
 
 /// A script in Rust. It works on the keys that it was called with, and on no others.
 ///
@@ -31,7 +31,7 @@ pub trait Native {
 /// A call of a script that has a twin.
 #[derive(Debug)]
 pub struct TwinCall<'a> {
-    pub(crate) script: &'a Script,
+    pub(crate) digest: &'a str,
     pub(crate) twin: Twin,
     pub(crate) keys: Vec<Key>,
     /// The arguments, behind a name that is of no account.
@@ -56,9 +56,17 @@ impl TwinCall<'_> {
 
     /// The command that it stands for: `EVALSHA`.
     pub fn command(&self) -> Command {
-        self.script
-            .command("EVALSHA", self.script.digest(), &self.keys, &self.arguments)
+        eval("EVALSHA", self.digest, &self.keys, &self.arguments)
     }
+}
+
+/// The command that runs a script: by its digest or by its text.
+pub(crate) fn eval(name: &str, script: &str, keys: &[Key], arguments: &Command) -> Command {
+    Command::new(name)
+        .arg(script)
+        .arg(keys.len())
+        .args(keys)
+        .args(arguments.arguments().iter().skip(1))
 }
 
 /// What a step is made on: keys that nobody else can touch while it lasts.

@@ -6,6 +6,7 @@
 mod fixed_window;
 mod gcra;
 mod kinds;
+mod limit;
 mod sliding_counter;
 mod sliding_window;
 
@@ -13,7 +14,8 @@ use std::fmt::Write as _;
 
 use larder_store::{Expires, Key, Refusal, Step, Value, Words};
 
-use kinds::{Limit, read_limits};
+use kinds::read_limits;
+use limit::Limit;
 
 /// The time, and what a call works on at it.
 struct Now<'a, 's> {

@@ -2,7 +2,7 @@
 
 use larder_store::{Key, Refusal, Words};
 
-use super::kinds::Limit;
+use super::limit::Limit;
 use super::{Now, text};
 
 pub(super) struct FixedWindow<'k> {

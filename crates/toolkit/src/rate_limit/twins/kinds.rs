@@ -5,28 +5,9 @@ use larder_store::{Key, Refusal, Words};
 use super::Now;
 use super::fixed_window::FixedWindow;
 use super::gcra::Gcra;
+use super::limit::Limit;
 use super::sliding_counter::SlidingCounter;
 use super::sliding_window::SlidingWindow;
-
-/// A limit as it stands now.
-pub(super) trait Limit {
-    fn free(&self) -> f64;
-
-    fn wait(&mut self, now: &mut Now<'_, '_>, count: f64) -> Result<f64, Refusal>;
-
-    /// At the time `now`.
-    fn reset(&self, now: f64, count: f64) -> f64;
-
-    fn take(&mut self, now: &mut Now<'_, '_>, count: f64) -> Result<f64, Refusal>;
-
-    fn give(
-        &mut self,
-        now: &mut Now<'_, '_>,
-        count: f64,
-        at: f64,
-        mark: f64,
-    ) -> Result<(), Refusal>;
-}
 
 /// The limits with these states, of which the words say four things each.
 pub(super) fn read_limits<'k>(

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use larder_store::{Key, Refusal, ToArgument, Words};
 
-use super::kinds::Limit;
+use super::limit::Limit;
 use super::{Now, text, whole};
 
 pub(super) struct SlidingWindow<'k> {
