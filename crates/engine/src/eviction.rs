@@ -276,9 +276,22 @@ impl Engine {
 
     /// Looks at what is held beside the keyspace, for the account of memory.
     pub(crate) fn measure_beside(&self) {
-        let clients: usize = self.clients.all().iter().map(|client| client.bytes()).sum();
+        let clients: usize = self
+            .clients
+            .all()
+            .iter()
+            .map(|client| client.account())
+            .sum();
         let beside = clients + self.scripts.bytes();
         self.memory.beside.store(beside, Relaxed);
+    }
+
+    /// So many bytes that were held beside the keyspace are not held any more: nothing is to be evicted
+    /// for them until the next tick.
+    pub(crate) fn discount(&self, bytes: usize) {
+        let less = |beside: usize| Some(beside.saturating_sub(bytes));
+        // It never answers that there is nothing to change.
+        let _ = self.memory.beside.fetch_update(Relaxed, Relaxed, less);
     }
 
     /// Whether the store holds more than it may. Without a limit this is one test.

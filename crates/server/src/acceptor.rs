@@ -156,7 +156,7 @@ impl Acceptor {
             connections.end_idle(timeout, self.shared.embedded.now());
         }
         if let Some(memory_max) = engine.clients_memory_max() {
-            connections.evict(memory_max);
+            engine.note_evicted_clients(connections.evict(memory_max));
         }
         connections.wake_slow();
         connections.shrink_silent(self.shared.embedded.now());

@@ -147,8 +147,16 @@ impl Connection {
         if self.listed.take_shrinking() {
             self.conversation.shrink();
             let memory_max = self.shared.engine().clients_memory_max();
-            self.listed
-                .hold(self.conversation.show_memory(), memory_max);
+            self.hold_memory(memory_max);
+        }
+    }
+
+    /// Shows how much is held here, of which all together may hold so much.
+    fn hold_memory(&self, memory_max: Option<u64>) {
+        let memory = self.conversation.show_memory();
+        match self.listed.hold(memory, memory_max) {
+            0 => {}
+            evicted => self.shared.engine().note_evicted_clients(evicted),
         }
     }
 
@@ -181,8 +189,7 @@ impl Connection {
         if self.phase == Phase::Closing && self.conversation.output().is_empty() {
             return Ok(None);
         }
-        self.listed
-            .hold(self.conversation.show_memory(), memory_max);
+        self.hold_memory(memory_max);
         if self.conversation.check_soft_limit() == Next::Cut {
             return Ok(None);
         }

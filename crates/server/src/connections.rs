@@ -130,9 +130,11 @@ impl Connections {
 
     /// Ends the connections that hold most, until the others hold no more than `memory_max` bytes
     /// together: Redis's `maxmemory-clients`. Those whose clients asked for it stay (CLIENT NO-EVICT).
-    pub(crate) fn evict(&self, memory_max: u64) {
+    /// Answers how many end.
+    pub(crate) fn evict(&self, memory_max: u64) -> u64 {
+        let mut evicted = 0;
         if !self.is_over(memory_max) {
-            return;
+            return evicted;
         }
         let all = self.all.lock();
         let held = |control: &Control| control.memory.load(Ordering::Relaxed);
@@ -141,14 +143,16 @@ impl Connections {
         controls.sort_unstable_by_key(|control| Reverse(held(control)));
         for control in controls {
             if !self.is_over(memory_max) {
-                return;
+                break;
             }
             let bytes = held(control);
             tracing::warn!("a client is closed: all hold too much, and it holds {bytes} bytes");
             control.memory_ending.store(bytes, Ordering::Relaxed);
             self.memory_ending.fetch_add(bytes, Ordering::Relaxed);
             control.give(Order::Stop);
+            evicted += 1;
         }
+        evicted
     }
 
     /// Whether those connections that go on hold more than this.
@@ -246,8 +250,9 @@ impl Listed {
     }
 
     /// Notes how many bytes the connection holds. If all together hold too much, some are ended. What
-    /// one holds that is never ended for it does not count: it would be the others who go.
-    pub(crate) fn hold(&self, memory: usize, memory_max: Option<u64>) {
+    /// one holds that is never ended for it does not count: it would be the others who go. Answers how
+    /// many are ended.
+    pub(crate) fn hold(&self, memory: usize, memory_max: Option<u64>) -> u64 {
         let memory = if self.control.client.is_kept() {
             0
         } else {
@@ -255,15 +260,13 @@ impl Listed {
         };
         let before = self.control.memory.load(Ordering::Relaxed);
         if memory == before {
-            return;
+            return 0;
         }
         self.control.memory.store(memory, Ordering::Relaxed);
         let all = &self.connections.memory;
         // The sum is right whichever of two connections comes first, since it may wrap in between.
         all.fetch_add(memory.wrapping_sub(before), Ordering::Relaxed);
-        if let Some(memory_max) = memory_max {
-            self.connections.evict(memory_max);
-        }
+        memory_max.map_or(0, |memory_max| self.connections.evict(memory_max))
     }
 }
 

@@ -127,6 +127,10 @@ fn a_transaction_that_is_never_run_counts_as_memory() {
     let _ = greedy.socket.write_all(&set.repeat(200));
     until(|| other.list().lines().count() == 1);
     assert_eq!(other.ask("EXISTS key"), Frame::Integer(0));
+    until(|| match other.ask("INFO stats") {
+        Frame::Bulk(stats) => String::from_utf8_lossy(&stats).contains("evicted_clients:1\r\n"),
+        other => panic!("INFO answers a text, not {other:?}"),
+    });
 }
 
 /// What is watched, subscribed to and tracked lies in the server as long as its connection lives.

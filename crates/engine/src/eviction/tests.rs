@@ -3,8 +3,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::engine::Now;
+use crate::pubsub::{Mailbox, Overflow};
 use crate::reply::RespReply;
-use crate::session::Session;
+use crate::session::{Buffers, ClientInfo, Session};
 
 const START_US: u64 = 1_700_000_000_000_000;
 
@@ -334,6 +335,26 @@ fn a_limit_that_is_lowered_is_kept_at_the_next_tick() {
     caller.set("maxmemory", "100kb");
     caller.engine.tick(&caller.now);
     assert!(caller.engine.used_memory() < 110 << 10);
+}
+
+/// Keys were evicted for the answers of clients that had gone, until the next tick.
+#[test]
+fn nothing_is_evicted_for_a_client_that_has_gone() {
+    let mut caller = Caller::new();
+    caller.fill("key", 100, "");
+    let mailbox = Arc::new(Mailbox::new(Overflow::DropOldest(1)));
+    let session = Session::connected(&caller.engine, ClientInfo::default(), mailbox);
+    session.client().unwrap().show_buffers(Buffers {
+        chunk_bytes: 1_000_000,
+        ..Buffers::default()
+    });
+    caller.engine.tick(&caller.now);
+    assert!(caller.engine.used_memory() > 1_000_000);
+    drop(session);
+    caller.set("maxmemory-policy", "allkeys-random");
+    caller.set("maxmemory", "300kb");
+    assert_eq!(caller.call("SET more 1"), "+OK");
+    assert_eq!(caller.count("key", 100), 100);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub(crate) struct Traffic {
     pub(crate) writes: Count,
     /// Connections that were closed at once, since there were too many.
     pub(crate) rejected: Count,
+    /// Connections that were closed since all together held too much.
+    pub(crate) evicted_clients: Count,
 }
 
 /// How much of something there was in a second, over the last ticks.
@@ -148,6 +150,7 @@ impl Stats {
             traffic.written_bytes.reset();
             traffic.writes.reset();
             traffic.rejected.reset();
+            traffic.evicted_clients.reset();
         }
         let mut rates = self.rates.lock();
         rates.commands = Rate::default();
@@ -178,5 +181,11 @@ impl Engine {
     pub fn note_rejected_connection(&self) {
         let (traffic, is_shared) = self.stats.traffic.own_or_shared();
         traffic.rejected.add(1, is_shared);
+    }
+
+    /// So many connections have been closed, since all together held more than `maxmemory-clients`.
+    pub fn note_evicted_clients(&self, clients: u64) {
+        let (traffic, is_shared) = self.stats.traffic.own_or_shared();
+        traffic.evicted_clients.add(clients, is_shared);
     }
 }

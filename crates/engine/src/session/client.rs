@@ -75,6 +75,8 @@ pub struct Client {
     last_command: AtomicUsize,
     doing: Doing,
     buffers: Held,
+    /// How many bytes of it the engine's account of memory has.
+    accounted: AtomicUsize,
     is_kept: AtomicBool,
     is_untouching: AtomicBool,
     is_killed: AtomicBool,
@@ -203,6 +205,13 @@ impl Client {
         let interest = self.doing.interest_bytes.load(Relaxed);
         let (input, output) = (buffers.input_capacity, buffers.output_capacity);
         size_of::<Client>() + input + output + buffers.chunk_bytes + queued + interest
+    }
+
+    /// The same, for an account of memory that has it from here on.
+    pub(crate) fn account(&self) -> usize {
+        let bytes = self.bytes();
+        self.accounted.store(bytes, Relaxed);
+        bytes
     }
 
     /// Whether the client is spared when memory is short: CLIENT NO-EVICT.
@@ -466,6 +475,7 @@ impl Drop for Registered {
         self.client.is_gone.store(true, Release);
         if let Some(engine) = self.engine.upgrade() {
             engine.clients.clients.lock().remove(&self.client.id);
+            engine.discount(self.client.accounted.load(Relaxed));
         }
     }
 }
@@ -493,6 +503,7 @@ impl Clients {
             last_command: AtomicUsize::new(0),
             doing: Doing::default(),
             buffers: Held::default(),
+            accounted: AtomicUsize::new(0),
             is_kept: AtomicBool::new(false),
             is_untouching: AtomicBool::new(false),
             is_killed: AtomicBool::new(false),

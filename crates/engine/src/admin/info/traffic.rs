@@ -47,7 +47,10 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
         ("sync_partial_err", 0),
         ("expired_keys", sum(|figures| &figures.expired)),
         ("evicted_keys", sum(|figures| &figures.evicted)),
-        ("evicted_clients", 0),
+        (
+            "evicted_clients",
+            stats.traffic(|traffic| &traffic.evicted_clients),
+        ),
         ("total_eviction_exceeded_time", 0),
         ("current_eviction_exceeded_time", 0),
         ("keyspace_hits", sum(|figures| &figures.hits)),
