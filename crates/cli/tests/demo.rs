@@ -37,9 +37,18 @@ impl Demo {
 
     /// The head and the body of an answer.
     fn get(&self, path: &str) -> String {
-        let address = self.address();
+        self.ask(&format!("GET {path}"), "", "")
+    }
+
+    /// The head and the body of an answer to a request with these header lines and this body.
+    fn ask(&self, what: &str, lines: &str, body: &str) -> String {
+        let (address, len) = (self.address(), body.len());
         let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "{what} HTTP/1.0\r\nHost: {address}\r\nContent-Length: {len}\r\n{lines}\r\n{body}"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
@@ -50,6 +59,31 @@ fn larder(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
     command.args(arguments).stdin(Stdio::null());
     command
+}
+
+/// Another device than the page: it has cookies of its own. A second login from the same browser goes
+/// on with the session that is there.
+struct Device<'a> {
+    demo: &'a Demo,
+    cookie: String,
+}
+
+impl Device<'_> {
+    fn log_in<'a>(demo: &'a Demo, name: &str) -> Device<'a> {
+        let body = format!("{{\"name\":\"{name}\"}}");
+        let json = "Content-Type: application/json\r\n";
+        let answer = demo.ask("POST /api/login", json, &body);
+        let (_, rest) = answer.split_once("\r\nset-cookie: ").unwrap();
+        let (cookie, _) = rest.split_once(';').unwrap();
+        let cookie = cookie.to_owned();
+        Device { demo, cookie }
+    }
+
+    /// Who the shop says is logged in here.
+    fn me(&self) -> String {
+        let cookie = format!("Cookie: {}\r\n", self.cookie);
+        self.demo.ask("GET /api/me", &cookie, "")
+    }
 }
 
 /// What the page shows on both kinds of store, and what each click does.
@@ -83,12 +117,14 @@ fn every_service_can_be_seen_and_clicked(store: &str) {
     page.wait_until(&format!("{} === 0", number("crowd-visitors")));
 
     // A login, with two devices.
-    page.evaluate("ask('POST', '/api/login', { name: 'Grace' })");
+    let device = Device::log_in(&demo, "Grace");
     page.evaluate("$('name').value = 'Grace', $('login').requestSubmit()");
     page.wait_until(
         "$('me-name').textContent === 'Grace' && $('me-sessions').textContent === '2 devices'",
     );
     page.wait_until("$('me').checkVisibility() && !$('login').checkVisibility()");
+    let me = device.me();
+    assert!(me.contains("\"name\":\"Grace\""), "{me}");
 
     // A page is made once, then cached, and made anew when its tag is void.
     page.click("clear");
@@ -122,6 +158,8 @@ fn every_service_can_be_seen_and_clicked(store: &str) {
     page.wait_until(
         "$('login').checkVisibility() && $('session-result').textContent.includes('all devices')",
     );
+    let me = device.me();
+    assert!(me.starts_with("HTTP/1.0 401"), "{me}");
 
     // The longest name fits.
     page.evaluate("$('name').value = 'W'.repeat(40), $('login').requestSubmit()");

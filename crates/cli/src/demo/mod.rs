@@ -3,12 +3,13 @@
 //! ```text
 //! web ────┐                      sessions, cache, limits, streams, locks, boards, messages
 //! crowd ──┴── Shop (shop.rs) ──── on one Store
-//!             orders.rs           workers that take the orders from the stream
+//!             orders.rs           workers that take each order (order.rs) from the stream
 //!             telling.rs          what each service is doing, twice a second, for the page
 //! ```
 
 mod catalogue;
 mod crowd;
+mod order;
 mod orders;
 mod shop;
 mod telling;

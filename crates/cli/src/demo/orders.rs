@@ -4,16 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder::stream::{Backoff, Failure, Info, Job, Metrics, Worker};
-use serde::{Deserialize, Serialize};
 
+use super::order::Order;
 use super::shop::{Error, Shop};
-
-/// What somebody wants to have.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Order {
-    pub(crate) buyer: String,
-    pub(crate) product: u32,
-}
 
 /// How many orders are handled at once.
 const AT_ONCE: usize = 4;

@@ -10,11 +10,11 @@ use larder::pubsub::{self, PubSub};
 use larder::rate_limit::{Decision, Limit, Limiter, Quota};
 use larder::session::{Session, Sessions};
 use larder::stream::{self, Group, Start, Stream, Trim};
-use larder::{Command, Keys, Store, Ttl};
+use larder::{Command, Keys, Store, StoreExt, Ttl};
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::{self, Product};
-use super::orders::Order;
+use super::order::Order;
 
 /// The namespace of everything that the demo keeps in its store.
 const NAMESPACE: &str = "larder-demo";
@@ -58,7 +58,7 @@ pub(crate) enum Error {
     TooManyVisitors { max: u32 },
     #[error("nobody has bought anything under this name yet")]
     NotOnTheBoard,
-    #[error("the lock was lost: {0:?}")]
+    #[error("the lock was lost: {0}")]
     LockLost(lock::Lost),
     #[error(transparent)]
     Store(#[from] larder::Error),
@@ -91,20 +91,18 @@ pub(crate) struct Shop {
 impl Shop {
     /// Opens the shop on a store, with full shelves if they are not stocked yet.
     pub(crate) async fn open(store: &Store, store_name: String) -> Result<Shop, Error> {
+        let demo = store.namespace(NAMESPACE);
+        let api = Limit::gcra(API_QUOTA).burst(API_BURST);
         let shop = Shop {
             store: store.clone(),
             store_name,
-            pages: Cache::new(store, NAMESPACE, Ttl::minutes(5).jitter(10)),
-            sessions: Sessions::new(store, NAMESPACE),
-            api: Limiter::new(
-                store,
-                NAMESPACE,
-                Limit::gcra(API_QUOTA).burst(API_BURST).named("requests"),
-            ),
-            orders: Stream::new(store, NAMESPACE, "orders", Trim::Handled),
-            locks: Locks::new(store, NAMESPACE).ttl(LOCK_TTL),
-            buyers: Leaderboard::new(store, NAMESPACE, "buyers", Best::Highest, Ttl::forever()),
-            messages: PubSub::new(store, NAMESPACE),
+            pages: demo.cache("pages", Ttl::minutes(5).jitter(10)),
+            sessions: demo.sessions(),
+            api: demo.limiter("api", api.named("requests")),
+            orders: demo.stream("orders", Trim::Handled),
+            locks: demo.locks().ttl(LOCK_TTL),
+            buyers: demo.board("buyers", Best::Highest, Ttl::forever()),
+            messages: demo.messages(),
             stock: Keys::new(NAMESPACE, "stock"),
             prices: Keys::new(NAMESPACE, "price"),
             counts: Counts::default(),

@@ -95,7 +95,8 @@ impl IntoResponse for Error {
             Error::BadName | Error::TooManyVisitors { .. } => StatusCode::BAD_REQUEST,
             Error::NotLoggedIn => StatusCode::UNAUTHORIZED,
             Error::Store(larder::Error::TimedOut { .. }) => StatusCode::CONFLICT,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
+            Error::Store(error) => larder::http::HttpError(error.clone()).status(),
+            Error::LockLost(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         (status, Json(json!({ "error": self.to_string() }))).into_response()
     }

@@ -411,6 +411,7 @@ impl Run {
         let silence_max = self.calls.settings.silence_max;
         let is_unserved = trimmed.silence.is_none_or(|silence| silence > silence_max);
         if let Some(group) = &trimmed.kept_for
+            && group != self.calls.group.name()
             && is_unserved
         {
             tracing::warn!(
