@@ -8,8 +8,8 @@ use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisResult};
 use serde::Deserialize;
 
-#[cfg(feature = "tls")]
 use crate::open_error::OpenError;
+#[cfg(feature = "tls")]
 use crate::tls::Tls;
 
 /// How patient a store is with its server, and whom it trusts.

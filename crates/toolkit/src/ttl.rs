@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use larder_store::{Error, jitter, span};
+use larder_store::{Error, span};
 use serde::{Deserialize, Deserializer, de};
 
 /// How long something is kept: a time that is never zero, or [`Ttl::forever`], spelled out.
@@ -121,7 +121,7 @@ impl Ttl {
         let max_ms = to_ms(self.time?);
         let spread_ms = max_ms / 100 * u64::from(self.jitter_percent)
             + max_ms % 100 * u64::from(self.jitter_percent) / 100;
-        let taken_off = jitter(Duration::from_millis(spread_ms));
+        let taken_off = larder_store::jitter(Duration::from_millis(spread_ms));
         Some((max_ms - taken_off.as_millis() as u64).max(1))
     }
 
