@@ -243,6 +243,38 @@ async fn a_twin_counts_as_the_script_and_its_commands_as_commands() {
     assert_eq!(calls("set").await, 200);
 }
 
+static FIELD: Script = Script::new(NO_LUA).with_twin(field);
+
+fn field(step: &mut Step<'_>, keys: &[Key], _: Words<'_>) -> Result<Value, Refusal> {
+    let value = step.hget(&keys[0], b"field")?;
+    Ok(value.map_or(Value::Null, Value::Bytes))
+}
+
+#[tokio::test]
+async fn a_twin_reads_a_field_as_hget_does() {
+    let (_, store) = open();
+    let read = || FIELD.on(&store).key(key("a")).run::<Option<String>>();
+
+    assert_eq!(read().await, Ok(None));
+    let put = Command::new("HSET").arg(key("a")).arg("field").arg("12");
+    store.call(put).await.unwrap();
+    assert_eq!(read().await, Ok(Some("12".into())));
+
+    store.set(key("a"), "a string").await.unwrap();
+    assert!(read().await.unwrap_err().is_refusal("WRONGTYPE"));
+    let stats: String = store
+        .run(Command::new("INFO").arg("commandstats"))
+        .await
+        .unwrap();
+    let line = stats
+        .lines()
+        .find(|line| line.starts_with("cmdstat_hget:calls=3,"));
+    assert!(
+        line.is_some_and(|line| line.contains("failed_calls=1")),
+        "{stats}"
+    );
+}
+
 #[tokio::test]
 async fn a_twin_stands_in_the_slow_log_as_the_script() {
     let (_, store) = open();

@@ -104,6 +104,15 @@ pub trait InStep {
         Err(ByName)
     }
 
+    /// `HGET key field`.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn hget(&mut self, _key: &Key, _field: &[u8]) -> Result<Option<Bytes>, ByName> {
+        Err(ByName)
+    }
+
     /// `SET key value`, with the option that `expires` is.
     ///
     /// # Errors
@@ -210,6 +219,19 @@ impl Step<'_> {
         match self.0.get_int(key) {
             Ok(number) => Ok(number),
             Err(ByName) => self.run(Command::new("GET").arg(key)),
+        }
+    }
+
+    /// The value of a field of a hash.
+    ///
+    /// # Errors
+    ///
+    /// Those of `HGET`.
+    #[inline]
+    pub fn hget(&mut self, key: &Key, field: &[u8]) -> Result<Option<Bytes>, Refusal> {
+        match self.0.hget(key, field) {
+            Ok(value) => Ok(value),
+            Err(ByName) => self.run(Command::new("HGET").arg(key).arg(field)),
         }
     }
 

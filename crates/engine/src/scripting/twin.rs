@@ -26,11 +26,13 @@ use crate::keyspace::{Contended, Expiry, HashedKeys, Keyspace, Parked};
 use crate::observe::Occasion;
 use crate::reply::ValueReply;
 use crate::session::Session;
+use crate::types::hash::Hash;
 
 /// The numbers of the rows.
 const EVALSHA: usize = commands::number_of("EVALSHA");
 const GET: usize = commands::number_of("GET");
 const SET: usize = commands::number_of("SET");
+const HGET: usize = commands::number_of("HGET");
 const DEL: usize = commands::number_of("DEL");
 
 /// The database of calls from inside the process that have no session.
@@ -268,6 +270,18 @@ impl InStep for Running<'_, '_> {
             Str::Int(number) => Ok(number),
             Str::Bytes(_) => Err(ByName),
         })
+    }
+
+    #[inline]
+    fn hget(&mut self, key: &Key, field: &[u8]) -> std::result::Result<Option<Bytes>, ByName> {
+        let command = &TABLE[HGET];
+        let keyspace = self.begin(command, key, 3)?;
+        let found = match keyspace.read::<Hash>(key.as_bytes()) {
+            Ok(hash) => Ok(hash.and_then(|hash| hash.get(field))),
+            Err(_) => Err(ByName),
+        };
+        let value = found.map(|value| value.map(|value| value.with_bytes(Bytes::copy_from_slice)));
+        value.inspect_err(|ByName| self.work.engine.take_back_direct(command))
     }
 
     #[inline]

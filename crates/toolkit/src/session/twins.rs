@@ -67,7 +67,7 @@ impl<'a, 's> Sessions<'a, 's> {
 
     fn read(&mut self, digest: &[u8]) -> Result<Option<Known>, Refusal> {
         let field = meta(digest);
-        let noted: Option<Bytes> = self.step.call("HGET", &self.keys[0], &[&field])?;
+        let noted = self.step.hget(&self.keys[0], &field)?;
         Ok(noted.and_then(|noted| Known::read(&noted, self.now)))
     }
 
@@ -77,7 +77,7 @@ impl<'a, 's> Sessions<'a, 's> {
     }
 
     fn data(&mut self, digest: &[u8]) -> Result<Option<Bytes>, Refusal> {
-        self.step.call("HGET", &self.keys[0], &[&digest])
+        self.step.hget(&self.keys[0], digest)
     }
 
     fn set_data(&mut self, digest: &[u8], data: &[u8]) -> Result<(), Refusal> {
