@@ -101,9 +101,9 @@ pub use larder_remote::{
     Config as RemoteConfig, OpenError as RemoteOpenError, Remote, without_password,
 };
 pub use larder_store::{
-    Answer, Away, Backend, BoxError, ByName, Cause, Channels, Command, Direct, Error, Event,
-    FromValue, Key, Keys, Kind, Listen, Message, Refusal, Script, ScriptCall, Store, Subscription,
-    ToArgument, Value,
+    Answer, Arguments, Away, Backend, BoxError, ByName, Cause, Channels, Command, Direct, Error,
+    Event, Expires, FromValue, InStep, Key, Keys, Kind, Listen, Message, Native, Refusal, Script,
+    ScriptCall, Step, Store, Subscription, ToArgument, Twin, TwinCall, Value, Words,
 };
 #[cfg(feature = "testing")]
 pub use larder_testing as testing;

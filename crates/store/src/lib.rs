@@ -39,6 +39,9 @@ pub use direct::{ByName, Direct};
 pub use error::{Away, BoxError, Cause, Error};
 pub use from_value::FromValue;
 pub use jitter::{jitter, seed_jitter};
+/// What [`Command::arguments`] gives.
+pub use larder_resp::Arguments;
+
 pub use keys::{Key, Keys, literal, slot};
 pub use refusal::Refusal;
 pub use script::{Script, ScriptCall};
