@@ -105,14 +105,17 @@ async fn raw(stores: &Stores) -> Result<Contender> {
 
 async fn apalis(stores: &Stores) -> Result<Contender> {
     let connection = apalis_redis::connect(stores.url.as_str()).await?;
+    // A worker that was not ended in its own time keeps its name for a while.
+    let workers = AtomicUsize::new(0);
     Ok(contender("apalis-redis server", move |operations| {
+        let name = format!("bench-{}", workers.fetch_add(1, Ordering::Relaxed));
         let mut storage = RedisStorage::<String>::new(connection.clone());
         async move {
             let handled = Arc::new(Handled::default());
             for _ in 0..operations {
                 storage.push(VALUE.to_owned()).await?;
             }
-            let worker = WorkerBuilder::new("bench")
+            let worker = WorkerBuilder::new(name)
                 .backend(storage)
                 .data(Arc::clone(&handled))
                 .build(async |_: String, handled: Data<Arc<Handled>>| handled.one());
