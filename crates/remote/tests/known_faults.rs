@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use larder_remote::{Config, Remote};
 use larder_store::{Channels, Command, Error, Event, Store, Value};
 use larder_testkit::{Server, ServerKind};
+use tokio::time::timeout;
 
 type Outcome = Result<(), Box<dyn StdError>>;
 
@@ -44,9 +45,12 @@ async fn figure(store: &Store, section: &str, name: &str) -> Result<u64, Error> 
 
 /// Makes a server hang for two seconds.
 async fn hang(looking: &Store) {
-    let looking = looking.clone();
-    tokio::spawn(async move { looking.call(words("DEBUG SLEEP 2")).await });
-    tokio::time::sleep(SHORT / 4).await;
+    let hung = looking.clone();
+    tokio::spawn(async move { hung.call(words("DEBUG SLEEP 2")).await });
+    while timeout(SHORT / 4, looking.call(words("PING")))
+        .await
+        .is_ok()
+    {}
 }
 
 /// Makes a server refuse writes, as one does that is not the master any more.
@@ -105,7 +109,7 @@ async fn a_subscription_notices_a_silent_server() {
         .await
         .unwrap();
     hang(&looking).await;
-    let noticed = tokio::time::timeout(SHORT * 6, events.next()).await;
+    let noticed = timeout(SHORT * 6, events.next()).await;
     assert_eq!(noticed, Ok(Some(Event::Gap)), "{what}");
 }
 

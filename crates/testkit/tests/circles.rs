@@ -10,9 +10,12 @@
     reason = "a test that can not go on fails"
 )]
 
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use sources::{files, is_test, product};
 
 /// A module's place in its crate, such as `["cache", "fill"]`.
 type Module = Vec<String>;
@@ -25,26 +28,11 @@ struct Crate {
 
 impl Crate {
     fn read(name: &str) -> Crate {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("..")
-            .join(name)
-            .join("src");
-        let mut texts = BTreeMap::new();
-        let mut open = vec![source.clone()];
-        while let Some(path) = open.pop() {
-            if path.is_dir() {
-                open.extend(
-                    fs::read_dir(&path)
-                        .unwrap()
-                        .map(|entry| entry.unwrap().path()),
-                );
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && !path.ends_with("tests.rs")
-                && !path.components().any(|part| part.as_os_str() == "tests")
-            {
-                texts.insert(module_of(&source, &path), product(&path));
-            }
-        }
+        let source = format!("crates/{name}/src");
+        let texts = { files(&source, "rs").into_iter() }
+            .filter(|path| !is_test(path))
+            .map(|path| (module_of(&source, &path), product(&path)))
+            .collect();
         Crate { texts }
     }
 
@@ -141,8 +129,10 @@ fn reach(module: &Module, needs: &BTreeMap<&Module, BTreeSet<Module>>) -> BTreeS
     reached
 }
 
-fn module_of(source: &Path, path: &Path) -> Module {
-    let path: PathBuf = path.strip_prefix(source).unwrap().with_extension("");
+fn module_of(source: &str, path: &Path) -> Module {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let path = path.strip_prefix(root.join(source)).unwrap();
+    let path = path.with_extension("");
     let mut module: Module = path
         .iter()
         .map(|part| part.to_str().unwrap().to_owned())
@@ -154,16 +144,6 @@ fn module_of(source: &Path, path: &Path) -> Module {
         module.pop();
     }
     module
-}
-
-/// What is part of the product in a file.
-fn product(path: &Path) -> String {
-    let text = fs::read_to_string(path).unwrap();
-    let product = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let lines = product
-        .lines()
-        .map(|line| line.split("//").next().unwrap_or_default());
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The paths of the `use` declarations of a text, taken apart.
