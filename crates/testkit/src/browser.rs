@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::server::{find_program, temporary_dir};
+use crate::household::temporary_dir;
+use crate::server::find_program;
 
 /// How long a page may take until a condition holds.
 const PATIENCE_MS: u64 = 30_000;

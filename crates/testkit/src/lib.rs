@@ -18,19 +18,25 @@ mod browser;
 mod differential;
 mod doctest;
 mod every_store;
+mod household;
+mod port;
+mod process;
 mod server;
 mod test_store;
 mod transcript;
 mod twins;
+mod until;
 mod without_twins;
 
 pub use browser::Browser;
 pub use differential::Differential;
 pub use doctest::doctest;
-pub use server::{Server, ServerKind, free_port, skip};
+pub use port::free_port;
+pub use server::{Server, ServerKind, skip};
 pub use test_store::TestStore;
 pub use transcript::{Target, Transcript};
 pub use twins::{Turn, compare_twins, one_of};
+pub use until::until;
 
 #[doc(hidden)]
 pub mod private {

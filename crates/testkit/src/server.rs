@@ -1,16 +1,12 @@
 //! Real servers.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::ffi::OsString;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long a server may take to answer its first PING.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::process::Process;
+use crate::until::until;
 
 /// Whose server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +20,7 @@ pub enum ServerKind {
 /// A real server on a free port of 127.0.0.1, with nothing kept. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Server {
-    program: PathBuf,
-    child: Child,
-    port: u16,
-    dir: PathBuf,
-    options: Vec<String>,
+    process: Process,
 }
 
 impl Server {
@@ -48,33 +40,15 @@ impl Server {
     /// As [`Server::start`].
     pub fn start_with(kind: ServerKind, options: &[&str]) -> Option<Server> {
         let program = find(kind)?;
-        let dir = temporary_dir();
-        let options: Vec<String> = options.iter().map(ToString::to_string).collect();
-        // Another process may take a free port before the server does: then it gets another.
-        for _ in 0..5 {
-            let port = free_port();
-            let child = spawn(&program, port, &dir, &options);
-            let mut server = Server {
-                program: program.clone(),
-                child,
-                port,
-                dir: dir.clone(),
-                options: options.clone(),
-            };
-            if server.is_up() {
-                return Some(server);
-            }
-        }
-        panic!(
-            "{} does not start; see {}",
-            program.display(),
-            dir.join("log").display()
-        );
+        let process = Process::start(&program, |port, dir| arguments(port, dir, options));
+        let server = Server { process };
+        server.wait_for_the_socket();
+        Some(server)
     }
 
     /// The URL of the server.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://127.0.0.1:{}", self.port())
     }
 
     /// The URL of the server's Unix socket.
@@ -84,18 +58,34 @@ impl Server {
 
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.process.port()
     }
 
     fn socket(&self) -> PathBuf {
-        self.dir.join("socket")
+        self.process.dir().join("socket")
     }
 
     /// Ends the server as a crash would.
     pub fn kill(&mut self) {
-        // One that has ended already can't be killed again.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.process.kill();
+    }
+
+    /// Stops the server where it stands (`SIGSTOP`): its connections stay, and nothing is answered.
+    ///
+    /// # Panics
+    ///
+    /// If it has been killed.
+    pub fn pause(&mut self) {
+        self.process.pause();
+    }
+
+    /// Lets the server go on (`SIGCONT`) after [`Server::pause`], as if no time had passed.
+    ///
+    /// # Panics
+    ///
+    /// If it has been killed.
+    pub fn resume(&mut self) {
+        self.process.resume();
     }
 
     /// Starts the server again, on the same port and without data, after [`Server::kill`].
@@ -104,70 +94,44 @@ impl Server {
     ///
     /// If it does not start.
     pub fn restart(&mut self) {
-        self.kill();
-        self.child = spawn(&self.program, self.port, &self.dir, &self.options);
-        assert!(
-            self.is_up(),
-            "{} does not start again",
-            self.program.display()
+        self.process.restart();
+        self.wait_for_the_socket();
+    }
+
+    /// The Unix socket is there a moment after the port.
+    fn wait_for_the_socket(&self) {
+        let is_there = || UnixStream::connect(self.socket()).is_ok();
+        until(
+            "the Unix socket is there",
+            Duration::from_secs(20),
+            is_there,
         );
     }
-
-    /// Waits until the server answers. False if it has ended instead.
-    fn is_up(&mut self) -> bool {
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return false;
-            }
-            if answers(self.port) && UnixStream::connect(self.socket()).is_ok() {
-                return true;
-            }
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        false
-    }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-        // What is left behind is in the system's temporary directory.
-        let _ = std::fs::remove_dir_all(&self.dir);
-    }
-}
-
-/// Whether a server answers PING, be it by asking for a password.
-fn answers(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else {
-        return false;
-    };
-    let mut answer = [0; 7];
-    let wants = stream
-        .write_all(b"PING\r\n")
-        .and_then(|()| stream.read_exact(&mut answer));
-    wants.is_ok() && (&answer == b"+PONG\r\n" || answer.starts_with(b"-NOAUTH"))
-}
-
-fn spawn(program: &Path, port: u16, dir: &Path, options: &[String]) -> Child {
-    let log = File::create(dir.join("log")).expect("the temporary directory can be written");
-    Command::new(program)
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-        .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
-        .arg("--dir")
-        .arg(dir)
-        .arg("--unixsocket")
-        .arg(dir.join("socket"))
-        .args(options)
-        .stdin(Stdio::null())
-        .stdout(log)
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the server was found and can be started")
+fn arguments(port: u16, dir: &Path, options: &[&str]) -> Vec<OsString> {
+    let port = port.to_string();
+    let fixed = [
+        "--port",
+        &port,
+        "--bind",
+        "127.0.0.1",
+        "--save",
+        "",
+        "--appendonly",
+        "no",
+        "--daemonize",
+        "no",
+    ];
+    let mut arguments: Vec<OsString> = fixed.iter().map(Into::into).collect();
+    arguments.extend(["--dir".into(), dir.into()]);
+    arguments.extend(["--unixsocket".into(), dir.join("socket").into()]);
+    arguments.extend(options.iter().map(Into::into));
+    arguments
 }
 
 /// The server's program. `None`, with a word on standard error, if there is none.
-fn find(kind: ServerKind) -> Option<PathBuf> {
+pub(crate) fn find(kind: ServerKind) -> Option<PathBuf> {
     match kind {
         ServerKind::Redis => find_program("LARDER_REDIS_SERVER", "redis-server"),
         ServerKind::Valkey => find_program("LARDER_VALKEY_SERVER", "valkey-server"),
@@ -205,25 +169,4 @@ pub fn skip(why: &str) {
     let all = std::env::var("LARDER_TEST_REQUIRE").is_ok_and(|require| require == "all");
     assert!(!all, "{test} may not be skipped: {why}");
     eprintln!("skipped: {test}: {why}");
-}
-
-/// A port of 127.0.0.1 on which nobody listens.
-///
-/// # Panics
-///
-/// If there is none.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("127.0.0.1 has a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
-}
-
-pub(crate) fn temporary_dir() -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let dir = std::env::temp_dir().join(format!("larder-test-{}-{count}", std::process::id()));
-    std::fs::create_dir_all(&dir).expect("the temporary directory can be written");
-    dir
 }
