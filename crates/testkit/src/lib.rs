@@ -3,6 +3,9 @@
 //! - [`Server`] is a real `redis-server` on a free port of 127.0.0.1, which ends when it is
 //!   dropped. A machine that has none skips the tests that need one, and says which; with
 //!   `LARDER_TEST_REQUIRE=all` in the environment they fail instead.
+//! - [`Cluster`] and [`Sentinels`] are several of them that belong together, whose nodes can be killed,
+//!   stopped and made to fail over, and whose slots can be moved. [`Proxy`] stands before a server and
+//!   does what networks do.
 //! - [`every_store!`] writes a test once and runs it on every kind of store.
 //! - [`Browser`] is a real browser, for pages.
 //! - [`Transcript`] is a conversation with a server as text, run on the engine and on real servers.
@@ -24,6 +27,7 @@ mod process;
 mod proxy;
 mod server;
 mod test_store;
+mod topology;
 mod transcript;
 mod twins;
 mod until;
@@ -36,6 +40,9 @@ pub use port::free_port;
 pub use proxy::{Direction, Proxy};
 pub use server::{Server, ServerKind, skip};
 pub use test_store::TestStore;
+pub use topology::{
+    Cluster, ClusterOptions, Conversation, Migration, Node, SentinelOptions, Sentinels,
+};
 pub use transcript::{Target, Transcript};
 pub use twins::{Turn, compare_twins, one_of};
 pub use until::until;

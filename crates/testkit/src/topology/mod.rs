@@ -1,0 +1,22 @@
+//! Servers that belong together: a [`Cluster`], and a master watched by [`Sentinels`].
+//!
+//! - `conversation` asks a server in raw RESP, past everything that is to be tested;
+//! - `node` is one server of a topology;
+//! - `cluster`, `view` and `migration` are Redis Cluster;
+//! - `sentinels` is Redis Sentinel.
+//!
+//! All functions block the thread until what they bring about is so, or fail the test. In an
+//! asynchronous test they belong on a runtime of several threads.
+
+mod cluster;
+mod conversation;
+mod migration;
+mod node;
+mod sentinels;
+mod view;
+
+pub use cluster::{Cluster, ClusterOptions};
+pub use conversation::Conversation;
+pub use migration::Migration;
+pub use node::Node;
+pub use sentinels::{SentinelOptions, Sentinels};
