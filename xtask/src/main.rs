@@ -12,6 +12,7 @@ mod steps;
 mod suite;
 mod test;
 mod tools;
+mod topologies;
 mod weight;
 mod workspace;
 

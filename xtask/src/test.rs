@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::clients;
 use crate::steps::{self, step, succeeds};
 use crate::tools::Tools;
+use crate::topologies::Topologies;
 use crate::workspace::cargo;
 
 /// Installs what is missing, then runs the tests of the workspace and the clients' suites.
@@ -20,9 +21,17 @@ pub(crate) fn run() -> Result<()> {
         true => &["nextest", "run", "--workspace", "--no-fail-fast"],
         false => &["test", "--workspace", "--tests", "--no-fail-fast"],
     };
-    step("tests of the workspace", || {
-        steps::run(cargo(tests).envs(tools.environment()))
+    let topologies = step("starting clusters and Sentinels that tests share", || {
+        Topologies::start(&tools)
     })?;
+    step("tests of the workspace", || {
+        let mut tests = cargo(tests);
+        tests
+            .envs(tools.environment())
+            .envs(topologies.environment());
+        steps::run(&mut tests)
+    })?;
+    drop(topologies);
     step("examples in the documentation", || {
         let doctests = ["test", "--workspace", "--doc", "--all-features", "--quiet"];
         steps::run(cargo(&doctests).envs(tools.environment()))

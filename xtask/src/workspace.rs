@@ -46,8 +46,13 @@ pub(crate) enum Profile {
 
 /// Builds the binary `larder` and says where it is.
 pub(crate) fn larder(profile: Profile) -> Result<PathBuf> {
+    binary("larder", profile)
+}
+
+/// Builds a binary of the workspace and says where it is.
+pub(crate) fn binary(name: &str, profile: Profile) -> Result<PathBuf> {
     // The whole workspace's features, so that nothing is built twice.
-    let mut build = cargo(&["build", "--quiet", "--workspace", "--bin", "larder"]);
+    let mut build = cargo(&["build", "--quiet", "--workspace", "--bin", name]);
     let folder = match profile {
         Profile::Dev => "debug",
         Profile::Release => {
@@ -56,6 +61,6 @@ pub(crate) fn larder(profile: Profile) -> Result<PathBuf> {
         }
     };
     steps::run(&mut build)?;
-    let name = format!("larder{}", std::env::consts::EXE_SUFFIX);
+    let name = format!("{name}{}", std::env::consts::EXE_SUFFIX);
     Ok(target().join(folder).join(name))
 }

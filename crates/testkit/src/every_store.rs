@@ -14,12 +14,15 @@ pub fn run<F>(kind: StoreKind, test: impl FnOnce(TestStore) -> F)
 where
     F: Future<Output = Result<(), Box<dyn Error>>>,
 {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(2).enable_all().build();
-    let runtime = runtime.expect("the system gives threads");
     let Some(store) = TestStore::open(kind) else {
         return;
     };
+    // It is given back after the runtime has ended, also if the test fails: tasks that the test has left
+    // behind may still write.
+    let _hold = store.hold();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("the system gives threads");
     if let Err(error) = runtime.block_on(test(store)) {
         panic!("{error}\n{error:?}");
     }
@@ -40,9 +43,42 @@ where
 ///     }
 /// }
 /// ```
+///
+/// With `on` and a list, the tests run on these kinds alone:
+///
+/// ```
+/// # use larder_testkit::every_store;
+/// every_store! {
+///     on valkey;
+///     async fn what_only_valkey_has(test: TestStore) {
+///         test.store.run::<()>(larder_store::Command::new("PING")).await?;
+///     }
+/// }
+/// ```
 #[macro_export]
 macro_rules! every_store {
-    ($(
+    (on $kinds:tt; $($tests:tt)*) => { $crate::stores! { [$kinds] $($tests)* } };
+    (on $first:ident, $($kinds:ident),+; $($tests:tt)*) => {
+        $crate::stores! { [$first $($kinds)+] $($tests)* }
+    };
+    ($($tests:tt)*) => { $crate::on_every_kind! { $($tests)* } };
+}
+
+/// The kinds of stores on which every test runs.
+///
+/// `larder-remote` does not read the URLs of Sentinels and clusters yet. As soon as it does, the list is
+/// `[memory lua redis valkey sentinel cluster]`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! on_every_kind {
+    ($($tests:tt)*) => { $crate::stores! { [memory lua redis] $($tests)* } };
+}
+
+/// A module for each test.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! stores {
+    ($kinds:tt $(
         $(#[$attribute:meta])*
         async fn $name:ident($test:ident: TestStore) $body:block
     )*) => {$(
@@ -60,20 +96,26 @@ macro_rules! every_store {
                 ::std::result::Result::Ok(())
             }
 
-            #[test]
-            fn memory() {
-                $crate::private::run($crate::private::StoreKind::Memory, test);
-            }
-
-            #[test]
-            fn lua() {
-                $crate::private::run($crate::private::StoreKind::Lua, test);
-            }
-
-            #[test]
-            fn redis() {
-                $crate::private::run($crate::private::StoreKind::Redis, test);
-            }
+            $crate::kinds! { $kinds }
         }
     )*};
+}
+
+/// A test for each kind of store, which runs the function `test`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! kinds {
+    ([$($kind:ident)*]) => {$( $crate::kinds! { $kind } )*};
+    (memory) => { $crate::kinds! { memory Memory } };
+    (lua) => { $crate::kinds! { lua Lua } };
+    (redis) => { $crate::kinds! { redis Redis } };
+    (valkey) => { $crate::kinds! { valkey Valkey } };
+    (sentinel) => { $crate::kinds! { sentinel Sentinel } };
+    (cluster) => { $crate::kinds! { cluster Cluster } };
+    ($name:ident $kind:ident) => {
+        #[test]
+        fn $name() {
+            $crate::private::run($crate::private::StoreKind::$kind, test);
+        }
+    };
 }

@@ -5,7 +5,8 @@
 //!   `LARDER_TEST_REQUIRE=all` in the environment they fail instead.
 //! - [`Cluster`] and [`Sentinels`] are several of them that belong together, whose nodes can be killed,
 //!   stopped and made to fail over, and whose slots can be moved. [`Proxy`] stands before a server and
-//!   does what networks do.
+//!   does what networks do. [`lend`] gives a test one that others have used before, which takes no time:
+//!   from the shelf that `LARDER_TEST_TOPOLOGIES` names, or from this process.
 //! - [`every_store!`] writes a test once and runs it on every kind of store.
 //! - [`Browser`] is a real browser, for pages.
 //! - [`Transcript`] is a conversation with a server as text, run on the engine and on real servers.
@@ -41,7 +42,8 @@ pub use proxy::{Direction, Proxy};
 pub use server::{Server, ServerKind, skip};
 pub use test_store::TestStore;
 pub use topology::{
-    Cluster, ClusterOptions, Conversation, Migration, Node, SentinelOptions, Sentinels,
+    Cluster, ClusterOptions, Conversation, Lease, Lent, Migration, Node, SentinelOptions,
+    Sentinels, Shelf, lend,
 };
 pub use transcript::{Target, Transcript};
 pub use twins::{Turn, compare_twins, one_of};

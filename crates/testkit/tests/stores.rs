@@ -125,3 +125,22 @@ every_store! {
         assert!(matches!(test.store.call(words("PING")).await, Err(Error::Closed)));
     }
 }
+
+every_store! {
+    on memory, redis, valkey;
+
+    async fn a_test_runs_on_the_kinds_that_it_names(test: TestStore) {
+        assert!(test.as_sentinels().is_none() && test.as_cluster().is_none());
+        let info: String = test.store.run(words("INFO server")).await?;
+        assert!(info.contains("redis_version:"), "{info}");
+    }
+}
+
+every_store! {
+    on valkey;
+
+    async fn a_test_runs_on_the_one_kind_that_it_names(test: TestStore) {
+        let info: String = test.store.run(words("INFO server")).await?;
+        assert!(info.contains("valkey_version:"), "{info}");
+    }
+}
