@@ -1,14 +1,14 @@
 //! The engine as a store.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use larder_engine::{
     Engine, Mailbox, Outcome, Overflow, Parked, Session, Subscriber, TwinOutcome, ValueReply,
-    Waiting,
+    Waiting, commands,
 };
 use larder_store::{
-    Answer, Backend, ByName, Channels, Command, Direct, Error, Native, Subscription, TwinCall,
-    Value, refuse_batch, refuse_state,
+    Answer, Backend, ByName, Capabilities, Channels, Command, Direct, Error, Native, Server,
+    Subscription, TwinCall, Value, refuse_batch, refuse_state,
 };
 
 use crate::embedded::{Core, Embedded};
@@ -62,6 +62,12 @@ impl Backend for Embedded {
         if self.is_closed() {
             return Answer::ready(Err(closed()));
         }
+        if let Some(shard) = channels.shards.first() {
+            return Answer::ready(Err(Error::invalid(format_args!(
+                "a store inside the process has no shards: listen to {:?} by name",
+                String::from_utf8_lossy(shard)
+            ))));
+        }
         let buffer = channels.buffer.unwrap_or(Channels::BUFFER).max(1);
         let mailbox = Arc::new(Mailbox::new(Overflow::DropOldest(buffer)));
         let mut subscriber = Subscriber::new(self.engine(), Arc::clone(&mailbox));
@@ -88,6 +94,18 @@ impl Backend for Embedded {
     #[inline]
     fn native(&self) -> Option<&dyn Native> {
         Some(&**self.core())
+    }
+
+    fn capabilities(&self) -> Answer<'_, Capabilities> {
+        static OURS: OnceLock<Capabilities> = OnceLock::new();
+        Answer::ready(Ok(*OURS.get_or_init(|| {
+            Capabilities::of(Server {
+                name: "larder",
+                version: env!("CARGO_PKG_VERSION"),
+                is_cluster: false,
+                has_command: &|name| commands().any(|(_, row)| row.name == name),
+            })
+        })))
     }
 
     fn close(&self) -> Answer<'_, ()> {
