@@ -115,8 +115,9 @@ const CAPABILITIES: &[(Capability, fn(&Server<'_>) -> bool)] = &[
         server.has("EVALSHA_RO")
     }),
     (Capability::DelIfEq, |server| server.has("DELIFEQ")),
+    // Whoever has DELIFEQ had this before.
     (Capability::SetIfEq, |server| {
-        server.is_since((8, 4), (8, 1))
+        server.has("DELIFEQ") || server.is_since((8, 4), (8, 1))
     }),
     (Capability::DelEx, |server| server.has("DELEX")),
     (Capability::ClaimOnRead, |server| {
@@ -206,5 +207,7 @@ mod tests {
             assert_eq!(of("valkey", strange, false, &[]), [], "{strange:?}");
         }
         assert_eq!(of("dragonfly", "9.9.9", false, &[]), []);
+        let both = [Capability::DelIfEq, Capability::SetIfEq];
+        assert_eq!(of("larder", "0.1.0", false, &["DELIFEQ"]), both);
     }
 }

@@ -11,11 +11,13 @@
 //! - [`Delivery`] is how a command gets there: within which time, to which [`Part`] of the store, and
 //!   whether again. [`Store::within`] gives all calls of a handle a deadline.
 //! - [`Capabilities`] is what a store can do that not every store can.
+//! - [`shape`] says where the keys of a command stand, whether it only reads, and how long it waits.
 //! - [`Script`] is a Lua program that runs inside the store, atomically; it may have a [`Twin`] in Rust.
 //! - [`Keys`] makes key names so that all keys of one thing share a hash slot of a cluster.
 
 #![forbid(unsafe_code)]
 
+pub mod shape;
 pub mod span;
 
 mod backend;
