@@ -125,6 +125,17 @@ impl Command {
         self
     }
 
+    /// Takes back that a replica may answer.
+    pub(crate) fn from_master(&mut self) {
+        self.delivery_mut().from_replica = false;
+    }
+
+    /// The same command, delivered as another one.
+    pub(crate) fn delivered_as(mut self, other: &Command) -> Command {
+        self.delivery = other.delivery.clone();
+        self
+    }
+
     /// How it is to be delivered.
     #[inline]
     pub fn delivery(&self) -> &Delivery {
