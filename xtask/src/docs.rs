@@ -15,32 +15,39 @@ pub(crate) struct Options {
     pub(crate) check: bool,
 }
 
-/// Writes or checks COMMANDS.md.
+/// What is generated: the example of the engine that prints it, and its place.
+const GENERATED: [(&str, &str); 2] = [
+    ("commands_md", "COMMANDS.md"),
+    ("shapes_rs", "crates/store/src/shape/table.rs"),
+];
+
+/// Writes or checks what is generated from the engine's table.
 pub(crate) fn run(options: &Options) -> Result<()> {
     step("generated documents", || {
-        let generated = commands_md()?;
-        let path = workspace::root().join("COMMANDS.md");
-        if std::fs::read_to_string(&path).is_ok_and(|there| there == generated) {
-            return Ok(());
+        for (example, place) in GENERATED {
+            let generated = output_of(example)?;
+            let path = workspace::root().join(place);
+            if std::fs::read_to_string(&path).is_ok_and(|there| there == generated) {
+                continue;
+            }
+            if options.check {
+                bail!("{place} is not up to date: run `cargo xtask docs`");
+            }
+            std::fs::write(path, generated)?;
         }
-        if options.check {
-            bail!("COMMANDS.md is not up to date: run `cargo xtask docs`");
-        }
-        Ok(std::fs::write(path, generated)?)
+        Ok(())
     })
 }
 
-/// COMMANDS.md, from the engine's table. The whole workspace's features are used, so that nothing
-/// is built twice.
-fn commands_md() -> Result<String> {
-    let build = [
+/// What an example prints. The whole workspace's features are used, so that nothing is built twice.
+fn output_of(example: &str) -> Result<String> {
+    steps::run(&mut cargo(&[
         "build",
         "--quiet",
         "--workspace",
         "--example",
-        "commands_md",
-    ];
-    steps::run(&mut cargo(&build))?;
-    let example = workspace::target().join("debug/examples/commands_md");
+        example,
+    ]))?;
+    let example = workspace::target().join("debug/examples").join(example);
     steps::output(&mut Command::new(example))
 }

@@ -1,14 +1,18 @@
 //! The engine as a store.
 
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::time::Duration;
 
 use larder_engine::{
-    Engine, Mailbox, Outcome, Overflow, Parked, Session, Subscriber, TwinOutcome, ValueReply,
-    Waiting,
+    Engine, Mailbox, Outcome, Overflow, Parked, Session, Subscriber, Ticks, TimeSource,
+    TwinOutcome, ValueReply, Waiting, commands,
 };
 use larder_store::{
-    Answer, Backend, ByName, Channels, Command, Direct, Error, Native, Subscription, TwinCall,
-    Value, refuse_batch, refuse_state,
+    Answer, Backend, ByName, Capabilities, Channels, Command, Direct, Error, Native, Server,
+    Subscription, TwinCall, Value, refuse_batch, refuse_state,
 };
 
 use crate::embedded::{Core, Embedded};
@@ -24,7 +28,11 @@ impl Backend for Embedded {
         match run(self.core(), &mut session, &command) {
             Step::Done(result) => Answer::ready(result),
             step => {
-                Answer::later(async move { self.core().finish(step, &mut session, &command).await })
+                let deadline = self.core().deadline(command.delivery().within);
+                Answer::later(async move {
+                    let core = self.core();
+                    core.finish(step, &mut session, &command, deadline).await
+                })
             }
         }
     }
@@ -37,6 +45,10 @@ impl Backend for Embedded {
         // connection.
         let mut session = Session::local();
         let mut results = Vec::with_capacity(commands.len());
+        let within = commands
+            .iter()
+            .filter_map(|command| command.delivery().within)
+            .min();
         let mut commands = commands.into_iter();
         let (command, step) = loop {
             let Some(command) = commands.next() else {
@@ -49,10 +61,16 @@ impl Backend for Embedded {
         };
         Answer::later(async move {
             let core = self.core();
-            results.push(core.finish(step, &mut session, &command).await);
+            let deadline = core.deadline(within);
+            results.push(core.finish(step, &mut session, &command, deadline).await);
             for command in commands {
+                // One that was given up is not followed by those behind it.
+                if results.last().is_some_and(is_given_up) {
+                    results.push(Err(given_up()));
+                    continue;
+                }
                 let step = run(core, &mut session, &command);
-                results.push(core.finish(step, &mut session, &command).await);
+                results.push(core.finish(step, &mut session, &command, deadline).await);
             }
             Ok(results)
         })
@@ -61,6 +79,12 @@ impl Backend for Embedded {
     fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
         if self.is_closed() {
             return Answer::ready(Err(closed()));
+        }
+        if let Some(shard) = channels.shards.first() {
+            return Answer::ready(Err(Error::invalid(format_args!(
+                "a store inside the process has no shards: listen to {:?} by name",
+                String::from_utf8_lossy(shard)
+            ))));
         }
         let buffer = channels.buffer.unwrap_or(Channels::BUFFER).max(1);
         let mailbox = Arc::new(Mailbox::new(Overflow::DropOldest(buffer)));
@@ -88,6 +112,18 @@ impl Backend for Embedded {
     #[inline]
     fn native(&self) -> Option<&dyn Native> {
         Some(&**self.core())
+    }
+
+    fn capabilities(&self) -> Answer<'_, Capabilities> {
+        static OURS: OnceLock<Capabilities> = OnceLock::new();
+        Answer::ready(Ok(*OURS.get_or_init(|| {
+            Capabilities::of(Server {
+                name: "larder",
+                version: env!("CARGO_PKG_VERSION"),
+                is_cluster: false,
+                has_command: &|name| commands().any(|(_, row)| row.name == name),
+            })
+        })))
     }
 
     fn close(&self) -> Answer<'_, ()> {
@@ -156,8 +192,9 @@ impl Core {
     }
 
     async fn run_twin_later(&self, mut parked: Parked, call: TwinCall<'_>) -> Result<Value, Error> {
+        let deadline = self.deadline(call.within());
         loop {
-            parked.await;
+            self.unparked(parked, deadline).await?;
             match self.run_twin(&call) {
                 TwinOutcome::Done(answered) => return answered,
                 TwinOutcome::Parked(again) => parked = again,
@@ -165,22 +202,57 @@ impl Core {
         }
     }
 
-    /// The answer of a command, when it comes.
+    /// The answer of a command, when it comes. One that has not begun at its deadline is given up; one
+    /// that waits by itself has its own time.
     async fn finish(
         &self,
         mut step: Step,
         session: &mut Session,
         command: &Command,
+        deadline: Option<Ticks>,
     ) -> Result<Value, Error> {
         loop {
             match step {
                 Step::Done(result) => return result,
                 Step::Waits(waiting) => return plain(waiting.await),
-                Step::Parked(parked) => parked.await,
+                Step::Parked(parked) => self.unparked(parked, deadline).await?,
             }
             step = run(self, session, command);
         }
     }
+
+    /// When a call has to be over that begins now.
+    fn deadline(&self, within: Option<Duration>) -> Option<Ticks> {
+        let us = u64::try_from(within?.as_micros()).unwrap_or(u64::MAX);
+        Some(self.ticks().after_us(us))
+    }
+
+    /// Waits until a request may be tried again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Away`] if its deadline comes first: nothing has happened.
+    async fn unparked(&self, parked: Parked, deadline: Option<Ticks>) -> Result<(), Error> {
+        let Some(deadline) = deadline else {
+            parked.await;
+            return Ok(());
+        };
+        let (mut parked, mut over) = (pin!(parked), pin!(self.until(deadline)));
+        poll_fn(|context| match parked.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(Ok(())),
+            Poll::Pending => over.as_mut().poll(context).map(|()| Err(given_up())),
+        })
+        .await
+    }
+}
+
+/// The error of a call whose time was over before others let go of its keys.
+fn given_up() -> Error {
+    Error::away("others held its keys for longer than its caller waits")
+}
+
+fn is_given_up(result: &Result<Value, Error>) -> bool {
+    matches!(result, Err(Error::Away(_)))
 }
 
 #[inline]

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::disposal::Disposal;
 use crate::listen::Listeners;
 use crate::memory::MaxMemory;
+use crate::timers::Timers;
 
 /// How often expired keys are looked for when nothing else is due.
 const TICK: Duration = Duration::from_millis(100);
@@ -76,6 +77,7 @@ pub(crate) struct Core {
     clock: Clock,
     is_closed: AtomicBool,
     pub(crate) listeners: Listeners,
+    pub(crate) timers: Timers,
     /// When the background thread is wanted next.
     alarm: Mutex<Option<Ticks>>,
     woken: Condvar,
@@ -141,6 +143,7 @@ impl Embedded {
         if let Clock::Manual(clock) = &self.home.core.clock {
             clock.advance(time);
             self.home.core.engine.tick(self);
+            self.home.core.timers.ring(self.home.core.clock.ticks());
         }
     }
 
@@ -221,6 +224,7 @@ impl Core {
             clock: config.clock,
             is_closed: AtomicBool::new(false),
             listeners: Listeners::default(),
+            timers: Timers::default(),
             alarm: Mutex::new(None),
             woken: Condvar::new(),
         })
@@ -239,7 +243,7 @@ impl Core {
         }
     }
 
-    fn wake_at(&self, at: Ticks) {
+    pub(crate) fn wake_at(&self, at: Ticks) {
         let mut alarm = self.alarm.lock();
         if alarm.is_none_or(|alarm| at < alarm) {
             *alarm = Some(at);
@@ -250,11 +254,13 @@ impl Core {
     fn tick_until_closed(&self) {
         while !self.is_closed() {
             self.engine.tick(self);
+            self.timers.ring(self.ticks());
             let mut alarm = self.alarm.lock();
             let due = alarm
                 .take()
                 .into_iter()
                 .chain(self.engine.next_deadline())
+                .chain(self.timers.next())
                 .min();
             let pause = match due {
                 // The time of a manual clock says nothing of how long to sleep.

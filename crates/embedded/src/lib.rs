@@ -14,6 +14,7 @@ mod disposal;
 mod embedded;
 mod listen;
 mod memory;
+mod timers;
 
 pub use clock::{Clock, ManualClock};
 pub use embedded::{Config, Embedded};

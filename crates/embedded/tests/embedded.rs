@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use larder_embedded::{Clock, Config, Embedded};
 use larder_engine::{Outcome, Session, ValueReply};
-use larder_store::{Channels, Command, Error, Event, Store, Value};
+use larder_store::{Capability, Channels, Command, Error, Event, Part, Store, Value};
 
 fn open() -> (Embedded, Store) {
     let clock = Clock::Manual(Clock::manual());
@@ -91,27 +91,115 @@ async fn a_task_that_asks_without_end_lets_the_timers_and_tasks_of_its_thread_ru
     other.await.unwrap();
 }
 
+/// Whether a call has to wait.
+async fn waits(call: &mut std::pin::Pin<&mut impl Future>) -> bool {
+    std::future::poll_fn(|context| std::task::Poll::Ready(call.as_mut().poll(context).is_pending()))
+        .await
+}
+
+/// A script that holds a key until all scripts are stopped.
+fn hold(embedded: &Embedded) -> std::thread::JoinHandle<Result<Value, Error>> {
+    let embedded = embedded.clone();
+    std::thread::spawn(move || {
+        let script = "while true do end return redis.call('GET', KEYS[1])";
+        let eval = Command::new("EVAL").arg(script).arg(1).arg("held");
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap().block_on(Store::new(embedded).call(eval))
+    })
+}
+
+/// Waits until the script has begun: until then GET is answered, and then it waits.
+async fn until_held(store: &Store) {
+    let soon = Duration::from_millis(1);
+    while let Ok(answer) = tokio::time::timeout(soon, run(store, "GET held")).await {
+        assert_eq!(answer, Ok(Value::Null));
+    }
+}
+
 #[tokio::test]
 async fn a_call_whose_keys_are_held_leaves_its_thread_to_others() {
     let (embedded, store) = open();
-    let hanging = {
-        let embedded = embedded.clone();
-        std::thread::spawn(move || {
-            let script = "while true do end return redis.call('GET', KEYS[1])";
-            let eval = Command::new("EVAL").arg(script).arg(1).arg("held");
-            let runtime = tokio::runtime::Builder::new_current_thread().build();
-            runtime.unwrap().block_on(Store::new(embedded).call(eval))
-        })
-    };
-    // Until the script has begun, this is answered; then it waits, and the timer rings.
-    let soon = Duration::from_millis(1);
-    while let Ok(answer) = tokio::time::timeout(soon, run(&store, "GET held")).await {
-        assert_eq!(answer, Ok(Value::Null));
-    }
+    let hanging = hold(&embedded);
+    until_held(&store).await;
     assert_eq!(run(&store, "SET other 1").await, Ok(Value::ok()));
     embedded.engine().stop_scripts();
     assert!(matches!(hanging.join().unwrap(), Err(Error::Refused(_))));
     assert_eq!(run(&store, "GET held").await, Ok(Value::Null));
+}
+
+#[tokio::test]
+async fn a_call_that_waits_for_keys_gives_up_at_its_deadline_and_nothing_has_happened() {
+    let (embedded, store) = open();
+    let hanging = hold(&embedded);
+    until_held(&store).await;
+    let ms = Duration::from_millis(1);
+    let impatient = store.within(20 * ms);
+    let mut set = std::pin::pin!(impatient.set("held", "x"));
+    let mut pop = std::pin::pin!(run(&impatient, "BLPOP held 0"));
+    let mut both = std::pin::pin!(impatient.call_all(vec![
+        Command::new("SET").arg("free").arg("1"),
+        Command::new("INCR").arg("held"),
+        Command::new("INCR").arg("free"),
+    ]));
+    for step in [19 * ms, ms] {
+        assert!(waits(&mut set).await);
+        assert!(waits(&mut pop).await);
+        assert!(waits(&mut both).await);
+        embedded.pass(step);
+    }
+    assert!(set.await.unwrap_err().is_away());
+    assert!(pop.await.unwrap_err().is_away());
+    let answers = both.await.unwrap();
+    assert_eq!(answers[0], Ok(Value::ok()));
+    // What stands behind it is not run before it.
+    assert!(
+        answers[1..]
+            .iter()
+            .all(|answer| answer.as_ref().is_err_and(Error::is_away))
+    );
+
+    embedded.engine().stop_scripts();
+    assert!(matches!(hanging.join().unwrap(), Err(Error::Refused(_))));
+    assert_eq!(run(&store, "GET held").await, Ok(Value::Null));
+    assert_eq!(run(&store, "GET free").await, Ok(Value::Bytes("1".into())));
+}
+
+#[tokio::test]
+async fn on_the_systems_clock_the_background_thread_ends_the_wait() {
+    let embedded = Embedded::open(Config::default()).unwrap();
+    let store = Store::new(embedded.clone());
+    let hanging = hold(&embedded);
+    until_held(&store).await;
+    let impatient = store.within(Duration::from_millis(5));
+    assert!(impatient.get("held").await.unwrap_err().is_away());
+    embedded.engine().stop_scripts();
+    assert!(hanging.join().unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_command_that_waits_by_itself_waits_for_as_long_as_it_says() {
+    let (embedded, store) = open();
+    let impatient = store.within(Duration::from_millis(1));
+    let mut pop = std::pin::pin!(run(&impatient, "BLPOP list 1"));
+    assert!(waits(&mut pop).await);
+    embedded.pass(Duration::from_millis(999));
+    assert!(waits(&mut pop).await);
+    embedded.pass(Duration::from_millis(1));
+    assert_eq!(pop.await, Ok(Value::Null));
+}
+
+#[tokio::test]
+async fn a_store_inside_the_process_is_one_part_without_shards() {
+    let (_, store) = open();
+    assert_eq!(store.parts().await, Ok(vec![Part::whole()]));
+    let can = store.capabilities().await.unwrap();
+    assert!(can.has(Capability::ReadOnlyScripts) && can.has(Capability::DelIfEq));
+    assert!(!can.has(Capability::ShardedMessages));
+    let shard = Channels::default().shard("news");
+    assert!(matches!(
+        store.subscribe(shard).await,
+        Err(Error::Invalid { .. })
+    ));
 }
 
 #[tokio::test]

@@ -227,7 +227,7 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::Keys;
+    use crate::command::KeySpec;
     use crate::commands;
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     fn what_only_reads_has_keys_that_are_not_written() {
-        for (_, command) in commands().filter(|(_, command)| command.keys != Keys::None) {
+        for (_, command) in commands().filter(|(_, command)| command.keys != KeySpec::None) {
             let may_write = command.accesses().iter().any(|access| access.writes());
             let is_script = command.flags.has(Flags::SCRIPT);
             let is_write = command.flags.has(Flags::WRITE);

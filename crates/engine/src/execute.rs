@@ -11,7 +11,7 @@ use larder_store::Command as Request;
 
 use crate::ahead::Foreseen;
 use crate::args::Args;
-use crate::command::{Call, Flags, Keys, Row};
+use crate::command::{Call, Flags, KeySpec, Row, derived};
 use crate::commands;
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
@@ -173,7 +173,7 @@ impl Engine {
         if let Some(leftover) = leftover {
             self.clear_up(*leftover, clock);
         }
-        if command.flags.has(Flags::CONNECTION) {
+        if command.flags.has(derived::CONNECTION) {
             session.publish();
         }
         match waiter {
@@ -321,8 +321,8 @@ impl Engine {
     ) -> Needs<'k> {
         let is_plain = !command.flags.has(Flags::WHOLE);
         match (command.keys, args.peek()) {
-            (Keys::First, Some(key)) if is_plain => Needs::One(self.shards.hashed(key, hash)),
-            (Keys::None, _) if is_plain && command.name != "EXEC" => Needs::Nothing,
+            (KeySpec::First, Some(key)) if is_plain => Needs::One(self.shards.hashed(key, hash)),
+            (KeySpec::None, _) if is_plain && command.name != "EXEC" => Needs::Nothing,
             _ => self.needs_of_several(session, command, args.whole(), hash),
         }
     }
@@ -336,7 +336,7 @@ impl Engine {
         arguments: Arguments<'k>,
         mut hash: Option<u64>,
     ) -> Needs<'k> {
-        if command.keys == Keys::None && !command.flags.has(Flags::WHOLE) {
+        if command.keys == KeySpec::None && !command.flags.has(Flags::WHOLE) {
             return match command.name {
                 "EXEC" => self.needs_of_queue(session),
                 _ => Needs::Nothing,

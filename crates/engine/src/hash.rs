@@ -9,6 +9,8 @@
 //! which a few tell all that follow and all that were before. Each of the three is a digest of its
 //! own of the engine's random bytes ([`derive()`]).
 
+use larder_store::shape::short_word;
+
 /// Bytes for one purpose out of an engine's random bytes. Who knows them knows nothing of those for
 /// another purpose: SipHash is a pseudorandom function, and both halves of the random bytes are
 /// secret, one as its key and the other in front of what it is given.
@@ -112,25 +114,6 @@ impl State {
         self.v3 = self.v3.rotate_left(21) ^ self.v0;
         self.v1 = self.v1.rotate_left(17) ^ self.v2;
         self.v2 = self.v2.rotate_left(32);
-    }
-}
-
-/// Fewer than eight bytes as the low bytes of a word. Two reads may overlap; what both give is the
-/// same.
-#[inline]
-pub(crate) fn short_word(bytes: &[u8]) -> u64 {
-    let len = bytes.len();
-    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>(), bytes) {
-        (Some(first), Some(last), _) => {
-            let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-            u64::from(first) | u64::from(last) << (8 * (len - 4))
-        }
-        (_, _, [first, .., last]) => {
-            let middle = u64::from(bytes[len / 2]) << (8 * (len / 2));
-            u64::from(*first) | middle | u64::from(*last) << (8 * (len - 1))
-        }
-        (_, _, [only]) => u64::from(*only),
-        _ => 0,
     }
 }
 

@@ -46,7 +46,7 @@ pub use admin::{
     ClientsMemory, CpuTime, Host, OutputClass, OutputLimit, OutputLimits, memory_size,
 };
 pub use ahead::Foreseen;
-pub use command::{Arity, Flags, Keys, Row};
+pub use command::{Arity, Flags, KeySpec, Row};
 pub use commands::commands;
 pub use engine::{Alarm, Disposal, Engine, Now, Ticks, TimeSource};
 pub use error::Error;

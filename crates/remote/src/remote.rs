@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use larder_store::shape::Wait;
 use larder_store::{
     Answer, Backend, Channels, Command, Error, Subscription, Value, refuse_batch, refuse_state,
 };
 use redis::{Cmd, Pipeline};
 
-use crate::blocking::{Blocking, Wait, wait_of, wait_of_all};
+use crate::blocking::Blocking;
 use crate::config::{Config, Topology};
 use crate::convert;
 use crate::link::{Link, Live};
@@ -43,7 +44,7 @@ impl Remote {
 
     /// Runs one command, again if it was certainly not executed and may be soon.
     async fn call_patiently(&self, command: &Command) -> Result<Value, Error> {
-        let (cmd, wait) = (convert::command(command), wait_of(command));
+        let (cmd, wait) = (convert::command(command), command.waits());
         let config = self.link.config();
         let mut tries = Tries::within(config, config.response_timeout);
         loop {
@@ -89,7 +90,7 @@ impl Remote {
         commands.iter().for_each(|command| {
             pipeline.add_command(convert::command(command));
         });
-        let answers = match wait_of_all(commands) {
+        let answers = match Wait::of_all(commands) {
             Some(wait) => self.blocking.run(&self.link, &pipeline, wait).await?,
             None => {
                 let mut live = self.link.get().await?;

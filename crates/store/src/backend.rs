@@ -1,6 +1,8 @@
 //! What a store has to be.
 
-use crate::{Answer, Channels, Command, Direct, Error, Native, Subscription, Value};
+use crate::{
+    Answer, Capabilities, Channels, Command, Direct, Error, Native, Part, Subscription, Value,
+};
 
 /// Something that answers Redis commands: the embedded engine, a server, a cluster.
 ///
@@ -9,6 +11,9 @@ use crate::{Answer, Channels, Command, Direct, Error, Native, Subscription, Valu
 ///
 /// A backend answers in the shapes of RESP3, whatever it speaks below: `HGETALL` is a map, a score
 /// is a double.
+///
+/// A backend holds to the [`Delivery`](crate::Delivery) of a command as far as it can be of use: one
+/// that never waits needs no deadline, and one that has no replicas asks none.
 pub trait Backend: Send + Sync + 'static {
     /// Runs one command.
     ///
@@ -40,6 +45,26 @@ pub trait Backend: Send + Sync + 'static {
     #[inline]
     fn native(&self) -> Option<&dyn Native> {
         None
+    }
+
+    /// The parts that together hold all keys: the masters of a cluster, or the store as a whole. Each
+    /// can be asked about itself: see [`Command::on`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Away`] if they are not known and can't be found out.
+    fn parts(&self) -> Answer<'_, Vec<Part>> {
+        Answer::ready(Ok(vec![Part::whole()]))
+    }
+
+    /// What this store can do that not every store can, at present: a server may be replaced by a newer
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Away`] if that is not known and can't be found out.
+    fn capabilities(&self) -> Answer<'_, Capabilities> {
+        Answer::ready(Ok(Capabilities::EMPTY))
     }
 
     /// Ends connections, threads and whatever else the backend holds. Later calls answer

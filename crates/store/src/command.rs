@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_resp::{ArgumentBuffer, Arguments};
 
-use crate::Key;
+use crate::{Delivery, Key, Part};
 
 /// A command of Redis with its arguments, as byte strings.
 ///
@@ -23,6 +23,8 @@ use crate::Key;
 #[derive(Clone)]
 pub struct Command {
     arguments: ArgumentBuffer,
+    /// How it is to be delivered, if anything was said of that: most often nothing is.
+    delivery: Option<Box<Delivery>>,
 }
 
 impl Command {
@@ -30,7 +32,7 @@ impl Command {
     pub fn new(name: &str) -> Command {
         let mut arguments = ArgumentBuffer::new();
         arguments.push(name.as_bytes());
-        Command { arguments }
+        Command::from(arguments)
     }
 
     /// The same command with one argument more.
@@ -66,6 +68,93 @@ impl Command {
     pub fn arguments(&self) -> Arguments<'_> {
         self.arguments.as_arguments()
     }
+
+    /// The same command, whose caller wants to hear something within this time. If it was not sent by
+    /// then the answer is [`Error::Away`], and [`Error::Unanswered`] if it was. The shorter of two such
+    /// times holds.
+    ///
+    /// A command that waits by itself (`BLPOP`, `XREAD ... BLOCK`) has its own wait and this on top.
+    ///
+    /// [`Error::Away`]: crate::Error::Away
+    /// [`Error::Unanswered`]: crate::Error::Unanswered
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder_store::Command;
+    ///
+    /// let time = Duration::from_millis(50);
+    /// let command = Command::new("GET").arg("greeting").within(time);
+    /// assert_eq!(command.delivery().within, Some(time));
+    /// ```
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Command {
+        self.limit(time);
+        self
+    }
+
+    /// The same in place.
+    pub(crate) fn limit(&mut self, time: Duration) {
+        let within = &mut self.delivery_mut().within;
+        *within = Some(within.map_or(time, |before| before.min(time)));
+    }
+
+    /// The same command, for this part of the store, wherever its keys are: for what asks a part about
+    /// itself (`SCAN`, `DBSIZE`). A store that has one part does not look at it. One that has several,
+    /// and not this one any more, answers [`Error::Gone`](crate::Error::Gone).
+    #[must_use]
+    pub fn on(mut self, part: &Part) -> Command {
+        self.delivery_mut().part = Some(part.clone());
+        self
+    }
+
+    /// The same command, of which its caller says that it is harmless if it happens twice: if its answer
+    /// is lost it may be sent again. Commands that only read may be sent again without this.
+    #[must_use]
+    pub fn repeatable(mut self) -> Command {
+        self.delivery_mut().is_repeatable = true;
+        self
+    }
+
+    /// The same command, which a replica may answer if the store is set up so. The data of a replica may
+    /// be older.
+    #[must_use]
+    pub fn from_replica(mut self) -> Command {
+        self.delivery_mut().from_replica = true;
+        self
+    }
+
+    /// Takes back that a replica may answer.
+    pub(crate) fn from_master(&mut self) {
+        self.delivery_mut().from_replica = false;
+    }
+
+    /// The same command, delivered as another one.
+    pub(crate) fn delivered_as(mut self, other: &Command) -> Command {
+        self.delivery = other.delivery.clone();
+        self
+    }
+
+    /// How it is to be delivered.
+    #[inline]
+    pub fn delivery(&self) -> &Delivery {
+        self.delivery.as_deref().unwrap_or(Delivery::PLAIN)
+    }
+
+    fn delivery_mut(&mut self) -> &mut Delivery {
+        self.delivery.get_or_insert_default()
+    }
+}
+
+impl From<ArgumentBuffer> for Command {
+    #[inline]
+    fn from(arguments: ArgumentBuffer) -> Command {
+        Command {
+            arguments,
+            delivery: None,
+        }
+    }
 }
 
 impl From<Arguments<'_>> for Command {
@@ -74,7 +163,7 @@ impl From<Arguments<'_>> for Command {
         for argument in arguments.iter() {
             buffer.push(argument);
         }
-        Command { arguments: buffer }
+        Command::from(buffer)
     }
 }
 

@@ -8,11 +8,16 @@
 //! - [`Backend`] is what a store has to be: three functions; one in the process may have a short road
 //!   to single keys as well, [`Direct`].
 //! - [`Store`] is a cheap handle on a backend; [`Command`] is what it is asked.
+//! - [`Delivery`] is how a command gets there: within which time, to which [`Part`] of the store, and
+//!   whether again. [`Store::within`] gives all calls of a handle a deadline.
+//! - [`Capabilities`] is what a store can do that not every store can.
+//! - [`shape`] says where the keys of a command stand, whether it only reads, and how long it waits.
 //! - [`Script`] is a Lua program that runs inside the store, atomically; it may have a [`Twin`] in Rust.
 //! - [`Keys`] makes key names so that all keys of one thing share a hash slot of a cluster.
 
 #![forbid(unsafe_code)]
 
+pub mod shape;
 pub mod span;
 
 mod backend;
@@ -20,21 +25,27 @@ mod direct;
 mod store;
 
 mod answer;
+mod capabilities;
 mod command;
+mod delivery;
 mod error;
 mod from_value;
 mod jitter;
 mod keys;
 mod refusal;
+mod scan;
 mod script;
 mod shared;
 mod subscription;
 mod twin;
 mod value;
+mod within;
 
 pub use answer::Answer;
 pub use backend::Backend;
+pub use capabilities::{Capabilities, Capability, Server};
 pub use command::{Command, ToArgument};
+pub use delivery::{Delivery, Part};
 pub use direct::{ByName, Direct};
 pub use error::{Away, BoxError, Cause, Error};
 pub use from_value::FromValue;
@@ -44,6 +55,7 @@ pub use larder_resp::Arguments;
 
 pub use keys::{Key, Keys, literal, slot};
 pub use refusal::Refusal;
+pub use scan::Scan;
 pub use script::{Script, ScriptCall};
 pub use shared::{refuse_batch, refuse_state};
 pub use store::Store;

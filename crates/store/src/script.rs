@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use sha1_smol::Sha1;
 
 use crate::twin::eval;
-use crate::{Command, Error, FromValue, Key, Store, ToArgument, Twin, TwinCall, Value};
+use crate::{Capability, Command, Error, FromValue, Key, Store, ToArgument, Twin, TwinCall, Value};
 
 /// A Lua program that a store runs as one step that nothing interrupts.
 ///
@@ -52,7 +52,19 @@ use crate::{Command, Error, FromValue, Key, Store, ToArgument, Twin, TwinCall, V
 pub struct Script {
     text: &'static str,
     twin: Option<Twin>,
+    effects: Effects,
     digest: OnceLock<String>,
+}
+
+/// What becomes of a script's effects when it runs twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effects {
+    /// They may happen twice.
+    Plain,
+    /// They are as if it had run once, and so is the answer.
+    Repeatable,
+    /// There are none.
+    None,
 }
 
 /// A call of a script that is being put together.
@@ -71,8 +83,44 @@ impl Script {
         Script {
             text,
             twin: None,
+            effects: Effects::Plain,
             digest: OnceLock::new(),
         }
+    }
+
+    /// A script that changes nothing. It is asked again if its answer was lost, and may be answered by a
+    /// replica: see [`ScriptCall::from_replica`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use larder_store::{Error, Keys, Script, Store};
+    ///
+    /// static SUM: Script = Script::read_only("return redis.call('GET', KEYS[1]) + ARGV[1]");
+    ///
+    /// # async fn example(store: Store) -> Result<(), Error> {
+    /// let visits = Keys::new("shop", "visits");
+    /// let call = SUM.on(&store).key(visits.of("home")).arg(3);
+    /// let sum: i64 = call.from_replica().run().await?;
+    /// # Ok(()) }
+    /// ```
+    pub const fn read_only(text: &'static str) -> Script {
+        let mut script = Script::new(text);
+        script.effects = Effects::None;
+        script
+    }
+
+    /// The same script, which does what it does once, however often it runs with the same keys and
+    /// arguments, and answers each time what is true then. It is asked again if its answer was lost.
+    #[must_use]
+    pub const fn repeatable(mut self) -> Script {
+        self.effects = Effects::Repeatable;
+        self
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_read_only(&self) -> bool {
+        self.effects == Effects::None
     }
 
     /// The same script with a twin: what does the same in Rust.
@@ -131,6 +179,22 @@ impl ScriptCall<'_> {
         self
     }
 
+    /// Says of this call that it is harmless if it happens twice, as it carries a number by which the
+    /// script knows it: it is asked again if its answer was lost.
+    pub fn repeatable(mut self) -> Self {
+        self.arguments = self.arguments.repeatable();
+        self
+    }
+
+    /// Lets a replica answer, if the script is [read-only](Script::read_only) and the store has replicas
+    /// and [`Capability::ReadOnlyScripts`]. Its data may be older.
+    pub fn from_replica(mut self) -> Self {
+        if self.script.is_read_only() {
+            self.arguments = self.arguments.from_replica();
+        }
+        self
+    }
+
     /// Runs the script and reads its answer as a `T`.
     ///
     /// One round trip; two the first time that a store meets the script.
@@ -152,7 +216,7 @@ impl ScriptCall<'_> {
             script,
             store,
             keys,
-            arguments,
+            mut arguments,
         } = self;
         if let Some(twin) = script.twin
             && let Some(native) = store.native()
@@ -165,12 +229,144 @@ impl ScriptCall<'_> {
             };
             return native.run(call).await;
         }
+        if script.effects != Effects::Plain {
+            arguments = arguments.repeatable();
+        }
+        let [by_digest, by_text] = names(store, &mut arguments).await?;
         let command = |name, word| eval(name, word, &keys, &arguments);
-        match store.call(command("EVALSHA", script.digest())).await {
+        match store.call(command(by_digest, script.digest())).await {
             Err(error) if error.is_refusal("NOSCRIPT") => {
-                store.call(command("EVAL", script.text)).await
+                store.call(command(by_text, script.text)).await
             }
             answer => answer,
         }
+    }
+}
+
+/// The commands that run a script, by its digest and by its text. A replica takes those alone that say
+/// that they only read; where there are none of these the master is asked.
+async fn names(store: &Store, arguments: &mut Command) -> Result<[&'static str; 2], Error> {
+    if arguments.delivery().from_replica {
+        match store.capabilities().await? {
+            all if all.has(Capability::ReadOnlyScripts) => return Ok(["EVALSHA_RO", "EVAL_RO"]),
+            _ => arguments.from_master(),
+        }
+    }
+    Ok(["EVALSHA", "EVAL"])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::{Answer, Backend, Capabilities, Channels, Keys, Refusal, Subscription};
+
+    /// A server that knows no script until it has seen its text, and remembers what it was sent.
+    #[derive(Clone, Default)]
+    struct Server {
+        sent: Arc<Mutex<Vec<Command>>>,
+        has_read_only: bool,
+    }
+
+    impl Backend for Server {
+        fn call(&self, command: Command) -> Answer<'_, Value> {
+            let is_known = !command.name().starts_with(b"EVALSHA");
+            self.sent.lock().unwrap().push(command);
+            Answer::ready(match is_known {
+                true => Ok(Value::Int(1)),
+                false => Err(Error::Refused(Refusal::new("NOSCRIPT No matching script."))),
+            })
+        }
+
+        fn call_all(&self, _: Vec<Command>) -> Answer<'_, Vec<Result<Value, Error>>> {
+            unreachable!("a script is called alone")
+        }
+
+        fn subscribe(&self, _: Channels) -> Answer<'_, Subscription> {
+            unreachable!("a script does not listen")
+        }
+
+        fn capabilities(&self) -> Answer<'_, Capabilities> {
+            Answer::ready(Ok(match self.has_read_only {
+                true => Capabilities::EMPTY.with(Capability::ReadOnlyScripts),
+                false => Capabilities::EMPTY,
+            }))
+        }
+    }
+
+    static PLAIN: Script = Script::new("return 1");
+    static READ: Script = Script::read_only("return 1");
+    static AGAIN: Script = Script::new("return 1").repeatable();
+
+    /// The names of the commands that a call becomes, and whether they may be repeated and answered by a
+    /// replica.
+    fn sent(
+        server: &Server,
+        script: &'static Script,
+        with: impl FnOnce(ScriptCall<'_>) -> ScriptCall<'_>,
+    ) -> Vec<(String, bool, bool)> {
+        let store = Store::new(server.clone());
+        let call = with(script.on(&store).key(Keys::new("a", "b").of("c")));
+        let mut run = Box::pin(call.run::<i64>());
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        while run.as_mut().poll(&mut context).is_pending() {}
+        let sent = std::mem::take(&mut *server.sent.lock().unwrap());
+        let shown = |command: Command| {
+            let name = String::from_utf8_lossy(command.name()).into_owned();
+            let delivery = command.delivery();
+            (name, delivery.is_repeatable, delivery.from_replica)
+        };
+        sent.into_iter().map(shown).collect()
+    }
+
+    fn both(
+        names: [&str; 2],
+        is_repeatable: bool,
+        from_replica: bool,
+    ) -> Vec<(String, bool, bool)> {
+        names
+            .map(|name| (name.to_owned(), is_repeatable, from_replica))
+            .to_vec()
+    }
+
+    const MASTER: [&str; 2] = ["EVALSHA", "EVAL"];
+    const REPLICA: [&str; 2] = ["EVALSHA_RO", "EVAL_RO"];
+
+    #[test]
+    fn what_may_happen_twice_is_said_of_the_script_or_of_the_call() {
+        let server = Server::default();
+        assert_eq!(
+            sent(&server, &PLAIN, |call| call),
+            both(MASTER, false, false)
+        );
+        assert_eq!(
+            sent(&server, &AGAIN, |call| call),
+            both(MASTER, true, false)
+        );
+        assert_eq!(sent(&server, &READ, |call| call), both(MASTER, true, false));
+        let once = sent(&server, &PLAIN, |call| call.repeatable());
+        assert_eq!(once, both(MASTER, true, false));
+    }
+
+    #[test]
+    fn a_replica_is_asked_only_for_what_reads_and_in_words_that_it_takes() {
+        let mut server = Server::default();
+        fn from_replica(call: ScriptCall<'_>) -> ScriptCall<'_> {
+            call.from_replica()
+        }
+        assert_eq!(
+            sent(&server, &READ, from_replica),
+            both(MASTER, true, false)
+        );
+        server.has_read_only = true;
+        assert_eq!(
+            sent(&server, &READ, from_replica),
+            both(REPLICA, true, true)
+        );
+        assert_eq!(
+            sent(&server, &PLAIN, from_replica),
+            both(MASTER, false, false)
+        );
     }
 }

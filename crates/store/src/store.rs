@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::answer::turn;
+use crate::within::Within;
 use crate::{
-    Answer, Backend, ByName, Channels, Command, Direct, Error, FromValue, Native, Subscription,
-    Value,
+    Answer, Backend, ByName, Capabilities, Channels, Command, Direct, Error, FromValue, Native,
+    Part, Scan, Subscription, Value,
 };
 
 /// A store: an engine inside the process, or a server. Cloning it is cheap and shares it.
@@ -28,6 +30,25 @@ impl Store {
     /// A store on a backend that somebody else holds as well.
     pub fn from_arc(backend: Arc<dyn Backend>) -> Store {
         Store { backend }
+    }
+
+    /// Another handle on the same store, whose calls, batches and scripts all have this deadline, as
+    /// [`Command::within`] gives it to one; a shorter one of a command itself holds. Whatever is made
+    /// with it has that deadline without a line of its own: `Cache::new(&store.within(time), ..)`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(store: larder_store::Store) -> Result<(), larder_store::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let impatient = store.within(Duration::from_millis(50));
+    /// let name = impatient.get("name").await?; // an error at the latest after 50 ms
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Store {
+        Store::new(Within::new(Arc::clone(&self.backend), time))
     }
 
     /// Runs one command and gives its answer as it came.
@@ -164,6 +185,38 @@ impl Store {
     /// Listens to channels and patterns until the subscription is dropped.
     pub fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
         self.backend.subscribe(channels)
+    }
+
+    /// All keys that match a glob pattern, page by page, over all parts of the store.
+    ///
+    /// As with `SCAN`, a key that is there all the time comes at least once, and one that comes or goes
+    /// meanwhile may come or not. The store is not held up.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(store: larder_store::Store) -> Result<(), larder_store::Error> {
+    /// let mut pages = store.scan("user:*");
+    /// while let Some(keys) = pages.next().await {
+    ///     println!("{} keys more", keys?.len());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn scan(&self, pattern: impl AsRef<[u8]>) -> Scan {
+        Scan::new(self.clone(), pattern.as_ref())
+    }
+
+    /// The parts that together hold all keys: the masters of a cluster, or one part that is all of the
+    /// store. For what asks each about itself with [`Command::on`]; a walk over keys is
+    /// [`Store::scan`].
+    pub fn parts(&self) -> Answer<'_, Vec<Part>> {
+        self.backend.parts()
+    }
+
+    /// What the store can do that not every store can. Asking is cheap: it is remembered as long as
+    /// the store's connections last.
+    pub fn capabilities(&self) -> Answer<'_, Capabilities> {
+        self.backend.capabilities()
     }
 
     /// Closes the store for everyone who holds it. Later calls answer [`Error::Closed`].

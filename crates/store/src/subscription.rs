@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -14,6 +15,15 @@ pub struct Channels {
     pub names: Vec<Bytes>,
     /// Channels by glob pattern.
     pub patterns: Vec<Bytes>,
+    /// Channels that belong to the shard of their name's slot, by name: `SSUBSCRIBE`. They are other
+    /// channels than those of `names`, and messages come to them by `SPUBLISH` alone. Only a store with
+    /// [`Capability::ShardedMessages`](crate::Capability::ShardedMessages) has them.
+    pub shards: Vec<Bytes>,
+    /// The time within which the channels have to be confirmed, as [`Command::within`] is for a
+    /// command.
+    ///
+    /// [`Command::within`]: crate::Command::within
+    pub within: Option<Duration>,
     /// How many events may wait to be read, at least 1. When more come the oldest go, and
     /// [`Event::Lagged`] says how many.
     pub buffer: Option<usize>,
@@ -34,6 +44,20 @@ impl Channels {
     #[must_use]
     pub fn pattern(mut self, pattern: impl Into<Bytes>) -> Channels {
         self.patterns.push(pattern.into());
+        self
+    }
+
+    /// Listens to this channel of a shard as well.
+    #[must_use]
+    pub fn shard(mut self, name: impl Into<Bytes>) -> Channels {
+        self.shards.push(name.into());
+        self
+    }
+
+    /// Has the channels confirmed within this time; the shorter of two such times holds.
+    #[must_use]
+    pub fn within(mut self, time: Duration) -> Channels {
+        self.within = Some(self.within.map_or(time, |before| before.min(time)));
         self
     }
 

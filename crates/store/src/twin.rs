@@ -12,6 +12,8 @@
 //! Who can tell the difference is who reads the text of a refusal: Lua adds where in the script it
 //! came about. A refusal, or a panic, in the middle leaves what was done before it, in both.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use larder_resp::Arguments;
 
@@ -54,6 +56,11 @@ impl TwinCall<'_> {
         (self.twin)(&mut Step(keys), &self.keys, words)
     }
 
+    /// The time within which its caller wants to hear something: [`Command::within`].
+    pub fn within(&self) -> Option<Duration> {
+        self.arguments.delivery().within
+    }
+
     /// The command that it stands for: `EVALSHA`.
     pub fn command(&self) -> Command {
         eval("EVALSHA", self.digest, &self.keys, &self.arguments)
@@ -67,6 +74,7 @@ pub(crate) fn eval(name: &str, script: &str, keys: &[Key], arguments: &Command) 
         .arg(keys.len())
         .args(keys)
         .args(arguments.arguments().iter().skip(1))
+        .delivered_as(arguments)
 }
 
 /// What a step is made on: keys that nobody else can touch while it lasts.

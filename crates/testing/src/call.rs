@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_store::{Command, Error, Refusal, Value};
+use larder_store::shape::Wait;
+use larder_store::{Command, Delivery, Error, Refusal, Value};
 
 use crate::asking::Answers;
 use crate::fault::Fault;
@@ -45,6 +46,23 @@ impl Shared {
         if let Some((0, Fault::Away)) = fate.fault {
             return Err(away());
         }
+        let time = time_of(&commands);
+        let answered = self.answered(client, connection, commands, fate);
+        match time {
+            Some(time) => (tokio::time::timeout(time, answered).await)
+                .unwrap_or_else(|_| Err(Error::unanswered("its caller waits no longer"))),
+            None => answered.await,
+        }
+    }
+
+    /// What is heard of commands that leave over this connection.
+    async fn answered(
+        self: &Arc<Shared>,
+        client: &str,
+        connection: Connection,
+        commands: Vec<Command>,
+        fate: Fate,
+    ) -> Answers {
         let (waits, wanted) = (commands.iter().any(rows::waits), commands.len());
         let outward = Outward {
             shared: Arc::clone(self),
@@ -66,6 +84,17 @@ impl Shared {
             connection.cut_within(patience).await;
         }
         told(answered, wanted)
+    }
+}
+
+/// How long the caller of commands waits for their answers: the time that it has said, and on top of it
+/// the time that they wait by themselves.
+fn time_of(commands: &[Command]) -> Option<Duration> {
+    let within = Delivery::of_all(commands).within?;
+    match Wait::of_all(commands) {
+        None => Some(within),
+        Some(Wait::For(wait)) => Some(within.saturating_add(wait)),
+        Some(Wait::Forever) => None,
     }
 }
 

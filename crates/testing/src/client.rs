@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use larder_store::{
-    Answer, Backend, Channels, Command, Error, Subscription, Value, refuse_batch, refuse_state,
+    Answer, Backend, Capabilities, Channels, Command, Error, Part, Store, Subscription, Value,
+    refuse_batch, refuse_state,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::asking::Answers;
+use crate::call::away;
 use crate::listen;
 use crate::shared::Shared;
 
@@ -43,6 +45,19 @@ impl Client {
     }
 }
 
+impl Client {
+    /// The store behind the faults, if it can be reached: for what is asked about it, and not of it.
+    fn reached(&self) -> Result<Store, Error> {
+        if self.closed.is_cancelled() {
+            return Err(Error::Closed);
+        }
+        match self.shared.line.connection(&self.name) {
+            Some(_) => Ok(self.shared.site.store()),
+            None => Err(away()),
+        }
+    }
+}
+
 impl Backend for Client {
     fn call(&self, command: Command) -> Answer<'_, Value> {
         if let Some(error) = refuse_state(&command) {
@@ -70,6 +85,14 @@ impl Backend for Client {
             self.closed.clone(),
             channels,
         ))
+    }
+
+    fn parts(&self) -> Answer<'_, Vec<Part>> {
+        Answer::later(async move { self.reached()?.parts().await })
+    }
+
+    fn capabilities(&self) -> Answer<'_, Capabilities> {
+        Answer::later(async move { self.reached()?.capabilities().await })
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -27,10 +27,17 @@ pub(crate) async fn subscribe(
     channels: Channels,
 ) -> Result<Subscription, Error> {
     let names = channels.names.iter().chain(&channels.patterns);
+    let names = names.chain(&channels.shards);
     let command = Command::new("SUBSCRIBE").args(names);
     let fate = shared.fate(&client, slice::from_ref(&command));
     let asked = shared.write_down(&client, vec![command.clone()], &fate);
-    let begun = begin(&shared, &client, &command, &channels, fate).await;
+    let begun = begin(&shared, &client, &command, &channels, fate);
+    let begun = match channels.within {
+        Some(time) => {
+            (tokio::time::timeout(time, begun).await).unwrap_or_else(|_| Err(unanswered()))
+        }
+        None => begun.await,
+    };
     asked.answer(begun.as_ref().map(|_| Vec::new()).map_err(Error::clone));
     let listener = Listener {
         inner: Some(begun?),

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use larder_engine::Flags;
+use larder_store::shape::Flags;
 use larder_store::{Command, Error, Refusal};
 
 use crate::rows;

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use larder_store::{Channels, Command, Error, Event, Message, Script, Store, Value};
+use larder_store::{Capability, Channels, Command, Error, Event, Message, Script, Store, Value};
 use larder_testing::{
     Calls, Data, Fault, Faulty, Plan, Refuse, Simulation, World, at_every_await, dropped_at,
     simulate,
@@ -641,4 +641,75 @@ fn a_seed_does_the_same_each_time() {
         }
         assert_eq!(once.len(), again.len());
     }
+}
+
+/// A request that takes too long may have arrived, and one that could not leave has not.
+#[test]
+fn a_caller_with_a_deadline_hears_something_within_it() {
+    for fault in [Fault::SlowRequest(SECOND), Fault::SlowAnswer(SECOND)] {
+        with_fault(fault, async |world| {
+            let store = world.store("a").within(SECOND / 4);
+            let began = tokio::time::Instant::now();
+            assert!(store.incr("n").await.unwrap_err().is_in_doubt());
+            assert_eq!(began.elapsed(), SECOND / 4);
+            world.settled().await;
+            assert_eq!(count(&world, "n").await, 1);
+            assert_eq!(store.incr("n").await?, 2);
+            world.faulty().go_away();
+            assert!(store.incr("n").await.unwrap_err().is_away());
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_command_that_waits_has_its_own_time_and_the_deadline_on_top() {
+    simulate(async |world| {
+        let store = world.store("a").within(SECOND / 4);
+        let began = tokio::time::Instant::now();
+        assert_eq!(run(&store, "BLPOP list 2").await?, Value::Null);
+        assert!((2 * SECOND..=2 * SECOND + SECOND / 4).contains(&began.elapsed()));
+
+        let answers = Calls::named("BLPOP").nth(1);
+        world
+            .faulty()
+            .follow(Plan::new().with(answers, Fault::SlowAnswer(5 * SECOND)));
+        let began = tokio::time::Instant::now();
+        let lost = run(&store, "BLPOP list 2").await.unwrap_err();
+        assert!(lost.is_in_doubt());
+        assert_eq!(began.elapsed(), 2 * SECOND + SECOND / 4);
+        Ok(())
+    });
+}
+
+#[test]
+fn channels_have_to_be_confirmed_within_the_deadline() {
+    simulate(async |world| {
+        let slow = Calls::named("SUBSCRIBE").nth(1);
+        world
+            .faulty()
+            .follow(Plan::new().with(slow, Fault::SlowAnswer(SECOND)));
+        let store = world.store("a").within(SECOND / 4);
+        let channels = || Channels::default().channel("news");
+        let began = tokio::time::Instant::now();
+        assert!(store.subscribe(channels()).await.unwrap_err().is_in_doubt());
+        assert_eq!(began.elapsed(), SECOND / 4);
+        assert!(store.subscribe(channels()).await.is_ok());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_client_that_is_cut_off_learns_neither_parts_nor_capabilities() {
+    simulate(async |world| {
+        let store = world.store("a");
+        assert_eq!(store.parts().await?.len(), 1);
+        assert!(store.capabilities().await?.has(Capability::ReadOnlyScripts));
+        world.faulty().go_away();
+        assert!(store.parts().await.unwrap_err().is_away());
+        assert!(store.capabilities().await.unwrap_err().is_away());
+        store.close().await?;
+        assert_eq!(store.parts().await, Err(Error::Closed));
+        Ok(())
+    });
 }

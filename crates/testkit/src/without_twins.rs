@@ -1,7 +1,9 @@
 //! A memory store that runs all scripts in Lua.
 
 use larder_embedded::Embedded;
-use larder_store::{Answer, Backend, Channels, Command, Direct, Error, Subscription, Value};
+use larder_store::{
+    Answer, Backend, Capabilities, Channels, Command, Direct, Error, Part, Subscription, Value,
+};
 
 /// A memory store on which scripts have no twins.
 #[derive(Debug)]
@@ -22,6 +24,14 @@ impl Backend for WithoutTwins {
 
     fn direct(&self) -> Option<&dyn Direct> {
         self.0.direct()
+    }
+
+    fn parts(&self) -> Answer<'_, Vec<Part>> {
+        self.0.parts()
+    }
+
+    fn capabilities(&self) -> Answer<'_, Capabilities> {
+        self.0.capabilities()
     }
 
     fn close(&self) -> Answer<'_, ()> {

@@ -1,6 +1,6 @@
 //! Commands on the server as a whole.
 
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 
 pub(crate) const COMMANDS: &[Row] = &[
@@ -8,7 +8,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "TIME",
         run: time,
         arity: Arity::Exactly(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST,
         syntax: "",
         summary: "Gives the server's time: seconds since the epoch, and microseconds.",
@@ -19,7 +19,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LOLWUT",
         run: lolwut,
         arity: Arity::AtLeast(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::READONLY.and(Flags::FAST),
         syntax: "[VERSION version]",
         summary: "Shows a small drawing, and the version.",

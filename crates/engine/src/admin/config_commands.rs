@@ -2,7 +2,7 @@
 
 use super::help;
 use super::parameters::{PARAMETERS, Parameter};
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::Figures;
 use crate::pubsub::glob;
@@ -14,7 +14,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CONFIG GET",
         run: get,
         arity: Arity::AtLeast(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "parameter [parameter ...]",
         summary: "Gives the values of the parameters whose names match.",
@@ -25,7 +25,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CONFIG SET",
         run: set,
         arity: Arity::AtLeast(4),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "parameter value [parameter value ...]",
         summary: "Gives parameters their values: all of them, or none.",
@@ -36,7 +36,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CONFIG RESETSTAT",
         run: resetstat,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Begins all counters of INFO anew.",
@@ -47,7 +47,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CONFIG REWRITE",
         run: rewrite,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Writes the parameters into the configuration file: there is none.",

@@ -1,6 +1,6 @@
 //! HELP of every container: a text derived from the rows of its subcommands.
 
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::commands;
 use crate::error::Result;
 
@@ -10,7 +10,7 @@ pub(crate) const fn row(name: &'static str, since: &'static str) -> Row {
         name,
         run: help,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::NONE,
         syntax: "",
         summary: "Lists the subcommands.",

@@ -1,7 +1,7 @@
 //! LATENCY: what took long.
 
 use super::help;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::commands;
 use crate::error::{Error, Result};
 use crate::observe::histogram::Snapshot;
@@ -20,7 +20,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LATENCY LATEST",
         run: latest,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Gives the latest sample of each event that took long, and the longest.",
@@ -31,7 +31,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LATENCY HISTORY",
         run: history,
         arity: Arity::Exactly(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "event",
         summary: "Gives the samples of an event.",
@@ -42,7 +42,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LATENCY RESET",
         run: reset,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "[event [event ...]]",
         summary: "Forgets the samples of events, or of all.",
@@ -53,7 +53,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LATENCY GRAPH",
         run: graph,
         arity: Arity::Exactly(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "event",
         summary: "Draws the samples of an event.",
@@ -64,7 +64,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LATENCY DOCTOR",
         run: doctor,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Says in words what took long.",
@@ -75,7 +75,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LATENCY HISTOGRAM",
         run: histogram,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "[command [command ...]]",
         summary: "Says how the times of commands are distributed.",

@@ -1,7 +1,7 @@
 //! How much memory keys take.
 
 use super::help;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 
 pub(crate) const COMMANDS: &[Row] = &[
@@ -9,7 +9,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "MEMORY USAGE",
         run: usage,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY,
         syntax: "key [SAMPLES count]",
         summary: "Says how many bytes a key and its value take. Nothing is sampled: all is counted.",

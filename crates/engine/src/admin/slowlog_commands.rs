@@ -1,7 +1,7 @@
 //! SLOWLOG and MONITOR: which commands run, and which of them were slow.
 
 use super::help;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 
 const FLAGS: Flags = Flags::ADMIN;
@@ -14,7 +14,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SLOWLOG GET",
         run: get,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "[count]",
         summary: "Gives the newest entries of the slow log: 10, or so many, or all for -1.",
@@ -25,7 +25,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SLOWLOG LEN",
         run: len,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Counts the entries of the slow log.",
@@ -36,7 +36,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SLOWLOG RESET",
         run: reset,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Forgets the entries of the slow log.",
@@ -48,7 +48,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "MONITOR",
         run: monitor,
         arity: Arity::Exactly(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::ADMIN.and(Flags::NO_SCRIPT),
         syntax: "",
         summary: "Shows each command that runs, but those of administrators.",

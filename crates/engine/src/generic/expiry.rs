@@ -1,7 +1,7 @@
 //! Times to live: the options EX, PX, EXAT, PXAT, and the commands of the EXPIRE family.
 
 use crate::args::Args;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::entry::Entry;
 
@@ -64,7 +64,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "EXPIRE",
         run: expire,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: WRITE,
         syntax: "key seconds [NX | XX | GT | LT]",
         summary: "Has a key expire after some seconds.",
@@ -75,7 +75,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PEXPIRE",
         run: pexpire,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: WRITE,
         syntax: "key milliseconds [NX | XX | GT | LT]",
         summary: "Has a key expire after some milliseconds.",
@@ -86,7 +86,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "EXPIREAT",
         run: expireat,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: WRITE,
         syntax: "key unix-time-seconds [NX | XX | GT | LT]",
         summary: "Has a key expire at a time.",
@@ -97,7 +97,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PEXPIREAT",
         run: pexpireat,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: WRITE,
         syntax: "key unix-time-milliseconds [NX | XX | GT | LT]",
         summary: "Has a key expire at a time.",
@@ -108,7 +108,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "TTL",
         run: ttl,
         arity: Arity::Exactly(2),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: READ,
         syntax: "key",
         summary: "Gives the seconds that a key has left.",
@@ -119,7 +119,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PTTL",
         run: pttl,
         arity: Arity::Exactly(2),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: READ,
         syntax: "key",
         summary: "Gives the milliseconds that a key has left.",
@@ -130,7 +130,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "EXPIRETIME",
         run: expiretime,
         arity: Arity::Exactly(2),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: READ,
         syntax: "key",
         summary: "Gives the time at which a key expires, in seconds.",
@@ -141,7 +141,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PEXPIRETIME",
         run: pexpiretime,
         arity: Arity::Exactly(2),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: READ,
         syntax: "key",
         summary: "Gives the time at which a key expires, in milliseconds.",
@@ -152,7 +152,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PERSIST",
         run: persist,
         arity: Arity::Exactly(2),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: WRITE,
         syntax: "key",
         summary: "Has a key not expire any more.",

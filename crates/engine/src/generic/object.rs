@@ -1,7 +1,7 @@
 //! OBJECT: how a key's value is held.
 
 use crate::admin::help;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::entry::{Collection, Entry, Kind, Str};
 
@@ -15,7 +15,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "OBJECT ENCODING",
         run: encoding,
         arity: Arity::Exactly(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY,
         syntax: "key",
         summary: "Says how the value of a key is held, in Redis's words.",
@@ -26,7 +26,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "OBJECT REFCOUNT",
         run: refcount,
         arity: Arity::Exactly(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY,
         syntax: "key",
         summary: "Says how many share the value of a key: 1, except for small integers.",
@@ -37,7 +37,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "OBJECT FREQ",
         run: freq,
         arity: Arity::Exactly(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY,
         syntax: "key",
         summary: "Says how often a key is used, where a policy of eviction counts that.",
@@ -48,7 +48,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "OBJECT IDLETIME",
         run: idletime,
         arity: Arity::Exactly(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY,
         syntax: "key",
         summary: "Says for how many seconds a key has been neither read nor written.",

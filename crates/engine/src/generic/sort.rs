@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use larder_resp::Arguments;
 
 use crate::args::Args;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 use crate::float::parse_float;
 use crate::keyspace::entry::{Collection, Entry, Object, Str};
@@ -25,7 +25,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SORT",
         run: sort,
         arity: Arity::AtLeast(2),
-        keys: Keys::FirstAndStore,
+        keys: KeySpec::FirstAndStore(2),
         flags: Flags::WRITE.and(Flags::DENY_OOM).and(Flags::WHOLE),
         syntax: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] \
                  [ASC | DESC] [ALPHA] [STORE destination]",
@@ -37,7 +37,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SORT_RO",
         run: sort_ro,
         arity: Arity::AtLeast(2),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY.and(Flags::WHOLE),
         syntax: "key [BY pattern] [LIMIT offset count] [GET pattern [GET pattern ...]] \
                  [ASC | DESC] [ALPHA]",

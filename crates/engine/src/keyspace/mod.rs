@@ -45,7 +45,7 @@ use std::cell::Cell;
 use smallvec::SmallVec;
 
 use crate::args::Args;
-use crate::command::{Flags, Row};
+use crate::command::{Flags, Row, derived};
 use crate::engine::{Now, Ticks, TimeSource};
 use crate::error::{Error, Result};
 use crate::types::Limits;
@@ -345,7 +345,7 @@ impl<'e> Keyspace<'e> {
     /// A command begins. Its row says whether its reads count as lookups.
     #[inline]
     pub(crate) fn begin(&mut self, command: &'static Row, args: Args<'_>, author: u64) {
-        self.counts_lookups = command.flags.has(Flags::COUNTED);
+        self.counts_lookups = command.flags.has(derived::COUNTED);
         self.cause = Some(command);
         self.author = author;
         if self.is_announcing() {
@@ -356,7 +356,7 @@ impl<'e> Keyspace<'e> {
     /// The same where nobody wants to hear of what it does.
     #[inline]
     pub(crate) fn begin_quietly(&mut self, command: &'static Row) {
-        self.counts_lookups = command.flags.has(Flags::COUNTED);
+        self.counts_lookups = command.flags.has(derived::COUNTED);
         self.cause = Some(command);
     }
 

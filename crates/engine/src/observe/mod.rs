@@ -18,7 +18,7 @@
 //! A GET takes about as long as two looks at the clock (100 ns and 25 ns each, in November 2026). So
 //! not every command is timed:
 //!
-//! - A command whose time depends on its words alone ([`Flags::STEADY`]: GET, SET, HSET, ZADD), and
+//! - A command whose time depends on its words alone ([`derived::STEADY`]: GET, SET, HSET, ZADD), and
 //!   that has few of them, is timed for its first [`ALWAYS_TIMED`] calls on each thread, and then
 //!   each [`SAMPLED`]th time. Such a call counts for all that were not timed, so that the sums and
 //!   the percentiles are right on the average.
@@ -44,7 +44,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use larder_resp::Arguments;
 use larder_store::ByName;
 
-use crate::command::{Call, Flags, Row};
+use crate::command::{Call, Flags, Row, derived};
 use crate::commands;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -279,7 +279,7 @@ impl Engine {
 /// 0 if it need not be timed.
 #[inline]
 fn weight(calls: u64, command: &Row, words: usize) -> u64 {
-    match command.flags.has(Flags::STEADY) && words < WORDS_MAX {
+    match command.flags.has(derived::STEADY) && words < WORDS_MAX {
         true => sampled(calls),
         false => 1,
     }

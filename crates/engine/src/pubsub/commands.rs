@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Topic, glob};
 use crate::admin::help;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 
 const LISTEN: Flags = Flags::PUBSUB.and(Flags::NO_SCRIPT).and(Flags::SUBSCRIBED);
@@ -14,7 +14,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SUBSCRIBE",
         run: subscribe,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: LISTEN,
         syntax: "channel [channel ...]",
         summary: "Listens to channels.",
@@ -25,7 +25,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "UNSUBSCRIBE",
         run: unsubscribe,
         arity: Arity::AtLeast(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: LISTEN,
         syntax: "[channel [channel ...]]",
         summary: "Stops listening to channels, or to all.",
@@ -36,7 +36,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PSUBSCRIBE",
         run: psubscribe,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: LISTEN,
         syntax: "pattern [pattern ...]",
         summary: "Listens to the channels that match patterns.",
@@ -47,7 +47,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PUNSUBSCRIBE",
         run: punsubscribe,
         arity: Arity::AtLeast(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: LISTEN,
         syntax: "[pattern [pattern ...]]",
         summary: "Stops listening to patterns, or to all.",
@@ -58,7 +58,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PUBLISH",
         run: publish,
         arity: Arity::Exactly(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::PUBSUB.and(Flags::FAST).and(Flags::MAY_REPLICATE),
         syntax: "channel message",
         summary: "Gives a message to all who listen to a channel, and answers how many they are.",
@@ -69,7 +69,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PUBSUB CHANNELS",
         run: channels,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::PUBSUB,
         syntax: "[pattern]",
         summary: "Lists the channels to which somebody listens.",
@@ -80,7 +80,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PUBSUB NUMSUB",
         run: numsub,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::PUBSUB,
         syntax: "[channel [channel ...]]",
         summary: "Counts those who listen to each channel by name.",
@@ -91,7 +91,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PUBSUB NUMPAT",
         run: numpat,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::PUBSUB,
         syntax: "",
         summary: "Counts the patterns to which somebody listens.",

@@ -2,7 +2,7 @@
 
 use super::eval::{eval, eval_ro, evalsha, evalsha_ro, exists, flush, kill, load};
 use crate::admin::help;
-use crate::command::{Arity, Flags, Keys, Row};
+use crate::command::{Arity, Flags, KeySpec, Row};
 
 const EVAL: Flags = Flags::NO_SCRIPT.and(Flags::SCRIPT);
 const EVAL_RO: Flags = EVAL.and(Flags::READONLY);
@@ -12,7 +12,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "EVAL",
         run: eval,
         arity: Arity::AtLeast(3),
-        keys: Keys::Counted(2),
+        keys: KeySpec::Counted(2),
         flags: EVAL,
         syntax: "script numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Runs a Lua script as one step.",
@@ -23,7 +23,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "EVALSHA",
         run: evalsha,
         arity: Arity::AtLeast(3),
-        keys: Keys::Counted(2),
+        keys: KeySpec::Counted(2),
         flags: EVAL,
         syntax: "sha1 numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Runs a Lua script that is known, by the SHA-1 of its text.",
@@ -34,7 +34,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "EVAL_RO",
         run: eval_ro,
         arity: Arity::AtLeast(3),
-        keys: Keys::Counted(2),
+        keys: KeySpec::Counted(2),
         flags: EVAL_RO,
         syntax: "script numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Runs a Lua script that may not write.",
@@ -45,7 +45,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "EVALSHA_RO",
         run: evalsha_ro,
         arity: Arity::AtLeast(3),
-        keys: Keys::Counted(2),
+        keys: KeySpec::Counted(2),
         flags: EVAL_RO,
         syntax: "sha1 numkeys [key [key ...]] [arg [arg ...]]",
         summary: "Runs a Lua script that is known and may not write.",
@@ -56,7 +56,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SCRIPT LOAD",
         run: load,
         arity: Arity::Exactly(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::NO_SCRIPT,
         syntax: "script",
         summary: "Makes a script known, and answers the SHA-1 of its text.",
@@ -67,7 +67,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SCRIPT EXISTS",
         run: exists,
         arity: Arity::AtLeast(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::NO_SCRIPT,
         syntax: "sha1 [sha1 ...]",
         summary: "Says which scripts are known.",
@@ -78,7 +78,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SCRIPT FLUSH",
         run: flush,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::NO_SCRIPT,
         syntax: "[ASYNC | SYNC]",
         summary: "Forgets all scripts.",
@@ -89,7 +89,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SCRIPT KILL",
         run: kill,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::NO_SCRIPT,
         syntax: "",
         summary: "Ends a script that runs for longer than busy-reply-threshold and wrote nothing.",

@@ -19,7 +19,7 @@ use std::collections::HashSet;
 
 use larder_resp::ArgumentBuffer;
 
-use crate::command::{Flags, Keys};
+use crate::command::{Flags, KeySpec};
 use crate::commands;
 
 /// How long a text may be that is read for what it touches.
@@ -361,10 +361,10 @@ impl<'t> Reader<'t> {
             return false;
         }
         match command.keys {
-            Keys::None => true,
-            Keys::First => self.keys(1),
-            Keys::FirstTwo => self.keys(2),
-            Keys::All => self.keys(1) && self.more_keys(),
+            KeySpec::None => true,
+            KeySpec::First => self.keys(1),
+            KeySpec::FirstTwo => self.keys(2),
+            KeySpec::All => self.keys(1) && self.more_keys(),
             _ => false,
         }
     }

@@ -8,7 +8,7 @@ use super::Replies;
 use super::client::{Client, ClientKind, Names};
 use crate::admin::help;
 use crate::args::Args;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::commands;
 use crate::engine::Now;
 use crate::error::{Error, Result};
@@ -24,7 +24,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT ID",
         run: id,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Gives the connection's number.",
@@ -35,7 +35,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT GETNAME",
         run: getname,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Gives the connection's name.",
@@ -46,7 +46,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT SETNAME",
         run: setname,
         arity: Arity::Exactly(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "connection-name",
         summary: "Gives the connection a name.",
@@ -57,7 +57,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT SETINFO",
         run: setinfo,
         arity: Arity::Exactly(4),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "<LIB-NAME libname | LIB-VER libver>",
         summary: "Says which library the client uses.",
@@ -68,7 +68,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT LIST",
         run: list,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: ADMIN,
         syntax: "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
         summary: "Lists connections.",
@@ -79,7 +79,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT INFO",
         run: info,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Gives this connection's line of CLIENT LIST.",
@@ -90,7 +90,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT KILL",
         run: kill,
         arity: Arity::AtLeast(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: ADMIN,
         syntax: "<ip:port | <[ID client-id] [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] \
                  [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>] \
@@ -103,7 +103,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT REPLY",
         run: reply,
         arity: Arity::Exactly(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "<ON | OFF | SKIP>",
         summary: "Says whether answers are wanted.",
@@ -114,7 +114,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT NO-EVICT",
         run: no_evict,
         arity: Arity::Exactly(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: ADMIN,
         syntax: "<ON | OFF>",
         summary: "Has the connection spared when memory is short.",
@@ -125,7 +125,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT NO-TOUCH",
         run: no_touch,
         arity: Arity::Exactly(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "<ON | OFF>",
         summary: "Has the connection's commands not count as uses of keys.",
@@ -136,7 +136,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT UNBLOCK",
         run: unblock,
         arity: Arity::AtLeast(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: ADMIN,
         syntax: "client-id [TIMEOUT | ERROR]",
         summary: "Ends another connection's wait.",

@@ -1,6 +1,6 @@
 //! Commands on the connection itself.
 
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 
 pub(crate) const COMMANDS: &[Row] = &[
@@ -8,7 +8,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "PING",
         run: ping,
         arity: Arity::AtLeast(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST.and(Flags::SUBSCRIBED),
         syntax: "[message]",
         summary: "Answers PONG, or the message.",
@@ -19,7 +19,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "ECHO",
         run: echo,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST,
         syntax: "message",
         summary: "Answers the message.",
@@ -30,7 +30,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "SELECT",
         run: select,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST,
         syntax: "index",
         summary: "Changes the connection's database.",
@@ -41,7 +41,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "AUTH",
         run: auth,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST.and(Flags::NO_SCRIPT).and(Flags::NO_AUTH),
         syntax: "[username] password",
         summary: "Authenticates the connection.",
@@ -52,7 +52,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "HELLO",
         run: hello,
         arity: Arity::AtLeast(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST.and(Flags::NO_SCRIPT).and(Flags::NO_AUTH),
         syntax: "[protover [AUTH username password] [SETNAME clientname]]",
         summary: "Changes the protocol, and says what the server is.",
@@ -63,7 +63,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "QUIT",
         run: quit,
         arity: Arity::AtLeast(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST
             .and(Flags::NO_SCRIPT)
             .and(Flags::NO_AUTH)
@@ -78,7 +78,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "RESET",
         run: reset,
         arity: Arity::Exactly(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST
             .and(Flags::NO_SCRIPT)
             .and(Flags::NO_AUTH)

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::args::Args;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::tracking::{Mode, Settings, Tracker};
@@ -15,7 +15,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT TRACKING",
         run: tracking,
         arity: Arity::AtLeast(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "<ON | OFF> [REDIRECT client-id] [PREFIX prefix [PREFIX prefix ...]] [BCAST] [OPTIN] \
                  [OPTOUT] [NOLOOP]",
@@ -27,7 +27,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT CACHING",
         run: caching,
         arity: Arity::Exactly(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "<YES | NO>",
         summary: "Says whether the keys of the next command are remembered.",
@@ -38,7 +38,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT TRACKINGINFO",
         run: tracking_info,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Says how the connection is told of changes.",
@@ -49,7 +49,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "CLIENT GETREDIR",
         run: getredir,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Gives the number of the connection that is told in this one's place.",

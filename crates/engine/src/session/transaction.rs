@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 
 use larder_store::Command as Request;
 
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::keyspace::Keyspace;
@@ -20,7 +20,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "MULTI",
         run: multi,
         arity: Arity::Exactly(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST.and(Flags::NO_SCRIPT).and(Flags::UNQUEUED),
         syntax: "",
         summary: "Begins a transaction: requests are queued until EXEC.",
@@ -31,7 +31,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "EXEC",
         run: exec,
         arity: Arity::Exactly(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::NO_SCRIPT.and(Flags::UNQUEUED),
         syntax: "",
         summary: "Runs the queued requests as one step.",
@@ -42,7 +42,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "DISCARD",
         run: discard,
         arity: Arity::Exactly(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST.and(Flags::NO_SCRIPT).and(Flags::UNQUEUED),
         syntax: "",
         summary: "Forgets the queued requests.",
@@ -53,7 +53,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "WATCH",
         run: watch,
         arity: Arity::AtLeast(2),
-        keys: Keys::All,
+        keys: KeySpec::All,
         flags: Flags::FAST.and(Flags::NO_SCRIPT).and(Flags::UNQUEUED),
         syntax: "key [key ...]",
         summary: "Makes the next transaction void if one of these keys changes before it.",
@@ -64,7 +64,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "UNWATCH",
         run: unwatch,
         arity: Arity::Exactly(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: Flags::FAST.and(Flags::NO_SCRIPT),
         syntax: "",
         summary: "Watches no key any more.",

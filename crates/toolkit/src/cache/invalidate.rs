@@ -73,21 +73,16 @@ impl<T> Cache<T> {
 
     /// Removes the keys that match, and says how many there were.
     async fn unlink_matching(&self, pattern: &str) -> Result<u64, Error> {
-        let mut cursor = "0".to_owned();
         let mut count = 0;
-        loop {
-            let scan = Command::new("SCAN").arg(&cursor).arg("MATCH").arg(pattern);
-            let scan = scan.arg("COUNT").arg(CHUNK);
-            let (next, found): (String, Vec<String>) = self.shared.store.run(scan).await?;
+        let mut pages = self.shared.store.scan(pattern);
+        while let Some(found) = pages.next().await {
             // Each is a command of its own, since they are in different hash slots.
+            let found = found?;
             let unlinks = found.iter().map(|key| Command::new("UNLINK").arg(key));
             for answer in self.shared.store.call_all(unlinks.collect()).await? {
                 count += u64::from_value(answer?)?;
             }
-            if next == "0" {
-                return Ok(count);
-            }
-            cursor = next;
         }
+        Ok(count)
     }
 }

@@ -17,8 +17,12 @@ use super::settings::Cache;
 use super::twins;
 use crate::{join, random};
 
-pub(super) static TAG: Script = Script::new(include_str!("tag.lua")).with_twin(twins::tag);
-pub(super) static MARKS: Script = Script::new(include_str!("marks.lua")).with_twin(twins::marks);
+pub(super) static TAG: Script = Script::new(include_str!("tag.lua"))
+    .with_twin(twins::tag)
+    .repeatable();
+pub(super) static MARKS: Script = Script::new(include_str!("marks.lua"))
+    .with_twin(twins::marks)
+    .repeatable();
 
 /// The least time for which the version of a namespace is kept.
 const ERA_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);

@@ -13,15 +13,18 @@ use crate::Ttl;
 /// A script that stands on the part that all share.
 macro_rules! script {
     ($part:literal) => {
-        Script::new(concat!(include_str!("common.lua"), include_str!($part)))
+        script!(new $part)
+    };
+    ($kind:ident $part:literal) => {
+        Script::$kind(concat!(include_str!("common.lua"), include_str!($part)))
     };
 }
 
 pub(super) static WRITE: Script = script!("write.lua").with_twin(twins::write);
-pub(super) static WINDOW: Script = script!("window.lua").with_twin(twins::window);
-pub(super) static RANGE: Script = script!("range.lua").with_twin(twins::range);
+pub(super) static WINDOW: Script = script!(read_only "window.lua").with_twin(twins::window);
+pub(super) static RANGE: Script = script!(read_only "range.lua").with_twin(twins::range);
 pub(super) static REMOVE: Script = script!("remove.lua").with_twin(twins::remove);
-pub(super) static MEND: Script = script!("mend.lua").with_twin(twins::mend);
+pub(super) static MEND: Script = script!("mend.lua").with_twin(twins::mend).repeatable();
 
 /// How many lost arrivals are made again in a call.
 const MEND_LEN: u64 = 1000;

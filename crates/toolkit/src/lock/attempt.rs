@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use larder_store::{Channels, Error, Subscription, jitter};
+use larder_store::{Error, Subscription, jitter};
 use tokio::time::Instant;
 
 use super::calls::{Answer, Lock};
@@ -76,7 +76,7 @@ impl Attempt {
 
     /// Asks for a lock that was held, whenever it may be free, until it is granted.
     pub(super) async fn wait(&mut self) -> Result<Lease, Error> {
-        let channels = Channels::default().channel(self.lock.channel());
+        let channels = self.lock.wakes().await;
         let store = self.lock.store.clone();
         // A waiter that can't be woken asks more often.
         let mut wakes = store.subscribe(channels).await.ok();

@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use larder_store::{Error, Key, Script, Store};
+use larder_store::{Capability, Channels, Error, Key, Script, Store};
 
 use super::twins;
 use crate::random;
 
 pub(super) static ACQUIRE: Script =
     Script::new(include_str!("acquire.lua")).with_twin(twins::acquire);
-pub(super) static EXTEND: Script = Script::new(include_str!("extend.lua")).with_twin(twins::extend);
+pub(super) static EXTEND: Script = Script::new(include_str!("extend.lua"))
+    .with_twin(twins::extend)
+    .repeatable();
 pub(super) static RELEASE: Script =
     Script::new(include_str!("release.lua")).with_twin(twins::release);
-pub(super) static HOLDER: Script = Script::new(include_str!("holder.lua")).with_twin(twins::holder);
+pub(super) static HOLDER: Script =
+    Script::read_only(include_str!("holder.lua")).with_twin(twins::holder);
 
 /// The shortest time to live of a lock.
 pub(super) const TTL_MIN: Duration = Duration::from_millis(10);
@@ -47,8 +50,24 @@ impl Lock {
     }
 
     /// Where the release is told.
-    pub(super) fn channel(&self) -> String {
+    fn channel(&self) -> String {
         self.key.part("free").to_string()
+    }
+
+    /// What whoever waits for the lock has to listen to: where there are shards, the release is told on
+    /// the lock's alone.
+    pub(super) async fn wakes(&self) -> Channels {
+        match self.is_sharded().await {
+            true => Channels::default().shard(self.channel()),
+            false => Channels::default().channel(self.channel()),
+        }
+    }
+
+    /// Whether messages have shards. If that can't be found out now they have none: who waits and is not
+    /// woken asks again by itself.
+    async fn is_sharded(&self) -> bool {
+        let capabilities = self.store.capabilities().await.unwrap_or_default();
+        capabilities.has(Capability::ShardedMessages)
     }
 
     fn fence(&self) -> Key {
@@ -79,7 +98,12 @@ impl Lock {
     pub(super) async fn release(&self) -> Result<bool, Error> {
         let call = RELEASE.on(&self.store).key(self.key.clone());
         let call = call.key(self.fence()).arg(&self.owner);
-        call.arg(self.channel()).arg(TOKEN_KEPT).run().await
+        let publish = match self.is_sharded().await {
+            true => "SPUBLISH",
+            false => "PUBLISH",
+        };
+        let call = call.arg(self.channel()).arg(TOKEN_KEPT);
+        call.arg(publish).run().await
     }
 }
 

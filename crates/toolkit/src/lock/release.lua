@@ -6,6 +6,7 @@
 -- ARGV[1]  the request that holds it
 -- ARGV[2]  the channel on which waiters listen
 -- ARGV[3]  milliseconds for which the last token is remembered
+-- ARGV[4]  the command that tells them: PUBLISH, or SPUBLISH where messages have shards
 --
 -- Returns 1 if the request held the lock, else 0
 
@@ -18,5 +19,5 @@ redis.call("DEL", KEYS[1])
 if redis.call("PEXPIRE", KEYS[2], ARGV[3]) == 0 then
   redis.pcall("SET", KEYS[2], held[2], "PX", ARGV[3])
 end
-redis.call("PUBLISH", ARGV[2], "released")
+redis.call(ARGV[4], ARGV[2], "released")
 return 1

@@ -67,6 +67,7 @@ pub(super) fn release(
 ) -> Result<Value, Refusal> {
     let (lock, last) = (&keys[0], &keys[1]);
     let (owner, channel) = (words.bytes(0)?, words.bytes(1)?);
+    let publish = String::from_utf8_lossy(words.bytes(3)?);
 
     let (holder, token) = held(step, lock)?;
     if holder.as_deref() != Some(owner) {
@@ -74,7 +75,7 @@ pub(super) fn release(
     }
     step.del(lock)?;
     remember(step, last, token, words.number(2)?)?;
-    step.run::<()>(Command::new("PUBLISH").arg(channel).arg("released"))?;
+    step.run::<()>(Command::new(&publish).arg(channel).arg("released"))?;
     Ok(flag(true))
 }
 
@@ -122,7 +123,7 @@ mod tests {
             let (script, words) = match random.random_range(0..12) {
                 0..3 => (&ACQUIRE, vec![owner, &ms, "700"]),
                 3..5 => (&EXTEND, vec![owner, &ms, "700"]),
-                5..7 => (&RELEASE, vec![owner, "free", "700"]),
+                5..7 => (&RELEASE, vec![owner, "free", "700", "PUBLISH"]),
                 7 => return Turn::of(&HOLDER, &keys[..1], &[]),
                 8 => return Turn::command("PERSIST", &keys[0], &[]),
                 9 => return Turn::command("SET", &keys[1], &["9007199254740000"]),

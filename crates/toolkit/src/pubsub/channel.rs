@@ -1,6 +1,6 @@
 //! Publishing and subscribing.
 
-use larder_store::{Channels, Command, Error, Keys, Store};
+use larder_store::{Capability, Channels, Command, Error, Keys, Store};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -14,6 +14,7 @@ pub struct PubSub {
     store: Store,
     keys: Keys,
     buffer: usize,
+    is_sharded: bool,
 }
 
 impl PubSub {
@@ -26,7 +27,30 @@ impl PubSub {
             store: store.clone(),
             keys: Keys::new(namespace, "pubsub"),
             buffer: PubSub::BUFFER,
+            is_sharded: false,
         }
+    }
+
+    /// The same channels, whose messages stay on one shard of a cluster, where others are carried to
+    /// every node: so many more can be published. Patterns hear nothing of them. On other stores it
+    /// changes nothing but that.
+    ///
+    /// All who publish and subscribe have to agree on it.
+    ///
+    /// ```
+    /// # larder_testkit::doctest(async |store| {
+    /// use larder_toolkit::pubsub::PubSub;
+    ///
+    /// let prices = PubSub::new(&store, "shop").sharded();
+    /// let mut book = prices.subscribe::<u32>("book").await?;
+    /// assert_eq!(prices.publish("book", &1999).await?, 1);
+    /// assert!(prices.subscribe_pattern::<u32>("*").await.is_err());
+    /// # Ok(()) });
+    /// ```
+    #[must_use]
+    pub fn sharded(mut self) -> PubSub {
+        self.is_sharded = true;
+        self
     }
 
     /// The same channels; subscriptions made from here on let this many events wait. When there
@@ -55,7 +79,11 @@ impl PubSub {
     where
         T: Serialize + ?Sized,
     {
-        let command = Command::new("PUBLISH")
+        let publish = match self.has_shards().await? {
+            true => "SPUBLISH",
+            false => "PUBLISH",
+        };
+        let command = Command::new(publish)
             .arg(self.keys.of(channel))
             .arg(codec::encode(message)?);
         self.store.run(command).await
@@ -72,7 +100,11 @@ impl PubSub {
     where
         T: DeserializeOwned,
     {
-        let channels = Channels::default().channel(self.keys.of(channel).to_string());
+        let name = self.keys.of(channel).to_string();
+        let channels = match self.has_shards().await? {
+            true => Channels::default().shard(name),
+            false => Channels::default().channel(name),
+        };
         self.listen(channels, Heard::Channel(channel.to_owned()))
             .await
     }
@@ -82,14 +114,28 @@ impl PubSub {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Those of the store, and [`Error::Invalid`] if these channels are [sharded](PubSub::sharded).
     pub async fn subscribe_pattern<T>(&self, pattern: &str) -> Result<Subscription<T>, Error>
     where
         T: DeserializeOwned,
     {
+        if self.is_sharded {
+            return Err(Error::invalid(
+                "patterns hear nothing of sharded channels: subscribe to them by name",
+            ));
+        }
         let channels = Channels::default().pattern(self.keys.matching(pattern));
         self.listen(channels, Heard::Pattern(pattern.to_owned()))
             .await
+    }
+
+    /// Whether messages go by the shards of a cluster.
+    async fn has_shards(&self) -> Result<bool, Error> {
+        if !self.is_sharded {
+            return Ok(false);
+        }
+        let capabilities = self.store.capabilities().await?;
+        Ok(capabilities.has(Capability::ShardedMessages))
     }
 
     async fn listen<T>(&self, channels: Channels, heard: Heard) -> Result<Subscription<T>, Error>

@@ -13,13 +13,13 @@ macro_rules! script {
 }
 
 pub(super) static CREATE: Script = script!("create.lua").with_twin(twins::create);
-pub(super) static LOAD: Script = script!("load.lua").with_twin(twins::load);
-pub(super) static SAVE: Script = script!("save.lua").with_twin(twins::save);
+pub(super) static LOAD: Script = script!("load.lua").with_twin(twins::load).repeatable();
+pub(super) static SAVE: Script = script!("save.lua").with_twin(twins::save).repeatable();
 pub(super) static LEAVE: Script = script!("leave.lua").with_twin(twins::leave);
 pub(super) static DESTROY: Script = script!("destroy.lua").with_twin(twins::destroy);
 pub(super) static DESTROY_ALL: Script = script!("destroy_all.lua").with_twin(twins::destroy_all);
-pub(super) static LIST: Script = script!("list.lua").with_twin(twins::list);
-pub(super) static COUNT: Script = script!("count.lua").with_twin(twins::count);
+pub(super) static LIST: Script = script!("list.lua").with_twin(twins::list).repeatable();
+pub(super) static COUNT: Script = script!("count.lua").with_twin(twins::count).repeatable();
 
 /// How many fields of the hash a session has: its data, and what is known of it.
 pub(super) const FIELDS: u64 = 2;

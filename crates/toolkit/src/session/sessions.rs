@@ -377,24 +377,16 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     ///
     /// That of the store.
     pub async fn count_all(&self) -> Result<u64, Error> {
-        let (mut cursor, mut count) = ("0".to_owned(), 0);
-        loop {
-            let scan = Command::new("SCAN")
-                .arg(&cursor)
-                .arg("MATCH")
-                .arg(self.keys.matching("*"))
-                .arg("COUNT")
-                .arg(1000);
-            let (next, keys): (String, Vec<Bytes>) = self.store.run(scan).await?;
+        let mut count = 0;
+        let mut pages = self.store.scan(self.keys.matching("*"));
+        while let Some(keys) = pages.next().await {
+            let keys = keys?;
             let lengths = keys.iter().map(|key| Command::new("HLEN").arg(key));
             for fields in self.store.call_all(lengths.collect()).await? {
                 count += u64::from_value(fields?)? / calls::FIELDS;
             }
-            if next == "0" {
-                return Ok(count);
-            }
-            cursor = next;
         }
+        Ok(count)
     }
 
     /// A call of a script on the sessions with this tag.

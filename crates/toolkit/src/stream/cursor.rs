@@ -10,7 +10,7 @@ use super::{Id, Start, Stream, script};
 use crate::Ttl;
 use crate::stream::twins;
 
-pub(super) static READ: Script = script!("read.lua").with_twin(twins::read);
+pub(super) static READ: Script = script!(read_only "read.lua").with_twin(twins::read);
 
 /// A place in a stream, which moves on with each read. No entry is read twice, and none is left
 /// out but those that were trimmed before they were read, which [`Cursor::missed`] counts.

@@ -13,7 +13,7 @@ use super::{DeadLetter, Id, Stream, keys, script};
 use crate::stream::twins;
 
 pub(super) static CREATE: Script = script!("create.lua").with_twin(twins::create);
-pub(super) static INFO: Script = script!("info.lua").with_twin(twins::info);
+pub(super) static INFO: Script = script!(read_only "info.lua").with_twin(twins::info);
 pub(super) static REDRIVE: Script = script!("redrive.lua").with_twin(twins::redrive);
 
 /// A group of workers that share the entries of a stream. Cloning it is cheap and shares it.

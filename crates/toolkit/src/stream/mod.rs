@@ -110,7 +110,10 @@ pub use worker::{Backoff, Builder, Failure, Job, Metrics, Worker};
 /// A script of this folder, behind what all of them share.
 macro_rules! script {
     ($file:literal) => {
-        Script::new(concat!(include_str!("common.lua"), include_str!($file)))
+        script!(new $file)
+    };
+    ($kind:ident $file:literal) => {
+        Script::$kind(concat!(include_str!("common.lua"), include_str!($file)))
     };
 }
 use script;

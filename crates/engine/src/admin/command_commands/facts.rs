@@ -2,7 +2,8 @@
 //! and tips for clients of clusters.
 
 use super::described::Described;
-use crate::command::{Flags, Keys};
+use super::specs;
+use crate::command::{Flags, KeySpec};
 
 /// Commands that may be sent while a script keeps others waiting for too long.
 const ALLOW_BUSY: &[&str] = &[
@@ -142,8 +143,8 @@ impl Described<'_> {
         names.contains(&self.name)
     }
 
-    pub(super) fn keys(self) -> Keys {
-        self.command.map_or(Keys::None, |command| command.keys)
+    pub(super) fn keys(self) -> KeySpec {
+        self.command.map_or(KeySpec::None, |command| command.keys)
     }
 
     /// Its flags, in Redis's words and order.
@@ -171,7 +172,7 @@ impl Described<'_> {
             (is_script, "no_mandatory_keys"),
             (command.flags.has(Flags::NO_MULTI), "no_multi"),
             (
-                command.keys.are_movable() || command.name == "SORT_RO",
+                specs::are_movable(command.keys) || command.name == "SORT_RO",
                 "movablekeys",
             ),
             (self.is_one_of(ALLOW_BUSY), "allow_busy"),

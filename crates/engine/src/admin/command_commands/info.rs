@@ -39,7 +39,7 @@ pub(super) fn info(call: &mut Call<'_, '_>) -> Result<()> {
 fn describe(described: Described<'_>, reply: &mut dyn Reply) {
     let (keys, first) = (described.keys(), described.first());
     let flags = described.flags();
-    let (first_key, last_key, step) = keys.range(first);
+    let (first_key, last_key, step) = specs::range(keys, first);
 
     reply.array(10);
     reply.bulk(described.full_name().as_bytes());

@@ -1,7 +1,7 @@
 //! COMMAND GETKEYS and COMMAND GETKEYSANDFLAGS: the keys of a request.
 
 use crate::access::Access;
-use crate::command::{Call, Flags, Keys};
+use crate::command::{Call, Flags, KeySpec};
 use crate::commands;
 use crate::error::{Error, Result};
 use crate::reply::Reply;
@@ -34,7 +34,7 @@ fn with_keys(
     let request = call.args.whole().slice(call.command.first()..);
     let command =
         commands::find(request).map_err(|_| Error::text("ERR Invalid command specified"))?;
-    if command.keys == Keys::None {
+    if command.keys == KeySpec::None {
         return Err(Error::text("ERR The command has no key arguments"));
     }
     if !command.arity.allows(request.len()) {
@@ -47,7 +47,7 @@ fn with_keys(
     let len_min = match command.keys {
         // Scripts may have none. Of the others, a count that is wrong leaves the first key alone.
         _ if command.flags.has(Flags::SCRIPT) => 0,
-        Keys::FirstAndCounted(_) => 2,
+        KeySpec::FirstAndCounted(_) => 2,
         _ => 1,
     };
     if keys.len() < len_min {

@@ -9,7 +9,7 @@ mod list;
 mod specs;
 
 use super::help;
-use crate::command::{Arity, Flags, Keys, Row};
+use crate::command::{Arity, Flags, KeySpec, Row};
 
 const FLAGS: Flags = Flags::NONE;
 
@@ -18,7 +18,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "COMMAND",
         run: info::all,
         arity: Arity::AtLeast(1),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Describes all commands.",
@@ -29,7 +29,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "COMMAND COUNT",
         run: info::count,
         arity: Arity::Exactly(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
         summary: "Counts the commands.",
@@ -40,7 +40,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "COMMAND DOCS",
         run: docs::docs,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "[command-name [command-name ...]]",
         summary: "Gives the documentation of commands, or of all.",
@@ -51,7 +51,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "COMMAND GETKEYS",
         run: keys::getkeys,
         arity: Arity::AtLeast(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "command [arg [arg ...]]",
         summary: "Lists the keys of a request.",
@@ -62,7 +62,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "COMMAND GETKEYSANDFLAGS",
         run: keys::getkeysandflags,
         arity: Arity::AtLeast(3),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "command [arg [arg ...]]",
         summary: "Lists the keys of a request, and whether they are read or written.",
@@ -73,7 +73,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "COMMAND INFO",
         run: info::info,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "[command-name [command-name ...]]",
         summary: "Describes commands, or all.",
@@ -84,7 +84,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "COMMAND LIST",
         run: list::list,
         arity: Arity::AtLeast(2),
-        keys: Keys::None,
+        keys: KeySpec::None,
         flags: FLAGS,
         syntax: "[FILTERBY <MODULE module-name | ACLCAT category | PATTERN pattern>]",
         summary: "Lists the names of commands.",

@@ -2,11 +2,11 @@
 
 use super::described::Described;
 use crate::access::Access;
-use crate::command::{Keys, Row};
+use crate::command::{KeySpec, Row};
 use crate::reply::Reply;
 
 /// A rule: where to begin, and how to go on.
-struct KeySpec {
+struct Rule {
     begin: Begin,
     find: Find,
     access: Access,
@@ -40,6 +40,7 @@ const OF_SORT: &str = "For the optional BY/GET keyword. It is marked 'unknown' b
                        names derive from the content of the key we sort";
 const OF_STORE: &str = "For the optional STORE keyword. It is marked 'unknown' because the keyword \
                         can appear anywhere in the argument array";
+const OF_KEYS: &str = "For the optional KEYS keyword, behind which all words are keys";
 /// What the access of a command's first keys does not tell.
 const NOTES: &[(&str, &str)] = &[
     (
@@ -58,33 +59,41 @@ const NOTES: &[(&str, &str)] = &[
     ),
 ];
 
-impl Keys {
-    /// Whether the range of [`Keys::range`] does not tell all keys.
-    pub(super) fn are_movable(self) -> bool {
-        match self {
-            Keys::Counted(_) | Keys::FirstAndCounted(_) | Keys::Streams | Keys::FirstAndStore => {
-                true
-            }
-            Keys::None
-            | Keys::First
-            | Keys::FirstTwo
-            | Keys::All
-            | Keys::EveryOther
-            | Keys::AllButLast => false,
-        }
+/// Whether a [`range`] does not tell all keys.
+pub(super) fn are_movable(keys: KeySpec) -> bool {
+    match keys {
+        KeySpec::ThirdAndKeys
+        | KeySpec::Counted(_)
+        | KeySpec::CountedPairs(_)
+        | KeySpec::FirstAndCounted(_)
+        | KeySpec::Streams
+        | KeySpec::FirstAndStore(_) => true,
+        KeySpec::None
+        | KeySpec::First
+        | KeySpec::FirstTwo
+        | KeySpec::All
+        | KeySpec::EveryOther
+        | KeySpec::AllButLast
+        | KeySpec::AllButFirst => false,
     }
+}
 
-    /// The first key, the last one (negative: from the end) and the step between them; zeros where
-    /// there is no such range.
-    pub(super) fn range(self, first: i64) -> (i64, i64, i64) {
-        match self {
-            Keys::None | Keys::Counted(_) | Keys::Streams => (0, 0, 0),
-            Keys::First | Keys::FirstAndCounted(_) | Keys::FirstAndStore => (first, first, 1),
-            Keys::FirstTwo => (first, first + 1, 1),
-            Keys::All => (first, -1, 1),
-            Keys::EveryOther => (first, -1, 2),
-            Keys::AllButLast => (first, -2, 1),
+/// The first key, the last one (negative: from the end) and the step between them; zeros where there is
+/// no such range. `first` is the place of the first word after the name.
+pub(super) fn range(keys: KeySpec, first: i64) -> (i64, i64, i64) {
+    match keys {
+        KeySpec::None | KeySpec::Counted(_) | KeySpec::CountedPairs(_) | KeySpec::Streams => {
+            (0, 0, 0)
         }
+        KeySpec::First | KeySpec::FirstAndCounted(_) | KeySpec::FirstAndStore(_) => {
+            (first, first, 1)
+        }
+        KeySpec::FirstTwo => (first, first + 1, 1),
+        KeySpec::ThirdAndKeys => (first + 2, first + 2, 1),
+        KeySpec::All => (first, -1, 1),
+        KeySpec::EveryOther => (first, -1, 2),
+        KeySpec::AllButLast => (first, -2, 1),
+        KeySpec::AllButFirst => (first + 1, -1, 1),
     }
 }
 
@@ -103,14 +112,14 @@ pub(super) fn write(described: Described<'_>, reply: &mut dyn Reply) {
     }
 }
 
-fn specs(command: &Row) -> Vec<KeySpec> {
+fn specs(command: &Row) -> Vec<Rule> {
     let first = command.first() as i64;
     let (one, others) = match command.accesses() {
         [one] => (*one, None),
         [one, other, ..] => (*one, Some(*other)),
         [] => return Vec::new(),
     };
-    let spec = |begin, find, access| KeySpec {
+    let spec = |begin, find, access| Rule {
         begin,
         find,
         access,
@@ -125,33 +134,37 @@ fn specs(command: &Row) -> Vec<KeySpec> {
         spec(Begin::Index(first), find, access)
     };
     let counted = |at: usize, access| spec(Begin::Index(at as i64), Find::Count, access);
-    let unknown = |access, notes| KeySpec {
+    let unknown = |access, notes| Rule {
         begin: Begin::Unknown,
         find: Find::Unknown,
         access,
         notes: Some(notes),
     };
     match (command.keys, others) {
-        (Keys::None, _) => Vec::new(),
-        (Keys::First, _) if command.name == "SORT_RO" => {
+        (KeySpec::None, _) => Vec::new(),
+        (KeySpec::First, _) if command.name == "SORT_RO" => {
             vec![range(first, 0, 1, one), unknown(one, OF_SORT)]
         }
-        (Keys::First, _) => vec![range(first, 0, 1, one)],
-        (Keys::FirstTwo, None) => vec![range(first, 1, 1, one)],
-        (Keys::FirstTwo, Some(other)) => {
+        (KeySpec::First, _) => vec![range(first, 0, 1, one)],
+        (KeySpec::FirstTwo, None) => vec![range(first, 1, 1, one)],
+        (KeySpec::FirstTwo, Some(other)) => {
             vec![range(first, 0, 1, one), range(first + 1, 0, 1, other)]
         }
-        (Keys::All, None) => vec![range(first, -1, 1, one)],
-        (Keys::All, Some(other)) => {
+        (KeySpec::All, None) => vec![range(first, -1, 1, one)],
+        (KeySpec::All, Some(other)) => {
             vec![range(first, 0, 1, one), range(first + 1, -1, 1, other)]
         }
-        (Keys::EveryOther, _) => vec![range(first, -1, 2, one)],
-        (Keys::AllButLast, _) => vec![range(first, -2, 1, one)],
-        (Keys::Counted(at), _) => vec![counted(at, one)],
-        (Keys::FirstAndCounted(at), other) => {
+        (KeySpec::EveryOther, _) => vec![range(first, -1, 2, one)],
+        (KeySpec::AllButLast, _) => vec![range(first, -2, 1, one)],
+        (KeySpec::AllButFirst, _) => vec![range(first + 1, -1, 1, one)],
+        (KeySpec::Counted(at) | KeySpec::CountedPairs(at), _) => vec![counted(at, one)],
+        (KeySpec::ThirdAndKeys, _) => {
+            vec![range(first + 2, 0, 1, one), unknown(one, OF_KEYS)]
+        }
+        (KeySpec::FirstAndCounted(at), other) => {
             vec![range(first, 0, 1, one), counted(at, other.unwrap_or(one))]
         }
-        (Keys::Streams, _) => {
+        (KeySpec::Streams, _) => {
             // The name of a group or a consumer may be STREAMS.
             let from = match command.name {
                 "XREADGROUP" => 4,
@@ -164,7 +177,7 @@ fn specs(command: &Row) -> Vec<KeySpec> {
             };
             vec![spec(Begin::Keyword("STREAMS", from), find, one)]
         }
-        (Keys::FirstAndStore, other) => vec![
+        (KeySpec::FirstAndStore(_), other) => vec![
             range(first, 0, 1, one),
             unknown(one, OF_SORT),
             unknown(other.unwrap_or(one), OF_STORE),
@@ -173,7 +186,7 @@ fn specs(command: &Row) -> Vec<KeySpec> {
 }
 
 /// Writes a rule; what is done with the keys may differ from one request to another.
-fn write_spec(spec: &KeySpec, may_differ: bool, reply: &mut dyn Reply) {
+fn write_spec(spec: &Rule, may_differ: bool, reply: &mut dyn Reply) {
     let mut flags = spec.access.names().to_vec();
     if may_differ {
         flags.push("variable_flags");

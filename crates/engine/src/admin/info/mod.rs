@@ -13,14 +13,14 @@ mod traffic;
 
 use std::fmt::Write as _;
 
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::Result;
 
 pub(crate) const COMMANDS: &[Row] = &[Row {
     name: "INFO",
     run: info,
     arity: Arity::AtLeast(1),
-    keys: Keys::None,
+    keys: KeySpec::None,
     flags: Flags::NONE,
     syntax: "[section [section ...]]",
     summary: "Says how the server is, in sections.",

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{List, Side};
 use crate::args::Args;
-use crate::command::{Arity, Call, Flags, Keys, Row};
+use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::entry::{Kind, Object, Str};
 use crate::keyspace::waiting::{Nothing, Wait};
@@ -26,7 +26,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LPUSH",
         run: lpush,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: PUSH,
         syntax: "key element [element ...]",
         summary: "Adds elements at the left end, one after the other, and makes the list if there \
@@ -38,7 +38,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "RPUSH",
         run: rpush,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: PUSH,
         syntax: "key element [element ...]",
         summary: "Adds elements at the right end, one after the other, and makes the list if \
@@ -50,7 +50,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LPUSHX",
         run: lpushx,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: PUSH,
         syntax: "key element [element ...]",
         summary: "Adds elements at the left end of a list, if there is one.",
@@ -61,7 +61,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "RPUSHX",
         run: rpushx,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: PUSH,
         syntax: "key element [element ...]",
         summary: "Adds elements at the right end of a list, if there is one.",
@@ -72,7 +72,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LPOP",
         run: lpop,
         arity: Arity::AtLeast(2),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: POP,
         syntax: "key [count]",
         summary: "Removes elements at the left end, and gives them.",
@@ -83,7 +83,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "RPOP",
         run: rpop,
         arity: Arity::AtLeast(2),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: POP,
         syntax: "key [count]",
         summary: "Removes elements at the right end, and gives them.",
@@ -94,7 +94,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LLEN",
         run: llen,
         arity: Arity::Exactly(2),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY.and(Flags::FAST),
         syntax: "key",
         summary: "Gives the length of a list.",
@@ -105,7 +105,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LINDEX",
         run: lindex,
         arity: Arity::Exactly(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY,
         syntax: "key index",
         summary: "Gives the element at an index, which counts from the right end if it is \
@@ -117,7 +117,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LINSERT",
         run: linsert,
         arity: Arity::Exactly(5),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: WRITE,
         syntax: "key <BEFORE | AFTER> pivot element",
         summary: "Puts an element before or after the first one that equals the pivot.",
@@ -128,7 +128,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LSET",
         run: lset,
         arity: Arity::Exactly(4),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: WRITE,
         syntax: "key index element",
         summary: "Replaces the element at an index.",
@@ -139,7 +139,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LRANGE",
         run: lrange,
         arity: Arity::Exactly(4),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY,
         syntax: "key start stop",
         summary: "Gives the elements of a range.",
@@ -150,7 +150,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LREM",
         run: lrem,
         arity: Arity::Exactly(4),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::WRITE,
         syntax: "key count element",
         summary: "Removes elements that equal one: so many from the left, from the right if the \
@@ -162,7 +162,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LTRIM",
         run: ltrim,
         arity: Arity::Exactly(4),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::WRITE,
         syntax: "key start stop",
         summary: "Keeps the elements of a range, and removes the others.",
@@ -173,7 +173,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LPOS",
         run: lpos,
         arity: Arity::AtLeast(3),
-        keys: Keys::First,
+        keys: KeySpec::First,
         flags: Flags::READONLY,
         syntax: "key element [RANK rank] [COUNT num-matches] [MAXLEN len]",
         summary: "Gives the index of an element, or of several that are equal.",
@@ -184,7 +184,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LMOVE",
         run: lmove,
         arity: Arity::Exactly(5),
-        keys: Keys::FirstTwo,
+        keys: KeySpec::FirstTwo,
         flags: WRITE,
         syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT>",
         summary: "Moves an element from an end of one list to an end of another, and gives it.",
@@ -195,7 +195,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "RPOPLPUSH",
         run: rpoplpush,
         arity: Arity::Exactly(3),
-        keys: Keys::FirstTwo,
+        keys: KeySpec::FirstTwo,
         flags: WRITE,
         syntax: "source destination",
         summary: "Moves an element from the right end of one list to the left end of another, and \
@@ -207,7 +207,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "LMPOP",
         run: lmpop,
         arity: Arity::AtLeast(4),
-        keys: Keys::Counted(1),
+        keys: KeySpec::Counted(1),
         flags: Flags::WRITE,
         syntax: "numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
         summary: "Removes elements at an end of the first of several lists that there is, and \
@@ -219,7 +219,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "BLPOP",
         run: blpop,
         arity: Arity::AtLeast(3),
-        keys: Keys::AllButLast,
+        keys: KeySpec::AllButLast,
         flags: BLOCKING,
         syntax: "key [key ...] timeout",
         summary: "Removes an element at the left end of the first of several lists that there is; \
@@ -231,7 +231,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "BRPOP",
         run: brpop,
         arity: Arity::AtLeast(3),
-        keys: Keys::AllButLast,
+        keys: KeySpec::AllButLast,
         flags: BLOCKING,
         syntax: "key [key ...] timeout",
         summary: "Removes an element at the right end of the first of several lists that there \
@@ -243,7 +243,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "BLMOVE",
         run: blmove,
         arity: Arity::Exactly(6),
-        keys: Keys::FirstTwo,
+        keys: KeySpec::FirstTwo,
         flags: WRITE.and(Flags::BLOCKING),
         syntax: "source destination <LEFT | RIGHT> <LEFT | RIGHT> timeout",
         summary: "Moves an element from an end of one list to an end of another; waits for one.",
@@ -254,7 +254,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "BRPOPLPUSH",
         run: brpoplpush,
         arity: Arity::Exactly(4),
-        keys: Keys::FirstTwo,
+        keys: KeySpec::FirstTwo,
         flags: WRITE.and(Flags::BLOCKING),
         syntax: "source destination timeout",
         summary: "Moves an element from the right end of one list to the left end of another; \
@@ -266,7 +266,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         name: "BLMPOP",
         run: blmpop,
         arity: Arity::AtLeast(5),
-        keys: Keys::Counted(2),
+        keys: KeySpec::Counted(2),
         flags: BLOCKING,
         syntax: "timeout numkeys key [key ...] <LEFT | RIGHT> [COUNT count]",
         summary: "Removes elements at an end of the first of several lists that there is; waits \

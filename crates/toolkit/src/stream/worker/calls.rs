@@ -22,7 +22,7 @@ macro_rules! script {
     };
 }
 
-pub(super) static BEAT: Script = script!("beat.lua").with_twin(twins::beat);
+pub(super) static BEAT: Script = script!("beat.lua").with_twin(twins::beat).repeatable();
 pub(super) static CLAIM: Script = script!("claim.lua").with_twin(twins::claim);
 pub(super) static LEAVE: Script = script!("leave.lua").with_twin(twins::leave);
 pub(super) static SETTLE: Script = script!("settle.lua").with_twin(twins::settle);

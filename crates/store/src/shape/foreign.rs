@@ -1,0 +1,111 @@
+//! Commands that servers have and the engine has not: those of Redis 8 and Valkey 9, without modules.
+//!
+//! A row leaves this file when the engine has the command: a test says so. Containers whose
+//! subcommands touch no keys, and what only servers say to each other, are left out.
+
+use super::Arity::{AtLeast, Exactly};
+use super::KeySpec::{
+    All, AllButFirst, Counted, CountedPairs, First, FirstAndStore, FirstTwo, None, ThirdAndKeys,
+};
+use super::{Flags, Shape};
+
+const READ: Flags = Flags::READONLY;
+const FAST_READ: Flags = READ.and(Flags::FAST);
+const WRITE: Flags = Flags::WRITE;
+const FAST_WRITE: Flags = WRITE.and(Flags::FAST);
+/// Writes that need memory.
+const GROWTH: Flags = WRITE.and(Flags::DENY_OOM);
+const FAST_GROWTH: Flags = GROWTH.and(Flags::FAST);
+const MESSAGE: Flags = Flags::PUBSUB.and(Flags::FAST);
+
+pub(super) const SHAPES: &[Shape] = &[
+    // Bitmaps.
+    Shape::new("BITCOUNT", AtLeast(2), First, READ),
+    Shape::new("BITFIELD", AtLeast(2), First, GROWTH),
+    Shape::new("BITFIELD_RO", AtLeast(2), First, FAST_READ),
+    Shape::new("BITOP", AtLeast(4), AllButFirst, GROWTH),
+    Shape::new("BITPOS", AtLeast(3), First, READ),
+    Shape::new("GETBIT", Exactly(3), First, FAST_READ),
+    Shape::new("SETBIT", Exactly(4), First, GROWTH),
+    // Places on the earth.
+    Shape::new("GEOADD", AtLeast(5), First, GROWTH),
+    Shape::new("GEODIST", AtLeast(4), First, READ),
+    Shape::new("GEOHASH", AtLeast(2), First, READ),
+    Shape::new("GEOPOS", AtLeast(2), First, READ),
+    Shape::new("GEORADIUS", AtLeast(6), FirstAndStore(6), GROWTH),
+    Shape::new("GEORADIUSBYMEMBER", AtLeast(5), FirstAndStore(5), GROWTH),
+    Shape::new("GEORADIUSBYMEMBER_RO", AtLeast(5), First, READ),
+    Shape::new("GEORADIUS_RO", AtLeast(6), First, READ),
+    Shape::new("GEOSEARCH", AtLeast(7), First, READ),
+    Shape::new("GEOSEARCHSTORE", AtLeast(8), FirstTwo, GROWTH),
+    // HyperLogLog. PFCOUNT may write down what it has counted, which changes nothing for anybody.
+    Shape::new("PFADD", AtLeast(2), First, FAST_GROWTH),
+    Shape::new("PFCOUNT", AtLeast(2), All, READ),
+    Shape::new("PFMERGE", AtLeast(2), All, GROWTH),
+    // Copies of values.
+    Shape::new("DUMP", Exactly(2), First, READ),
+    Shape::new("MIGRATE", AtLeast(6), ThirdAndKeys, WRITE),
+    Shape::new("RESTORE", AtLeast(4), First, GROWTH),
+    // Functions.
+    Shape::new("FCALL", AtLeast(3), Counted(2), Flags::SCRIPT),
+    Shape::new("FCALL_RO", AtLeast(3), Counted(2), READ.and(Flags::SCRIPT)),
+    // Fields of hashes with a time to live: Redis 7.4 and 8.0, Valkey 9.0.
+    Shape::new("HEXPIRE", AtLeast(6), First, FAST_GROWTH),
+    Shape::new("HEXPIREAT", AtLeast(6), First, FAST_GROWTH),
+    Shape::new("HEXPIRETIME", AtLeast(5), First, FAST_READ),
+    Shape::new("HGETDEL", AtLeast(5), First, FAST_WRITE),
+    Shape::new("HGETEX", AtLeast(5), First, FAST_WRITE),
+    Shape::new("HPERSIST", AtLeast(5), First, FAST_WRITE),
+    Shape::new("HPEXPIRE", AtLeast(6), First, FAST_GROWTH),
+    Shape::new("HPEXPIREAT", AtLeast(6), First, FAST_GROWTH),
+    Shape::new("HPEXPIRETIME", AtLeast(5), First, FAST_READ),
+    Shape::new("HPTTL", AtLeast(5), First, FAST_READ),
+    Shape::new("HSETEX", AtLeast(6), First, FAST_GROWTH),
+    Shape::new("HTTL", AtLeast(5), First, FAST_READ),
+    // Strings under conditions: Redis 8.4.
+    Shape::new("DELEX", AtLeast(2), First, FAST_WRITE),
+    Shape::new("DIGEST", Exactly(2), First, FAST_READ),
+    Shape::new("MSETEX", AtLeast(4), CountedPairs(1), GROWTH),
+    // Streams: Redis 8.2.
+    Shape::new("XACKDEL", AtLeast(6), First, FAST_WRITE),
+    Shape::new("XDELEX", AtLeast(5), First, FAST_WRITE),
+    // Sets of vectors: Redis 8.0.
+    Shape::new("VADD", AtLeast(5), First, GROWTH),
+    Shape::new("VCARD", Exactly(2), First, FAST_READ),
+    Shape::new("VDIM", Exactly(2), First, FAST_READ),
+    Shape::new("VEMB", AtLeast(3), First, FAST_READ),
+    Shape::new("VGETATTR", Exactly(3), First, FAST_READ),
+    Shape::new("VINFO", Exactly(2), First, FAST_READ),
+    Shape::new("VISMEMBER", Exactly(3), First, FAST_READ),
+    Shape::new("VLINKS", AtLeast(3), First, FAST_READ),
+    Shape::new("VRANDMEMBER", AtLeast(2), First, READ),
+    Shape::new("VRANGE", AtLeast(4), First, READ),
+    Shape::new("VREM", Exactly(3), First, WRITE),
+    Shape::new("VSETATTR", Exactly(4), First, FAST_WRITE),
+    Shape::new("VSIM", AtLeast(4), First, READ),
+    // Messages of a shard. A channel has a slot as a key has, and is found at the same place.
+    Shape::new("SPUBLISH", Exactly(3), First, MESSAGE),
+    Shape::new("SSUBSCRIBE", AtLeast(2), All, Flags::PUBSUB),
+    Shape::new("SUNSUBSCRIBE", AtLeast(1), All, Flags::PUBSUB),
+    // Replicas and the disk.
+    Shape::new("ROLE", Exactly(1), None, Flags::FAST),
+    Shape::new("WAIT", Exactly(3), None, Flags::BLOCKING),
+    Shape::new("WAITAOF", Exactly(4), None, Flags::BLOCKING),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shape::table;
+
+    #[test]
+    fn a_command_that_the_engine_has_does_not_stand_here() {
+        let ours = |name| table::SHAPES.iter().any(|shape| shape.name == name);
+        let twice = SHAPES.iter().filter(|shape| ours(shape.name));
+        let twice: Vec<&str> = twice.map(|shape| shape.name).collect();
+        assert!(
+            twice.is_empty(),
+            "take these rows out of foreign.rs: {twice:?}"
+        );
+    }
+}
