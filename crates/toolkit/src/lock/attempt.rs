@@ -68,6 +68,7 @@ impl Attempt {
             Ok(Answer::Held { .. }) => false,
             Err(error) => was_in_doubt || error.is_in_doubt(),
         };
+        self.lock.may_come_late |= answer.as_ref().is_err_and(Error::is_in_doubt);
         Ok(match answer? {
             Answer::Taken { token } => Outcome::Taken(Lease::new(token, sent, self.terms.ttl)),
             Answer::Held { remaining } => Outcome::Held { remaining },
@@ -99,6 +100,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if self.in_doubt {
+            self.lock.may_come_late = true;
             self.releases.push(self.lock.clone(), self.terms.ttl);
         }
     }

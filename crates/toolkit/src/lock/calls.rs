@@ -31,6 +31,9 @@ pub(super) struct Lock {
     pub(super) key: Key,
     /// The number of the request.
     owner: String,
+    /// Whether the request was sent once without an answer, and so may still come when it is not wanted
+    /// any more.
+    pub(super) may_come_late: bool,
 }
 
 /// What the store says to a request.
@@ -43,7 +46,12 @@ impl Lock {
     /// A lock that a new request wants.
     pub(super) fn wanted(store: Store, key: Key) -> Lock {
         let owner = hex::encode(random::bytes::<16>());
-        Lock { store, key, owner }
+        Lock {
+            store,
+            key,
+            owner,
+            may_come_late: false,
+        }
     }
 
     /// Where the release is told.
@@ -75,11 +83,13 @@ impl Lock {
         call.arg(ttl).arg(ttl + TOKEN_KEPT).run().await
     }
 
-    /// Whether the request had the lock, which is free now.
+    /// Whether the request had the lock, which is free now. If the request comes after this, it takes
+    /// nothing.
     pub(super) async fn release(&self) -> Result<bool, Error> {
         let call = RELEASE.on(&self.store).key(self.key.clone());
         let call = call.key(self.fence()).arg(&self.owner);
-        call.arg(self.channel()).arg(TOKEN_KEPT).run().await
+        let call = call.arg(self.channel()).arg(TOKEN_KEPT);
+        call.arg(u8::from(self.may_come_late)).run().await
     }
 }
 
