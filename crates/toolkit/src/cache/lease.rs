@@ -228,10 +228,11 @@ mod tests {
             old: BTreeMap::new(),
         };
         let token = |number: usize| (number as u128).to_le_bytes();
-        for number in 0..10 * LEFT_MIN {
+        let count = LEFT_MIN * 7 / 2;
+        for number in 0..count {
             left.add(&number.to_string(), token(number));
         }
-        for number in 9 * LEFT_MIN..10 * LEFT_MIN {
+        for number in count - LEFT_MIN..count {
             assert_eq!(left.of(&number.to_string()), [token(number)]);
         }
         assert!(left.young.len() + left.old.len() <= 2 * LEFT_MIN);
