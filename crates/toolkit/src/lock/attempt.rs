@@ -91,15 +91,16 @@ impl Attempt {
     }
 
     pub(super) fn into_guard(mut self, lease: Lease) -> Guard {
+        let lock = self.lock.clone();
         // From here on it is the guard that gives the lock back.
-        self.in_doubt = false;
-        Guard::new(self.lock.clone(), lease, self.terms, self.releases.clone())
+        (self.in_doubt, self.lock.may_come_late) = (false, false);
+        Guard::new(lock, lease, self.terms, self.releases.clone())
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.in_doubt {
+        if self.in_doubt || self.lock.may_come_late {
             self.lock.may_come_late = true;
             self.releases.push(self.lock.clone(), self.terms.ttl);
         }

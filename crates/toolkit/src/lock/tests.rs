@@ -428,22 +428,32 @@ async fn late(fates: &[Fate]) -> (Store, Store, Late) {
 /// The release had overtaken it, and the lock was held by nobody for its whole time to live.
 #[tokio::test(start_paused = true)]
 async fn a_request_that_comes_when_it_is_given_up_takes_nothing() {
-    for fates in [&[Fate::Late; 3][..], &[Fate::Late, Fate::Answered]] {
+    let sent_again = &[Fate::Late, Fate::Answered][..];
+    for (fates, is_held) in [
+        (&[Fate::Late; 3][..], false),
+        (sent_again, false),
+        (sent_again, true),
+    ] {
         let (store, failing, late) = late(fates).await;
-        let locks = Locks::new(&failing, "shop");
+        let (locks, others) = (Locks::new(&failing, "shop"), Locks::new(&store, "shop"));
+        let held = match is_held {
+            true => others.try_lock("stock").await.unwrap(),
+            false => None,
+        };
 
-        if let Ok(guard) = locks.try_lock("stock").await {
-            assert_eq!(guard.unwrap().release().await, Ok(true));
+        if let Ok(Some(guard)) = locks.try_lock("stock").await {
+            assert_eq!(guard.release().await, Ok(true));
         }
+        drop(held);
+        others.close().await;
         locks.close().await;
         let late = std::mem::take(&mut *late.lock().unwrap());
         for request in late {
             store.run::<Value>(request).await.unwrap();
         }
 
-        let locks = Locks::new(&store, "shop");
-        assert_eq!(locks.holder("stock").await, Ok(None));
-        assert!(locks.try_lock("stock").await.unwrap().is_some());
+        assert_eq!(others.holder("stock").await, Ok(None));
+        assert!(others.try_lock("stock").await.unwrap().is_some());
     }
 }
 
