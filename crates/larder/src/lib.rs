@@ -25,6 +25,9 @@
 //! | [`lock`] | one at a time, across processes, with fencing tokens |
 //! | [`leaderboard`] | scores and ranks |
 //!
+//! The modules are those of the crate `larder_toolkit`, and their examples say so: a program that depends
+//! on this crate alone writes `larder` there, and `larder::http` for `larder_http`.
+//!
 //! What none of them does, any Redis command does: [`Store::run`], and [`Script`] for Lua. Code
 //! written for the `redis` crate finds a connection of it in `StoreConnection`.
 //!
@@ -41,7 +44,8 @@
 //! | `tls` | `rediss://` |
 //! | `cache`, `session`, `rate-limit`, `pubsub`, `stream`, `lock`, `leaderboard` | the service of that name |
 //!
-//! Off by default are `http` (layers for tower), `axum` (the same with the addresses that axum gives),
+//! Off by default are `http` (layers for tower), `axum` (the same with the addresses that axum gives, and
+//! sessions as arguments of its handlers), `tower-sessions` (a store for the crate of that name),
 //! `redis-connection` (a connection of the `redis` crate to any store), and `testing` (a store that
 //! misbehaves by a plan, for tests). A URL of a kind that was left out is refused with an error that
 //! names the feature.

@@ -211,7 +211,9 @@ fn scheme_of(url: &str) -> Result<&str, OpenError> {
     let scheme = url.split(':').next().unwrap_or_default();
     let not_yet = |scheme| Err(OpenError::NotYet { scheme });
     match scheme {
-        "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" if scheme.len() < url.len() => {
+        "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix"
+            if url[scheme.len()..].starts_with("://") =>
+        {
             Ok(scheme)
         }
         "file" => not_yet("file:"),
@@ -261,6 +263,10 @@ mod tests {
         for (url, wanted) in [
             ("http://user:secret@host", "\"http\" is no URL of a store"),
             ("localhost", "is no URL of a store"),
+            (
+                "redis:localhost",
+                "\"redis\" is no URL of a store: use memory:, redis://host",
+            ),
             ("memory:/x", "has no address"),
             ("memory:?maxmemory=lots", "a number of bytes, such as 256mb"),
             (

@@ -67,8 +67,22 @@ fn tokens_grow_when_the_clock_is_set() {
         });
 }
 
-/// Requests that do not overtake each other: one that arrives after its own release holds the lock
-/// until it expires, as the store can't know better.
+/// Requests that overtake each other, or come when nobody waits for them any more.
+#[test]
+fn a_request_that_comes_after_it_was_given_up_holds_no_lock() {
+    Simulation::new()
+        .seeds(SEEDS)
+        .faults(Fault::network())
+        .run(async |world| {
+            contend(&world).await;
+            let locks = Locks::new(&world.store("dan"), "shop");
+            drop(locks.lock("stock", TTL / 2).await?);
+            Ok(())
+        });
+}
+
+/// Requests that do not overtake each other: a store that is full may refuse to note that one was given
+/// up, and one that arrives after that holds the lock until it expires.
 #[test]
 fn a_lock_that_nobody_wants_any_more_is_free_long_before_it_expires() {
     let faults = [

@@ -25,12 +25,22 @@ pub(super) static EXTEND: Script = Script::new(include_str!("extend.lua")).with_
 
 /// The tokens of callers of this process that went away, by the lease that they may have had, on whatever
 /// store. A token that has been taken over does no harm here: nobody has it again.
-static LEFT: Mutex<BTreeMap<Box<str>, Vec<Token>>> = Mutex::new(BTreeMap::new());
+static LEFT: Mutex<Left> = Mutex::new(Left {
+    young: BTreeMap::new(),
+    old: BTreeMap::new(),
+});
 
-/// How many leases are remembered, and how many tokens of each. One that is forgotten costs who comes next
-/// the rest of its time.
-const LEFT_MAX: usize = 1024;
+/// How many leases are remembered at least, and how many tokens of each. One that is forgotten costs who
+/// comes next the rest of its time: many callers may go away at once, with a client that they share.
+const LEFT_MIN: usize = 8192;
 const TOKENS_MAX: usize = 8;
+
+/// Tokens by their leases, in two generations: when the young one is full it takes the place of the old
+/// one, so that what was left last is forgotten last.
+struct Left {
+    young: BTreeMap<Box<str>, Vec<Token>>,
+    old: BTreeMap<Box<str>, Vec<Token>>,
+}
 
 /// What rings when a lease of this process ends, for those of this process who wait for it: several
 /// leases share a bell.
@@ -175,23 +185,58 @@ impl Drop for Lease<'_> {
     }
 }
 
+impl Left {
+    fn add(&mut self, key: &str, token: Token) {
+        let before = self.old.remove(key).unwrap_or_default();
+        if self.young.len() >= LEFT_MIN && !self.young.contains_key(key) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        let tokens = self.young.entry(key.into()).or_insert(before);
+        if tokens.len() >= TOKENS_MAX {
+            tokens.remove(0);
+        }
+        tokens.push(token);
+    }
+
+    fn of(&self, key: &str) -> Vec<Token> {
+        let tokens = self.young.get(key).or_else(|| self.old.get(key));
+        tokens.cloned().unwrap_or_default()
+    }
+}
+
 fn leave(key: &Key, token: Token) {
-    let mut left = lock_left();
-    if left.len() >= LEFT_MAX {
-        left.clear();
-    }
-    let tokens = left.entry(key.as_str().into()).or_default();
-    if tokens.len() >= TOKENS_MAX {
-        tokens.remove(0);
-    }
-    tokens.push(token);
+    lock_left().add(key.as_str(), token);
 }
 
 fn left(key: &Key) -> Vec<Token> {
-    lock_left().get(key.as_str()).cloned().unwrap_or_default()
+    lock_left().of(key.as_str())
 }
 
-fn lock_left() -> MutexGuard<'static, BTreeMap<Box<str>, Vec<Token>>> {
+fn lock_left() -> MutexGuard<'static, Left> {
     // Nothing in here panics between two changes that belong together.
     LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All were forgotten whenever there were more than so many.
+    #[test]
+    fn what_was_left_last_is_forgotten_last() {
+        let mut left = Left {
+            young: BTreeMap::new(),
+            old: BTreeMap::new(),
+        };
+        let token = |number: usize| (number as u128).to_le_bytes();
+        let count = LEFT_MIN * 7 / 2;
+        for number in 0..count {
+            left.add(&number.to_string(), token(number));
+        }
+        for number in count - LEFT_MIN..count {
+            assert_eq!(left.of(&number.to_string()), [token(number)]);
+        }
+        assert!(left.young.len() + left.old.len() <= 2 * LEFT_MIN);
+        assert!(left.of("0").is_empty());
+    }
 }

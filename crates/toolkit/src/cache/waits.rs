@@ -10,6 +10,7 @@
 //!
 //! It is known of loads that their tasks wait for, not of what is spawned by them.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -71,7 +72,7 @@ pub(super) async fn within<R>(load: Option<Arc<Waiter>>, work: impl Future<Outpu
 
 impl Waiter {
     /// Marks this load, and all for which it waits, as covered by a permit.
-    pub(super) fn cover(&self) {
+    pub(super) fn cover(self: &Arc<Self>) {
         let _walk = walk();
         self.cover_all();
     }
@@ -89,18 +90,29 @@ impl Waiter {
         self.is_covered.load(Ordering::Acquire)
     }
 
-    fn cover_all(&self) {
-        if self.is_covered.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.covered.notify_waiters();
-        for other in self.waits_for().iter() {
-            other.cover_all();
+    fn cover_all(self: &Arc<Self>) {
+        let mut ahead = vec![self.clone()];
+        while let Some(next) = ahead.pop() {
+            if !next.is_covered.swap(true, Ordering::AcqRel) {
+                next.covered.notify_waiters();
+                ahead.extend(next.waits_for().iter().cloned());
+            }
         }
     }
 
-    fn reaches(&self, other: &Arc<Waiter>) -> bool {
-        std::ptr::eq(self, &**other) || self.waits_for().iter().any(|next| next.reaches(other))
+    /// Whether this load waits for the other one, by whatever way. Each load is looked at once: loads that
+    /// share what they load have far more ways between them than there are loads.
+    fn reaches(self: &Arc<Self>, other: &Arc<Waiter>) -> bool {
+        let (mut ahead, mut met) = (vec![self.clone()], HashSet::new());
+        while let Some(next) = ahead.pop() {
+            if Arc::ptr_eq(&next, other) {
+                return true;
+            }
+            if met.insert(Arc::as_ptr(&next)) {
+                ahead.extend(next.waits_for().iter().cloned());
+            }
+        }
+        false
     }
 
     fn waits_for(&self) -> MutexGuard<'_, Vec<Arc<Waiter>>> {

@@ -68,6 +68,7 @@ impl Attempt {
             Ok(Answer::Held { .. }) => false,
             Err(error) => was_in_doubt || error.is_in_doubt(),
         };
+        self.lock.may_come_late |= answer.as_ref().is_err_and(Error::is_in_doubt);
         Ok(match answer? {
             Answer::Taken { token } => Outcome::Taken(Lease::new(token, sent, self.terms.ttl)),
             Answer::Held { remaining } => Outcome::Held { remaining },
@@ -90,15 +91,17 @@ impl Attempt {
     }
 
     pub(super) fn into_guard(mut self, lease: Lease) -> Guard {
+        let lock = self.lock.clone();
         // From here on it is the guard that gives the lock back.
-        self.in_doubt = false;
-        Guard::new(self.lock.clone(), lease, self.terms, self.releases.clone())
+        (self.in_doubt, self.lock.may_come_late) = (false, false);
+        Guard::new(lock, lease, self.terms, self.releases.clone())
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if self.in_doubt {
+        if self.in_doubt || self.lock.may_come_late {
+            self.lock.may_come_late = true;
             self.releases.push(self.lock.clone(), self.terms.ttl);
         }
     }

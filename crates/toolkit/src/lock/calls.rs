@@ -34,6 +34,9 @@ pub(super) struct Lock {
     pub(super) key: Key,
     /// The number of the request.
     owner: String,
+    /// Whether the request was sent once without an answer, and so may still come when it is not wanted
+    /// any more.
+    pub(super) may_come_late: bool,
 }
 
 /// What the store says to a request.
@@ -46,7 +49,12 @@ impl Lock {
     /// A lock that a new request wants.
     pub(super) fn wanted(store: Store, key: Key) -> Lock {
         let owner = hex::encode(random::bytes::<16>());
-        Lock { store, key, owner }
+        Lock {
+            store,
+            key,
+            owner,
+            may_come_late: false,
+        }
     }
 
     /// Where the release is told.
@@ -94,7 +102,8 @@ impl Lock {
         call.arg(ttl).arg(ttl + TOKEN_KEPT).run().await
     }
 
-    /// Whether the request had the lock, which is free now.
+    /// Whether the request had the lock, which is free now. If the request comes after this, it takes
+    /// nothing.
     pub(super) async fn release(&self) -> Result<bool, Error> {
         let call = RELEASE.on(&self.store).key(self.key.clone());
         let call = call.key(self.fence()).arg(&self.owner);
@@ -103,7 +112,8 @@ impl Lock {
             false => "PUBLISH",
         };
         let call = call.arg(self.channel()).arg(TOKEN_KEPT);
-        call.arg(publish).run().await
+        let call = call.arg(u8::from(self.may_come_late)).arg(publish);
+        call.run().await
     }
 }
 

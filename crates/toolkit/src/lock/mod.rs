@@ -19,6 +19,7 @@
 //! ```text
 //! {ns:lock:NAME}          hash: owner (a random number for each request), token; with a TTL
 //! {ns:lock:NAME}:fence    the last fencing token, remembered for a day after the end of the lock
+//!                         (and which requests were given up, so that none of them takes it late)
 //! {ns:lock:NAME}:free     a channel: the lock was released
 //! ```
 //!

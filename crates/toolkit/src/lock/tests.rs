@@ -345,12 +345,17 @@ struct Failing {
     store: Store,
     /// What becomes of the calls to come, in order; those after the last are answered.
     fates: Arc<Mutex<VecDeque<Fate>>>,
+    late: Late,
 }
+
+/// The requests that were told to be lost, and come when the test sends them.
+type Late = Arc<Mutex<Vec<Command>>>;
 
 #[derive(Clone, Copy)]
 enum Fate {
     Answered,
     AnswerLost,
+    Late,
     Away,
 }
 
@@ -370,6 +375,10 @@ impl Backend for Failing {
             match self.next() {
                 Fate::Answered => self.store.call(command).await,
                 Fate::Away => Err(Error::away("it is being restarted")),
+                Fate::Late => {
+                    self.late.lock().unwrap().push(command);
+                    Err(Error::unanswered("the connection was cut"))
+                }
                 Fate::AnswerLost => {
                     self.store.call(command).await.ok();
                     Err(Error::unanswered("the connection was cut"))
@@ -389,6 +398,12 @@ impl Backend for Failing {
 
 /// A memory store, and the same one seen through a connection on which calls go wrong.
 async fn failing(fates: &[Fate]) -> (Store, Store) {
+    let (store, failing, _) = late(fates).await;
+    (store, failing)
+}
+
+/// The same, and the requests that come late.
+async fn late(fates: &[Fate]) -> (Store, Store, Late) {
     let store = TestStore::lua().store;
     // So that a call of a script is one call.
     let locks = Locks::new(&store, "other");
@@ -401,7 +416,45 @@ async fn failing(fates: &[Fate]) -> (Store, Store) {
         .await
         .unwrap();
     let fates = Arc::new(Mutex::new(fates.iter().copied().collect()));
-    (store.clone(), Store::new(Failing { store, fates }))
+    let late = Late::default();
+    let failing = Failing {
+        store: store.clone(),
+        fates,
+        late: late.clone(),
+    };
+    (store, Store::new(failing), late)
+}
+
+/// The release had overtaken it, and the lock was held by nobody for its whole time to live.
+#[tokio::test(start_paused = true)]
+async fn a_request_that_comes_when_it_is_given_up_takes_nothing() {
+    let sent_again = &[Fate::Late, Fate::Answered][..];
+    for (fates, is_held) in [
+        (&[Fate::Late; 3][..], false),
+        (sent_again, false),
+        (sent_again, true),
+    ] {
+        let (store, failing, late) = late(fates).await;
+        let (locks, others) = (Locks::new(&failing, "shop"), Locks::new(&store, "shop"));
+        let held = match is_held {
+            true => others.try_lock("stock").await.unwrap(),
+            false => None,
+        };
+
+        if let Ok(Some(guard)) = locks.try_lock("stock").await {
+            assert_eq!(guard.release().await, Ok(true));
+        }
+        drop(held);
+        others.close().await;
+        locks.close().await;
+        let late = std::mem::take(&mut *late.lock().unwrap());
+        for request in late {
+            store.run::<Value>(request).await.unwrap();
+        }
+
+        assert_eq!(others.holder("stock").await, Ok(None));
+        assert!(others.try_lock("stock").await.unwrap().is_some());
+    }
 }
 
 /// A store that is away says nothing of what it did before.

@@ -76,7 +76,7 @@
 //!   (`FLUSHALL`, a failover), at the beginning of the new stream.
 //!
 //! A stream keeps no more than its [`Trim`] says, and the store must not evict it: use the policy
-//! `noeviction`, or one of the `volatile` ones.
+//! `noeviction`. The `volatile` ones spare streams, and not the locks and sessions beside them.
 //!
 //! Sources: Redis documentation, "Redis Streams" (consumer groups, recovering from failures).
 

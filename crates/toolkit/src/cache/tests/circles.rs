@@ -1,6 +1,11 @@
 //! Loads that ask for what they load.
 
+use std::pin::Pin;
+
 use super::*;
+use crate::join;
+
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 fn is_told(answer: &Result<u32, Error>) -> bool {
     match answer {
@@ -10,6 +15,23 @@ fn is_told(answer: &Result<u32, Error>) -> bool {
         Err(Error::Invalid { .. }) => true,
         _ => false,
     }
+}
+
+/// A value of so many layers of twelve, each made of all that are in the one below.
+fn layers(cache: &Cache<u32>, layer: u32, place: u32) -> BoxFuture<'_, Result<u32, Error>> {
+    Box::pin(async move {
+        let load = async || {
+            if layer == 0 {
+                // The others come and wait before this is done.
+                tokio::task::yield_now().await;
+                return Ok(1);
+            }
+            let parts = (0..12).map(|place| layers(cache, layer - 1, place));
+            let parts: Result<Vec<u32>, Error> = join::all(parts).await.into_iter().collect();
+            Ok(parts?.iter().sum())
+        };
+        cache.get_or_set(&format!("{layer}.{place}"), load).await
+    })
 }
 
 every_store! {
@@ -57,5 +79,11 @@ every_store! {
         }
         begun.finish(3).await?;
         assert_eq!((one.await??, other.await??), (3, 3));
+    }
+
+    /// From the first of these loads to the last there are as many ways as the value says.
+    async fn loads_that_share_what_they_load_are_looked_through_once(test: TestStore) {
+        let cache = process(&test.store);
+        assert_eq!(layers(&cache, 8, 0).await?, 12_u32.pow(8));
     }
 }

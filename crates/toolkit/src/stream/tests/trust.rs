@@ -57,6 +57,23 @@ impl<'de> Deserialize<'de> for Trap {
 }
 
 every_store! {
+    /// It was taken once as one that is due, and once more as the worker's own, and so handled twice.
+    async fn a_retry_that_is_due_is_taken_once_by_who_looks_for_its_own(test: TestStore) {
+        let stream = orders(&test.store, Trim::Never);
+        let group = stream.group("shipping", Start::Earliest);
+        stream.add(&order(1)).await?;
+        let failing = async |_: Job<Order>| Err(Failure::retry_after(SHORT, "later"));
+        let worker = group.worker().start(failing).await?;
+        until(&test, || worker.metrics().retried == 1).await;
+        worker.shutdown().await;
+        test.pass(SHORT).await;
+
+        let worker = group.worker().consumer("ann").start(async |_: Job<Order>| Ok(())).await?;
+        until(&test, || worker.metrics().processed == 1).await;
+        let metrics = worker.shutdown().await;
+        assert_eq!((metrics.reclaimed, metrics.lost, metrics.processed), (1, 0, 1));
+    }
+
     /// Each worker walked over all that waited, again and again: with 300,000 of them a server was
     /// busy with nothing else, and workers took each other for dead.
     async fn entries_that_wait_for_a_retry_cost_a_worker_nothing(test: TestStore) {

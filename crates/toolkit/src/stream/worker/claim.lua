@@ -20,6 +20,8 @@ end
 local taken, gone = {}, 0
 
 local function take(id, deliveries)
+  -- From here on it is this consumer's own, and is not to be taken for left behind.
+  at_work[id] = true
   local entry = redis.call("XCLAIM", stream, group, consumer, 0, id)[1]
   if entry then
     table.insert(taken, {id, deliveries + 1, body_of(entry[2])})

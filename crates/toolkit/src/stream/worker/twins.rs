@@ -109,15 +109,15 @@ pub(super) fn beat(step: &mut Step<'_>, keys: &[Key], words: Words<'_>) -> Resul
 }
 
 /// What `claim.lua` takes over.
-struct Taken<'w> {
+struct Taken {
     most: usize,
     page: i64,
-    at_work: HashSet<&'w [u8]>,
+    at_work: HashSet<Bytes>,
     taken: Vec<Value>,
     gone: i64,
 }
 
-impl Taken<'_> {
+impl Taken {
     fn is_full(&self) -> bool {
         self.taken.len() >= self.most
     }
@@ -128,17 +128,19 @@ impl Taken<'_> {
         id: &[u8],
         deliveries: i64,
     ) -> Result<(), Refusal> {
-        let claim = worker.claim(worker.consumer, id);
+        let id = Bytes::copy_from_slice(id);
+        // From here on it is this consumer's own, and is not to be taken for left behind.
+        self.at_work.insert(id.clone());
+        let claim = worker.claim(worker.consumer, &id);
         let claimed: Vec<Option<Raw>> = worker.step.run(claim)?;
         let Some(Some((_, fields))) = claimed.into_iter().next() else {
-            worker.acknowledge(id)?;
+            worker.acknowledge(&id)?;
             self.gone += 1;
             return Ok(());
         };
         let body = or_null(body_of(&fields).cloned());
-        let id = Value::Bytes(Bytes::copy_from_slice(id));
-        self.taken
-            .push(Value::Array(vec![id, Value::Int(deliveries + 1), body]));
+        let taken = vec![Value::Bytes(id), Value::Int(deliveries + 1), body];
+        self.taken.push(Value::Array(taken));
         Ok(())
     }
 
@@ -183,7 +185,7 @@ pub(super) fn claim(step: &mut Step<'_>, keys: &[Key], words: Words<'_>) -> Resu
     let mut taken = Taken {
         most,
         page: (most + in_hand.len()) as i64,
-        at_work: in_hand.iter().collect(),
+        at_work: in_hand.iter().map(Bytes::copy_from_slice).collect(),
         taken: Vec::new(),
         gone: 0,
     };
