@@ -20,7 +20,7 @@ use parking_lot::Mutex;
 
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
-use crate::keyspace::{DATABASES, Keyspace, SHARDS, Sampled};
+use crate::keyspace::{DATABASES, Keyspace, Noted, SHARDS, Sampled};
 use crate::per_thread::PerThread;
 
 /// How many candidates are kept from one sample to the next.
@@ -121,9 +121,8 @@ impl EvictionPolicy {
         })
     }
 
-    /// Whether it goes by how often keys are used.
-    pub(crate) fn counts_uses(self) -> bool {
-        matches!(self.parts(), Some((_, Choice::LeastFrequent)))
+    fn choice(self) -> Option<Choice> {
+        self.parts().map(|(_, choice)| choice)
     }
 }
 
@@ -193,10 +192,18 @@ impl Memory {
     /// Whether values are held once for each key, so that each key has a last use of its own: as in
     /// Redis, if there is a limit and the policy goes by uses.
     pub(crate) fn shares_nothing(&self) -> bool {
-        let goes_by_uses = self.policy().parts().is_some_and(|(_, choice)| {
-            matches!(choice, Choice::LeastRecent | Choice::LeastFrequent)
-        });
+        let choice = self.policy().choice();
+        let goes_by_uses = matches!(choice, Some(Choice::LeastRecent | Choice::LeastFrequent));
         goes_by_uses && self.max.load(Relaxed) > 0
+    }
+
+    /// What the policy needs to know of each use of a key.
+    pub(crate) fn noted_of_uses(&self) -> Noted {
+        match self.policy().choice() {
+            Some(Choice::LeastFrequent) => Noted::Count,
+            Some(Choice::LeastRecent) if self.max.load(Relaxed) > 0 => Noted::Tenth,
+            _ => Noted::Second,
+        }
     }
 
     /// How long one call makes room. For ever, at the tenacity of 100.
@@ -266,12 +273,13 @@ impl Engine {
     pub fn set_max_memory(&self, bytes: u64) {
         self.memory.max.store(bytes, Relaxed);
         self.shards.set_accuracy(bytes);
+        self.shards.access().note(self.memory.noted_of_uses());
     }
 
     /// Has keys evicted by this policy.
     pub fn set_eviction_policy(&self, policy: EvictionPolicy) {
         self.memory.policy.store(policy as u64, Relaxed);
-        self.shards.access().count_uses(policy.counts_uses());
+        self.shards.access().note(self.memory.noted_of_uses());
     }
 
     /// Looks at what is held beside the keyspace, for the account of memory.
@@ -454,7 +462,7 @@ impl Engine {
 
 fn weight(choice: Choice, sampled: &Sampled<'_>) -> u64 {
     match choice {
-        Choice::LeastRecent => u64::from(sampled.idle_s),
+        Choice::LeastRecent => u64::from(sampled.idle),
         Choice::LeastFrequent => u64::from(u8::MAX - sampled.uses),
         Choice::Random => 0,
         Choice::Soonest => u64::MAX - sampled.expires_at.unwrap_or(u64::MAX),
