@@ -309,25 +309,25 @@ impl Engine {
         self.memory.beside.fetch_add(change, Relaxed);
     }
 
-    /// A client has gone: nothing is to be evicted for what it held until the next tick.
-    pub(crate) fn discount(&self, client: &Client) {
+    /// Takes what a client holds into account: also when it has come, and when it has gone, so that
+    /// nothing is evicted for it until the next tick.
+    pub(crate) fn account(&self, client: &Client) {
         self.memory.beside.fetch_add(client.account(), Relaxed);
     }
 
-    /// Takes what a client holds into account, if there is a limit and it has changed by much, and
-    /// evicts keys if that is too much. No shard may be held.
+    /// Takes the `bytes` that a client holds ([`Client::bytes`]) into account, if there is a limit and
+    /// they have changed by much, and evicts keys if that is too much. No shard may be held.
     #[inline]
-    pub fn account_for(self: &Arc<Engine>, client: &Client, clock: &dyn TimeSource) {
-        if self.max_memory() > 0 && client.unaccounted() >= UNACCOUNTED_MAX {
+    pub fn account_for(self: &Arc<Engine>, client: &Client, bytes: usize, clock: &dyn TimeSource) {
+        if client.unaccounted(bytes) >= UNACCOUNTED_MAX && self.max_memory() > 0 {
             self.account_for_much(client, clock);
         }
     }
 
     #[cold]
     fn account_for_much(self: &Arc<Engine>, client: &Client, clock: &dyn TimeSource) {
-        let change = client.account();
-        self.memory.beside.fetch_add(change, Relaxed);
-        if change > 0 && self.is_over_limit() {
+        self.account(client);
+        if self.is_over_limit() {
             // Nobody waits for this answer: who writes next is told.
             let _ = self.make_room(clock);
         }

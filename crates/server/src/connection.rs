@@ -156,7 +156,7 @@ impl Connection {
         let memory = self.conversation.show_memory();
         let engine = self.shared.engine();
         if let Some(client) = self.conversation.client() {
-            engine.account_for(client, &self.shared.embedded);
+            engine.account_for(client, memory, &self.shared.embedded);
         }
         match self.listed.hold(memory, memory_max) {
             0 => {}

@@ -355,6 +355,23 @@ fn a_limit_that_is_lowered_is_kept_at_the_next_tick() {
     assert!(caller.engine.used_memory() < 110 << 10);
 }
 
+/// It was counted from the next tick on, and until then an empty store was within any limit.
+#[test]
+fn a_client_is_counted_from_the_moment_it_comes_until_it_goes() {
+    let caller = Caller::new();
+    let before = caller.engine.used_memory();
+    let mailbox = Arc::new(Mailbox::new(Overflow::DropOldest(1)));
+    let session = Session::connected(&caller.engine, ClientInfo::default(), mailbox);
+    let bytes = session.client().unwrap().bytes() as u64;
+    assert_eq!(caller.engine.used_memory(), before + bytes);
+    caller.engine.tick(&caller.now);
+    assert_eq!(caller.engine.used_memory(), before + bytes);
+    drop(session);
+    assert_eq!(caller.engine.used_memory(), before);
+    caller.engine.tick(&caller.now);
+    assert_eq!(caller.engine.used_memory(), before);
+}
+
 /// What clients held was looked at by the tick alone, so that it could be far above the limit until
 /// then.
 #[test]
@@ -372,7 +389,9 @@ fn keys_are_evicted_at_once_for_a_client_that_holds_much() {
             chunk_bytes,
             ..Buffers::default()
         });
-        caller.engine.account_for(&client, &caller.now);
+        caller
+            .engine
+            .account_for(&client, client.bytes(), &caller.now);
         let keys = caller.count("key", 100);
         assert!(left.contains(&keys), "{chunk_bytes} bytes: {keys} keys");
     }

@@ -207,9 +207,10 @@ impl Client {
         size_of::<Client>() + input + output + buffers.chunk_bytes + queued + interest
     }
 
-    /// How far the engine's account of memory is from what the connection takes.
-    pub(crate) fn unaccounted(&self) -> usize {
-        self.bytes().abs_diff(self.accounted.load(Relaxed))
+    /// How far the engine's account of memory is from so many bytes.
+    #[inline]
+    pub(crate) fn unaccounted(&self, bytes: usize) -> usize {
+        bytes.abs_diff(self.accounted.load(Relaxed))
     }
 
     /// Has the engine's account of memory take what the connection takes from here on. Answers by how
@@ -490,7 +491,7 @@ impl Drop for Registered {
         self.client.is_gone.store(true, Release);
         if let Some(engine) = self.engine.upgrade() {
             engine.clients.clients.lock().remove(&self.client.id);
-            engine.discount(&self.client);
+            engine.account(&self.client);
         }
     }
 }
@@ -532,6 +533,7 @@ impl Clients {
         });
         self.clients.lock().insert(client.id, Arc::clone(&client));
         self.seen.fetch_add(1, Relaxed);
+        engine.account(&client);
         Registered {
             client,
             engine: Arc::downgrade(engine),
