@@ -11,7 +11,7 @@ use crate::admin::config::Config;
 use crate::eviction::Memory;
 use crate::hash::{Seed, derive};
 use crate::keyspace::waiting::Waiter;
-use crate::keyspace::{DATABASES, Garbage, Keyspace, Ready, SHARDS, Shards};
+use crate::keyspace::{DATABASES, Garbage, Keyspace, Noted, Ready, SHARDS, Shards};
 use crate::observe::stats::Stats;
 use crate::pubsub::PubSub;
 use crate::random::Random;
@@ -140,7 +140,7 @@ impl Engine {
     pub fn new(seed: [u8; 32], now: Now) -> Arc<Engine> {
         let pubsub = Arc::new(PubSub::default());
         let shards = Shards::new(Seed::derived(&seed), Arc::clone(&pubsub));
-        shards.access().set(now, false);
+        shards.access().set(now, Noted::Second);
         Arc::new(Engine {
             shards,
             pubsub,
@@ -165,8 +165,7 @@ impl Engine {
     /// It waits for nobody: a shard that somebody holds is left to the next time.
     pub fn tick(self: &Arc<Engine>, clock: &dyn TimeSource) {
         let now = clock.now();
-        let counts_uses = self.memory.policy().counts_uses();
-        self.shards.access().set(now, counts_uses);
+        self.shards.access().set(now, self.memory.noted_of_uses());
         self.end_waits(clock.ticks());
         self.note_overdue_scripts(clock.ticks());
         for index in 0..SHARDS {

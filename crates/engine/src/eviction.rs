@@ -1,8 +1,9 @@
 //! Eviction: keys are removed when the store holds more than `maxmemory`.
 //!
 //! What counts is the store's own account of bytes: keys, values, tables and expiries
-//! ([`crate::keyspace`] keeps it exactly), and as of the last tick what connections and scripts hold.
-//! It is the store's and not the process's, since the process belongs to the user.
+//! ([`crate::keyspace`] keeps it exactly), and what connections and scripts hold: as of the last tick,
+//! and of a connection at once if it is much. It is the store's and not the process's, since the
+//! process belongs to the user.
 //!
 //! The policies are Redis's, and so is the way to approximate them: a few keys are sampled, the best
 //! of them kept in a pool, and the best of the pool is removed
@@ -13,18 +14,23 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
-use crate::keyspace::{DATABASES, Keyspace, SHARDS, Sampled};
+use crate::keyspace::{DATABASES, Keyspace, Noted, SHARDS, Sampled};
 use crate::per_thread::PerThread;
+use crate::session::Client;
 
 /// How many candidates are kept from one sample to the next.
 const POOL: usize = 16;
+
+/// How far what a client holds may be from what the account has of it until the next tick: a few times
+/// what a quiet one holds.
+const UNACCOUNTED_MAX: usize = 64 * 1024;
 
 /// How many shards are looked into for one that has a key to sample.
 const TRIES: usize = 4 * SHARDS;
@@ -121,9 +127,8 @@ impl EvictionPolicy {
         })
     }
 
-    /// Whether it goes by how often keys are used.
-    pub(crate) fn counts_uses(self) -> bool {
-        matches!(self.parts(), Some((_, Choice::LeastFrequent)))
+    fn choice(self) -> Option<Choice> {
+        self.parts().map(|(_, choice)| choice)
     }
 }
 
@@ -164,8 +169,10 @@ pub(crate) struct Memory {
     pub(crate) samples: AtomicU64,
     /// `maxmemory-eviction-tenacity`.
     pub(crate) tenacity: AtomicU64,
-    /// What connections and scripts held at the last tick.
-    beside: AtomicUsize,
+    /// What connections and scripts hold, as far as they have been taken into account.
+    beside: AtomicIsize,
+    /// What of it is of scripts.
+    scripts: AtomicUsize,
     peak: AtomicU64,
     pools: PerThread<Mutex<Pool>>,
 }
@@ -177,7 +184,8 @@ impl Default for Memory {
             policy: AtomicU64::new(0),
             samples: AtomicU64::new(5),
             tenacity: AtomicU64::new(10),
-            beside: AtomicUsize::new(0),
+            beside: AtomicIsize::new(0),
+            scripts: AtomicUsize::new(0),
             peak: AtomicU64::new(0),
             pools: PerThread::default(),
         }
@@ -193,10 +201,24 @@ impl Memory {
     /// Whether values are held once for each key, so that each key has a last use of its own: as in
     /// Redis, if there is a limit and the policy goes by uses.
     pub(crate) fn shares_nothing(&self) -> bool {
-        let goes_by_uses = self.policy().parts().is_some_and(|(_, choice)| {
-            matches!(choice, Choice::LeastRecent | Choice::LeastFrequent)
-        });
+        let choice = self.policy().choice();
+        let goes_by_uses = matches!(choice, Some(Choice::LeastRecent | Choice::LeastFrequent));
         goes_by_uses && self.max.load(Relaxed) > 0
+    }
+
+    /// What the policy needs to know of each use of a key.
+    pub(crate) fn noted_of_uses(&self) -> Noted {
+        match self.policy().choice() {
+            Some(Choice::LeastFrequent) => Noted::Count,
+            Some(Choice::LeastRecent) if self.max.load(Relaxed) > 0 => Noted::Tenth,
+            _ => Noted::Second,
+        }
+    }
+
+    /// How many bytes are held beside the keyspace. Whoever has taken its own into account and has not
+    /// added them yet may make it less than nothing for a moment.
+    fn beside(&self) -> u64 {
+        self.beside.load(Relaxed).max(0) as u64
     }
 
     /// How long one call makes room. For ever, at the tenacity of 100.
@@ -241,7 +263,7 @@ impl Engine {
     /// How many bytes the store holds: keys, values, tables and expiries exactly; connections and
     /// scripts as of the last tick. It is read without a lock.
     pub fn used_memory(&self) -> u64 {
-        let used = self.shards.bytes() + self.memory.beside.load(Relaxed) as u64;
+        let used = self.shards.bytes() + self.memory.beside();
         self.memory.peak.fetch_max(used, Relaxed);
         used
     }
@@ -266,32 +288,49 @@ impl Engine {
     pub fn set_max_memory(&self, bytes: u64) {
         self.memory.max.store(bytes, Relaxed);
         self.shards.set_accuracy(bytes);
+        self.shards.access().note(self.memory.noted_of_uses());
     }
 
     /// Has keys evicted by this policy.
     pub fn set_eviction_policy(&self, policy: EvictionPolicy) {
         self.memory.policy.store(policy as u64, Relaxed);
-        self.shards.access().count_uses(policy.counts_uses());
+        self.shards.access().note(self.memory.noted_of_uses());
     }
 
-    /// Looks at what is held beside the keyspace, for the account of memory.
+    /// Takes what is held beside the keyspace into account.
     pub(crate) fn measure_beside(&self) {
-        let clients: usize = self
-            .clients
-            .all()
-            .iter()
-            .map(|client| client.account())
-            .sum();
-        let beside = clients + self.scripts.bytes();
-        self.memory.beside.store(beside, Relaxed);
+        let clients = self.clients.all();
+        let clients: isize = clients.iter().map(|client| client.account()).sum();
+        let scripts = self.scripts.bytes();
+        let before = self.memory.scripts.swap(scripts, Relaxed);
+        let change = clients
+            .wrapping_add_unsigned(scripts)
+            .wrapping_sub_unsigned(before);
+        self.memory.beside.fetch_add(change, Relaxed);
     }
 
-    /// So many bytes that were held beside the keyspace are not held any more: nothing is to be evicted
-    /// for them until the next tick.
-    pub(crate) fn discount(&self, bytes: usize) {
-        let less = |beside: usize| Some(beside.saturating_sub(bytes));
-        // It never answers that there is nothing to change.
-        let _ = self.memory.beside.fetch_update(Relaxed, Relaxed, less);
+    /// Takes what a client holds into account: also when it has come, and when it has gone, so that
+    /// nothing is evicted for it until the next tick.
+    pub(crate) fn account(&self, client: &Client) {
+        self.memory.beside.fetch_add(client.account(), Relaxed);
+    }
+
+    /// Takes the `bytes` that a client holds ([`Client::bytes`]) into account, if there is a limit and
+    /// they have changed by much, and evicts keys if that is too much. No shard may be held.
+    #[inline]
+    pub fn account_for(self: &Arc<Engine>, client: &Client, bytes: usize, clock: &dyn TimeSource) {
+        if client.unaccounted(bytes) >= UNACCOUNTED_MAX && self.max_memory() > 0 {
+            self.account_for_much(client, clock);
+        }
+    }
+
+    #[cold]
+    fn account_for_much(self: &Arc<Engine>, client: &Client, clock: &dyn TimeSource) {
+        self.account(client);
+        if self.is_over_limit() {
+            // Nobody waits for this answer: who writes next is told.
+            let _ = self.make_room(clock);
+        }
     }
 
     /// Whether the store holds more than it may. Without a limit this is one test.
@@ -305,8 +344,7 @@ impl Engine {
 
     #[inline(never)]
     fn exceeds(&self, max: u64) -> bool {
-        let beside = self.memory.beside.load(Relaxed) as u64;
-        self.shards.bytes_nearly() + beside > max
+        self.shards.bytes_nearly() + self.memory.beside() > max
     }
 
     /// Evicts keys until the store holds no more than it may, or until that has taken so long that
@@ -454,7 +492,7 @@ impl Engine {
 
 fn weight(choice: Choice, sampled: &Sampled<'_>) -> u64 {
     match choice {
-        Choice::LeastRecent => u64::from(sampled.idle_s),
+        Choice::LeastRecent => u64::from(sampled.idle),
         Choice::LeastFrequent => u64::from(u8::MAX - sampled.uses),
         Choice::Random => 0,
         Choice::Soonest => u64::MAX - sampled.expires_at.unwrap_or(u64::MAX),

@@ -154,9 +154,13 @@ impl Connection {
     /// Shows how much is held here, of which all together may hold so much.
     fn hold_memory(&self, memory_max: Option<u64>) {
         let memory = self.conversation.show_memory();
+        let engine = self.shared.engine();
+        if let Some(client) = self.conversation.client() {
+            engine.account_for(client, memory, &self.shared.embedded);
+        }
         match self.listed.hold(memory, memory_max) {
             0 => {}
-            evicted => self.shared.engine().note_evicted_clients(evicted),
+            evicted => engine.note_evicted_clients(evicted),
         }
     }
 

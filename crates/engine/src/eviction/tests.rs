@@ -255,6 +255,24 @@ fn what_has_not_been_used_for_long_goes_first() {
     assert!(used >= 95 && old <= 45, "old {old}, used {used}");
 }
 
+/// Uses were dated by the second, so of a cache that is replaced within a few seconds any went.
+#[test]
+fn what_was_used_before_goes_first_within_a_second_too() {
+    let mut caller = Caller::new();
+    caller.set("maxmemory", "1gb");
+    caller.set("maxmemory-policy", "allkeys-lru");
+    for (tenth, prefix) in ["old", "used", "new"].into_iter().enumerate() {
+        caller.now = Now::from_unix_us(START_US + tenth as u64 * 100_000);
+        caller.engine.tick(&caller.now);
+        if prefix == "new" {
+            caller.set("maxmemory", "230kb");
+        }
+        caller.fill(prefix, 95, "");
+    }
+    let (old, used) = (caller.count("old", 95), caller.count("used", 95));
+    assert!(used >= 90 && old <= 45, "old {old}, used {used}");
+}
+
 #[test]
 fn what_is_used_seldom_goes_first() {
     let mut caller = Caller::new();
@@ -335,6 +353,49 @@ fn a_limit_that_is_lowered_is_kept_at_the_next_tick() {
     caller.set("maxmemory", "100kb");
     caller.engine.tick(&caller.now);
     assert!(caller.engine.used_memory() < 110 << 10);
+}
+
+/// It was counted from the next tick on, and until then an empty store was within any limit.
+#[test]
+fn a_client_is_counted_from_the_moment_it_comes_until_it_goes() {
+    let caller = Caller::new();
+    let before = caller.engine.used_memory();
+    let mailbox = Arc::new(Mailbox::new(Overflow::DropOldest(1)));
+    let session = Session::connected(&caller.engine, ClientInfo::default(), mailbox);
+    let bytes = session.client().unwrap().bytes() as u64;
+    assert_eq!(caller.engine.used_memory(), before + bytes);
+    caller.engine.tick(&caller.now);
+    assert_eq!(caller.engine.used_memory(), before + bytes);
+    drop(session);
+    assert_eq!(caller.engine.used_memory(), before);
+    caller.engine.tick(&caller.now);
+    assert_eq!(caller.engine.used_memory(), before);
+}
+
+/// What clients held was looked at by the tick alone, so that it could be far above the limit until
+/// then.
+#[test]
+fn keys_are_evicted_at_once_for_a_client_that_holds_much() {
+    let mut caller = Caller::new();
+    caller.fill("key", 100, "");
+    caller.set("maxmemory-policy", "allkeys-random");
+    caller.set("maxmemory-eviction-tenacity", "100");
+    caller.set("maxmemory", "300kb");
+    let mailbox = Arc::new(Mailbox::new(Overflow::DropOldest(1)));
+    let session = Session::connected(&caller.engine, ClientInfo::default(), mailbox);
+    let client = Arc::clone(session.client().unwrap());
+    for (chunk_bytes, left) in [(60_000, 100..101), (250_000, 30..60), (0, 30..60)] {
+        client.show_buffers(Buffers {
+            chunk_bytes,
+            ..Buffers::default()
+        });
+        caller
+            .engine
+            .account_for(&client, client.bytes(), &caller.now);
+        let keys = caller.count("key", 100);
+        assert!(left.contains(&keys), "{chunk_bytes} bytes: {keys} keys");
+    }
+    assert!(caller.engine.used_memory() < 300 << 10);
 }
 
 /// Keys were evicted for the answers of clients that had gone, until the next tick.

@@ -8,9 +8,9 @@
 //!    always                         if any   if >= 64 KB by kind   always if Inline
 //! ```
 //!
-//! - `meta` holds the kind and three flags in its low byte, and in the other three the access clock,
-//!   which says when or how often the entry was used. It is atomic, for readers who share the entry
-//!   set the clock.
+//! - `meta` holds the kind and three flags in its low seven bits, and in the other 25 the access
+//!   clock, which says when or how often the entry was used. It is atomic, for readers who share the
+//!   entry set the clock.
 //! - The expiry is a [`Due`]: the time in milliseconds, and the slot of the entry's record.
 //! - The payload is what the kind says: nothing for `Inline`, whose bytes are the value behind the
 //!   key; an `i64`; a `Vec<u8>`; or one of the objects of [`crate::types`], by value. A collection
@@ -64,7 +64,7 @@ pub(crate) struct Entry(NonNull<Header>);
 /// The beginning of every allocation.
 #[repr(C)]
 struct Header {
-    /// Bits 0 to 3: the kind. Bits 4 to 6: the flags. Bits 8 to 31: the access clock.
+    /// Bits 0 to 3: the kind. Bits 4 to 6: the flags. Bits 7 to 31: the access clock.
     meta: AtomicU32,
     /// The key's length, unless [`LONG_KEY`] says that it stands elsewhere.
     key_len: u16,
@@ -84,7 +84,7 @@ const LONG_KEY: u32 = 1 << 5;
 const PACKED: u32 = 1 << 6;
 /// The bits of `meta` on which the key's offset depends.
 const SHAPE_BITS: u32 = KIND_BITS | EXPIRES | LONG_KEY | PACKED;
-const CLOCK_SHIFT: u32 = 8;
+const CLOCK_SHIFT: u32 = 7;
 /// The bits that an access clock has.
 pub(crate) const CLOCK_MASK: u32 = u32::MAX >> CLOCK_SHIFT;
 const ALIGN: usize = 8;
@@ -158,17 +158,17 @@ impl Entry {
         }
     }
 
-    /// The access clock: 24 bits that say when the entry was used, or how often; see `access.rs`.
+    /// The access clock: 25 bits that say when the entry was used, or how often; see `access.rs`.
     #[inline]
     pub(crate) fn clock(&self) -> u32 {
         self.meta() >> CLOCK_SHIFT
     }
 
-    /// Sets the access clock to the low 24 bits of `clock`.
+    /// Sets the access clock to the low 25 bits of `clock`.
     #[inline]
     pub(crate) fn set_clock(&self, clock: u32) {
         // Two readers may meet here, and one of their clocks is lost, which does no harm. The low
-        // byte cannot change meanwhile: it changes only where the entry is not shared.
+        // bits cannot change meanwhile: they change only where the entry is not shared.
         let meta = (self.meta() & ((1 << CLOCK_SHIFT) - 1)) | (clock << CLOCK_SHIFT);
         self.header().meta.store(meta, Ordering::Relaxed);
     }

@@ -53,6 +53,7 @@ use entry::{Entry, Kind, Object, Str};
 use hold::{Held, ShardGuard};
 use table::{Found, Keyed};
 
+pub(crate) use access::Noted;
 pub(crate) use change::What;
 pub(crate) use db::Db;
 pub(crate) use events::Classes;

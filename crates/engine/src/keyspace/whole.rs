@@ -13,8 +13,8 @@ use super::{Keyspace, What};
 /// What an eviction goes by.
 pub(crate) struct Sampled<'k> {
     pub(crate) key: &'k [u8],
-    /// For how many seconds the key has not been used, if that is noted.
-    pub(crate) idle_s: u32,
+    /// For how many tenths of a second the key has not been used, if that is noted.
+    pub(crate) idle: u32,
     /// The logarithmic count of its uses, if they are counted.
     pub(crate) uses: u8,
     pub(crate) expires_at: Option<u64>,
@@ -130,7 +130,7 @@ impl Keyspace<'_> {
         if let Some(entry) = entry {
             show(Sampled {
                 key: entry.key(),
-                idle_s: access.idle_s(entry),
+                idle: access.idle(entry),
                 uses: access.uses(entry),
                 expires_at: entry.expires_at(),
             });

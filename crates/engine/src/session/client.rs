@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
@@ -207,11 +207,27 @@ impl Client {
         size_of::<Client>() + input + output + buffers.chunk_bytes + queued + interest
     }
 
-    /// The same, for an account of memory that has it from here on.
-    pub(crate) fn account(&self) -> usize {
-        let bytes = self.bytes();
-        self.accounted.store(bytes, Relaxed);
-        bytes
+    /// How far the engine's account of memory is from so many bytes.
+    #[inline]
+    pub(crate) fn unaccounted(&self, bytes: usize) -> usize {
+        bytes.abs_diff(self.accounted.load(Relaxed))
+    }
+
+    /// Has the engine's account of memory take what the connection takes from here on. Answers by how
+    /// much more that is.
+    pub(crate) fn account(&self) -> isize {
+        let change = self.account_for(self.bytes());
+        // What has gone was taken out of the account, before this or after it.
+        match self.is_gone() {
+            true => change + self.account_for(0),
+            false => change,
+        }
+    }
+
+    fn account_for(&self, bytes: usize) -> isize {
+        // Nobody holds half of all addresses, so the difference keeps its sign.
+        let before = self.accounted.swap(bytes, AcqRel);
+        bytes.wrapping_sub(before).cast_signed()
     }
 
     /// Whether the client is spared when memory is short: CLIENT NO-EVICT.
@@ -475,7 +491,7 @@ impl Drop for Registered {
         self.client.is_gone.store(true, Release);
         if let Some(engine) = self.engine.upgrade() {
             engine.clients.clients.lock().remove(&self.client.id);
-            engine.discount(self.client.accounted.load(Relaxed));
+            engine.account(&self.client);
         }
     }
 }
@@ -517,6 +533,7 @@ impl Clients {
         });
         self.clients.lock().insert(client.id, Arc::clone(&client));
         self.seen.fetch_add(1, Relaxed);
+        engine.account(&client);
         Registered {
             client,
             engine: Arc::downgrade(engine),

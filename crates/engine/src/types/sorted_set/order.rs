@@ -27,13 +27,14 @@ use super::cut::{Cut, Side};
 use super::member::Member;
 use super::score::Score;
 
-/// Entries of a leaf, or children of a branch: some eight cache lines of scores.
-const NODE_MAX: usize = 64;
+/// Entries of a leaf, or children of a branch: some eight cache lines of scores, and a leaf of
+/// exactly a kilobyte. With one more, allocators would give it a quarter more.
+const NODE_MAX: usize = 63;
 /// Nodes that have fewer are joined with a neighbour, or filled up from it.
 const NODE_MIN: usize = 16;
 /// A leaf is split only if its neighbours have more than this: or else it shares with one of them,
 /// and leaves are four fifths full where members come in any order, and not two thirds.
-const SHARED_MAX: usize = 56;
+const SHARED_MAX: usize = 55;
 /// Two neighbours that have not more than this together become one.
 const JOINED_MAX: usize = 48;
 
@@ -68,6 +69,7 @@ struct Entries {
 }
 
 type Leaf = Entries;
+const _: () = assert!(size_of::<Leaf>() <= 1024);
 
 struct Branch {
     /// The separator at index `i` stands between the children `i` and `i + 1`.
