@@ -25,7 +25,7 @@ use larder_store::ByName;
 use crate::command::Row;
 use crate::commands::{self, TABLE};
 use crate::engine::{Engine, TimeSource};
-use crate::keyspace::entry::Str;
+use crate::error::Error;
 use crate::keyspace::{Expiry, Keyspace};
 
 /// The numbers of the rows.
@@ -84,15 +84,8 @@ impl Engine {
     #[inline]
     pub fn incr(self: &Arc<Engine>, key: &[u8], clock: &dyn TimeSource) -> Result<i64, ByName> {
         self.change(&TABLE[INCR], key, clock, |keyspace| {
-            let number = match keyspace.read_string(key) {
-                Ok(None) => 0,
-                Ok(Some(Str::Int(number))) => number,
-                // Text that is an integer has been written by APPEND or its like.
-                Ok(Some(Str::Bytes(_))) | Err(_) => return Err(ByName),
-            };
-            let sum = number.checked_add(1).ok_or(ByName)?;
-            keyspace.put_int(key, sum, Expiry::Keep);
-            Ok(sum)
+            let add = |number: i64| number.checked_add(1).ok_or(Error::IncrementOverflow);
+            keyspace.change_int(key, add).map_err(|_| ByName)
         })
     }
 

@@ -13,6 +13,7 @@
 //! Requests go on being run while answers wait to be written, up to the client's limit
 //! (`client-output-buffer-limit`): many clients write all of a pipeline before they read an answer.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub(crate) struct Conversation {
     output: Chunks,
     mailbox: Arc<Mailbox>,
     /// Messages on their way from the mailbox to the output.
-    mail: Vec<Mail>,
+    mail: VecDeque<Mail>,
     /// How many bytes of messages have been put into the output since it was empty.
     mail_len: usize,
     /// The answer that is waited for.
@@ -81,7 +82,7 @@ impl Conversation {
             input: Input::default(),
             output: Chunks::default(),
             mailbox,
-            mail: Vec::new(),
+            mail: VecDeque::new(),
             mail_len: 0,
             blocked: None,
             parked: None,
@@ -112,6 +113,7 @@ impl Conversation {
     /// Frees the buffers that nothing is in.
     pub(crate) fn shrink(&mut self) {
         self.input.shrink();
+        self.mail.shrink_to_fit();
         if self.output.is_empty() {
             self.output = Chunks::default();
         }
@@ -286,9 +288,11 @@ impl Conversation {
         came.map(|came| match came {
             Some(()) => {
                 let resp3 = self.session.is_resp3();
-                for bytes in self.mail.drain(..).filter_map(|mail| mail.encoded(resp3)) {
-                    self.mail_len += bytes.len();
-                    self.output.push(&bytes);
+                for mail in self.mail.drain(..) {
+                    if let Some(bytes) = mail.encoded(resp3) {
+                        self.mail_len += bytes.len();
+                        self.output.push(&bytes);
+                    }
                 }
                 match self.mail_len > mail_max {
                     true => self.cut(UNREAD),

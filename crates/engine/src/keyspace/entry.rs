@@ -322,16 +322,6 @@ impl Entry {
         self.shape().size() + elsewhere
     }
 
-    /// The same of an entry that holds a `T`, for whoever knows that.
-    #[inline]
-    pub(crate) fn bytes_as<T: Object>(&self) -> usize {
-        let elsewhere = match self.is_packed() {
-            true => 0,
-            false => self.object().map_or(0, T::heap_bytes),
-        };
-        self.shape().size() + elsewhere
-    }
-
     /// Whether freeing it takes so long that others should not wait for it.
     #[inline]
     pub(crate) fn is_bulky(&self) -> bool {

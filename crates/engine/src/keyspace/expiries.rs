@@ -218,6 +218,13 @@ impl Expiries {
             .map_or(0, |wheel| wheel.chunks.records())
     }
 
+    #[cfg(test)]
+    pub(super) fn check_invariants(&self) {
+        if let Some(wheel) = &self.wheel {
+            wheel.chunks.check_invariants();
+        }
+    }
+
     /// Files an entry that expires at `at_ms` or, without one, not at all, and answers the slot
     /// that the entry must remember. None for an entry that expires after the year 144,000: it
     /// has no record.

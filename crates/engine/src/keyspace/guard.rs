@@ -28,7 +28,7 @@ struct Guarded<'a, 'e> {
     keyspace: &'a mut Keyspace<'e>,
     hash: u64,
     found: Found,
-    /// How many bytes the entry took.
+    /// How many bytes the entry took, as far as that may change.
     bytes: usize,
     /// Whether the key was not there before.
     is_new: bool,
@@ -38,7 +38,8 @@ struct Guarded<'a, 'e> {
 }
 
 impl<'a, 'e> Guarded<'a, 'e> {
-    #[inline]
+    // Always, here and below: what each step finds out is what the next one begins with.
+    #[inline(always)]
     fn new(
         keyspace: &'a mut Keyspace<'e>,
         hash: u64,
@@ -62,30 +63,44 @@ impl<'a, 'e> Guarded<'a, 'e> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn entry(&self) -> Option<&Entry> {
         self.keyspace.db_of(self.hash).table.at(self.found)
     }
 
-    #[inline]
+    #[inline(always)]
     fn entry_mut(&mut self) -> Option<&mut Entry> {
         self.keyspace.db_of_mut(self.hash).table.at_mut(self.found)
     }
 
-    /// Lets the entry go, which takes so many bytes now: removes it if it is empty, and says what
-    /// happened to its key.
-    fn let_go(&mut self, is_empty: bool, bytes: usize) {
+    /// Lets the entry go, of which `state` says whether it is empty and how many bytes it takes:
+    /// removes it if it is empty, and says what happened to its key.
+    #[inline]
+    fn let_go(&mut self, state: impl FnOnce(&Entry) -> (bool, usize)) {
         let (hash, found) = (self.hash, self.found);
-        self.keyspace.db_of_mut(hash).resized(self.bytes, bytes);
-        let noted: Option<SmallVec<[u8; 64]>> = (self.is_changed && self.keyspace.is_noted(hash))
-            .then(|| SmallVec::from_slice(self.entry().map(Entry::key).unwrap_or_default()));
+        let db = self.keyspace.db_of_mut(hash);
+        let (is_empty, bytes) = db.table.at(found).map_or((true, 0), state);
+        db.resized(self.bytes, bytes);
+        if self.is_changed && self.keyspace.is_noted(hash) {
+            return self.let_go_noted(is_empty);
+        }
         if is_empty {
             // What is empty is freed at once, however large it was.
             self.keyspace.db_of_mut(hash).remove_at(found);
         }
-        let Some(key) = noted else {
-            return self.keyspace.show(hash);
-        };
+        self.keyspace.show(hash);
+    }
+
+    /// The same where somebody may want to hear of it.
+    #[cold]
+    #[inline(never)]
+    fn let_go_noted(&mut self, is_empty: bool) {
+        let hash = self.hash;
+        let key = self.entry().map(Entry::key).unwrap_or_default();
+        let key: SmallVec<[u8; 64]> = SmallVec::from_slice(key);
+        if is_empty {
+            self.keyspace.db_of_mut(hash).remove_at(self.found);
+        }
         if self.is_new && !is_empty {
             self.keyspace.note(hash, &key, What::Added);
         }
@@ -99,9 +114,10 @@ impl<'a, 'e> Guarded<'a, 'e> {
 
 impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
     /// A guard on an entry that holds a `T`.
+    #[inline(always)]
     pub(super) fn new(keyspace: &'a mut Keyspace<'e>, hash: u64, found: Found) -> Self {
         WriteGuard {
-            guarded: Guarded::new(keyspace, hash, found, Entry::bytes_as::<T>),
+            guarded: Guarded::new(keyspace, hash, found, T::varying_bytes),
             value: PhantomData,
         }
     }
@@ -154,6 +170,7 @@ impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
 impl<T: Object> Deref for WriteGuard<'_, '_, T> {
     type Target = T;
 
+    #[inline(always)]
     fn deref(&self) -> &T {
         let object = self.guarded.entry().and_then(Entry::object);
         object.expect("a guarded key holds its type")
@@ -161,6 +178,7 @@ impl<T: Object> Deref for WriteGuard<'_, '_, T> {
 }
 
 impl<T: Object> DerefMut for WriteGuard<'_, '_, T> {
+    #[inline(always)]
     fn deref_mut(&mut self) -> &mut T {
         self.guarded.is_changed = true;
         let object = self.guarded.entry_mut().and_then(Entry::object_mut);
@@ -169,12 +187,12 @@ impl<T: Object> DerefMut for WriteGuard<'_, '_, T> {
 }
 
 impl<T: Object> Drop for WriteGuard<'_, '_, T> {
+    #[inline]
     fn drop(&mut self) {
-        let entry = self.guarded.entry();
-        let object = entry.and_then(Entry::object::<T>);
-        let is_empty = object.is_none_or(Object::is_empty);
-        let bytes = entry.map_or(0, Entry::bytes_as::<T>);
-        self.guarded.let_go(is_empty, bytes);
+        self.guarded.let_go(|entry| {
+            let is_empty = entry.object::<T>().is_none_or(Object::is_empty);
+            (is_empty, T::varying_bytes(entry))
+        });
     }
 }
 
@@ -217,8 +235,7 @@ impl DerefMut for StringGuard<'_, '_> {
 
 impl Drop for StringGuard<'_, '_> {
     fn drop(&mut self) {
-        let bytes = self.0.entry().map_or(0, Entry::bytes);
         // A string may be empty.
-        self.0.let_go(false, bytes);
+        self.0.let_go(|entry| (false, entry.bytes()));
     }
 }

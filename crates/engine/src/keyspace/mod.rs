@@ -44,7 +44,7 @@ use std::cell::Cell;
 
 use smallvec::SmallVec;
 
-use crate::args::Args;
+use crate::args::{Args, parse_int};
 use crate::command::{Flags, Row, derived};
 use crate::engine::{Now, Ticks, TimeSource};
 use crate::error::{Error, Result};
@@ -456,6 +456,38 @@ impl<'e> Keyspace<'e> {
         );
     }
 
+    /// Gives a key the integer that `change` makes of the one that it holds, which is 0 if there is no
+    /// such key. When it expires stays. Answers the integer.
+    ///
+    /// # Errors
+    ///
+    /// If it holds no integer, and those of `change`. The key is left as it was.
+    pub(crate) fn change_int(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(i64) -> Result<i64>,
+    ) -> Result<i64> {
+        let (hash, access) = (self.hash(key), self.shards.access());
+        if let Some((found, Kind::Int)) = self.live(hash, key)
+            && let Some(entry) = self.db_of_mut(hash).table.at_mut(found)
+            && let Some(number) = entry.int_mut()
+        {
+            *number = change(*number)?;
+            let number = *number;
+            access.touch(entry);
+            self.note(hash, key, What::Written);
+            return Ok(number);
+        }
+        let number = match self.read_string(key)? {
+            None => 0,
+            Some(Str::Int(number)) => number,
+            Some(Str::Bytes(bytes)) => parse_int(bytes).ok_or(Error::NotAnInteger)?,
+        };
+        let number = change(number)?;
+        self.put_int(key, number, Expiry::Keep);
+        Ok(number)
+    }
+
     /// Gives a key this object, whatever it held. An empty object removes the key.
     pub(crate) fn put<T: Object>(&mut self, key: &[u8], object: T, expiry: Expiry) {
         if object.is_empty() {
@@ -611,18 +643,25 @@ impl<'e> Keyspace<'e> {
     }
 
     /// Where the key's entry lies and what it holds, after an expired one has been removed.
+    #[inline]
     fn live(&mut self, hash: u64, key: &[u8]) -> Option<(Found, Kind)> {
         let table = &self.db_of(hash).table;
         let found = table.locate(hash, key)?;
         let entry = table.at(found)?;
-        if !self.is_expired(entry) {
-            return Some((found, entry.kind()));
+        if self.is_expired(entry) {
+            self.remove_expired(found, key);
+            return None;
         }
-        if let Some(entry) = self.db_of_mut(hash).remove_at(found) {
+        Some((found, entry.kind()))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn remove_expired(&mut self, found: Found, key: &[u8]) {
+        if let Some(entry) = self.db_of_mut(found.hash).remove_at(found) {
             self.discard(entry);
         }
-        self.note_expired(hash, key);
-        None
+        self.note_expired(found.hash, key);
     }
 
     /// Removes a key if it has expired.
@@ -688,7 +727,7 @@ impl<'e> Keyspace<'e> {
 /// The integer of which this is the shortest decimal form, if there is one.
 fn number_of(bytes: &[u8]) -> Option<i64> {
     match bytes {
-        [b'-' | b'0'..=b'9', ..] if bytes.len() <= 20 => crate::args::parse_int(bytes),
+        [b'-' | b'0'..=b'9', ..] if bytes.len() <= 20 => parse_int(bytes),
         _ => None,
     }
 }

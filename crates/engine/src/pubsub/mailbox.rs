@@ -1,5 +1,6 @@
 //! What waits for one listener.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
@@ -79,13 +80,13 @@ pub(crate) enum About {
 
 impl Mail {
     /// What the listener receives, in RESP3 or in RESP2; nothing if it can't be said there.
-    pub fn encoded(&self, resp3: bool) -> Option<Bytes> {
+    pub fn encoded(&self, resp3: bool) -> Option<Cow<'_, Bytes>> {
         match self {
-            Mail::Message(message) => Some(message.encoded(resp3).clone()),
+            Mail::Message(message) => Some(Cow::Borrowed(message.encoded(resp3))),
             Mail::Invalidation(invalidation) => {
                 let mut bytes = Vec::new();
                 invalidation.write(&mut RespReply::new(&mut bytes, resp3));
-                Some(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty())
+                (!bytes.is_empty()).then(|| Cow::Owned(Bytes::from(bytes)))
             }
             Mail::Lost(_) => None,
         }
@@ -161,13 +162,14 @@ impl Mailbox {
         }
     }
 
-    /// Takes all messages that wait into `messages`, for a listener that is cut off when messages of
-    /// more than `bytes_max` bytes wait for it. `None` when the mailbox was closed, or it is cut off.
+    /// Takes all messages that wait into `messages`, which is empty, for a listener that is cut off when
+    /// messages of more than `bytes_max` bytes wait for it. `None` when the mailbox was closed, or it is
+    /// cut off.
     pub fn poll_all(
         &self,
         context: &mut Context<'_>,
         bytes_max: usize,
-        messages: &mut Vec<Mail>,
+        messages: &mut VecDeque<Mail>,
     ) -> Poll<Option<()>> {
         let mut state = self.state.lock();
         state.overflow = Overflow::CutOff(bytes_max);
@@ -175,7 +177,7 @@ impl Mailbox {
             return state.wait(context);
         }
         state.bytes = 0;
-        messages.extend(state.messages.drain(..));
+        std::mem::swap(&mut state.messages, messages);
         Poll::Ready(Some(()))
     }
 

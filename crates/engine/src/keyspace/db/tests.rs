@@ -105,6 +105,7 @@ impl Both {
     }
 
     fn check_bounds(&self) {
+        self.db.expiries.check_invariants();
         let (records, volatile) = (self.db.expiries.records(), self.db.volatile);
         let counted = { self.db.table.iter() }.filter(|entry| entry.expires_at().is_some());
         assert_eq!(volatile, counted.count());

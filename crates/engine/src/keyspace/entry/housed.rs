@@ -25,9 +25,12 @@ use super::{Due, Entry, Kind, Shape};
 use crate::types::listpack::{EMPTY, LEN_BYTES, Listpack, Room};
 
 /// What a collection is when it is too large for a listpack. Each is that of one kind.
-pub(crate) trait Large: Send + Sync + 'static {
+pub(crate) trait Large: Sized + Send + Sync + 'static {
     /// The kind of an entry with this payload.
     const KIND: Kind;
+
+    /// How many bytes such a collection has allocated outside of its entry.
+    fn heap_bytes(collection: &Housed<Self>) -> usize;
 }
 
 /// A collection that is an entry: a listpack behind the key, or an `L`.
@@ -111,6 +114,16 @@ impl<L: Large> Stored for Housed<L> {
     fn of_mut(entry: &mut Entry) -> Option<&mut Self> {
         // SAFETY: as above. Whatever is done to it leaves it an entry of its kind.
         (entry.kind() == L::KIND).then(|| unsafe { &mut *ptr::from_mut(entry).cast() })
+    }
+
+    /// All of them, since the entry is another one when its listpack gets longer.
+    #[inline]
+    fn varying_bytes(entry: &Entry) -> usize {
+        let elsewhere = match entry.is_packed() {
+            true => 0,
+            false => Self::of(entry).map_or(0, L::heap_bytes),
+        };
+        entry.shape().size() + elsewhere
     }
 
     fn house(mut self, key: &[u8], expiry: Option<Due>, clock: u32) -> Entry {

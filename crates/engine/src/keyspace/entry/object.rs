@@ -117,6 +117,10 @@ pub(crate) mod stored {
         /// The same, to be changed.
         fn of_mut(entry: &mut Entry) -> Option<&mut Self>;
 
+        /// How many bytes an entry of this type holds, but for those that are as many while its object
+        /// is changed in place. O(1).
+        fn varying_bytes(entry: &Entry) -> usize;
+
         /// An entry with this object.
         fn house(self, key: &[u8], expiry: Option<Due>, clock: u32) -> Entry;
 
@@ -220,6 +224,11 @@ macro_rules! types {
                     (entry.kind() == Kind::$kind).then(|| unsafe { entry.payload_mut() })
                 }
 
+                #[inline]
+                fn varying_bytes(entry: &Entry) -> usize {
+                    Self::of(entry).map_or(0, Object::heap_bytes)
+                }
+
                 fn house(self, key: &[u8], expiry: Option<Due>, clock: u32) -> Entry {
                     Entry::make(Kind::$kind, key, expiry, clock, self)
                 }
@@ -233,6 +242,11 @@ macro_rules! types {
         $(
             impl housed::Large for $large {
                 const KIND: Kind = Kind::$housed;
+
+                #[inline]
+                fn heap_bytes(collection: &Housed<$large>) -> usize {
+                    Object::heap_bytes(collection)
+                }
             }
         )*
 

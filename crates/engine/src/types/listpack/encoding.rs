@@ -114,21 +114,34 @@ impl<'a> Encoded<'a> {
     }
 
     /// Writes it and the length behind it, which fill the start of `out`. Answers what is left.
+    #[inline]
     pub(super) fn write<'o>(&self, out: &'o mut [u8]) -> &'o mut [u8] {
         let len = self.len();
         let (head, out) = out.split_at_mut(usize::from(self.head_len));
-        head.copy_from_slice(&self.head[..usize::from(self.head_len)]);
+        match head {
+            [first] => *first = self.head[0],
+            [first, second] => [*first, *second] = [self.head[0], self.head[1]],
+            head => head.copy_from_slice(&self.head[..head.len()]),
+        }
         let (body, out) = out.split_at_mut(self.body.len());
         body.copy_from_slice(self.body);
         let (backlen, out) = out.split_at_mut(backlen_space(len));
-        let mut left = len;
-        for byte in backlen.iter_mut().rev() {
-            *byte = left as u8 | 0x80;
-            left >>= 7;
+        match backlen {
+            [only] => *only = len as u8,
+            several => write_backlen(several, len),
         }
-        backlen[0] &= 0x7f;
         out
     }
+}
+
+/// Writes the length `len` into all of these bytes.
+fn write_backlen(bytes: &mut [u8], len: usize) {
+    let mut left = len;
+    for byte in bytes.iter_mut().rev() {
+        *byte = left as u8 | 0x80;
+        left >>= 7;
+    }
+    bytes[0] &= 0x7f;
 }
 
 /// The element at the start of `bytes`, and how many bytes its encoding takes.

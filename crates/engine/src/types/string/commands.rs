@@ -5,7 +5,7 @@
 //! all derived from the row.
 
 use super::lcs::lcs;
-use crate::args::{Args, parse_int};
+use crate::args::Args;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 use crate::generic::expiry::{ExpireOption, expire_option};
@@ -639,15 +639,10 @@ fn decrby(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn add(call: &mut Call<'_, '_>, key: &[u8], increment: i64) -> Result<()> {
-    let number = match call.keyspace.read_string(key)? {
-        None => 0,
-        Some(Str::Int(number)) => number,
-        Some(Str::Bytes(bytes)) => parse_int(bytes).ok_or(Error::NotAnInteger)?,
-    };
-    let sum = number
-        .checked_add(increment)
-        .ok_or(Error::IncrementOverflow)?;
-    call.keyspace.put_int(key, sum, Expiry::Keep);
+    let sum = call.keyspace.change_int(key, |number| {
+        let sum = number.checked_add(increment);
+        sum.ok_or(Error::IncrementOverflow)
+    })?;
     call.reply.int(sum);
     Ok(())
 }
