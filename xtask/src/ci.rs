@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 
+use crate::bench::toolkit;
 use crate::steps::{self, step};
 use crate::workspace::cargo;
 use crate::{docs, features, fuzz, test};
@@ -35,6 +36,7 @@ pub(crate) fn run() -> Result<()> {
         steps::run(cargo(&doc).env("RUSTDOCFLAGS", "-Dwarnings"))
     })?;
     features::check()?;
+    toolkit::check()?;
     docs::run(&docs::Options { check: true })?;
     fuzz::run(&fuzz::IN_CI)?;
     test::run()

@@ -3,17 +3,26 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use apalis::prelude::*;
 use apalis_redis::RedisStorage;
-use larder_store::Store;
+use larder_embedded::{Config, Embedded};
+use larder_store::{Command, Store};
 use larder_toolkit::stream::{Job, Start, Stream, Trim};
 use redis::AsyncCommands;
+use redis::streams::StreamMaxlen;
 use tokio::sync::Notify;
 
 use crate::measure::{Contender, contender};
+use crate::raw::{cmd, load_scripts, recorder};
 use crate::rows::VALUE;
 use crate::stores::Stores;
+
+/// How many handlers a worker has, which is how many jobs it reads and settles at once.
+const HANDLERS: usize = 8;
+
+/// The round trips of a job: one to add it, and its share of a read and of a settlement.
+const TRIPS: f64 = 1.0 + 2.0 / HANDLERS as f64;
 
 /// Counts what was handled, and tells when it was enough.
 #[derive(Default)]
@@ -38,7 +47,7 @@ impl Handled {
 pub(crate) async fn contenders(stores: &Stores) -> Result<Vec<Contender>> {
     Ok(vec![
         larder("larder memory", &stores.memory),
-        larder("larder server", &stores.remote),
+        larder("larder server", &stores.remote).trips(TRIPS),
         raw(stores).await?,
         apalis(stores).await?,
     ])
@@ -57,6 +66,7 @@ fn larder(who: &'static str, store: &Store) -> Contender {
             let worker = jobs
                 .group("workers", Start::Earliest)
                 .worker()
+                .concurrency(HANDLERS)
                 .start(move |_: Job<String>| {
                     counted.one();
                     async { Ok(()) }
@@ -69,38 +79,77 @@ fn larder(who: &'static str, store: &Store) -> Contender {
     })
 }
 
-/// The fewest commands that do it: each entry is added alone, they are read by the hundred, and
-/// acknowledged and deleted together.
+/// The same commands in as many round trips: each entry is added alone, as many are read at once as a worker
+/// has handlers, and their ends are settled by the worker's script, fencing and all.
 async fn raw(stores: &Stores) -> Result<Contender> {
-    let mut connection = stores.connection().await?;
+    let mut connection = stores.connection_to(1).await?;
+    let memory = Store::new(Embedded::open(Config::default())?);
+    let (store, trips) = recorder(memory);
+    (larder("", &store).run)(HANDLERS).await?;
+    let trips = trips.take();
+    load_scripts(&trips, &mut connection).await?;
+    let commands: Vec<&Command> = trips.iter().flat_map(|trip| &trip.commands).collect();
+    let named = |name: &str| {
+        let mut commands = commands.iter();
+        commands.find(|command| command.name() == name.as_bytes())
+    };
+    let add = cmd(named("XADD").context("jobs are added")?);
+    let read = cmd(named("XREADGROUP").context("jobs are read")?);
+    let settles = |command: &&&Command| {
+        command.name() == b"EVALSHA" && command.arguments().iter().any(|word| word == b"done")
+    };
+    let settle = commands
+        .iter()
+        .rev()
+        .find(settles)
+        .context("jobs are settled")?;
+    // What stands before the first entry, of which there are five words: the third is how it ended.
+    let words: Vec<Vec<u8>> = settle.arguments().iter().map(<[u8]>::to_vec).collect();
+    let first = words
+        .iter()
+        .position(|word| word == b"done")
+        .context("it is among them")?
+        - 2;
+    let words = Arc::new(words[..first].to_vec());
+
+    let key = read_key(named("XADD").context("jobs are added")?)?;
     let made: redis::RedisResult<()> = connection
-        .xgroup_create_mkstream("raw", "workers", "0")
+        .xgroup_create_mkstream(&key, "workers", "0")
         .await;
     made?;
+    let (add, read) = (Arc::new(add), Arc::new(read));
     Ok(contender("raw server", move |operations| {
-        let mut connection = connection.clone();
+        let (mut connection, key) = (connection.clone(), key.clone());
+        let (add, read, words) = (Arc::clone(&add), Arc::clone(&read), Arc::clone(&words));
         async move {
             for _ in 0..operations {
-                let _: String = connection.xadd("raw", "*", &[("body", VALUE)]).await?;
+                let _: String = add.query_async(&mut connection).await?;
             }
-            loop {
-                let read: redis::Value = redis::cmd("XREADGROUP")
-                    .arg(&[
-                        "GROUP", "workers", "one", "COUNT", "100", "STREAMS", "raw", ">",
-                    ])
-                    .query_async(&mut connection)
-                    .await?;
-                let read = redis::from_redis_value::<redis::streams::StreamReadReply>(read)?;
-                let Some(entries) = read.keys.first() else {
-                    return Ok(());
-                };
-                let ids: Vec<&str> = entries.ids.iter().map(|entry| &*entry.id).collect();
-                let mut done = redis::pipe();
-                done.xack("raw", "workers", &ids).xdel("raw", &ids);
-                let _: (u64, u64) = done.query_async(&mut connection).await?;
+            let mut settled = 0;
+            while settled < operations {
+                let found: redis::streams::StreamReadReply =
+                    read.query_async(&mut connection).await?;
+                let entries = found.keys.first().context("there are more")?;
+                let mut settle = redis::cmd("EVALSHA");
+                settle.arg(&words[1..]);
+                for entry in &entries.ids {
+                    settle.arg(&entry.id).arg(1).arg("done").arg(0).arg("");
+                }
+                let ended: Vec<u32> = settle.query_async(&mut connection).await?;
+                ensure!(ended.iter().all(|code| *code == 1), "a job was another's");
+                settled += entries.ids.len();
             }
+            // As a worker does when it begins.
+            let _: u64 = connection.xtrim(&key, StreamMaxlen::Equals(0)).await?;
+            Ok(())
         }
-    }))
+    })
+    .trips(TRIPS))
+}
+
+fn read_key(add: &Command) -> Result<String> {
+    let key = add.arguments().get(1).context("XADD has a key")?;
+    Ok(String::from_utf8(key.to_vec())?)
 }
 
 async fn apalis(stores: &Stores) -> Result<Contender> {

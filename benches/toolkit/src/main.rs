@@ -2,7 +2,9 @@
 //!
 //! Each row is an operation of the toolkit, and those who do the same: `larder memory` on a store in
 //! the process, `larder server` on Valkey (or another server), `raw server` the same commands in as
-//! many round trips with nothing around them, and the crates that people use for it today. The
+//! many round trips with nothing around them, and the crates that people use for it today. `two threads`
+//! do half of the operations each: if they don't stand in each other's way, the wall time is half that of
+//! one. `the answer at hand` is what the toolkit itself takes, of a session its sealing above all. The
 //! contenders of a row are measured in turn, round by round, so that a slow minute of the machine meets
 //! all of them alike; the medians are printed:
 //!
@@ -11,6 +13,7 @@
 //! - `wall`: the time from the beginning to the end of an operation, one after the other;
 //! - `trips`: the round trips of an operation.
 
+mod at_hand;
 mod jobs;
 mod measure;
 mod peers;
@@ -75,7 +78,7 @@ async fn run(options: &Options) -> Result<()> {
         for (contender, figures) in contenders.iter().zip(figures) {
             let of = |pick: fn(&Figures) -> f64| median(figures.iter().map(pick).collect());
             let trips = match contender.trips {
-                Some(trips) => format!("{trips}"),
+                Some(trips) => trips.to_string(),
                 None => "".to_owned(),
             };
             let (cpu, wall) = (of(|figures| figures.cpu_ns), of(|figures| figures.wall_ns));

@@ -14,7 +14,9 @@ pub(crate) type Run<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 pub(crate) struct Contender {
     pub(crate) name: &'static str,
     /// The round trips of an operation, where there are any.
-    pub(crate) trips: Option<usize>,
+    pub(crate) trips: Option<f64>,
+    /// Makes ready for so many operations, before the clock runs.
+    pub(crate) prepare: Option<Box<dyn Fn(usize) -> Run<'static>>>,
     /// Does the operation so many times, one after the other.
     pub(crate) run: Box<dyn Fn(usize) -> Run<'static>>,
 }
@@ -27,14 +29,24 @@ where
     Contender {
         name,
         trips: None,
+        prepare: None,
         run: Box::new(move |operations| Box::pin(run(operations))),
     }
 }
 
 impl Contender {
     /// The same contender, whose operation takes so many round trips.
-    pub(crate) fn trips(mut self, trips: usize) -> Contender {
+    pub(crate) fn trips(mut self, trips: f64) -> Contender {
         self.trips = Some(trips);
+        self
+    }
+
+    /// The same contender, which makes ready before the clock runs.
+    pub(crate) fn prepared<F>(mut self, prepare: impl Fn(usize) -> F + 'static) -> Contender
+    where
+        F: Future<Output = Result<()>> + 'static,
+    {
+        self.prepare = Some(Box::new(move |operations| Box::pin(prepare(operations))));
         self
     }
 }
@@ -48,6 +60,9 @@ pub(crate) struct Figures {
 
 /// Does a contender's operation so many times.
 pub(crate) async fn measure(contender: &Contender, operations: usize) -> Result<Figures> {
+    if let Some(prepare) = &contender.prepare {
+        prepare(operations).await?;
+    }
     let (began, cpu) = (Instant::now(), ProcessTime::now());
     (contender.run)(operations).await?;
     let per_operation = |time: Duration| time.as_nanos() as f64 / operations as f64;

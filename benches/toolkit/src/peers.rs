@@ -95,7 +95,7 @@ pub(crate) async fn session_load(stores: &Stores) -> Result<Contender> {
         record.context("a session is missing")?;
         Ok(())
     };
-    Ok(repeated("tower-sessions-redis-store server", subject, load).trips(1))
+    Ok(repeated("tower-sessions-redis-store server", subject, load).trips(1.0))
 }
 
 pub(crate) async fn session_save(stores: &Stores) -> Result<Contender> {
@@ -103,7 +103,7 @@ pub(crate) async fn session_save(stores: &Stores) -> Result<Contender> {
     let save = async |(store, records): &TowerSessions, number: usize| {
         Ok(store.save(&records[number]).await?)
     };
-    Ok(repeated("tower-sessions-redis-store server", subject, save).trips(1))
+    Ok(repeated("tower-sessions-redis-store server", subject, save).trips(1.0))
 }
 
 pub(crate) fn rslock(stores: &Stores) -> Result<Contender> {
@@ -115,5 +115,5 @@ pub(crate) fn rslock(stores: &Stores) -> Result<Contender> {
         locks.unlock(&lock).await;
         Ok(())
     };
-    Ok(repeated("rslock server", subject, lock).trips(2))
+    Ok(repeated("rslock server", subject, lock).trips(2.0))
 }

@@ -17,7 +17,7 @@ use larder_toolkit::session::{Session, Sessions};
 use crate::measure::{Contender, contender};
 use crate::raw::raw;
 use crate::stores::Stores;
-use crate::{jobs, peers};
+use crate::{at_hand, jobs, peers};
 
 /// Makes the contenders of a row.
 type Build = for<'a> fn(&'a Stores) -> Made<'a>;
@@ -26,12 +26,18 @@ type Build = for<'a> fn(&'a Stores) -> Made<'a>;
 type Made<'a> = Pin<Box<dyn Future<Output = Result<Vec<Contender>>> + 'a>>;
 
 /// All rows.
-pub(crate) const ALL: [(&str, Build); 8] = [
+pub(crate) const ALL: [(&str, Build); 10] = [
     ("cache hit", |stores| Box::pin(cache_hit(stores))),
     ("get_or_set, a hit", |stores| Box::pin(get_or_set(stores))),
     ("limiter check", |stores| Box::pin(limiter_check(stores))),
     ("session load", |stores| Box::pin(session_load(stores))),
+    ("session load, the answer at hand", |_| {
+        Box::pin(at_hand::session_load())
+    }),
     ("session save", |stores| Box::pin(session_save(stores))),
+    ("session save, the answer at hand", |_| {
+        Box::pin(at_hand::session_save())
+    }),
     ("lock and release", |stores| Box::pin(lock(stores))),
     ("job added and done", |stores| {
         Box::pin(jobs::contenders(stores))
@@ -55,8 +61,8 @@ async fn on_stores<T: 'static>(
     make: impl AsyncFn(Store) -> Result<T>,
     operation: impl AsyncFn(&T, usize) -> Result<()> + Copy + 'static,
 ) -> Result<Vec<Contender>> {
-    let raw = raw(stores, &make, async |subject| operation(subject, 0).await).await?;
-    let trips = raw.trips.unwrap_or(0);
+    let raw = raw(stores, &make, operation).await?;
+    let trips = raw.trips.unwrap_or(0.0);
     let memory = repeated(
         "larder memory",
         make(stores.memory.clone()).await?,
@@ -88,6 +94,35 @@ pub(crate) fn repeated<T: 'static>(
     })
 }
 
+/// Does an operation on two threads, each on names of its own.
+fn on_two_threads<T: Send + Sync + 'static>(
+    subject: T,
+    operation: impl AsyncFn(&T, usize) -> Result<()> + Copy + Send + Sync + 'static,
+) -> Contender {
+    let subject = Arc::new(subject);
+    contender("larder memory, two threads", move |operations| {
+        let subject = Arc::clone(&subject);
+        async move {
+            let half = &|from: usize| -> Result<()> {
+                let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+                runtime.block_on(async {
+                    for number in 0..operations / 2 {
+                        operation(&subject, from + number % (NAMES / 2)).await?;
+                    }
+                    Ok(())
+                })
+            };
+            std::thread::scope(|scope| {
+                let halves = [0, NAMES / 2].map(|from| scope.spawn(move || half(from)));
+                for half in halves {
+                    half.join().map_err(|_| anyhow::anyhow!("it panicked"))??;
+                }
+                Ok(())
+            })
+        }
+    })
+}
+
 /// A cache in which each name has the value.
 async fn filled_cache(store: Store) -> Result<(Cache<String>, Arc<Vec<String>>)> {
     let (cache, names) = (Cache::new(&store, "bench", Ttl::hours(1)), names());
@@ -98,12 +133,16 @@ async fn filled_cache(store: Store) -> Result<(Cache<String>, Arc<Vec<String>>)>
 }
 
 async fn cache_hit(stores: &Stores) -> Result<Vec<Contender>> {
-    let mut row = on_stores(stores, filled_cache, async |(cache, names), number| {
+    let hit = async |(cache, names): &(Cache<String>, Arc<Vec<String>>), number: usize| {
         let value = cache.get(&names[number]).await?;
         ensure!(value.is_some(), "an entry is missing");
         Ok(())
-    })
-    .await?;
+    };
+    let mut row = on_stores(stores, filled_cache, hit).await?;
+    row.push(on_two_threads(
+        filled_cache(stores.memory.clone()).await?,
+        hit,
+    ));
     row.push(peers::moka_get().await);
     Ok(row)
 }
@@ -126,14 +165,13 @@ async fn limiter_check(stores: &Stores) -> Result<Vec<Contender>> {
         let limit = Limit::gcra(Quota::per_second(100_000));
         Ok((Limiter::new(&store, "bench", limit), names()))
     };
-    let mut row = on_stores(stores, make, async |(limiter, names), number| {
-        ensure!(
-            limiter.take_one(&names[number]).await?.is_allowed(),
-            "it is denied"
-        );
+    let check = async |(limiter, names): &(Limiter, Arc<Vec<String>>), number: usize| {
+        let decision = limiter.take_one(&names[number]).await?;
+        ensure!(decision.is_allowed(), "it is denied");
         Ok(())
-    })
-    .await?;
+    };
+    let mut row = on_stores(stores, make, check).await?;
+    row.push(on_two_threads(make(stores.memory.clone()).await?, check));
     row.push(peers::governor_check());
     Ok(row)
 }
@@ -149,12 +187,17 @@ async fn filled_sessions(store: Store) -> Result<(Sessions<String>, Vec<Session<
 }
 
 async fn session_load(stores: &Stores) -> Result<Vec<Contender>> {
-    let mut row = on_stores(stores, filled_sessions, async |(sessions, made), number| {
+    let load = async |(sessions, made): &(Sessions<String>, Vec<Session<String>>),
+                      number: usize| {
         let session = sessions.load(made[number].token()).await?;
         ensure!(session.context("a session is missing")?.data.len() == VALUE.len());
         Ok(())
-    })
-    .await?;
+    };
+    let mut row = on_stores(stores, filled_sessions, load).await?;
+    row.push(on_two_threads(
+        filled_sessions(stores.memory.clone()).await?,
+        load,
+    ));
     row.push(peers::session_load(stores).await?);
     Ok(row)
 }

@@ -5,6 +5,7 @@ use larder_embedded::{Config, Embedded};
 use larder_remote::Remote;
 use larder_store::Store;
 use larder_testkit::{Server, ServerKind};
+use redis::aio::MultiplexedConnection;
 
 /// A store in the process, and a server of its own.
 pub(crate) struct Stores {
@@ -31,9 +32,12 @@ impl Stores {
         })
     }
 
-    /// A connection of the `redis` crate to the server.
-    pub(crate) async fn connection(&self) -> Result<redis::aio::MultiplexedConnection> {
+    /// A connection of the `redis` crate to a database of the server.
+    pub(crate) async fn connection_to(&self, database: u8) -> Result<MultiplexedConnection> {
         let client = redis::Client::open(self.url.as_str())?;
-        Ok(client.get_multiplexed_async_connection().await?)
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut select = redis::cmd("SELECT");
+        select.arg(database).exec_async(&mut connection).await?;
+        Ok(connection)
     }
 }

@@ -99,7 +99,11 @@ impl Key {
     /// Another key of the same thing.
     #[must_use]
     pub fn part(&self, part: &str) -> Key {
-        let name = format!("{}:{part}", &self.name[..self.tag_len]);
+        // As with [`Keys::of`]: one allocation, of the right size.
+        let mut name = String::with_capacity(self.tag_len + 1 + part.len());
+        name.push_str(&self.name[..self.tag_len]);
+        name.push(':');
+        name.push_str(part);
         Key {
             name: name.into(),
             tag_len: self.tag_len,

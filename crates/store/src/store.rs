@@ -176,6 +176,11 @@ impl Store {
         Answer::later(async move { T::from_value(self.backend.call(command).await?) })
     }
 
+    /// Whether the data lies in this process: what such a store can tell need not be remembered.
+    pub fn is_in_process(&self) -> bool {
+        self.native().is_some()
+    }
+
     /// What runs the twins of scripts, if the store has it.
     #[inline]
     pub(crate) fn native(&self) -> Option<&dyn Native> {

@@ -31,6 +31,7 @@ mod namespace;
     feature = "lock"
 ))]
 mod random;
+mod text;
 mod ttl;
 #[cfg_attr(
     not(all(feature = "cache", feature = "lock")),

@@ -4,7 +4,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use larder_store::{Error, span};
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer};
+
+use crate::text;
 
 /// How long something is kept: a time that is never zero, or [`Ttl::forever`], spelled out.
 ///
@@ -154,8 +156,7 @@ impl FromStr for Ttl {
 
 impl<'de> Deserialize<'de> for Ttl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Ttl, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        text::deserialize(deserializer)
     }
 }
 

@@ -7,7 +7,7 @@ mod memory;
 pub(crate) mod process;
 mod rows;
 mod servers;
-mod toolkit;
+pub(crate) mod toolkit;
 
 use anyhow::Result;
 

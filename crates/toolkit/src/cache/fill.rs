@@ -22,9 +22,17 @@ use super::flight::{Flight, Lead, Moment, Outcome, Role};
 use super::found::{Found, Seen, fresh};
 use super::keep::Keep;
 use super::loading::Loading;
-use super::right::{Hold, Right, Wanted};
+use super::right::{Hold, Right, Wanted, during};
 use super::settings::Cache;
 use super::waits::within;
+
+/// A value that it is ours to load.
+pub(super) struct Ours<'a, T> {
+    pub(super) lead: Lead<'a>,
+    pub(super) hold: Hold<'a>,
+    /// For the case that there is no better one.
+    pub(super) stale: Option<T>,
+}
 
 impl<T: Serialize + DeserializeOwned> Cache<T> {
     /// The value called `name`, or else what `load` gives, which is then kept for the cache's time
@@ -116,13 +124,18 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
     /// [`Cache::look`], counted.
     pub(super) async fn first_look(&self, key: &Key) -> Result<Found<T>, Error> {
         let found = self.look(key).await?;
+        self.count(&found);
+        Ok(found)
+    }
+
+    /// Counts what was found for somebody who would load it.
+    pub(super) fn count(&self, found: &Found<T>) {
         let counters = &self.shared.counters;
-        match &found {
+        match found {
             Found::Fresh(_) | Found::Due(..) => counters.hits.one(),
             Found::No(seen) if seen.stale.is_some() => counters.stale.one(),
             Found::No(_) => counters.misses.one(),
         }
-        Ok(found)
     }
 
     /// Gets a value that was not there when it was looked for, one way or another.
@@ -167,25 +180,35 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
         let begun = Moment::now();
         // On the heap, since loads are in loads and what is around each would grow them severalfold.
         let work = within(Some(lead.waiter.clone()), Box::pin(load(loading.share())));
-        let loaded = hold.during(self.in_time(work)).await;
+        let loaded = during(&[&hold], self.in_time(1, work)).await;
+        let ours = Ours { lead, hold, stale };
+        self.settle(ours, begun, &loading.keep(), loaded).await
+    }
 
-        let keep = loading.keep();
+    /// Keeps what a load that began then has given, and hands it on.
+    pub(super) async fn settle(
+        &self,
+        ours: Ours<'_, T>,
+        begun: Moment,
+        keep: &Keep,
+        loaded: Result<T, Error>,
+    ) -> Result<T, Error> {
         let ready = loaded.and_then(|value| {
             keep.check()?;
             Ok((codec::encode(&value).map_err(Error::codec)?, value))
         });
         match ready {
             Ok((encoded, value)) => {
-                self.put(hold, &encoded, &keep).await;
-                lead.end(Outcome::Value(encoded, begun));
+                self.put(ours.hold, &encoded, keep).await;
+                ours.lead.end(Outcome::Value(encoded, begun));
                 Ok(value)
             }
-            Err(error) => self.without_value(lead, hold, stale, error).await,
+            Err(error) => self.without_value(ours, error).await,
         }
     }
 
     /// Waits for what somebody else in this process loads. `None` to look again.
-    async fn follow(
+    pub(super) async fn follow(
         &self,
         flight: Flight,
         came: Moment,
@@ -207,8 +230,12 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
         }
     }
 
-    /// Loads, as long as that may take.
-    async fn in_time(&self, work: impl Future<Output = Result<T, BoxError>>) -> Result<T, Error> {
+    /// Loads so many values, as long as that may take.
+    pub(super) async fn in_time<R>(
+        &self,
+        values: usize,
+        work: impl Future<Output = Result<R, BoxError>>,
+    ) -> Result<R, Error> {
         let loaded = match self.settings.hard_timeout {
             Some(waited) => match timeout(waited, work).await {
                 Ok(loaded) => loaded.map_err(Error::load),
@@ -216,22 +243,17 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
             },
             None => work.await.map_err(Error::load),
         };
-        self.shared.counters.loads.one();
+        self.shared.counters.loads.add(values);
         if loaded.is_err() {
-            self.shared.counters.load_failures.one();
+            self.shared.counters.load_failures.add(values);
         }
         loaded
     }
 
     /// What a load comes to that gave no value to keep. With a stale value the lease stays: nobody tries
     /// again before it is over.
-    async fn without_value(
-        &self,
-        lead: Lead<'_>,
-        hold: Hold<'_>,
-        stale: Option<T>,
-        error: Error,
-    ) -> Result<T, Error> {
+    async fn without_value(&self, ours: Ours<'_, T>, error: Error) -> Result<T, Error> {
+        let Ours { lead, hold, stale } = ours;
         let Some(value) = stale else {
             hold.give_back().await;
             lead.end(Outcome::Failed(error.clone()));

@@ -1,6 +1,7 @@
 //! How an entry is kept.
 
 use larder_store::Error;
+use serde::Deserialize;
 
 use crate::Ttl;
 
@@ -16,7 +17,8 @@ const TAG_LEN_MAX: usize = u16::MAX as usize;
 ///
 /// let keep = Keep::new().ttl(Ttl::minutes(1)).tags(["products", "category.7"]);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Keep {
     pub(super) ttl: Option<Ttl>,
     pub(super) tags: Vec<String>,

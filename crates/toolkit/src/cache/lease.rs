@@ -132,19 +132,12 @@ impl<'a> Lease<'a> {
         })
     }
 
-    /// Does `work`, and gives signs of life meanwhile.
-    pub(super) async fn during<R>(&self, work: impl Future<Output = R>) -> R {
-        let living = async {
-            loop {
-                tokio::time::sleep(self.time / 3).await;
-                // If the lease is lost, or the store is, `put` will tell.
-                let _ = self.extend(self.time).await;
-            }
-        };
-        tokio::select! {
-            biased;
-            done = work => done,
-            () = living => unreachable!("it has no end"),
+    /// Gives signs of life, without an end.
+    pub(super) async fn live(&self) {
+        loop {
+            tokio::time::sleep(self.time / 3).await;
+            // If the lease is lost, or the store is, `put` will tell.
+            let _ = self.extend(self.time).await;
         }
     }
 

@@ -57,6 +57,8 @@
 //! | `set`, `delete` | 1 | 2, 1 |
 //! | `invalidate_tags`, `clear` | 1 | 1 |
 //! | `get_many`, `set_many`, of a thousand | 1 | 2 |
+//! | `get_many_or_set`, of a thousand hits | 1 | 2 |
+//! | `get_many_or_set` that loads, of a thousand | 3 | 4 |
 //! | `delete_many`, of a thousand | 1 | 1 |
 //!
 //! Once a day, a process makes sure that the version of the namespace lasts: one more, by the call that
@@ -74,6 +76,7 @@ mod write;
 
 mod background;
 mod fill;
+mod fill_many;
 mod loading;
 mod right;
 

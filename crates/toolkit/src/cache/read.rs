@@ -94,7 +94,10 @@ impl<T: DeserializeOwned> Cache<T> {
     }
 
     /// [`Cache::look`] at each of these keys. A tag that several entries have is asked for once.
-    async fn look_at_many(&self, keys: &[Key]) -> Result<Vec<Result<Found<T>, Error>>, Error> {
+    pub(super) async fn look_at_many(
+        &self,
+        keys: &[Key],
+    ) -> Result<Vec<Result<Found<T>, Error>>, Error> {
         let read = self.read(keys).await?;
         let tags: Vec<Tag> = (read.iter())
             .filter_map(|read| Entry::from_bytes(&read.as_ref().ok()?.bytes))

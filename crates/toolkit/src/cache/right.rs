@@ -15,6 +15,7 @@ use super::lease::{Asked, Lease, rings};
 use super::policy::WithoutStore;
 use super::settings::Cache;
 use super::versions::Versions;
+use crate::join;
 
 /// The pauses between two looks for a value that another process loads: the first, and the longest.
 const POLL: (Duration, Duration) = (Duration::from_millis(4), Duration::from_millis(100));
@@ -46,6 +47,19 @@ pub(super) enum Right<'a, T> {
     Load(Hold<'a>, Option<(T, Bytes)>),
 }
 
+/// What the store says at once of who may load a value.
+#[derive(Debug)]
+pub(super) enum Now<'a, T> {
+    /// The caller may go on.
+    Right(Right<'a, T>),
+    /// Somebody else has the lease.
+    Held(Seen<T>),
+    /// There is something else than was seen, and it is of no use.
+    Changed(Seen<T>),
+    /// Nothing. With it the stale value that there was.
+    Away(Option<T>, Error),
+}
+
 /// What allows to load.
 #[derive(Debug)]
 pub(super) enum Hold<'a> {
@@ -57,11 +71,11 @@ pub(super) enum Hold<'a> {
 }
 
 impl Hold<'_> {
-    /// Does `work`, and does not let the right run out meanwhile.
-    pub(super) async fn during<R>(&self, work: impl Future<Output = R>) -> R {
+    /// Does not let the right run out, without an end.
+    async fn live(&self) {
         match self {
-            Hold::Lease(lease, _) => lease.during(work).await,
-            Hold::Permit(_) => work.await,
+            Hold::Lease(lease, _) => lease.live().await,
+            Hold::Permit(_) => std::future::pending().await,
         }
     }
 
@@ -80,6 +94,15 @@ impl Hold<'_> {
     }
 }
 
+/// Does `work`, and does not let the rights to it run out meanwhile.
+pub(super) async fn during<R>(holds: &[&Hold<'_>], work: impl Future<Output = R>) -> R {
+    tokio::select! {
+        biased;
+        done = work => done,
+        _ = join::all(holds.iter().map(|hold| hold.live())) => unreachable!("it has no end"),
+    }
+}
+
 impl<T: DeserializeOwned> Cache<T> {
     /// Asks for the lease until it is granted, or not needed any more; or for a permit, if the store gives
     /// no answers.
@@ -94,27 +117,21 @@ impl<T: DeserializeOwned> Cache<T> {
             Ok(seen) => seen,
             Err(error) => return self.permit(lead, None, error, give_up).await,
         };
-        let mut lease = Lease::new(&self.shared.store, wanted.key, self.settings.lease);
         let (mut pause, longest) = POLL;
         let mut has_waited = false;
         loop {
             // From before the question: the bell may ring while the answer is on its way.
             let mut rings = std::pin::pin!(rings(wanted.key));
             rings.as_mut().enable();
-            match lease.ask(&seen.bytes).await {
-                Ok(Asked::Granted) => break,
-                Ok(Asked::Held) => {}
-                Ok(Asked::Filled) => match fresh(self.look(wanted.key).await) {
-                    Ok(value) => return Ok(Right::Found(value)),
-                    Err(Ok(other)) => {
-                        seen = other;
-                        if Instant::now() < give_up {
-                            continue;
-                        }
-                    }
-                    Err(Err(error)) => return self.permit(lead, seen.stale, error, give_up).await,
-                },
-                Err(error) => return self.permit(lead, seen.stale, error, give_up).await,
+            let (other, has_changed) = match self.ask(wanted, seen).await {
+                Now::Right(right) => return Ok(right),
+                Now::Held(seen) => (seen, false),
+                Now::Changed(seen) => (seen, true),
+                Now::Away(stale, error) => return self.permit(lead, stale, error, give_up).await,
+            };
+            seen = other;
+            if has_changed && Instant::now() < give_up {
+                continue;
             }
             if let Some(value) = seen.stale {
                 return Ok(Right::Found(value));
@@ -134,23 +151,38 @@ impl<T: DeserializeOwned> Cache<T> {
             }
             pause = (pause * 2).min(longest);
         }
+    }
+
+    /// Asks once for the lease, in place of what was seen.
+    pub(super) async fn ask<'a>(&'a self, wanted: &Wanted<'a>, seen: Seen<T>) -> Now<'a, T> {
+        let mut lease = Lease::new(&self.shared.store, wanted.key, self.settings.lease);
+        match lease.ask(&seen.bytes).await {
+            Ok(Asked::Granted) => {}
+            Ok(Asked::Held) => return Now::Held(seen),
+            Ok(Asked::Filled) => {
+                return match fresh(self.look(wanted.key).await) {
+                    Ok(value) => Now::Right(Right::Found(value)),
+                    Err(Ok(other)) => Now::Changed(other),
+                    Err(Err(error)) => Now::Away(seen.stale, error),
+                };
+            }
+            Err(error) => return Now::Away(seen.stale, error),
+        }
         // Before the load: what changes from here on must make its result void.
         let (tags, kept_ms) = (&wanted.keep.tags, self.kept_ms(&wanted.keep));
-        match self
-            .versions(tags, kept_ms, seen.era, wanted.names_tags)
-            .await
-        {
+        let versions = self.versions(tags, kept_ms, seen.era, wanted.names_tags);
+        match versions.await {
             Ok(versions) => {
                 let stale = seen.stale.map(|value| (value, seen.bytes));
-                Ok(Right::Load(Hold::Lease(lease, versions), stale))
+                Now::Right(Right::Load(Hold::Lease(lease, versions), stale))
             }
-            Err(error) => self.permit(lead, seen.stale, error, give_up).await,
+            Err(error) => Now::Away(seen.stale, error),
         }
     }
 
     /// What to go on with although the store gave no answer: a stale value, or a permit to load, if that is
     /// wanted.
-    async fn permit<'a>(
+    pub(super) async fn permit<'a>(
         &'a self,
         lead: &Lead<'_>,
         stale: Option<T>,

@@ -43,18 +43,10 @@ pub(super) struct Circle;
 
 /// Lets the load around the caller wait for `target`.
 pub(super) fn wait_for(target: &Arc<Waiter>) -> Result<Wait, Circle> {
-    let Some(inner) = innermost() else {
-        return Ok(Wait(None));
-    };
-    let _walk = walk();
-    if target.reaches(&inner) {
-        return Err(Circle);
+    match innermost() {
+        Some(inner) => inner.wait_for(target),
+        None => Ok(Wait(None)),
     }
-    inner.waits_for().push(target.clone());
-    if inner.is_covered() {
-        target.cover_all();
-    }
-    Ok(Wait(Some((inner, target.clone()))))
 }
 
 /// The innermost load that the caller is in.
@@ -71,6 +63,19 @@ pub(super) async fn within<R>(load: Option<Arc<Waiter>>, work: impl Future<Outpu
 }
 
 impl Waiter {
+    /// Lets this load wait for `target`.
+    pub(super) fn wait_for(self: &Arc<Waiter>, target: &Arc<Waiter>) -> Result<Wait, Circle> {
+        let _walk = walk();
+        if target.reaches(self) {
+            return Err(Circle);
+        }
+        self.waits_for().push(target.clone());
+        if self.is_covered() {
+            target.cover_all();
+        }
+        Ok(Wait(Some((self.clone(), target.clone()))))
+    }
+
     /// Marks this load, and all for which it waits, as covered by a permit.
     pub(super) fn cover(self: &Arc<Self>) {
         let _walk = walk();

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use larder_store::Error;
+use serde::Deserialize;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -13,7 +14,8 @@ use super::lease::{Lease, Lost};
 use super::releaser::Releases;
 
 /// Who keeps a lock from expiring while its [`Guard`] lives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Extension {
     /// A task that the guard owns extends the lock whenever a third of its time to live is over.
     #[default]

@@ -4,9 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use larder_store::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Quota;
+use crate::text;
 
 /// The most ticks that a full bucket of GCRA has, so that Lua counts them exactly.
 const TICKS_MAX: u128 = 1 << 52;
@@ -240,8 +241,7 @@ impl FromStr for Limit {
 
 impl<'de> Deserialize<'de> for Limit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Limit, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        text::deserialize(deserializer)
     }
 }
 

@@ -1,11 +1,13 @@
 //! A limiter, and what it asks of the store.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_store::{Command, Error, Key, Keys, Script, ScriptCall, Store};
+use serde::Deserialize;
 
 use super::decision::{Decision, Permit};
+use super::denials::Denials;
 use super::limit::{Kind, Limit};
 use super::quota::Quota;
 use super::twins;
@@ -52,7 +54,8 @@ const NOT_NOW: [&str; 9] = [
 /// What a limiter does when the store is away, gives no answer, or does not serve at the moment: when it
 /// is full, read-only or loading its data. Other refusals and answers that can't be understood are
 /// mistakes, which nobody should overlook: they are given to the caller in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum WithoutStore {
     /// It gives the error to its caller.
     #[default]
@@ -68,6 +71,8 @@ pub enum WithoutStore {
 pub struct Limiter {
     store: Store,
     rules: Arc<Rules>,
+    /// Who was denied by these rules, if this process is to remember it.
+    denials: Option<Arc<Denials>>,
 }
 
 #[derive(Clone, Debug)]
@@ -101,6 +106,7 @@ impl Limiter {
                 block: Duration::ZERO,
                 without_store: WithoutStore::default(),
             }),
+            denials: None,
         }
     }
 
@@ -141,6 +147,33 @@ impl Limiter {
     #[must_use]
     pub fn without_store(self, policy: WithoutStore) -> Limiter {
         self.with(|rules| rules.without_store = policy)
+    }
+
+    /// Remembers up to so many callers who were denied, and denies them until the time that the store has
+    /// said without asking it again: a flood from a few callers is none for the store. Off by default. On a
+    /// store inside the process it changes nothing, since to ask that is as fast.
+    ///
+    /// It costs this much of exactness. What another process gives back ([`Limiter::refund`]) or forgets
+    /// ([`Limiter::reset`]), and a store's clock that is set forwards, help such a caller no sooner than the
+    /// time that it was told; and the decisions that it gets meanwhile say what was left then. What this
+    /// limiter and its clones give back counts at once. Nobody is let in by it who would not be, nobody is
+    /// denied for longer than the store has said, and other callers notice nothing. [`Limiter::peek`]
+    /// always asks.
+    ///
+    /// # Panics
+    ///
+    /// If it is 0.
+    #[must_use]
+    pub fn remember_denied(mut self, callers: usize) -> Limiter {
+        assert!(callers > 0, "one caller or more is remembered, not 0");
+        self.denials = Some(Arc::new(Denials::new(callers)));
+        self
+    }
+
+    /// How many requests this limiter and its clones have denied without asking the store:
+    /// [`Limiter::remember_denied`].
+    pub fn denied_from_memory(&self) -> u64 {
+        self.denials.as_ref().map_or(0, |denials| denials.count())
     }
 
     /// The limits, in order.
@@ -217,6 +250,7 @@ impl Limiter {
         }
         let call = self.on_keys(&REFUND, name).arg(permit.permits());
         let answer = self.on_limits(call).args(&permit.marks).run().await;
+        self.forget_denial(name);
         self.without_store_or(answer.map(decision))
     }
 
@@ -229,7 +263,9 @@ impl Limiter {
     /// Those of the store; it may then be forgotten or not.
     pub async fn reset(&self, name: &str) -> Result<(), Error> {
         let unlink = Command::new("UNLINK").args(self.keys_of(name));
-        self.store.run(unlink).await
+        let done = self.store.run(unlink).await;
+        self.forget_denial(name);
+        done
     }
 
     async fn decide(&self, action: Action, name: &str, permits: u32) -> Result<Decision, Error> {
@@ -241,6 +277,26 @@ impl Limiter {
             let size = self.limits()[limit].size();
             return Ok(Decision::Never { size, limit });
         }
+        let Some(denials) = self.denials_for(action) else {
+            return self.ask(action, name, permits).await;
+        };
+        // Up to some permits is denied where there is not one.
+        let least = match action {
+            Action::TakeUpTo => permits.min(1),
+            Action::Take | Action::Peek => permits,
+        };
+        let caller = self.rules.keys.of(name);
+        let asked = match denials.ask(&caller, least, Instant::now()) {
+            Ok(denied) => return Ok(denied),
+            Err(asked) => asked,
+        };
+        let decision = self.ask(action, name, permits).await?;
+        denials.note(caller, least, asked, &decision);
+        Ok(decision)
+    }
+
+    /// Asks the store.
+    async fn ask(&self, action: Action, name: &str, permits: u32) -> Result<Decision, Error> {
         let answer: Result<Answer, Error> = match self.limits() {
             [limit] if self.is_simple(action, limit) => {
                 let call = TAKE.on(&self.store).key(self.state_key(name, limit));
@@ -257,6 +313,18 @@ impl Limiter {
             }
         };
         self.without_store_or(answer.map(decision))
+    }
+
+    /// What is known of denials, where it saves a question.
+    fn denials_for(&self, action: Action) -> Option<&Denials> {
+        let denials = self.denials.as_deref()?;
+        (action != Action::Peek && !self.store.is_in_process()).then_some(denials)
+    }
+
+    fn forget_denial(&self, name: &str) {
+        if let Some(denials) = &self.denials {
+            denials.forget(&self.rules.keys.of(name));
+        }
     }
 
     fn on_keys(&self, script: &'static Script, name: &str) -> ScriptCall<'_> {
@@ -322,6 +390,8 @@ impl Limiter {
 
     fn with(mut self, change: impl FnOnce(&mut Rules)) -> Limiter {
         change(Arc::make_mut(&mut self.rules));
+        // By other rules it is others who are denied.
+        self.denials = self.denials.map(|denials| Arc::new(denials.anew()));
         self
     }
 }

@@ -39,6 +39,7 @@
 mod limiter;
 
 mod decision;
+mod denials;
 mod limit;
 mod quota;
 mod twins;

@@ -5,7 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use larder_store::{Error, span};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::text;
 
 /// The units after which a quota is called, with their milliseconds, the longest first.
 const UNITS: [(&str, u64); 5] = [
@@ -155,8 +157,7 @@ impl FromStr for Quota {
 
 impl<'de> Deserialize<'de> for Quota {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Quota, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        text::deserialize(deserializer)
     }
 }
 

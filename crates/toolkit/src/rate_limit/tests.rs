@@ -45,6 +45,7 @@ async fn keys(store: &Store) -> Result<Vec<String>, Error> {
 }
 
 mod calls;
+mod denials;
 mod refunds;
 mod steps;
 

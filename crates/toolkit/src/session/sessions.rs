@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_store::{Command, Error, FromValue, Keys, Script, ScriptCall, Store};
-use serde::Serialize;
+use larder_store::{Command, Error, FromValue, Key, Keys, Script, ScriptCall, Store};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::calls::{self, Found, Known, Stored};
 use super::loaded::{Listed, Session, decode, encode};
@@ -21,7 +21,8 @@ pub const TOO_MANY: &str = "TOOMANY";
 pub(super) const EXCHANGES_MAX: usize = 16;
 
 /// What becomes of one session more than a user may have.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AtMost {
     /// It is made, and the one ends that would expire first.
     #[default]
@@ -391,9 +392,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
 
     /// A call of a script on the sessions with this tag.
     pub(super) fn on_user<'a>(&'a self, script: &'a Script, tag: &str) -> ScriptCall<'a> {
-        let key = self.keys.of(tag);
-        let index = key.part("index");
-        script.on(&self.store).key(key).key(index)
+        self.on_key(script, self.keys.of(tag))
     }
 
     /// A call of a script on the session with this tag and digest, which is its first argument.
@@ -403,8 +402,15 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         tag: &str,
         digest: &str,
     ) -> ScriptCall<'a> {
-        let word = self.keys.of(tag).part(&format!("went:{digest}"));
-        self.on_user(script, tag).key(word).arg(digest)
+        let key = self.keys.of(tag);
+        let word = key.part(&["went:", digest].concat());
+        self.on_key(script, key).key(word).arg(digest)
+    }
+
+    /// A call of a script on the sessions under this key.
+    fn on_key<'a>(&'a self, script: &'a Script, key: Key) -> ScriptCall<'a> {
+        let index = key.part("index");
+        script.on(&self.store).key(key).key(index)
     }
 }
 

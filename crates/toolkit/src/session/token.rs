@@ -36,7 +36,7 @@ const NONCE_LEN: usize = 24;
 
 /// What leads to the keys of a user.
 pub(super) fn tag_of(user: &str, secret: &Secret) -> String {
-    let mut tag = hex::encode(&secret.derive("larder session user", user)[..]);
+    let mut tag = digits(&secret.derive("larder session user", user));
     tag.truncate(TAG_LEN);
     tag
 }
@@ -52,8 +52,18 @@ pub(super) fn is_digest(text: &str) -> bool {
 }
 
 fn is_hex(text: &str) -> bool {
-    text.bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    let is_digit = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    // To the end, even after one is none: so the processor looks at many bytes at once.
+    text.bytes().fold(true, |all, byte| all & is_digit(byte))
+}
+
+/// Bytes as hexadecimal digits.
+fn digits(bytes: &[u8; 32]) -> String {
+    // Not by `hex::encode`, which grows its text digit by digit: that was 200 ns of each load of a session
+    // (November 2026).
+    let mut digits = vec![0; 2 * bytes.len()];
+    hex::encode_to_slice(bytes, &mut digits).expect("there are two digits for each byte");
+    String::from_utf8(digits).expect("digits are text")
 }
 
 /// What something is sealed as.
@@ -128,7 +138,7 @@ impl Token {
 
     /// What the store knows the token by.
     pub(super) fn digest(&self, secret: &Secret) -> String {
-        hex::encode(&secret.derive("larder session id", &self.text)[..])
+        digits(&secret.derive("larder session id", &self.text))
     }
 
     /// Seals bytes, so that only this token opens them, and only as what they are.

@@ -7,7 +7,9 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use larder_store::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::text;
 
 const MINUTE_MS: u64 = 60_000;
 const DAY_MS: u64 = 24 * 60 * MINUTE_MS;
@@ -240,8 +242,7 @@ impl Serialize for Cron {
 
 impl<'de> Deserialize<'de> for Cron {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Cron, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Cron::parse(&text).map_err(de::Error::custom)
+        text::deserialize(deserializer)
     }
 }
 

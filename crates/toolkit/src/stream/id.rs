@@ -4,7 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use larder_store::{Error, FromValue, Kind, Value};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::text;
 
 /// The id of an entry: when it was added, by the store's clock, and a number that tells apart what
 /// was added in the same millisecond. Later entries have larger ids.
@@ -41,8 +43,7 @@ impl Serialize for Id {
 
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(de::Error::custom)
+        text::deserialize(deserializer)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use larder_store::{Command, Error, FromValue, Script, Value};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::entry::count;
 use super::{Cron, Stream, keys, script};
@@ -21,7 +21,7 @@ pub(super) static TICK: Script = script!("tick.lua").with_twin(twins::tick);
 const ADDED_MAX: u32 = 100;
 
 /// A value that is to be added later.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Delayed {
     name: String,
 }

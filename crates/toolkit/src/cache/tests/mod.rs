@@ -6,6 +6,7 @@ mod circles;
 mod entries;
 mod faults;
 mod loads;
+mod many;
 mod outages;
 mod tags;
 

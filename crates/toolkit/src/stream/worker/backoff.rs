@@ -1,14 +1,16 @@
 //! How long an entry waits for its retry.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use larder_store::jitter;
+use larder_store::{Error, jitter, span};
+use serde::{Deserialize, Deserializer};
 
-use crate::Ttl;
+use crate::{Ttl, text};
 
 /// How long an entry waits for its retry: twice as long each time, up to a limit, and at random
 /// between half of that and the whole, so that what failed together is not retried together. From a
-/// second to five minutes, if it is not said.
+/// second to five minutes, if it is not said. In a file of settings that is `1s to 5m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     first: Duration,
@@ -33,5 +35,27 @@ impl Backoff {
         let whole = self.first.saturating_mul(doubled);
         let whole = whole.min(self.longest).min(Ttl::MAX);
         whole / 2 + jitter(whole / 2)
+    }
+}
+
+impl FromStr for Backoff {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Backoff, Error> {
+        let times = text.split_once(" to ");
+        match times.map(|(first, longest)| (span::parse(first), span::parse(longest))) {
+            Some((Ok(first), Ok(longest))) if first <= longest => {
+                Ok(Backoff::between(first, longest))
+            }
+            _ => Err(Error::invalid(format_args!(
+                "a backoff is two times of which the first is not the longer, as in \"1s to 5m\", not {text:?}"
+            ))),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Backoff {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Backoff, D::Error> {
+        text::deserialize(deserializer)
     }
 }
