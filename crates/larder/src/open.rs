@@ -13,8 +13,8 @@ use larder_store::Store;
 pub enum OpenError {
     /// The URL's scheme is none that a store has.
     #[error(
-        "{url:?} is no URL of a store: use memory:, redis://host:port/db, rediss://... for TLS, or \
-         redis+unix:///path"
+        "{url:?} is no URL of a store: use memory:, redis://host:port/db, rediss://... for TLS, \
+         redis-sentinel://host,.../NAME, redis-cluster://host,... or redis+unix:///path"
     )]
     UnknownScheme {
         /// The URL, up to its scheme's end.
@@ -22,7 +22,7 @@ pub enum OpenError {
     },
 
     /// The URL's scheme is one that a later version will have.
-    #[error("{scheme} stores are not there yet: use memory:, redis://, rediss:// or redis+unix://")]
+    #[error("{scheme} stores are not there yet: use memory: or a server")]
     NotYet {
         /// The scheme.
         scheme: &'static str,
@@ -88,6 +88,11 @@ pub enum OpenError {
 /// | `redis://[user:password@]host[:port][/db]` | a Redis or Valkey server |
 /// | `rediss://...` | the same, over TLS |
 /// | `redis+unix:///path[?db=n&user=...&pass=...]` | the same, over a Unix socket |
+/// | `redis-sentinel://[user:password@]host[:port],.../NAME[/db]` | the master of this name, whichever server that is: the hosts are its Sentinels. Their own password, if they have one, is written `?sentinel_user=...&sentinel_password=...` |
+/// | `redis-cluster://[user:password@]host[:port],...` | a cluster, some of whose nodes are named |
+///
+/// `rediss-sentinel://` and `rediss-cluster://` are those two over TLS, and `valkey` may stand in the place
+/// of `redis` in each.
 ///
 /// A memory store holds no more than half of the memory of its machine or container, so that a store
 /// without bounds does not end the application; `maxmemory` names another bound (`512mb`, `2gb`, 0 for
@@ -197,7 +202,7 @@ fn server(url: &str) -> Result<Store, OpenError> {
 #[cfg(feature = "remote")]
 fn server_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
     match scheme_of(url)? {
-        "rediss" | "valkeys" if cfg!(not(feature = "tls")) => Err(OpenError::LeftOut {
+        scheme if needs_tls(scheme) && cfg!(not(feature = "tls")) => Err(OpenError::LeftOut {
             scheme: "rediss://",
             feature: "tls",
         }),
@@ -210,19 +215,31 @@ fn scheme_of(url: &str) -> Result<&str, OpenError> {
     // Behind the scheme there may be a password, so nothing else is shown.
     let scheme = url.split(':').next().unwrap_or_default();
     let not_yet = |scheme| Err(OpenError::NotYet { scheme });
+    let has_rest = url[scheme.len()..].starts_with("://");
     match scheme {
-        "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix"
-            if url[scheme.len()..].starts_with("://") =>
-        {
-            Ok(scheme)
-        }
+        "redis+unix" if has_rest => Ok(scheme),
         "file" => not_yet("file:"),
-        "redis-sentinel" => not_yet("redis-sentinel://"),
-        "redis-cluster" => not_yet("redis-cluster://"),
+        // What stands behind it, such as `-cluster`, is for those to judge who read the rest.
+        _ if ["redis", "valkey"].iter().any(|name| is_of(scheme, name)) && has_rest => Ok(scheme),
         _ => Err(OpenError::UnknownScheme {
             url: scheme.to_owned(),
         }),
     }
+}
+
+/// Whether a scheme is one of Redis's or Valkey's: `redis`, `rediss`, `redis-cluster`, ...
+fn is_of(scheme: &str, name: &str) -> bool {
+    let rest = scheme
+        .strip_prefix(name)
+        .map(|rest| rest.strip_prefix('s').unwrap_or(rest));
+    rest.is_some_and(|rest| matches!(rest, "" | "-sentinel" | "-cluster"))
+}
+
+/// Whether a scheme asks for TLS.
+#[cfg(feature = "remote")]
+fn needs_tls(scheme: &str) -> bool {
+    let kind = scheme.split('-').next().unwrap_or(scheme);
+    matches!(kind, "rediss" | "valkeys")
 }
 
 /// Reads what stands behind the `?` in the URL of a memory store. No value that is allowed there has a
@@ -275,7 +292,8 @@ mod tests {
             ),
             ("memory:?size=1", "the parameters are maxmemory and policy"),
             ("file:/tmp/x", "not there yet"),
-            ("redis-cluster://a,b", "not there yet"),
+            ("redis-clusters://a,b", "is no URL of a store"),
+            ("redis-sentinel://a,b", "which master is meant"),
             ("redis://host/x", "is no URL of a server"),
         ] {
             let error = open(url).unwrap_err().to_string();

@@ -1,16 +1,18 @@
-//! Where the server is, and how patient to be with it.
+//! How patient to be with a server.
 
+use std::fmt;
 use std::time::Duration;
 
 use larder_store::span;
-use redis::io::tcp::TcpSettings;
-use redis::io::tcp::socket2::TcpKeepalive;
-use redis::{Client, ConnectionInfo, IntoConnectionInfo, ProtocolVersion, RedisResult};
 use serde::Deserialize;
 
 use crate::open_error::OpenError;
 #[cfg(feature = "tls")]
 use crate::tls::Tls;
+use crate::wire::{Login, Patience};
+
+/// The most connections that callers may share.
+const CONNECTIONS_MAX: usize = 64;
 
 /// How patient a store is with its server, and whom it trusts.
 ///
@@ -39,6 +41,17 @@ pub struct Config {
     pub(crate) in_flight_max: usize,
     pub(crate) waiting_max: usize,
     pub(crate) idle_max: usize,
+    pub(crate) blocking_max: usize,
+    pub(crate) connections: usize,
+    #[serde(deserialize_with = "span::deserialize")]
+    pub(crate) ping_after: Duration,
+    pub(crate) breaker_failures: u32,
+    #[serde(deserialize_with = "span::deserialize")]
+    pub(crate) breaker_pause: Duration,
+    #[serde(deserialize_with = "span::deserialize")]
+    pub(crate) breaker_pause_max: Duration,
+    pub(crate) sentinel_user: Option<String>,
+    pub(crate) sentinel_password: Option<Secret>,
     /// Certificates come from files of their own.
     #[cfg(feature = "tls")]
     #[serde(skip)]
@@ -56,6 +69,14 @@ impl Default for Config {
             in_flight_max: 10_000,
             waiting_max: 10_000,
             idle_max: 16,
+            blocking_max: 1_000,
+            connections: 1,
+            ping_after: Duration::from_secs(3),
+            breaker_failures: 3,
+            breaker_pause: Duration::from_millis(200),
+            breaker_pause_max: Duration::from_secs(1),
+            sentinel_user: None,
+            sentinel_password: None,
             #[cfg(feature = "tls")]
             tls: Tls::default(),
         }
@@ -79,17 +100,18 @@ impl Config {
         self
     }
 
-    /// How often a command that was certainly not executed is tried again, until the response timeout
-    /// is over: three times by default.
+    /// How often a command is tried again that was certainly not executed, or is harmless if it happens
+    /// twice, such as a read: three times by default, until the response timeout is over, and for one call
+    /// of ten at most when many fail.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Config {
         self.retries = retries;
         self
     }
 
-    /// The pause before the first retry, 50 milliseconds by default. It doubles with each one, up to
-    /// [`Config::backoff_max`]; a random part of it is left out, so that many callers do not come back
-    /// at once.
+    /// The longest pause before the first retry, 50 milliseconds by default. It doubles with each one, up to
+    /// [`Config::backoff_max`]. Chance says how much of it is waited, so that many callers do not come
+    /// back at once.
     #[must_use]
     pub fn backoff(mut self, pause: Duration) -> Config {
         self.backoff = pause;
@@ -103,8 +125,8 @@ impl Config {
         self
     }
 
-    /// How many commands may be under way at once: 10,000 by default, and at least one. Others wait
-    /// for their turn.
+    /// How many commands may be under way at once on a connection: 10,000 by default, and at least one.
+    /// Others wait for their turn, which counts as a part of the wait for their answer.
     #[must_use]
     pub fn in_flight_max(mut self, commands: usize) -> Config {
         self.in_flight_max = commands;
@@ -126,6 +148,71 @@ impl Config {
         self
     }
 
+    /// How many commands may wait on the server at once (BLPOP and its like), each on a connection of its
+    /// own: 1,000 by default, and at least one. Others wait for their turn, no longer than a connection
+    /// may take.
+    #[must_use]
+    pub fn blocking_max(mut self, commands: usize) -> Config {
+        self.blocking_max = commands;
+        self
+    }
+
+    /// How many connections all callers share: one by default, and at most 64. With more of them a large
+    /// answer holds up fewer others; with one, requests travel in the fewest packets.
+    #[must_use]
+    pub fn connections(mut self, connections: usize) -> Config {
+        self.connections = connections;
+        self
+    }
+
+    /// After how long a silence a server is asked whether it is still there: three seconds by default,
+    /// and never later than an answer may take. If it does not say so within the response timeout, the
+    /// connection is given up.
+    #[must_use]
+    pub fn ping_after(mut self, silence: Duration) -> Config {
+        self.ping_after = silence;
+        self
+    }
+
+    /// How many failures in a row open the circuit breaker of a server, so that calls are refused at once
+    /// for a while: three by default, never with 0. A failure is a connection that can't be made or is
+    /// lost, or on which answers are late, however many callers it has; a refusal is none.
+    #[must_use]
+    pub fn breaker_failures(mut self, failures: u32) -> Config {
+        self.breaker_failures = failures;
+        self
+    }
+
+    /// How long the breaker stays open before one caller may try: 200 milliseconds by default. It doubles
+    /// with each try that fails, up to [`Config::breaker_pause_max`].
+    #[must_use]
+    pub fn breaker_pause(mut self, pause: Duration) -> Config {
+        self.breaker_pause = pause;
+        self
+    }
+
+    /// The longest time that the breaker stays open without a try: a second by default.
+    #[must_use]
+    pub fn breaker_pause_max(mut self, pause: Duration) -> Config {
+        self.breaker_pause_max = pause;
+        self
+    }
+
+    /// The user as whom Sentinels are greeted, if they ask for one. They have users and passwords of
+    /// their own; by default they are greeted without.
+    #[must_use]
+    pub fn sentinel_user(mut self, user: impl Into<String>) -> Config {
+        self.sentinel_user = Some(user.into());
+        self
+    }
+
+    /// The password of the Sentinels.
+    #[must_use]
+    pub fn sentinel_password(mut self, password: impl Into<String>) -> Config {
+        self.sentinel_password = Some(Secret(password.into()));
+        self
+    }
+
     /// The certificates of `rediss://`.
     #[cfg(feature = "tls")]
     #[must_use]
@@ -136,169 +223,59 @@ impl Config {
 
     /// Refuses what would fail every call.
     pub(crate) fn check(&self) -> Result<(), OpenError> {
-        if self.in_flight_max == 0 {
-            return Err(OpenError::Setting {
-                name: "in_flight_max",
-                wanted: "at least one command has to be under way",
-            });
+        let refuse = |name, wanted| Err(OpenError::Setting { name, wanted });
+        for (name, number) in [
+            ("in_flight_max", self.in_flight_max),
+            ("blocking_max", self.blocking_max),
+        ] {
+            if number == 0 {
+                return refuse(name, "at least one command has to be under way");
+            }
+        }
+        if !(1..=CONNECTIONS_MAX).contains(&self.connections) {
+            return refuse("connections", "there may be from 1 to 64");
         }
         for (name, time) in [
             ("connect_timeout", self.connect_timeout),
             ("response_timeout", self.response_timeout),
+            ("ping_after", self.ping_after),
         ] {
             if time.is_zero() {
-                let wanted = "no server answers in no time at all";
-                return Err(OpenError::Setting { name, wanted });
+                return refuse(name, "no server answers in no time at all");
             }
         }
         Ok(())
     }
 
-    /// The pause before the given retry, the first of which is 0.
-    pub(crate) fn pause(&self, retry: u32) -> Duration {
-        let longest = self
-            .backoff
-            .saturating_mul(2u32.saturating_pow(retry))
-            .min(self.backoff_max);
-        longest.mul_f64(rand::random_range(0.5..=1.0))
-    }
-}
-
-/// Which servers make up a store.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum Topology {
-    /// One server.
-    Single(ConnectionInfo),
-}
-
-impl Topology {
-    /// A client of the server.
-    pub(crate) fn client(self, config: &Config) -> Result<Client, OpenError> {
-        let Topology::Single(info) = self;
-        client(info, config)?.map_err(|error| OpenError::Tls {
-            reason: error.to_string(),
-        })
-    }
-}
-
-#[cfg(feature = "tls")]
-fn client(server: ConnectionInfo, config: &Config) -> Result<RedisResult<Client>, OpenError> {
-    config.tls.client(server)
-}
-
-#[cfg(not(feature = "tls"))]
-fn client(server: ConnectionInfo, _: &Config) -> Result<RedisResult<Client>, OpenError> {
-    Ok(Client::open(server))
-}
-
-impl Topology {
-    /// Reads a URL.
-    ///
-    /// # Errors
-    ///
-    /// If it is not `redis://`, `rediss://`, `valkey://`, `valkeys://` or `redis+unix://`, or malformed.
-    pub fn parse(url: &str) -> Result<Topology, OpenError> {
-        let failed = |reason: &str| OpenError::Url {
-            url: without_password(url),
-            reason: reason.to_owned(),
-        };
-        // Valkey's own names for the same.
-        let url = &match url.split_once("://") {
-            Some(("valkey", rest)) => format!("redis://{rest}"),
-            Some(("valkeys", rest)) => format!("rediss://{rest}"),
-            _ => url.to_owned(),
-        };
-        let scheme = url.split("://").next().unwrap_or_default();
-        if !matches!(scheme, "redis" | "rediss" | "redis+unix") || !url.contains("://") {
-            return Err(failed("its scheme is unknown"));
+    /// As whom Sentinels are greeted where the URL does not say it.
+    pub(crate) fn sentinel_login(&self) -> Login {
+        Login {
+            user: self.sentinel_user.clone(),
+            password: self
+                .sentinel_password
+                .clone()
+                .map(|Secret(password)| password),
         }
-        if scheme == "rediss" && cfg!(not(feature = "tls")) {
-            return Err(failed("it asks for TLS, which needs the feature `tls`"));
+    }
+
+    /// How patient connections are that callers share.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience {
+            in_flight_max: self.in_flight_max,
+            ping_after: Some(self.ping_after.min(self.response_timeout)),
+            response_timeout: self.response_timeout,
         }
-        check_rest(url).map_err(|reason| failed(&reason))?;
-        let info = url
-            .as_str()
-            .into_connection_info()
-            .map_err(|error| failed(&error.to_string().replace(" - InvalidClientConfig", "")))?;
-        if i32::try_from(info.redis_settings().db()).map_or(true, i32::is_negative) {
-            return Err(failed("a database has a number from 0 on"));
-        }
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP3);
-        // Requests leave at once, and a server that vanished without a word is noticed also where
-        // nobody waits for an answer: by a subscription.
-        let keepalive = TcpKeepalive::new()
-            .with_time(Duration::from_secs(15))
-            .with_interval(Duration::from_secs(5));
-        let tcp = TcpSettings::default()
-            .set_nodelay(true)
-            .set_keepalive(keepalive);
-        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-        Ok(Topology::Single(info))
     }
 }
 
-/// Refuses what would be ignored: a database that was meant and not taken is another's data.
-fn check_rest(url: &str) -> Result<(), String> {
-    // What is no URL at all is told by the one who reads it.
-    let Ok(url) = url::Url::parse(url) else {
-        return Ok(());
-    };
-    let known: &[&str] = match url.scheme() {
-        "redis+unix" => &["db", "user", "pass"],
-        _ => &[],
-    };
-    if let Some((name, _)) = url
-        .query_pairs()
-        .find(|(name, _)| !known.contains(&&**name))
-    {
-        return Err(format!("it has no parameter {name:?}"));
-    }
-    match url.fragment() {
-        Some("insecure") => Err("the server's certificate is always checked".to_owned()),
-        Some(_) => Err("it has no part behind a #".to_owned()),
-        None => Ok(()),
-    }
-}
+/// A password in a file of settings.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Secret(pub(crate) String);
 
-/// A URL as it may be shown: with `***` in the place of its password.
-///
-/// The URL may be malformed, and a password may hold any sign, so what is doubtful is taken for a
-/// part of the password.
-///
-/// ```
-/// let shown = larder_remote::without_password("redis://ann:secret@localhost/1");
-/// assert_eq!(shown, "redis://ann:***@localhost/1");
-/// ```
-pub fn without_password(url: &str) -> String {
-    // Taken apart by hand: a parser would give up where the URL is malformed.
-    let (scheme, rest) = match url.find("://") {
-        Some(end) => url.split_at(end + "://".len()),
-        None => ("", url),
-    };
-    // The URL of a Unix socket has no user in front of an `@`.
-    let user_and_host = match scheme {
-        "redis+unix://" => None,
-        _ => rest.rsplit_once('@'),
-    };
-    let rest = match user_and_host {
-        Some((user, host)) => match user.split_once(':') {
-            Some((user, _)) => format!("{user}:***@{host}"),
-            None => rest.to_owned(),
-        },
-        None => rest.to_owned(),
-    };
-    let rest = match rest.split_once("pass=") {
-        Some((before, pass)) => {
-            let after = pass.find('&').map_or("", |end| &pass[end..]);
-            format!("{before}pass=***{after}")
-        }
-        None => rest,
-    };
-    format!("{scheme}{rest}")
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
 }
 
 #[cfg(test)]
@@ -306,98 +283,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_of_servers_are_read() {
-        for url in [
-            "redis://localhost",
-            "redis://:secret@127.0.0.1:7000/3",
-            "rediss://user:secret@example.com:6380",
-            "valkey://localhost/1",
-            "valkeys://example.com",
-            "redis+unix:///tmp/redis.sock?db=2&user=ann&pass=secret",
-        ] {
-            assert!(Topology::parse(url).is_ok(), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_url_that_is_refused_is_shown_without_its_password() {
-        let error = Topology::parse("http://user:secret@localhost")
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("http://user:***@localhost"), "{error}");
-        assert!(error.contains("scheme is unknown"), "{error}");
-        assert!(Topology::parse("localhost:6379").is_err());
-        for url in [
-            "redis://localhost/-1",
-            "redis://localhost/99999999999",
-            "redis+unix:///tmp/redis.sock?db=-1",
-        ] {
-            let error = Topology::parse(url).unwrap_err().to_string();
-            assert!(error.contains("a number from 0 on"), "{error}");
-        }
-        let error = Topology::parse("redis://localhost/x").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("redis://localhost/x is no URL of a server: Invalid database number;"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn no_part_of_a_url_is_ignored() {
-        for url in [
-            "redis://localhost?db=3",
-            "redis://localhost/1?timeout=5",
-            "redis+unix:///tmp/redis.sock?password=secret",
-            "rediss://localhost#insecure",
-            "redis://localhost#3",
-        ] {
-            assert!(Topology::parse(url).is_err(), "{url}");
-        }
-    }
-
-    #[test]
-    fn a_password_is_never_shown() {
-        for url in [
-            "redis://:secret@localhost:99999",
-            "redis://ann:se@cret@[::1",
-            "redis+unix:///tmp/redis.sock?db=x&pass=secret&user=ann",
-            "redis+unix:///tmp/redis.sock?db=x&pass=secret",
-            "redis+unix:///tmp/of:ann/redis.sock?db=x&pass=se@cret",
-            "redis://ann:se?cret@localhost",
-            "ann:secret@localhost",
-        ] {
-            let error = Topology::parse(url).unwrap_err().to_string();
-            assert!(!error.contains("cret"), "{error}");
-            assert!(error.contains("***"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_url_is_shown_whole_but_for_its_password() {
-        for (url, shown) in [
-            ("memory:", "memory:"),
-            ("redis://127.0.0.1:6379/2", "redis://127.0.0.1:6379/2"),
-            ("redis://ann:sec@ret@host:6379", "redis://ann:***@host:6379"),
-            ("redis://ann:sec?ret@host:6379", "redis://ann:***@host:6379"),
-            (
-                "redis://:sec@ret@host?pass=secret",
-                "redis://:***@host?pass=***",
-            ),
-            (
-                "redis+unix:///run/a:b.sock?pass=sec@ret&db=1",
-                "redis+unix:///run/a:b.sock?pass=***&db=1",
-            ),
-        ] {
-            assert_eq!(without_password(url), shown);
-        }
-    }
-
-    #[test]
     fn a_setting_that_would_fail_every_call_is_refused_by_its_name() {
         for (config, name) in [
             (Config::default().in_flight_max(0), "in_flight_max"),
+            (Config::default().blocking_max(0), "blocking_max"),
+            (Config::default().connections(0), "connections"),
+            (Config::default().connections(65), "connections"),
+            (Config::default().ping_after(Duration::ZERO), "ping_after"),
             (
                 Config::default().connect_timeout(Duration::ZERO),
                 "connect_timeout",
@@ -417,13 +309,5 @@ mod tests {
             typo.contains("`retrys`") && typo.contains("`retries`"),
             "{typo}"
         );
-    }
-
-    #[test]
-    fn pauses_grow_and_are_capped() {
-        let config = Config::default();
-        assert!(config.pause(0) <= Duration::from_millis(50));
-        assert!(config.pause(3) >= Duration::from_millis(200));
-        assert!(config.pause(40) <= config.backoff_max);
     }
 }

@@ -1,34 +1,42 @@
-//! A Redis or Valkey server as a store.
+//! Redis and Valkey as a store: one server, a master that Sentinels know, a cluster.
 //!
 //! ```text
-//! Remote ── Link ────── one connection that all callers share; requests of many callers travel
-//!       │               together, and each gets its own answer
-//!       ├─ Blocking ─── connections for commands that wait, one at a time on each
-//!       └─ Events ───── a connection for each subscription
+//! Remote ── Topology ── which node? the one; the one that Sentinels name; the owner of the slot
+//!    │          └─ Hub ─────── one connection for all who listen to channels at a place
+//!    └───── Node ────────────── a server as it is now
+//!             ├─ Breaker ────── refuses calls at once while it is away
+//!             ├─ Connection ─── shared by all callers: requests travel together, each gets its answer
+//!             └─ Pool ───────── connections for commands that wait, one at a time on each
 //! ```
 //!
-//! The protocol is that of the `redis` crate, in RESP3, so answers have the shapes of RESP3. What
-//! this crate adds is what happens when the server is away: connections are made again, with
-//! growing pauses; a command that certainly was not executed is sent again; one that may have been
-//! is not, and its caller is told so.
+//! [`verdict`] is the one judge of what an answer or its absence means: a command that certainly was not
+//! executed is sent again, as is a read; a write that may have been is not, and its caller is told so.
 
 #![forbid(unsafe_code)]
 
 mod remote;
 
-mod blocking;
+mod address;
+mod batch;
 mod config;
-mod convert;
-mod failure;
-mod link;
+mod events;
+mod node;
 mod open_error;
-mod subscription;
+mod probe;
 #[cfg(feature = "tls")]
 mod tls;
+mod topology;
 mod tries;
+mod url;
+mod verdict;
+mod why_not;
+mod wire;
 
-pub use config::{Config, Topology, without_password};
+pub use config::Config;
+pub use events::{ConnectionEvent, ConnectionEvents};
+pub use node::BreakerState;
 pub use open_error::OpenError;
 pub use remote::Remote;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+pub use url::without_password;

@@ -29,7 +29,7 @@ pub enum OpenError {
 
     /// The URL is not one of a server.
     #[error(
-        "{url} is no URL of a server: {reason}; write redis://[user:password@]host[:port][/db], rediss://... for TLS, or redis+unix:///path[?db=n&user=...&pass=...]"
+        "{url} is no URL of a server: {reason}; write redis://[user:password@]host[:port][/db], rediss://... for TLS, redis-sentinel://host,.../NAME[/db], redis-cluster://host,... or redis+unix:///path[?db=n&user=...&pass=...]"
     )]
     Url {
         /// The URL, without its password.

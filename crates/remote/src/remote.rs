@@ -1,145 +1,343 @@
-//! A server as a store.
+//! Servers as a store.
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 
-use larder_store::shape::Wait;
 use larder_store::{
-    Answer, Backend, Channels, Command, Error, Subscription, Value, refuse_batch, refuse_state,
+    Answer, Backend, Capabilities, Channels, Command, Error, Event, Listen, Part, Subscription,
+    Value, refuse_batch, refuse_state, slot,
 };
-use redis::{Cmd, Pipeline};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, timeout};
 
-use crate::blocking::Blocking;
-use crate::config::{Config, Topology};
-use crate::convert;
-use crate::link::{Link, Live};
+use crate::batch::Batch;
+use crate::config::Config;
+use crate::events::{ConnectionEvents, Events};
+use crate::node::{Listener, Node, Queue};
 use crate::open_error::OpenError;
-use crate::subscription;
-use crate::tries::Tries;
+use crate::probe;
+use crate::topology::{Route, Suspicion, Topology, refuse_without_part};
+use crate::tries::{Budget, Tries};
+use crate::verdict::Verdict;
+use crate::wire::{Answered, Failure};
 
-/// A Redis or Valkey server as a store.
+/// How often a command follows redirections: a cluster whose nodes disagree could send it in circles.
+pub(crate) const REDIRECTIONS_MAX: u32 = 16;
+
+/// Redis or Valkey as a store: one server, the master that Sentinels know, or a cluster.
 ///
 /// Opening it makes no connection: the first command does. It must be used within a tokio runtime.
 pub struct Remote {
-    link: Arc<Link>,
-    blocking: Blocking,
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) topology: Topology,
+    pub(crate) config: Config,
+    pub(crate) budget: Budget,
+    events: Events,
+    is_closed: AtomicBool,
 }
 
 impl Remote {
-    /// A store on the server that the URL names.
+    /// A store on the servers that the URL names.
     ///
     /// # Errors
     ///
-    /// If the URL is not one of a server, a setting would fail every call, or a certificate is none. Whether the server is there is
-    /// not looked at.
+    /// If the URL is none of servers, a setting would fail every call, or a certificate is none. Whether
+    /// a server is there is not looked at.
     pub fn open(url: &str, config: Config) -> Result<Remote, OpenError> {
-        config.check()?;
-        let topology = Topology::parse(url)?;
-        let client = topology.client(&config)?;
+        let events = Events::default();
         Ok(Remote {
-            link: Arc::new(Link::new(client, config)),
-            blocking: Blocking::default(),
+            inner: Arc::new(Inner {
+                topology: Topology::open(url, config.clone(), &events)?,
+                config,
+                budget: Budget::default(),
+                events,
+                is_closed: AtomicBool::new(false),
+            }),
         })
     }
 
-    /// Runs one command, again if it was certainly not executed and may be soon.
-    async fn call_patiently(&self, command: &Command) -> Result<Value, Error> {
-        let (cmd, wait) = (convert::command(command), command.waits());
-        let config = self.link.config();
-        let mut tries = Tries::within(config, config.response_timeout);
+    /// What happens to the connections from now on.
+    pub fn connection_events(&self) -> ConnectionEvents {
+        self.inner.events.listen()
+    }
+}
+
+impl Inner {
+    /// Refuses a call if the store is closed, or if nothing is there that could make it.
+    fn refuse_if_unusable(&self) -> Result<(), Error> {
+        match Handle::try_current() {
+            Ok(_) if self.is_closed.load(Ordering::Acquire) => Err(Error::Closed),
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::invalid(
+                "a store on a server has to be used within a tokio runtime",
+            )),
+        }
+    }
+
+    /// Where a command goes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if its keys are in different slots of a cluster, or it is about one server
+    /// and does not say which.
+    pub(crate) fn route(&self, command: &Command) -> Result<Route, Error> {
+        if !self.topology.is_cluster() {
+            return Ok(Route::Any);
+        }
+        if let Some(part) = &command.delivery().part {
+            return Ok(Route::Part(part.clone()));
+        }
+        let mut slots = command.keys().map(slot);
+        match slots.next() {
+            Some(first) if slots.all(|slot| slot == first) => Ok(Route::Slot(first)),
+            Some(_) => Err(Error::invalid(format_args!(
+                "the keys of this {} are in different slots of a cluster (CROSSSLOT): keys that are used \
+                 together need the same name in braces, as {{user.42}}:a and {{user.42}}:b",
+                String::from_utf8_lossy(command.name())
+            ))),
+            None => refuse_without_part(command).map_or(Ok(Route::Any), Err),
+        }
+    }
+
+    /// Runs one command, again if it was certainly not executed and may be soon, or if it is harmless
+    /// that it happens twice.
+    async fn call(&self, command: &Command) -> Result<Value, Error> {
+        self.refuse_if_unusable()?;
+        let mut trip = Trip::begin(self, command)?;
         loop {
-            let answer = match wait {
-                None => self.call_shared(&cmd).await,
-                Some(wait) => self.call_waiting(&cmd, wait).await,
-            };
-            match answer {
-                // A server that is busy or loads its data may take long to say so, each time.
-                Err(error) if is_passing(&error) && tries.are_left() => tries.pause().await,
-                answer => return answer,
+            let outcome = trip.go().await?;
+            match trip.next(Verdict::of(&outcome)).await? {
+                Next::Again => {}
+                Next::Done => return given(outcome),
             }
         }
     }
 
-    async fn call_shared(&self, cmd: &Cmd) -> Result<Value, Error> {
-        let mut live = self.link.get().await?;
-        let answer = live.connection.send_packed_command(cmd).await;
-        let answer = answer.map_err(|error| failed(&live, &error))?;
-        convert::result(answer).inspect_err(|error| {
-            // The server is a replica now: its address may lead to the new master.
-            if error.is_refusal("READONLY") {
-                live.lose();
+    /// What the servers of the store can do.
+    async fn capabilities(&self) -> Result<Capabilities, Error> {
+        self.refuse_if_unusable()?;
+        let node = self.topology.node(&Route::Any, false, None).await?;
+        probe::capabilities(&node).await
+    }
+
+    async fn subscribe(self: &Arc<Inner>, channels: Channels) -> Result<Subscription, Error> {
+        self.refuse_if_unusable()?;
+        let len_max = channels.buffer.unwrap_or(Channels::BUFFER).max(1);
+        let listener = Listener::new(Arc::new(Queue::new(len_max)));
+        // Should this future be dropped, the listener leaves.
+        let listening = Listening {
+            store: Arc::clone(self),
+            listener: listener.clone(),
+        };
+        let confirmed = self.topology.listen(&channels, &listener);
+        match channels.within {
+            None => confirmed.await?,
+            Some(time) => {
+                let late = |_| Error::unanswered("the channels were not confirmed in time");
+                timeout(time, confirmed).await.map_err(late)??;
             }
+        }
+        Ok(Subscription::new(listening))
+    }
+}
+
+/// The answer that a caller gets.
+pub(crate) fn given(outcome: Answered) -> Result<Value, Error> {
+    match outcome {
+        Ok(Value::Error(refusal)) => Err(Error::Refused(refusal)),
+        Ok(value) => Ok(value),
+        Err(failure) => Err(failure.into()),
+    }
+}
+
+/// The way of one command.
+struct Trip<'a> {
+    store: &'a Inner,
+    command: &'a Command,
+    route: Route,
+    from_replica: bool,
+    tries: Tries<'a>,
+    /// Until when the caller waits, if he has said so.
+    own: Option<Instant>,
+    /// The node that was asked last.
+    node: Option<Arc<Node>>,
+    /// The node that has to be asked next, this once.
+    ask: Option<Arc<Node>>,
+    redirections: u32,
+}
+
+/// What follows from what came.
+enum Next {
+    Done,
+    Again,
+}
+
+impl<'a> Trip<'a> {
+    fn begin(store: &'a Inner, command: &'a Command) -> Result<Trip<'a>, Error> {
+        store.budget.call();
+        let delivery = command.delivery();
+        let own = delivery.within.map(|within| Instant::now() + within);
+        let usual = || Instant::now() + store.config.response_timeout;
+        Ok(Trip {
+            route: store.route(command)?,
+            from_replica: delivery.from_replica && command.is_read_only(),
+            tries: Tries::of_call(&store.config, &store.budget, own.unwrap_or_else(usual)),
+            own,
+            node: None,
+            ask: None,
+            redirections: 0,
+            store,
+            command,
         })
     }
 
-    async fn call_waiting(&self, cmd: &Cmd, wait: Wait) -> Result<Value, Error> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.add_command(cmd.clone());
-        let mut answers = self.blocking.run(&self.link, &pipeline, wait).await?;
-        match answers.pop() {
-            Some(answer) => convert::result(answer),
-            None => Err(Error::unanswered("the server gave no answer")),
+    /// Sends the command to the node that is the right one now.
+    async fn go(&mut self) -> Result<Answered, Error> {
+        loop {
+            let asked = self.ask.take();
+            let first = asked.as_ref().map(|_| &["ASKING"][..]);
+            let node = match asked {
+                Some(node) => node,
+                None => self.find_node().await?,
+            };
+            let sent = match self.command.waits() {
+                None => node.call(first, self.command, self.own).await,
+                Some(wait) => {
+                    let commands = std::slice::from_ref(self.command);
+                    let within = self.command.delivery().within;
+                    let answers = node.call_waiting(commands, wait, within).await;
+                    answers.map(|mut answers| answers.pop().unwrap_or_else(no_answer))
+                }
+            };
+            self.node = Some(Arc::clone(&node));
+            match sent {
+                Ok(answered) => return Ok(answered),
+                Err(error) => self.bear(&node, error).await?,
+            }
         }
     }
 
-    async fn call_all_once(
-        &self,
-        commands: &[Command],
-    ) -> Result<Vec<Result<Value, Error>>, Error> {
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        commands.iter().for_each(|command| {
-            pipeline.add_command(convert::command(command));
-        });
-        let answers = match Wait::of_all(commands) {
-            Some(wait) => self.blocking.run(&self.link, &pipeline, wait).await?,
-            None => {
-                let mut live = self.link.get().await?;
-                let answers = live
-                    .connection
-                    .send_packed_commands(&pipeline, 0, commands.len());
-                answers.await.map_err(|error| failed(&live, &error))?
+    async fn find_node(&mut self) -> Result<Arc<Node>, Error> {
+        loop {
+            let found = self
+                .store
+                .topology
+                .node(&self.route, self.from_replica, self.own);
+            match found.await {
+                Err(Error::Away(_)) if self.store.topology.has_others() && self.tries.again() => {
+                    self.tries.pause().await;
+                }
+                found => return found,
             }
+        }
+    }
+
+    /// A node could not be asked. Another may be by now, if there are others.
+    async fn bear(&mut self, node: &Arc<Node>, error: Error) -> Result<(), Error> {
+        let topology = &self.store.topology;
+        if self.store.is_closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        if !error.is_away() {
+            return Err(error);
+        }
+        topology.suspect(node, Suspicion::Away);
+        // Who is refused by the breaker is refused at once: that is what it is for.
+        if error.retry_after().is_some() || !topology.has_others() || !self.tries.again() {
+            return Err(error);
+        }
+        self.tries.pause().await;
+        Ok(())
+    }
+
+    /// What follows from what came.
+    async fn next(&mut self, verdict: Verdict) -> Result<Next, Error> {
+        let Some(node) = self.node.clone() else {
+            return Ok(Next::Done);
         };
-        Ok(answers.into_iter().map(convert::result).collect())
+        let topology = &self.store.topology;
+        match verdict {
+            Verdict::Final => return Ok(Next::Done),
+            Verdict::Moved(..) | Verdict::Ask(_) if self.redirections >= REDIRECTIONS_MAX => {
+                return Ok(Next::Done);
+            }
+            Verdict::Moved(slot, to) => {
+                self.redirections += 1;
+                let is_known = topology.moved(&node, slot, &to);
+                return Ok(if is_known { Next::Again } else { Next::Done });
+            }
+            Verdict::Ask(to) => {
+                self.redirections += 1;
+                self.ask = topology.asked(&node, &to)?;
+                let is_known = self.ask.is_some();
+                return Ok(if is_known { Next::Again } else { Next::Done });
+            }
+            Verdict::Elsewhere => topology.suspect(&node, Suspicion::NotMaster),
+            Verdict::Stranger => node.greet_again(),
+            Verdict::NotSent => topology.suspect(&node, Suspicion::Away),
+            Verdict::Unknown => {
+                topology.suspect(&node, Suspicion::Away);
+                if !self.command.may_repeat() {
+                    return Ok(Next::Done);
+                }
+            }
+            Verdict::Later => {}
+        }
+        if !self.tries.again() {
+            return Ok(Next::Done);
+        }
+        self.tries.pause().await;
+        Ok(Next::Again)
     }
 }
 
-/// What a failure means; a connection that is of no use any more is given up.
-fn failed(live: &Live, error: &redis::RedisError) -> Error {
-    // One that does not answer in time may be dead without a word: the next caller gets another.
-    if error.is_unrecoverable_error() || error.is_connection_dropped() || error.is_timeout() {
-        live.lose();
-    }
-    convert::sent_error(error)
-}
-
-/// Whether the server said that it did not execute the command, and may do so soon.
-fn is_passing(error: &Error) -> bool {
-    convert::PASSING.iter().any(|code| error.is_refusal(code))
+fn no_answer() -> Answered {
+    Err(Failure::Unanswered(crate::wire::Loss::GivenUp(
+        "the server gave no answer",
+    )))
 }
 
 impl Backend for Remote {
     fn call(&self, command: Command) -> Answer<'_, Value> {
         match refuse_state(&command).or_else(|| refuse_lonely(&command)) {
             Some(error) => Answer::ready(Err(error)),
-            None => Answer::later(async move { self.call_patiently(&command).await }),
+            None => Answer::later(async move { self.inner.call(&command).await }),
         }
     }
 
     fn call_all(&self, commands: Vec<Command>) -> Answer<'_, Vec<Result<Value, Error>>> {
         match refuse_batch(&commands) {
             Some(error) => Answer::ready(Err(error)),
-            None => Answer::later(async move { self.call_all_once(&commands).await }),
+            None => Answer::later(async move {
+                self.inner.refuse_if_unusable()?;
+                Batch::of(&self.inner, &commands).run().await
+            }),
         }
     }
 
     fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
-        Answer::later(subscription::subscribe(Arc::clone(&self.link), channels))
+        Answer::later(async move { self.inner.subscribe(channels).await })
+    }
+
+    fn parts(&self) -> Answer<'_, Vec<Part>> {
+        Answer::later(async move {
+            self.inner.refuse_if_unusable()?;
+            self.inner.topology.parts().await
+        })
+    }
+
+    fn capabilities(&self) -> Answer<'_, Capabilities> {
+        Answer::later(async move { self.inner.capabilities().await })
     }
 
     fn close(&self) -> Answer<'_, ()> {
-        self.link.close();
-        self.blocking.close();
+        self.inner.is_closed.store(true, Ordering::Release);
+        self.inner.topology.close();
         Answer::ready(Ok(()))
     }
 }
@@ -150,15 +348,28 @@ impl fmt::Debug for Remote {
     }
 }
 
-fn is_named(command: &Command, name: &str) -> bool {
-    command.name().eq_ignore_ascii_case(name.as_bytes())
+/// A subscription. Dropping it ends it.
+struct Listening {
+    store: Arc<Inner>,
+    listener: Listener,
+}
+
+impl Listen for Listening {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.listener.queue.poll(context)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.store.topology.leave(self.listener.id);
+    }
 }
 
 /// Refuses a command that says nothing without those before it on its connection.
 fn refuse_lonely(command: &Command) -> Option<Error> {
-    let name = ["WAIT", "WAITAOF"]
-        .into_iter()
-        .find(|name| is_named(command, name))?;
+    let is_named = |name: &&str| command.name().eq_ignore_ascii_case(name.as_bytes());
+    let name = ["WAIT", "WAITAOF"].into_iter().find(is_named)?;
     Some(Error::invalid(format_args!(
         "{name} waits for what its own connection has written; send it behind the writes, in one \
          batch with `call_all`"

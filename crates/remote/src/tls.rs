@@ -1,9 +1,16 @@
 //! Who is trusted over TLS.
 
-use redis::{
-    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, RedisResult, TlsCertificates,
-};
+use std::io;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::open_error::OpenError;
 
@@ -46,58 +53,90 @@ impl Tls {
         self
     }
 
-    /// A client of a server, over TLS if its address says so.
+    /// What speaks TLS to servers.
     ///
     /// # Errors
     ///
-    /// If a certificate or a key is none; inside, if they can't be used.
-    pub(crate) fn client(&self, server: ConnectionInfo) -> Result<RedisResult<Client>, OpenError> {
-        self.check()?;
-        Ok(match server.addr() {
-            ConnectionAddr::TcpTls { .. } => {
-                choose_cryptography();
-                Client::build_with_tls(server, self.certificates())
+    /// If a certificate or a key is none, or they can't be used.
+    pub(crate) fn connector(&self) -> Result<Connector, OpenError> {
+        choose_cryptography();
+        let trusted = ClientConfig::builder().with_root_certificates(self.roots()?);
+        let config = match &self.identity {
+            None => trusted.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates(certificate, "the store's certificate")?;
+                let key = match holds(key, "PRIVATE KEY-----") {
+                    true => PrivateKeyDer::from_pem_slice(key).map_err(unusable)?,
+                    false => return Err(no_pem("the store's key")),
+                };
+                trusted
+                    .with_client_auth_cert(chain, key)
+                    .map_err(unusable)?
             }
-            _ => Client::open(server),
-        })
+        };
+        Ok(Connector(TlsConnector::from(Arc::new(config))))
     }
 
-    /// Refuses what is no PEM: trusting nobody by mistake would show only at the first command.
-    fn check(&self) -> Result<(), OpenError> {
-        let holds = |pem: &[u8], what: &str| String::from_utf8_lossy(pem).contains(what);
-        let certificate = "-----BEGIN CERTIFICATE-----";
-        if self
-            .authority
-            .as_ref()
-            .is_some_and(|pem| !holds(pem, certificate))
-        {
-            return Err(OpenError::NoPem {
-                what: "the authority's certificate",
-            });
+    fn roots(&self) -> Result<RootCertStore, OpenError> {
+        let mut roots = RootCertStore::empty();
+        match &self.authority {
+            None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            Some(pem) => {
+                for certificate in certificates(pem, "the authority's certificate")? {
+                    roots.add(certificate).map_err(unusable)?;
+                }
+            }
         }
-        match &self.identity {
-            Some((pem, _)) if !holds(pem, certificate) => Err(OpenError::NoPem {
-                what: "the store's certificate",
-            }),
-            Some((_, key)) if !holds(key, "PRIVATE KEY-----") => Err(OpenError::NoPem {
-                what: "the store's key",
-            }),
-            _ => Ok(()),
-        }
+        Ok(roots)
     }
+}
 
-    fn certificates(&self) -> TlsCertificates {
-        let client_tls = self
-            .identity
-            .clone()
-            .map(|(client_cert, client_key)| ClientTlsConfig {
-                client_cert,
-                client_key,
-            });
-        TlsCertificates {
-            client_tls,
-            root_cert: self.authority.clone(),
-        }
+/// Speaks TLS to servers.
+#[derive(Clone)]
+pub(crate) struct Connector(TlsConnector);
+
+impl Connector {
+    /// Greets the server of this name over a connection.
+    pub(crate) async fn connect(
+        &self,
+        host: &str,
+        tcp: TcpStream,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        self.0.connect(name, tcp).await
+    }
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connector").finish_non_exhaustive()
+    }
+}
+
+/// The certificates in a text, at least one: to trust nobody by mistake would show only at the first
+/// command.
+fn certificates(pem: &[u8], what: &'static str) -> Result<Vec<CertificateDer<'static>>, OpenError> {
+    if !holds(pem, "-----BEGIN CERTIFICATE-----") {
+        return Err(no_pem(what));
+    }
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match all.map_err(unusable)? {
+        none if none.is_empty() => Err(unusable("there is no certificate in it")),
+        some => Ok(some),
+    }
+}
+
+fn holds(pem: &[u8], what: &str) -> bool {
+    String::from_utf8_lossy(pem).contains(what)
+}
+
+fn no_pem(what: &'static str) -> OpenError {
+    OpenError::NoPem { what }
+}
+
+fn unusable(error: impl ToString) -> OpenError {
+    OpenError::Tls {
+        reason: error.to_string(),
     }
 }
 
@@ -116,13 +155,11 @@ fn choose_cryptography() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Topology};
 
     /// Two implementations of cryptography in one program made rustls panic at the first connection.
     #[test]
     fn a_store_over_tls_leaves_no_choice_of_cryptography_open() {
-        let topology = Topology::parse("rediss://localhost").unwrap();
-        topology.client(&Config::default()).unwrap();
+        Tls::new().connector().unwrap();
         assert!(CryptoProvider::get_default().is_some());
     }
 }

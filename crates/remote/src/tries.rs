@@ -1,31 +1,114 @@
 //! How often, and for how long, something is tried for one caller.
 
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use larder_store::jitter;
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
 
 use crate::config::Config;
 
+/// Of so many calls one may be tried again, ...
+const CALLS_A_RETRY: f64 = 10.0;
+
+/// ... and so many a second beside.
+const RETRIES_A_SECOND: f64 = 10.0;
+
+/// The most that are saved up.
+const SAVED_MAX: f64 = 100.0;
+
+/// How many retries all callers of a store have together. Where most calls fail, to try each one again
+/// would be a multiple of the load, on a server that can't bear it as it is.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    calls: AtomicU64,
+    saved: Mutex<Saved>,
+}
+
+#[derive(Debug)]
+struct Saved {
+    retries: f64,
+    calls: u64,
+    at: Instant,
+}
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget {
+            calls: AtomicU64::new(0),
+            saved: Mutex::new(Saved {
+                retries: SAVED_MAX,
+                calls: 0,
+                at: Instant::now(),
+            }),
+        }
+    }
+}
+
+impl Budget {
+    /// Counts a call.
+    pub(crate) fn call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes a retry, if there is one left.
+    fn take(&self) -> bool {
+        let calls = self.calls.load(Ordering::Relaxed);
+        let now = Instant::now();
+        let mut saved = self.saved.lock();
+        let earned = (calls - saved.calls.min(calls)) as f64 / CALLS_A_RETRY
+            + now.duration_since(saved.at).as_secs_f64() * RETRIES_A_SECOND;
+        saved.retries = (saved.retries + earned).min(SAVED_MAX);
+        (saved.calls, saved.at) = (calls, now);
+        let is_left = saved.retries >= 1.0;
+        if is_left {
+            saved.retries -= 1.0;
+        }
+        is_left
+    }
+}
+
 /// The tries made for one caller. There is one more as long as the configuration allows so many
-/// retries and their time is not over: each of them may take long to fail.
+/// retries, their time is not over, and the store has one left.
+#[derive(Debug)]
 pub(crate) struct Tries<'c> {
     config: &'c Config,
-    within: Duration,
-    begun: Instant,
+    budget: Option<&'c Budget>,
+    until: Instant,
     retries: u32,
 }
 
-impl Tries<'_> {
-    pub(crate) fn within(config: &Config, time: Duration) -> Tries<'_> {
+impl<'c> Tries<'c> {
+    /// Tries of a call.
+    pub(crate) fn of_call(config: &'c Config, budget: &'c Budget, until: Instant) -> Tries<'c> {
         Tries {
             config,
-            within: time,
-            begun: Instant::now(),
+            budget: Some(budget),
+            until,
             retries: 0,
         }
     }
 
-    /// Whether there may be one more.
-    pub(crate) fn are_left(&self) -> bool {
-        self.retries < self.config.retries && self.begun.elapsed() < self.within
+    /// Tries to connect, which the callers of a node share.
+    pub(crate) fn to_connect(config: &'c Config, until: Instant) -> Tries<'c> {
+        Tries {
+            config,
+            budget: None,
+            until,
+            retries: 0,
+        }
+    }
+
+    /// Whether there may be one more. If so, it is counted.
+    pub(crate) fn again(&mut self) -> bool {
+        let may = self.retries < self.config.retries
+            && Instant::now() < self.until
+            && self.budget.is_none_or(Budget::take);
+        if may {
+            self.retries += 1;
+        }
+        may
     }
 
     /// How often it was tried again.
@@ -33,14 +116,57 @@ impl Tries<'_> {
         self.retries
     }
 
-    /// Waits until the next one. The pauses become longer and longer.
-    pub(crate) async fn pause(&mut self) {
-        tokio::time::sleep(self.config.pause(self.retries)).await;
-        self.retries = self.retries.saturating_add(1);
+    /// Waits until the next one, but not beyond the caller's time. The pauses become longer and longer.
+    pub(crate) async fn pause(&self) {
+        let pause = pause(self.config, self.retries.saturating_sub(1));
+        sleep_until(self.until.min(Instant::now() + pause)).await;
+    }
+}
+
+/// The pause before the given retry, the first of which is 0: by chance anything up to the backoff, which
+/// doubles each time and is capped. So many callers who failed together do not come back together.
+pub(crate) fn pause(config: &Config, retry: u32) -> Duration {
+    let longest = config
+        .backoff
+        .saturating_mul(2u32.saturating_pow(retry))
+        .min(config.backoff_max);
+    jitter(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_are_capped() {
+        let config = Config::default();
+        let longest = |retry| (0..200).map(|_| pause(&config, retry)).max().unwrap();
+        assert!(longest(0) <= config.backoff);
+        assert!(longest(3) > config.backoff * 2);
+        assert!(longest(40) <= config.backoff_max);
     }
 
-    /// The pauses begin anew, since a try has gone well.
-    pub(crate) fn went_well(&mut self) {
-        self.retries = 0;
+    #[tokio::test(start_paused = true)]
+    async fn retries_are_a_part_of_the_calls() {
+        let budget = Budget::default();
+        let taken = |budget: &Budget| (0..10_000).filter(|_| budget.take()).count();
+        assert_eq!(taken(&budget), SAVED_MAX as usize);
+        (0..500).for_each(|_| budget.call());
+        assert_eq!(taken(&budget), 50);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(taken(&budget), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_pauses_beyond_his_time() {
+        let config = Config::default()
+            .backoff(Duration::from_secs(60))
+            .backoff_max(Duration::from_secs(60));
+        let until = Instant::now() + Duration::from_millis(100);
+        let mut tries = Tries::to_connect(&config, until);
+        assert!(tries.again());
+        tries.pause().await;
+        sleep_until(until).await;
+        assert!(!tries.again());
     }
 }

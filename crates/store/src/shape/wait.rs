@@ -18,9 +18,9 @@ pub enum Wait {
 
 impl Wait {
     /// How long commands wait that are sent together: one after the other.
-    pub fn of_all(commands: &[Command]) -> Option<Wait> {
+    pub fn of_all<'c>(commands: impl IntoIterator<Item = &'c Command>) -> Option<Wait> {
         commands
-            .iter()
+            .into_iter()
             .filter_map(Command::waits)
             .reduce(|one, other| match (one, other) {
                 (Wait::For(one), Wait::For(other)) => Wait::For(one.saturating_add(other)),

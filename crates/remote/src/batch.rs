@@ -1,0 +1,359 @@
+//! Commands that are sent together: cut by the nodes that own their keys, and put back in order.
+//!
+//! What stands between MULTI and EXEC goes as one. What was certainly not executed is sent again as long
+//! as nothing that came after it, and could have seen it, was: so the commands of a batch happen in
+//! their order, or their callers learn that some did not.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use larder_store::shape::Wait;
+use larder_store::{Command, Delivery, Error, Refusal, Value};
+use tokio::time::Instant;
+
+use crate::node::Node;
+use crate::remote::{Inner, REDIRECTIONS_MAX, given};
+use crate::topology::{Route, Suspicion};
+use crate::tries::Tries;
+use crate::verdict::Verdict;
+use crate::wire::Answered;
+
+/// What came of a command.
+type Outcome = Result<Answered, Error>;
+
+/// Commands that are sent together.
+pub(crate) struct Batch<'a> {
+    store: &'a Inner,
+    commands: &'a [Command],
+    delivery: Delivery,
+    tries: Tries<'a>,
+    own: Option<Instant>,
+    outcomes: Vec<Option<Outcome>>,
+    redirections: u32,
+}
+
+/// A command, or a transaction, that is still to be sent.
+#[derive(Clone, Debug)]
+struct Unit {
+    range: Range<usize>,
+    route: Route,
+    /// The node that has to be asked, this once.
+    ask: Option<AskedNode>,
+}
+
+/// A node, which shows nothing of itself.
+#[derive(Clone)]
+struct AskedNode(Arc<Node>);
+
+impl std::fmt::Debug for AskedNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AskedNode")
+    }
+}
+
+/// What goes to one node, in order.
+struct Group {
+    node: Arc<Node>,
+    units: Vec<Unit>,
+}
+
+impl<'a> Batch<'a> {
+    pub(crate) fn of(store: &'a Inner, commands: &'a [Command]) -> Batch<'a> {
+        store.budget.call();
+        let delivery = Delivery::of_all(commands);
+        let own = delivery.within.map(|within| Instant::now() + within);
+        let until = own.unwrap_or_else(|| Instant::now() + store.config.response_timeout);
+        Batch {
+            store,
+            commands,
+            delivery,
+            tries: Tries::of_call(&store.config, &store.budget, until),
+            own,
+            outcomes: vec![None; commands.len()],
+            redirections: 0,
+        }
+    }
+
+    /// Sends the commands, and some of them again. The answer has one result for each; it is an error
+    /// itself if none of them was answered.
+    pub(crate) async fn run(mut self) -> Result<Vec<Result<Value, Error>>, Error> {
+        let mut units = self.units();
+        while !units.is_empty() {
+            let groups = self.group(units).await;
+            let sent = join_all(groups.iter().map(|group| self.send(group))).await;
+            for (group, outcomes) in groups.iter().zip(sent) {
+                self.note(group, outcomes);
+            }
+            units = self.left(&groups)?;
+            if !units.is_empty() && units.iter().any(|unit| unit.ask.is_none()) {
+                self.tries.pause().await;
+            }
+        }
+        let results = self.outcomes.into_iter().map(|outcome| match outcome {
+            Some(Ok(answered)) => given(answered),
+            Some(Err(error)) => Err(error),
+            None => Err(Error::unanswered("the server gave no answer")),
+        });
+        let results: Vec<Result<Value, Error>> = results.collect();
+        let is_silent = |result: &Result<Value, Error>| match result {
+            Ok(_) | Err(Error::Refused(_)) => false,
+            Err(_) => true,
+        };
+        match results.first() {
+            Some(Err(error)) if results.iter().all(is_silent) => Err(error.clone()),
+            _ => Ok(results),
+        }
+    }
+
+    /// The commands and transactions of the batch. Those that can't be sent have their outcome.
+    fn units(&mut self) -> Vec<Unit> {
+        let mut units = Vec::new();
+        let mut start = 0;
+        while start < self.commands.len() {
+            let mut end = start + 1;
+            if is_named(&self.commands[start], "MULTI") {
+                let closes =
+                    |command: &Command| is_named(command, "EXEC") || is_named(command, "DISCARD");
+                let len = self.commands[start..].iter().position(closes);
+                end = len.map_or(self.commands.len(), |len| start + len + 1);
+            }
+            match self.route(start..end) {
+                Ok(route) => units.push(Unit {
+                    range: start..end,
+                    route,
+                    ask: None,
+                }),
+                Err(error) => self.outcomes[start..end].fill(Some(Err(error))),
+            }
+            start = end;
+        }
+        units
+    }
+
+    /// Where a command or a transaction goes.
+    fn route(&self, range: Range<usize>) -> Result<Route, Error> {
+        let mut found = Route::Any;
+        if !self.store.topology.is_cluster() {
+            return Ok(found);
+        }
+        if let Some(part) = &self.delivery.part {
+            return Ok(Route::Part(part.clone()));
+        }
+        for command in &self.commands[range] {
+            match self.store.route(command)? {
+                Route::Any => {}
+                route if found == Route::Any || found == route => found = route,
+                _ => {
+                    return Err(Error::invalid(
+                        "the keys of this transaction are in different slots of a cluster (CROSSSLOT)",
+                    ));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts together what goes to the same node. What has no node has its outcome.
+    async fn group(&mut self, units: Vec<Unit>) -> Vec<Group> {
+        let mut groups: Vec<Group> = Vec::new();
+        let from_replica =
+            self.delivery.from_replica && self.commands.iter().all(Command::is_read_only);
+        for unit in units {
+            if let Some(AskedNode(node)) = unit.ask.clone() {
+                let units = vec![unit];
+                groups.push(Group { node, units });
+                continue;
+            }
+            // What has no keys goes where the one before it goes.
+            if unit.route == Route::Any
+                && let Some(last) = groups.last_mut()
+            {
+                last.units.push(unit);
+                continue;
+            }
+            let node = self
+                .store
+                .topology
+                .node(&unit.route, from_replica, self.own)
+                .await;
+            match node {
+                Ok(node) => {
+                    let same = |group: &&mut Group| {
+                        Arc::ptr_eq(&group.node, &node) && group.units[0].ask.is_none()
+                    };
+                    match groups.iter_mut().find(same) {
+                        Some(group) => group.units.push(unit),
+                        None => groups.push(Group {
+                            node,
+                            units: vec![unit],
+                        }),
+                    }
+                }
+                Err(error) => self.outcomes[unit.range.clone()].fill(Some(Err(error))),
+            }
+        }
+        groups
+    }
+
+    /// Sends what goes to one node.
+    async fn send(&self, group: &Group) -> Vec<Outcome> {
+        let ranges = || group.units.iter().map(|unit| unit.range.clone());
+        let len = ranges().map(|range| range.len()).sum();
+        let sent = if let [
+            Unit {
+                ask: Some(_),
+                range,
+                ..
+            },
+        ] = &group.units[..]
+        {
+            let command = &self.commands[range.start];
+            let answer = group.node.call(Some(&["ASKING"]), command, self.own).await;
+            answer.map(|answer| vec![answer])
+        } else {
+            let commands: Vec<&Command> =
+                ranges().flat_map(|range| &self.commands[range]).collect();
+            match Wait::of_all(commands.iter().copied()) {
+                None => group.node.call_all(commands.into_iter(), self.own).await,
+                Some(wait) => {
+                    let commands: Vec<Command> = commands.into_iter().cloned().collect();
+                    group
+                        .node
+                        .call_waiting(&commands, wait, self.delivery.within)
+                        .await
+                }
+            }
+        };
+        match sent {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error); len],
+        }
+    }
+
+    fn note(&mut self, group: &Group, outcomes: Vec<Outcome>) {
+        let places = group.units.iter().flat_map(|unit| unit.range.clone());
+        for (place, outcome) in places.zip(outcomes) {
+            self.outcomes[place] = Some(outcome);
+        }
+    }
+
+    /// What is to be sent again.
+    fn left(&mut self, groups: &[Group]) -> Result<Vec<Unit>, Error> {
+        let mut left: Vec<Unit> = Vec::new();
+        let mut needs_try = false;
+        // From behind: what follows on something that stays undone must be undone as well.
+        let mut done: Vec<Range<usize>> = Vec::new();
+        let mut all: Vec<(&Group, &Unit)> = groups
+            .iter()
+            .flat_map(|group| group.units.iter().map(move |unit| (group, unit)))
+            .collect();
+        all.sort_by_key(|(_, unit)| std::cmp::Reverse(unit.range.start));
+        for (group, unit) in all {
+            let verdict = self.verdict(unit);
+            let is_open = self.is_open(unit, &verdict)
+                && !done
+                    .iter()
+                    .any(|later| self.may_see(later.clone(), unit.range.clone()));
+            if !is_open {
+                done.push(unit.range.clone());
+                continue;
+            }
+            let mut unit = unit.clone();
+            needs_try |= self.prepare(group, &mut unit, verdict)?;
+            left.push(unit);
+        }
+        left.reverse();
+        if left.is_empty() {
+            return Ok(left);
+        }
+        self.redirections += 1;
+        let may = self.redirections <= REDIRECTIONS_MAX && (!needs_try || self.tries.again());
+        Ok(if may { left } else { Vec::new() })
+    }
+
+    /// Whether a unit may be sent again.
+    fn is_open(&self, unit: &Unit, verdict: &Verdict) -> bool {
+        match verdict {
+            Verdict::Final => false,
+            Verdict::Unknown => self.commands[unit.range.clone()]
+                .iter()
+                .all(Command::may_repeat),
+            Verdict::NotSent => match &self.outcomes[unit.range.start] {
+                // Who is refused by the breaker is refused at once, as is whoever has closed the store.
+                Some(Err(error)) => {
+                    self.store.topology.has_others()
+                        && matches!(error, Error::Away(_))
+                        && error.retry_after().is_none()
+                }
+                _ => true,
+            },
+            _ => true,
+        }
+    }
+
+    /// What a verdict asks to be done before the unit is sent again. Answers whether that counts as a try.
+    fn prepare(&self, group: &Group, unit: &mut Unit, verdict: Verdict) -> Result<bool, Error> {
+        let topology = &self.store.topology;
+        unit.ask = None;
+        match verdict {
+            Verdict::Moved(slot, to) => return Ok(!topology.moved(&group.node, slot, &to)),
+            // A transaction can't be asked of a node that does not own its slot yet: it has to wait.
+            Verdict::Ask(to) if unit.range.len() == 1 => {
+                unit.ask = topology.asked(&group.node, &to)?.map(AskedNode);
+                return Ok(unit.ask.is_none());
+            }
+            Verdict::Elsewhere => topology.suspect(&group.node, Suspicion::NotMaster),
+            Verdict::Stranger => group.node.greet_again(),
+            Verdict::NotSent | Verdict::Unknown => topology.suspect(&group.node, Suspicion::Away),
+            _ => {}
+        }
+        Ok(true)
+    }
+
+    /// What came of a command or a transaction.
+    fn verdict(&self, unit: &Unit) -> Verdict {
+        let verdict = |place: usize| match &self.outcomes[place] {
+            Some(Ok(answered)) => Verdict::of(answered),
+            _ => Verdict::NotSent,
+        };
+        let last = unit.range.end - 1;
+        if unit.range.len() == 1 {
+            return verdict(last);
+        }
+        let is_aborted = |refusal: &Refusal| refusal.code() == "EXECABORT";
+        match &self.outcomes[last] {
+            // Nothing of it was executed, since one of its commands was refused.
+            Some(Ok(Ok(Value::Error(refusal)))) if is_aborted(refusal) => {
+                let verdicts = unit.range.clone().map(verdict);
+                verdicts
+                    .into_iter()
+                    .find(Verdict::is_unexecuted)
+                    .unwrap_or(Verdict::Final)
+            }
+            Some(Ok(Ok(Value::Error(_)))) => {
+                let mut verdicts: Vec<Verdict> = unit.range.clone().map(verdict).collect();
+                verdicts.pop();
+                match verdicts.iter().all(Verdict::is_unexecuted) {
+                    true => verdicts.swap_remove(0),
+                    false => Verdict::Final,
+                }
+            }
+            _ => verdict(last),
+        }
+    }
+
+    /// Whether what came later could have seen what was to come before: in a cluster only by their
+    /// keys, since nobody keeps an order between nodes.
+    fn may_see(&self, later: Range<usize>, earlier: Range<usize>) -> bool {
+        if !self.store.topology.is_cluster() {
+            return true;
+        }
+        let keys = |range: Range<usize>| self.commands[range].iter().flat_map(Command::keys);
+        keys(later).any(|key| keys(earlier.clone()).any(|other| key == other))
+    }
+}
+
+fn is_named(command: &Command, name: &str) -> bool {
+    command.name().eq_ignore_ascii_case(name.as_bytes())
+}

@@ -1,0 +1,424 @@
+//! A node: one server as it is now, and everything that is open to it.
+
+mod breaker;
+mod hub;
+mod pool;
+mod queue;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use larder_store::{Capabilities, Command, Error};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+pub(crate) use self::breaker::Breaker;
+pub use self::breaker::BreakerState;
+pub(crate) use self::hub::{Hub, Listener, Name, Place};
+use self::pool::Pool;
+pub(crate) use self::queue::Queue;
+use crate::config::Config;
+use crate::events::{ConnectionEvent, Events};
+use crate::tries::Tries;
+use crate::why_not::{away, may_pass};
+use crate::wire::{
+    self, Answered, ConnectError, Connection, Failure, Greeting, Loss, Patience, Pushes, Target,
+    Until,
+};
+
+/// A node: the connections that all callers share, and those on which commands wait. They are given up
+/// together, when another server takes its place.
+#[derive(Debug)]
+pub(crate) struct Node {
+    target: Target,
+    config: Arc<Config>,
+    breaker: Arc<Breaker>,
+    events: Events,
+    shared: Box<[Slot]>,
+    pool: Pool,
+    /// What the server said of itself when it was greeted last.
+    greeting: Mutex<Option<Greeting>>,
+    /// What it can do, since it was greeted last.
+    capabilities: Mutex<Option<Capabilities>>,
+    /// How many callers wait for a connection.
+    waiting: AtomicUsize,
+    /// Whether it has said that it is not the master.
+    is_demoted: AtomicBool,
+    /// Why the node was given up, if it was.
+    given_up: watch::Sender<Option<GivenUp>>,
+}
+
+/// Why a node is not used any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GivenUp {
+    /// Another server has taken its place.
+    Replaced,
+    /// The store was closed.
+    Closed,
+}
+
+/// The place of a connection that callers share.
+#[derive(Debug, Default)]
+struct Slot {
+    current: Mutex<Option<Connection>>,
+    /// Held by the caller who makes the connection again. It holds why the last try failed.
+    connecting: tokio::sync::Mutex<Option<Error>>,
+    /// How many tries have failed.
+    failures: AtomicU64,
+}
+
+impl Node {
+    pub(crate) fn new(target: Target, config: &Arc<Config>, events: &Events) -> Node {
+        Node::with_breaker(target, config, events, Arc::new(Breaker::new(config)))
+    }
+
+    fn with_breaker(
+        target: Target,
+        config: &Arc<Config>,
+        events: &Events,
+        breaker: Arc<Breaker>,
+    ) -> Node {
+        Node {
+            target,
+            breaker,
+            events: events.clone(),
+            shared: (0..config.connections).map(|_| Slot::default()).collect(),
+            pool: Pool::new(config),
+            greeting: Mutex::default(),
+            capabilities: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            is_demoted: AtomicBool::new(false),
+            given_up: watch::Sender::new(None),
+            config: Arc::clone(config),
+        }
+    }
+
+    /// The same server, connected to anew: its name may lead to another machine by now.
+    pub(crate) fn renewed(&self) -> Node {
+        let breaker = Arc::clone(&self.breaker);
+        Node::with_breaker(self.target.clone(), &self.config, &self.events, breaker)
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    /// What the server said of itself when it was greeted last, if it ever was.
+    pub(crate) fn greeting(&self) -> Option<Greeting> {
+        self.greeting.lock().clone()
+    }
+
+    /// Notes what the server says of itself. If that is news, it may be able to do other things.
+    fn met(&self, greeting: Greeting) {
+        let mut known = self.greeting.lock();
+        if known.as_ref() != Some(&greeting) {
+            *self.capabilities.lock() = None;
+            *known = Some(greeting);
+        }
+    }
+
+    /// What the server can do, if it was asked.
+    pub(crate) fn capabilities(&self) -> Option<Capabilities> {
+        *self.capabilities.lock()
+    }
+
+    pub(crate) fn know(&self, capabilities: Capabilities) {
+        *self.capabilities.lock() = Some(capabilities);
+    }
+
+    /// Sends a command, behind `first` if there is something to be said before, and waits for its answer.
+    pub(crate) async fn call(
+        &self,
+        first: Option<&[&str]>,
+        command: &Command,
+        until: Option<Instant>,
+    ) -> Result<Answered, Error> {
+        let _admission = self.breaker.admit()?;
+        let connection = self.connection(until).await?;
+        let until = self.until(until);
+        let answer = match first {
+            None => connection.call(command, until).await,
+            Some(first) => connection.call_after(first, command, until).await,
+        };
+        self.heard(&connection, &answer);
+        Ok(answer)
+    }
+
+    /// Sends commands together and waits for what comes of each.
+    pub(crate) async fn call_all<'c>(
+        &self,
+        commands: impl ExactSizeIterator<Item = &'c Command> + Send,
+        until: Option<Instant>,
+    ) -> Result<Vec<Answered>, Error> {
+        let _admission = self.breaker.admit()?;
+        let connection = self.connection(until).await?;
+        let answers = connection.call_all(commands, self.until(until)).await;
+        self.heard_all(&connection, &answers);
+        Ok(answers)
+    }
+
+    /// Until when an answer is waited for.
+    fn until(&self, own: Option<Instant>) -> Until {
+        own.map_or_else(
+            || Until::Usual(Instant::now() + self.config.response_timeout),
+            Until::Own,
+        )
+    }
+
+    /// Notes how it went with a batch: as with its last command.
+    fn heard_all(&self, connection: &Connection, answers: &[Answered]) {
+        if let Some(last) = answers.last() {
+            self.heard(connection, last);
+        }
+    }
+
+    /// Notes how it went.
+    fn heard(&self, connection: &Connection, answer: &Answered) {
+        match answer {
+            Ok(_) => {
+                if self.breaker.answered() {
+                    self.events
+                        .tell(|| ConnectionEvent::BreakerClosed(self.name()));
+                }
+            }
+            Err(failure) if connection.is_retired() => self.lost(connection, failure),
+            // One caller's own time was short, which alone says nothing of the server.
+            Err(_) => self.opened(self.breaker.was_late(), "answers come too late"),
+        }
+    }
+
+    /// A connection is of no use any more. Of all who learn so, one counts.
+    fn lost(&self, connection: &Connection, failure: &Failure) {
+        if connection.is_first_to_tell() {
+            let reason = failure.loss().to_string();
+            self.events
+                .tell(|| ConnectionEvent::Lost(self.name(), reason.clone()));
+            self.opened(self.breaker.failed(&reason), &reason);
+        }
+    }
+
+    /// Tells that the breaker has opened, if it has.
+    fn opened(&self, has_opened: bool, reason: &str) {
+        if has_opened {
+            self.events
+                .tell(|| ConnectionEvent::BreakerOpened(self.name(), reason.to_owned()));
+        }
+    }
+
+    fn name(&self) -> String {
+        self.target.address.to_string()
+    }
+
+    /// The connection with the fewest requests under way, made if there is none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Away`] if no connection could be made in as many tries as the configuration allows, or
+    /// too many callers wait for one already.
+    async fn connection(&self, until: Option<Instant>) -> Result<Connection, Error> {
+        let slot = self.slot();
+        if let Some(connection) = slot.connection() {
+            return Ok(connection);
+        }
+        let usual = Instant::now() + self.config.connect_timeout;
+        let until = until.map_or(usual, |own| own.min(usual));
+        let failures = slot.failures.load(Ordering::Acquire);
+        let _waiting = Waiting::enter(self)?;
+        // Callers that find it lost wait here for the one who makes it again, so the server is
+        // not stormed.
+        let connecting = tokio::time::timeout_at(until, slot.connecting.lock());
+        let mut failure = connecting.await.map_err(|_| self.late())?;
+        if let Some(connection) = slot.connection() {
+            return Ok(connection);
+        }
+        // Whoever came while another was trying shares his failure: were each to try in turn, the
+        // last of many would learn very late that there is no server.
+        if let Some(error) = failure.as_ref()
+            && slot.failures.load(Ordering::Acquire) > failures
+        {
+            return Err(error.clone());
+        }
+        match self
+            .connect_patiently(self.config.patience(), None, until)
+            .await
+        {
+            Ok(connection) => {
+                *failure = None;
+                *slot.current.lock() = Some(connection.clone());
+                Ok(connection)
+            }
+            Err(error) => {
+                *failure = Some(error.clone());
+                slot.failures.fetch_add(1, Ordering::AcqRel);
+                Err(error)
+            }
+        }
+    }
+
+    fn slot(&self) -> &Slot {
+        match &*self.shared {
+            [slot] => slot,
+            slots => {
+                let load = |slot: &&Slot| {
+                    let current = slot.current.lock();
+                    current.as_ref().map_or(0, Connection::in_flight)
+                };
+                // There is at least one: the configuration was checked.
+                slots.iter().min_by_key(load).unwrap_or(&slots[0])
+            }
+        }
+    }
+
+    /// A connection of one's own, in as many tries as the configuration allows.
+    pub(crate) async fn connect_patiently(
+        &self,
+        patience: Patience,
+        pushes: Option<fn() -> Pushes>,
+        until: Instant,
+    ) -> Result<Connection, Error> {
+        let mut tries = Tries::to_connect(&self.config, until);
+        loop {
+            match self
+                .connect(patience, pushes.map(|make| make()), until)
+                .await
+            {
+                Ok(connection) => return Ok(connection),
+                Err(error) if may_pass(&error) && self.gone().is_none() && tries.again() => {
+                    tracing::debug!(?error, retry = tries.retries(), "can't connect");
+                    tries.pause().await;
+                }
+                Err(error) => {
+                    let error = away(&error, &self.target);
+                    let reason = reason(&error);
+                    self.opened(self.breaker.failed(&reason), &reason);
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// A connection of one's own, in one try.
+    pub(crate) async fn connect(
+        &self,
+        patience: Patience,
+        pushes: Option<Pushes>,
+        until: Instant,
+    ) -> Result<Connection, ConnectError> {
+        let (connection, greeting) = wire::connect(&self.target, patience, pushes, until).await?;
+        self.events.tell(|| ConnectionEvent::Connected(self.name()));
+        self.met(greeting);
+        // Whoever gives the node up after this look finds the connection, or its user looks again.
+        match self.gone() {
+            None => Ok(connection),
+            Some(_) => Err(ConnectError::Lost(Loss::GivenUp("the node was given up"))),
+        }
+    }
+
+    /// Whether it has said that it is not the master.
+    pub(crate) fn is_demoted(&self) -> bool {
+        self.is_demoted.load(Ordering::Acquire)
+    }
+
+    /// It has said that it is not the master.
+    pub(crate) fn demote(&self) {
+        self.is_demoted.store(true, Ordering::Release);
+    }
+
+    /// How many requests are under way on the connections that callers share.
+    pub(crate) fn in_flight(&self) -> usize {
+        let load = |slot: &Slot| {
+            slot.current
+                .lock()
+                .as_ref()
+                .map_or(0, Connection::in_flight)
+        };
+        self.shared.iter().map(load).sum()
+    }
+
+    fn late(&self) -> Error {
+        away(&ConnectError::Late, &self.target)
+    }
+
+    /// Why the node is not used any more, if it is not.
+    pub(crate) fn gone(&self) -> Option<GivenUp> {
+        *self.given_up.borrow()
+    }
+
+    /// Waits until the node is given up.
+    pub(crate) async fn given_up(&self) {
+        // The sender lives as long as this does, so waiting does not fail.
+        let _ = self.given_up.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// Gives the node up: nothing more is sent to it, what is under way may still be answered, and whoever
+    /// waits on it waits no longer.
+    pub(crate) fn give_up(&self, why: GivenUp) {
+        self.given_up.send_if_modified(|current| {
+            let is_first = current.is_none();
+            current.get_or_insert(why);
+            is_first
+        });
+        for slot in &self.shared {
+            if let Some(connection) = slot.current.lock().take() {
+                connection.retire();
+            }
+        }
+        self.pool.clear();
+    }
+
+    /// Forgets the connection that callers share, so that the next one greets the server again.
+    pub(crate) fn greet_again(&self) {
+        for slot in &self.shared {
+            if let Some(connection) = slot.current.lock().take() {
+                connection.retire();
+            }
+        }
+    }
+}
+
+/// The reason alone, without the word that nothing was sent.
+fn reason(error: &Error) -> String {
+    match error {
+        Error::Away(away) => away.reason().to_owned(),
+        error => error.to_string(),
+    }
+}
+
+impl Slot {
+    fn connection(&self) -> Option<Connection> {
+        let current = self.current.lock();
+        current
+            .as_ref()
+            .filter(|connection| !connection.is_retired())
+            .cloned()
+    }
+}
+
+/// One of the callers that wait for a connection.
+struct Waiting<'a> {
+    node: &'a Node,
+}
+
+impl Waiting<'_> {
+    fn enter(node: &Node) -> Result<Waiting<'_>, Error> {
+        let waiting = Waiting { node };
+        let others = node.waiting.fetch_add(1, Ordering::AcqRel);
+        match others < node.config.waiting_max {
+            true => Ok(waiting),
+            false => Err(Error::away(format_args!(
+                "the server is away, and {others} callers wait for it already"
+            ))),
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.node.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,536 @@
+//! A master, its replicas, and the Sentinels that know which of them is the master.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+
+use larder_store::{Command, Error, Value};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{Greeted, Suspicion, replace};
+use crate::address::Address;
+use crate::config::Config;
+use crate::events::{ConnectionEvent, Events};
+use crate::node::{GivenUp, Hub, Node, Place};
+use crate::tries::{Tries, pause};
+use crate::why_not::away;
+use crate::wire::{self, Connection, Pushes, Until};
+
+/// The servers behind a name that Sentinels know.
+pub(crate) struct Sentinel {
+    /// The Sentinels, whoever answered last in front. They come and go.
+    sentinels: Mutex<Vec<Address>>,
+    master: String,
+    /// How Sentinels are greeted.
+    asked: Greeted,
+    /// How masters are greeted.
+    nodes: Greeted,
+    config: Arc<Config>,
+    events: Events,
+    current: Mutex<Current>,
+    /// Held by the caller who asks the Sentinels. It holds what he has learned, if that was nothing.
+    asking: tokio::sync::Mutex<Asked>,
+    is_watching: AtomicBool,
+    hub: Hub,
+    itself: Weak<Sentinel>,
+}
+
+#[derive(Default)]
+struct Current {
+    node: Option<Arc<Node>>,
+    replicas: Vec<Arc<Node>>,
+    /// Whether somebody doubts that it is the master.
+    is_doubted: bool,
+    is_closed: bool,
+}
+
+#[derive(Default)]
+struct Asked {
+    failure: Option<Error>,
+    at: Option<Instant>,
+}
+
+/// Why a Sentinel did not help.
+enum NoHelp {
+    /// It could not be asked.
+    Away(Error),
+    /// It knows no master of this name, but those.
+    Unknown(Vec<String>),
+}
+
+impl Sentinel {
+    pub(crate) fn new(
+        sentinels: Vec<Address>,
+        master: String,
+        asked: Greeted,
+        nodes: Greeted,
+        config: &Arc<Config>,
+        events: &Events,
+    ) -> Arc<Sentinel> {
+        Arc::new_cyclic(|itself: &Weak<Sentinel>| Sentinel {
+            sentinels: Mutex::new(sentinels),
+            master,
+            asked,
+            nodes,
+            config: Arc::clone(config),
+            events: events.clone(),
+            current: Mutex::default(),
+            asking: tokio::sync::Mutex::default(),
+            is_watching: AtomicBool::new(false),
+            hub: Hub::new(Weak::clone(itself), config),
+            itself: Weak::clone(itself),
+        })
+    }
+
+    pub(crate) fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// The master, or a replica if one will do.
+    pub(crate) async fn node(
+        &self,
+        from_replica: bool,
+        until: Option<Instant>,
+    ) -> Result<Arc<Node>, Error> {
+        let master = match self.trusted() {
+            Some(node) => node,
+            None => self.resolve(until).await?,
+        };
+        Ok(match from_replica {
+            true => self.replica().unwrap_or(master),
+            false => master,
+        })
+    }
+
+    /// The master that nobody doubts.
+    fn trusted(&self) -> Option<Arc<Node>> {
+        let current = self.current.lock();
+        current.node.clone().filter(|_| !current.is_doubted)
+    }
+
+    fn replica(&self) -> Option<Arc<Node>> {
+        let current = self.current.lock();
+        let alive = current
+            .replicas
+            .iter()
+            .filter(|node| node.breaker().state() == crate::node::BreakerState::Closed);
+        alive.min_by_key(|node| node.in_flight()).cloned()
+    }
+
+    pub(crate) fn suspect(&self, node: &Arc<Node>, why: Suspicion) {
+        let mut current = self.current.lock();
+        if current
+            .node
+            .as_ref()
+            .is_some_and(|known| Arc::ptr_eq(known, node))
+        {
+            current.is_doubted = true;
+        }
+        current.replicas.retain(|known| !Arc::ptr_eq(known, node));
+        drop(current);
+        if why == Suspicion::NotMaster {
+            node.demote();
+        } else if let Some(sentinel) = self.itself.upgrade() {
+            // Whoever is refused at once by the breaker does not wait for the Sentinels.
+            tokio::spawn(async move { sentinel.resolve(None).await.map(drop) });
+        }
+    }
+
+    /// Asks the Sentinels which server is the master, in as many tries as the configuration allows.
+    /// Callers wait for the one who asks, and share what he learns.
+    async fn resolve(&self, until: Option<Instant>) -> Result<Arc<Node>, Error> {
+        let begun = Instant::now();
+        let usual = begun + self.config.connect_timeout;
+        let until = until.map_or(usual, |own| own.min(usual));
+        let late = |_| Error::away("the Sentinels did not say in time which server is the master");
+        let mut asked = timeout_at(until, self.asking.lock()).await.map_err(late)?;
+        if let Some(node) = self.trusted() {
+            return Ok(node);
+        }
+        if let (Some(error), Some(at)) = (&asked.failure, asked.at)
+            && at > begun
+        {
+            return Err(error.clone());
+        }
+        // While a master is away its Sentinels need a while to agree: nobody storms them.
+        if asked
+            .at
+            .is_some_and(|at| at.elapsed() < self.config.backoff)
+            && let Some(node) = self.current.lock().node.clone()
+        {
+            return Ok(node);
+        }
+        let outcome = self.ask_all(until).await;
+        asked.at = Some(Instant::now());
+        asked.failure = outcome.as_ref().err().cloned();
+        outcome
+    }
+
+    async fn ask_all(&self, until: Instant) -> Result<Arc<Node>, Error> {
+        let mut tries = Tries::to_connect(&self.config, until);
+        loop {
+            let mut known = Vec::new();
+            let mut last = None;
+            let sentinels = self.sentinels.lock().clone();
+            for sentinel in &sentinels {
+                match self.ask(sentinel, until).await {
+                    Ok((master, connection)) => {
+                        self.put_in_front(sentinel);
+                        let node = self.switch(master)?;
+                        self.learn(&connection, until).await;
+                        self.watch();
+                        return Ok(node);
+                    }
+                    Err(NoHelp::Away(error)) => last = Some(error),
+                    Err(NoHelp::Unknown(names)) => known.extend(names),
+                }
+            }
+            if last.is_none() {
+                return Err(self.unknown(known));
+            }
+            if !tries.again() {
+                let reason = last.map(|error| error.to_string()).unwrap_or_default();
+                return Err(Error::away(format_args!(
+                    "none of {} Sentinels says which server is the master: {reason}",
+                    sentinels.len()
+                )));
+            }
+            tries.pause().await;
+        }
+    }
+
+    /// What a caller is told if no Sentinel knows the name.
+    fn unknown(&self, mut known: Vec<String>) -> Error {
+        known.sort();
+        known.dedup();
+        Error::away(format_args!(
+            "the Sentinels know no master called {:?}; they know {}: the name stands behind the hosts \
+             in the URL",
+            self.master,
+            match known.is_empty() {
+                true => "none".to_owned(),
+                false => known.join(", "),
+            }
+        ))
+    }
+
+    /// Asks a Sentinel which server is the master.
+    async fn ask(
+        &self,
+        sentinel: &Address,
+        until: Instant,
+    ) -> Result<(Address, Connection), NoHelp> {
+        let connection = self
+            .connect(sentinel, None, until)
+            .await
+            .map_err(NoHelp::Away)?;
+        let name = Command::new("SENTINEL")
+            .arg("GET-MASTER-ADDR-BY-NAME")
+            .arg(&self.master);
+        let answer = connection.call(&name, Until::Own(until)).await;
+        match answer.map_err(|failure| NoHelp::Away(failure.into()))? {
+            Value::Array(parts) => match address_of(&parts) {
+                Some(address) => Ok((address, connection)),
+                None => Err(NoHelp::Away(Error::away("a Sentinel named no address"))),
+            },
+            Value::Error(refusal) => Err(NoHelp::Away(Error::away(refusal))),
+            _ => Err(NoHelp::Unknown(names_of_masters(&connection, until).await)),
+        }
+    }
+
+    async fn connect(
+        &self,
+        sentinel: &Address,
+        pushes: Option<Pushes>,
+        until: Instant,
+    ) -> Result<Connection, Error> {
+        let target = self.asked.at(sentinel.clone());
+        let connected = wire::connect(&target, self.config.patience(), pushes, until).await;
+        match connected {
+            Ok((connection, _)) => Ok(connection),
+            Err(error) => Err(away(&error, &target)),
+        }
+    }
+
+    /// Takes the server at this address for the master.
+    fn switch(&self, master: Address) -> Result<Arc<Node>, Error> {
+        let mut current = self.current.lock();
+        if current.is_closed {
+            return Err(Error::Closed);
+        }
+        current.is_doubted = false;
+        if let Some(node) = &current.node
+            && node.target().address == master
+            && !node.is_demoted()
+        {
+            return Ok(Arc::clone(node));
+        }
+        let name = master.to_string();
+        let node = Arc::new(Node::new(self.nodes.at(master), &self.config, &self.events));
+        let old = current.node.replace(Arc::clone(&node));
+        drop(current);
+        if let Some(old) = old {
+            tracing::info!(master = name, "another server is the master");
+            self.events.tell(|| ConnectionEvent::MasterChanged(name));
+            replace(&old);
+        }
+        Ok(node)
+    }
+
+    /// Learns which other Sentinels and which replicas there are.
+    async fn learn(&self, connection: &Connection, until: Instant) {
+        let ask = |word| Command::new("SENTINEL").arg(word).arg(&self.master);
+        let questions = [ask("SENTINELS"), ask("REPLICAS")];
+        let answers = connection
+            .call_all(questions.iter(), Until::Own(until))
+            .await;
+        let mut addresses = answers.iter().map(|answer| match answer {
+            Ok(list) => addresses_in(list),
+            Err(_) => Vec::new(),
+        });
+        let others = addresses.next().unwrap_or_default();
+        {
+            let mut sentinels = self.sentinels.lock();
+            for other in others {
+                if !sentinels.contains(&other) {
+                    sentinels.push(other);
+                }
+            }
+        }
+        self.know_replicas(addresses.next().unwrap_or_default());
+    }
+
+    fn know_replicas(&self, addresses: Vec<Address>) {
+        let mut current = self.current.lock();
+        let known = std::mem::take(&mut current.replicas);
+        let (stay, gone): (Vec<_>, Vec<_>) = known
+            .into_iter()
+            .partition(|node| addresses.contains(&node.target().address));
+        current.replicas = stay;
+        for address in addresses {
+            if !current
+                .replicas
+                .iter()
+                .any(|node| node.target().address == address)
+            {
+                let mut target = self.nodes.at(address);
+                target.must_be_master = false;
+                let node = Node::new(target, &self.config, &self.events);
+                current.replicas.push(Arc::new(node));
+            }
+        }
+        drop(current);
+        gone.iter().for_each(replace);
+    }
+
+    fn put_in_front(&self, sentinel: &Address) {
+        let mut sentinels = self.sentinels.lock();
+        if let Some(place) = sentinels.iter().position(|known| known == sentinel) {
+            sentinels[..=place].rotate_right(1);
+        }
+    }
+
+    /// Listens to what the Sentinels tell of their own accord, from the first answer on.
+    fn watch(&self) {
+        if !self.is_watching.swap(true, Ordering::AcqRel) {
+            tokio::spawn(watch(Weak::clone(&self.itself)));
+        }
+    }
+
+    pub(crate) fn close(&self) {
+        let mut current = self.current.lock();
+        current.is_closed = true;
+        let nodes: Vec<_> = current
+            .node
+            .take()
+            .into_iter()
+            .chain(current.replicas.drain(..))
+            .collect();
+        drop(current);
+        nodes.iter().for_each(|node| node.give_up(GivenUp::Closed));
+        self.hub.close();
+    }
+}
+
+impl Place for Weak<Sentinel> {
+    fn node(&self) -> Pin<Box<dyn Future<Output = Result<Arc<Node>, Error>> + Send + '_>> {
+        Box::pin(async {
+            let sentinel = self.upgrade().ok_or(Error::Closed)?;
+            sentinel.node(false, None).await
+        })
+    }
+
+    fn suspect(&self, node: &Arc<Node>) {
+        if let Some(servers) = self.upgrade() {
+            servers.suspect(node, Suspicion::Away);
+        }
+    }
+}
+
+/// Says when the task that watches has ended: its runtime may end before the store.
+struct Watching(Weak<Sentinel>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        if let Some(sentinel) = self.0.upgrade() {
+            sentinel.is_watching.store(false, Ordering::Release);
+        }
+    }
+}
+
+/// Listens to the Sentinels, one after the other, as long as there is the store.
+async fn watch(sentinel: Weak<Sentinel>) {
+    let watching = Watching(sentinel);
+    let mut fails = 0;
+    loop {
+        let Some(sentinel) = watching.0.upgrade() else {
+            return;
+        };
+        if sentinel.current.lock().is_closed {
+            return;
+        }
+        let first = sentinel.sentinels.lock().first().cloned();
+        let connected = match &first {
+            Some(first) => sentinel.listen_to(first).await,
+            None => return,
+        };
+        let config = Arc::clone(&sentinel.config);
+        // While it listens it does not hold the store.
+        drop(sentinel);
+        match connected {
+            Some(connection) => {
+                fails = 0;
+                connection.ended().await;
+            }
+            None => {
+                fails += 1;
+                sleep(pause(&config, fails)).await;
+            }
+        }
+        // The next one, since this one is of no use.
+        if let Some(sentinel) = watching.0.upgrade() {
+            sentinel.sentinels.lock().rotate_left(1);
+        }
+    }
+}
+
+impl Sentinel {
+    /// Listens to a Sentinel. It is asked as well: what it told before nobody has heard.
+    async fn listen_to(&self, address: &Address) -> Option<Connection> {
+        let itself = Weak::clone(&self.itself);
+        let pushes = Box::new(move |parts: Vec<Value>| {
+            if let Some(sentinel) = itself.upgrade()
+                && let Some(master) = new_master(&parts, &sentinel.master)
+            {
+                // A store that is closed needs no master.
+                let _ = sentinel.switch(master);
+            }
+        });
+        let until = Instant::now() + self.config.connect_timeout;
+        let connection = self.connect(address, Some(pushes), until).await.ok()?;
+        let listen = Command::new("SUBSCRIBE").arg("+switch-master");
+        connection
+            .call_silent(&[listen], Until::Own(until))
+            .await
+            .ok()?;
+        if let Ok((master, asked)) = self.ask(address, until).await {
+            let _ = self.switch(master);
+            self.learn(&asked, until).await;
+        }
+        Some(connection)
+    }
+}
+
+/// The master that a message names: `NAME old-host old-port new-host new-port`.
+fn new_master(parts: &[Value], name: &str) -> Option<Address> {
+    let [_, _, Value::Bytes(payload)] = parts else {
+        return None;
+    };
+    let text = std::str::from_utf8(payload).ok()?;
+    let mut words = text.rsplitn(5, ' ');
+    let (port, host) = (words.next()?, words.next()?);
+    let is_ours = words.nth(2)? == name;
+    is_ours
+        .then(|| Some(Address::tcp(host, port.parse().ok()?)))
+        .flatten()
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::Status(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// `[host, port]`.
+fn address_of(parts: &[Value]) -> Option<Address> {
+    let [host, port] = parts else {
+        return None;
+    };
+    Some(Address::tcp(text(host)?, text(port)?.parse().ok()?))
+}
+
+/// The addresses of those in a list of maps that are not known to be down.
+fn addresses_in(list: &Value) -> Vec<Address> {
+    let Value::Array(all) = list else {
+        return Vec::new();
+    };
+    let address = |one: &Value| {
+        let field = |name| field(one, name);
+        let flags = field("flags").unwrap_or_default();
+        let is_down = flags
+            .split(',')
+            .any(|flag| matches!(flag, "s_down" | "o_down" | "disconnected"));
+        let port = field("port")?.parse().ok()?;
+        (!is_down).then(|| Address::tcp(field("ip").unwrap_or_default(), port))
+    };
+    all.iter().filter_map(address).collect()
+}
+
+fn field<'v>(one: &'v Value, wanted: &str) -> Option<&'v str> {
+    match one {
+        Value::Map(pairs) => {
+            let mut pairs = pairs.iter();
+            pairs.find_map(|(name, value)| (text(name) == Some(wanted)).then(|| text(value))?)
+        }
+        Value::Array(flat) => {
+            let mut pairs = flat.chunks_exact(2);
+            pairs.find_map(|pair| (text(&pair[0]) == Some(wanted)).then(|| text(&pair[1]))?)
+        }
+        _ => None,
+    }
+}
+
+/// The names that a Sentinel knows.
+async fn names_of_masters(connection: &Connection, until: Instant) -> Vec<String> {
+    let masters = Command::new("SENTINEL").arg("MASTERS");
+    match connection.call(&masters, Until::Own(until)).await {
+        Ok(Value::Array(all)) => {
+            let names = all.iter().filter_map(|one| field(one, "name"));
+            names.map(str::to_owned).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_another_master_is_none_of_ours() {
+        let message = |text: &'static str| {
+            let bytes = |text: &'static str| Value::Bytes(text.into());
+            [bytes("message"), bytes("+switch-master"), bytes(text)]
+        };
+        let ours = message("my master 10.0.0.1 6379 10.0.0.2 6380");
+        assert_eq!(
+            new_master(&ours, "my master"),
+            Some(Address::tcp("10.0.0.2", 6380))
+        );
+        assert_eq!(new_master(&ours, "master"), None);
+        assert_eq!(new_master(&message("x"), "x"), None);
+    }
+}
