@@ -30,9 +30,13 @@ pub struct Command {
 impl Command {
     /// A command of this name, in any case. Write a subcommand as the first argument.
     pub fn new(name: &str) -> Command {
-        let mut arguments = ArgumentBuffer::new();
-        arguments.push(name.as_bytes());
-        Command::from(arguments)
+        // Made where it goes, and filled there: it is large.
+        let mut command = Command {
+            arguments: ArgumentBuffer::new(),
+            delivery: None,
+        };
+        command.arguments.push(name.as_bytes());
+        command
     }
 
     /// The same command with one argument more.

@@ -27,6 +27,7 @@ mod port;
 mod process;
 mod proxy;
 mod server;
+mod sharded;
 mod test_store;
 mod topology;
 mod transcript;
@@ -40,6 +41,7 @@ pub use doctest::doctest;
 pub use port::free_port;
 pub use proxy::{Direction, Proxy};
 pub use server::{Server, ServerKind, skip};
+pub use sharded::Sharded;
 pub use test_store::TestStore;
 pub use topology::{
     Cluster, ClusterOptions, Conversation, Lease, Lent, Migration, Node, SentinelOptions,

@@ -48,8 +48,18 @@ impl KeySpec {
     ///
     /// `first` is the place of the first word after the command's name.
     pub fn places(self, arguments: Arguments<'_>, first: usize) -> KeyPlaces {
+        let (head, others, step) = self.spread(arguments, first);
+        head.into_iter().chain(others.step_by(step))
+    }
+
+    /// The place of a key that stands apart, and the places of the others with the step between them.
+    fn spread(
+        self,
+        arguments: Arguments<'_>,
+        first: usize,
+    ) -> (Option<usize>, Range<usize>, usize) {
         let len = arguments.len();
-        let (head, others, step) = match self {
+        match self {
             KeySpec::None => (None, 0..0, 1),
             KeySpec::First => (Some(first), 0..0, 1),
             KeySpec::FirstTwo => (None, first..first + 2, 1),
@@ -63,19 +73,25 @@ impl KeySpec {
             KeySpec::FirstAndCounted(at) => (Some(first), counted(arguments, at, 1), 1),
             KeySpec::Streams => (None, streams(arguments, first), 1),
             KeySpec::FirstAndStore(from) => (Some(first), store(arguments, from), 1),
-        };
-        head.into_iter().chain(others.step_by(step))
+        }
     }
 
     /// Calls `visit` with each key of a request.
     #[inline]
-    pub fn each<'a>(self, arguments: Arguments<'a>, first: usize, visit: impl FnMut(&'a [u8])) {
+    pub fn each<'a>(self, arguments: Arguments<'a>, first: usize, mut visit: impl FnMut(&'a [u8])) {
         if self == KeySpec::First {
             return arguments.get(first).into_iter().for_each(visit);
         }
-        self.places(arguments, first)
-            .filter_map(|place| arguments.get(place))
-            .for_each(visit);
+        let (head, others, step) = self.spread(arguments, first);
+        head.and_then(|at| arguments.get(at))
+            .into_iter()
+            .for_each(&mut visit);
+        // By hand: this is done for every command with several keys, and an iterator in steps divides.
+        let mut at = others.start;
+        while at < others.end {
+            arguments.get(at).into_iter().for_each(&mut visit);
+            at += step;
+        }
     }
 
     /// The first key of a request.

@@ -92,16 +92,18 @@ impl<T> Names<T> {
     pub fn find(&self, request: Arguments<'_>) -> Found<T> {
         match self.meaning(request.get(0).unwrap_or_default()) {
             Some(Meaning::One(one)) => Found::One(one),
-            None | Some(Meaning::Subcommand(_)) => Found::Nothing,
-            Some(meaning) => self.find_subcommand(meaning, request),
+            meaning => self.find_otherwise(meaning, request),
         }
     }
 
     /// The same for a name that is not that of one command alone.
     #[inline(never)]
-    fn find_subcommand(&self, meaning: &Meaning<T>, request: Arguments<'_>) -> Found<T> {
+    fn find_otherwise(&self, meaning: Option<&Meaning<T>>, request: Arguments<'_>) -> Found<T> {
         let (container, name) = match (meaning, request.get(0), request.get(1)) {
-            (Meaning::Both(one), _, None) => return Found::One(one),
+            (None | Some(Meaning::Subcommand(_)), ..) => return Found::Nothing,
+            (Some(Meaning::One(one)), ..) | (Some(Meaning::Both(one)), _, None) => {
+                return Found::One(one);
+            }
             (_, Some(container), Some(name)) => (container, name),
             _ => return Found::NoSubcommand,
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use larder_store::{
     Answer, Backend, Channels, Command, Error, Key, Keys, Store, Subscription, Value,
 };
-use larder_testkit::{TestStore, every_store};
+use larder_testkit::{Sharded, TestStore, every_store};
 use tokio::time::Instant;
 
 use super::attempt::Outcome;
@@ -504,4 +504,24 @@ async fn closing_waits_for_no_store_that_is_away() {
             .unwrap()
             .is_some()
     );
+}
+
+#[tokio::test]
+async fn a_release_is_told_on_the_shard_of_the_lock_where_there_are_shards() {
+    let test = TestStore::memory();
+    let shards = Sharded::new(&test.store);
+    let locks = Locks::new(&Store::new(shards.clone()), "shop");
+    let first = locks.try_lock("stock").await.unwrap().unwrap();
+    let waiting = {
+        let locks = locks.clone();
+        tokio::spawn(async move { locks.lock("stock", TTL).await })
+    };
+    let channel = Keys::new("shop", "lock").of("stock").part("free");
+    until_somebody_listens(&test.store, channel).await.unwrap();
+    assert!(first.release().await.unwrap());
+    assert!(waiting.await.unwrap().unwrap().release().await.unwrap());
+    let mut asked = shards.asked();
+    // A store that does not know the script yet is sent it a second time.
+    asked.dedup();
+    assert_eq!(asked, ["SSUBSCRIBE", "SPUBLISH"]);
 }

@@ -1,7 +1,7 @@
 //! Messages, on every kind of store.
 
-use larder_store::{Command, Keys};
-use larder_testkit::every_store;
+use larder_store::{Command, Error, Keys, Store};
+use larder_testkit::{Sharded, TestStore, every_store};
 use serde::{Deserialize, Serialize};
 
 use super::*;
@@ -176,5 +176,41 @@ every_store! {
                 event => panic!("{event:?}"),
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn sharded_channels_go_by_the_shards_where_there_are_any() -> Result<(), Error> {
+    let shards = Sharded::new(&TestStore::memory().store);
+    let store = Store::new(shards.clone());
+    let prices = PubSub::new(&store, "shop").sharded();
+    let mut book = prices.subscribe::<u32>("book").await?;
+    prices.publish("book", &1999).await?;
+    assert_eq!(book.next().await, message("book", None, 1999));
+    assert_eq!(shards.asked(), ["SSUBSCRIBE", "SPUBLISH"]);
+    Ok(())
+}
+
+/// Else a program that listens by pattern would hear nothing any more when it moves to a cluster.
+#[tokio::test]
+async fn other_channels_reach_patterns_also_where_there_are_shards() -> Result<(), Error> {
+    let shards = Sharded::new(&TestStore::memory().store);
+    let events = PubSub::new(&Store::new(shards.clone()), "shop");
+    let mut all = events.subscribe_pattern::<u32>("*").await?;
+    events.publish("book", &1999).await?;
+    assert_eq!(all.next().await, message("book", Some("*"), 1999));
+    assert_eq!(shards.asked(), ["PUBLISH"]);
+    Ok(())
+}
+
+every_store! {
+    async fn sharded_channels_reach_those_who_listen_by_name_and_refuse_patterns(test: TestStore) {
+        let prices = PubSub::new(&test.store, &namespace()).sharded();
+        let mut book = prices.subscribe::<u32>("book").await?;
+        prices.publish("book", &1999).await?;
+        assert_eq!(book.next().await, message("book", None, 1999));
+
+        let refused = prices.subscribe_pattern::<u32>("*").await;
+        assert!(matches!(refused, Err(Error::Invalid { .. })));
     }
 }
