@@ -105,9 +105,12 @@ impl Capabilities {
     }
 }
 
+/// Whether a server has a capability.
+type IsThere = fn(&Server<'_>) -> bool;
+
 /// How each capability is known. What has a command of its own is known by that, and an option by the
 /// version that brought it: Redis and Valkey count on their own since 7.2.
-const CAPABILITIES: &[(Capability, fn(&Server<'_>) -> bool)] = &[
+const CAPABILITIES: &[(Capability, IsThere)] = &[
     (Capability::ShardedMessages, |server| {
         server.is_cluster && server.has("SPUBLISH")
     }),

@@ -130,7 +130,7 @@ impl Command {
     }
 
     /// Takes back that a replica may answer.
-    pub(crate) fn from_master(&mut self) {
+    pub(crate) fn keep_from_replicas(&mut self) {
         self.delivery_mut().from_replica = false;
     }
 

@@ -174,12 +174,14 @@ mod tests {
     #[derive(Clone, Default)]
     struct Cluster(Arc<Mutex<Nodes>>);
 
+    type Happening = Box<dyn FnMut(&mut Nodes) + Send>;
+
     #[derive(Default)]
     struct Nodes {
         pages: HashMap<Part, Vec<Vec<&'static str>>>,
         asked: Vec<String>,
         /// What happens before the command of this number.
-        plan: Vec<(usize, Box<dyn FnMut(&mut Nodes) + Send>)>,
+        plan: Vec<(usize, Happening)>,
         /// The error of the command of this number.
         error: Option<(usize, Error)>,
     }
@@ -321,7 +323,7 @@ mod tests {
         let cluster = cluster(&[(&Part::new("a"), &[&["1"]])]);
         for number in 0..=GONE_MAX as usize {
             cluster.before(number, move |nodes| {
-                nodes.error = Some((number, Error::Gone))
+                nodes.error = Some((number, Error::Gone));
             });
         }
         let walked = walk(&cluster);

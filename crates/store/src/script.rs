@@ -249,7 +249,7 @@ async fn names(store: &Store, arguments: &mut Command) -> Result<[&'static str; 
     if arguments.delivery().from_replica {
         match store.capabilities().await? {
             all if all.has(Capability::ReadOnlyScripts) => return Ok(["EVALSHA_RO", "EVAL_RO"]),
-            _ => arguments.from_master(),
+            _ => arguments.keep_from_replicas(),
         }
     }
     Ok(["EVALSHA", "EVAL"])
@@ -345,7 +345,10 @@ mod tests {
             both(MASTER, true, false)
         );
         assert_eq!(sent(&server, &READ, |call| call), both(MASTER, true, false));
-        let once = sent(&server, &PLAIN, |call| call.repeatable());
+        fn repeatable(call: ScriptCall<'_>) -> ScriptCall<'_> {
+            call.repeatable()
+        }
+        let once = sent(&server, &PLAIN, repeatable);
         assert_eq!(once, both(MASTER, true, false));
     }
 

@@ -127,9 +127,9 @@ mod tests {
     fn everything_that_is_asked_through_a_handle_has_its_deadline() {
         let listener = Listener::default();
         let store = Store::new(listener.clone()).within(50 * MS);
-        let _ = store.call(ping());
-        let _ = store.call_all(vec![ping(), ping()]);
-        let _ = store.subscribe(Channels::default().channel("a"));
+        drop(store.call(ping()));
+        drop(store.call_all(vec![ping(), ping()]));
+        drop(store.subscribe(Channels::default().channel("a")));
         assert_eq!(listener.heard(), [Some(50 * MS); 3]);
     }
 
@@ -137,12 +137,14 @@ mod tests {
     fn the_shorter_of_two_deadlines_holds() {
         let listener = Listener::default();
         let store = Store::new(listener.clone());
-        let _ = store.within(50 * MS).call(ping().within(20 * MS));
-        let _ = store.within(50 * MS).call(ping().within(90 * MS));
-        let _ = store.within(50 * MS).within(90 * MS).call(ping());
-        let _ = store
-            .within(50 * MS)
-            .call_all(vec![ping(), ping().within(20 * MS)]);
+        drop(store.within(50 * MS).call(ping().within(20 * MS)));
+        drop(store.within(50 * MS).call(ping().within(90 * MS)));
+        drop(store.within(50 * MS).within(90 * MS).call(ping()));
+        drop(
+            store
+                .within(50 * MS)
+                .call_all(vec![ping(), ping().within(20 * MS)]),
+        );
         let heard = listener.heard();
         assert_eq!(heard, [20, 50, 50, 20].map(|ms| Some(ms * MS)));
     }
