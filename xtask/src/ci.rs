@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 
-use crate::bench::toolkit;
+use crate::bench::beside_peers;
 use crate::steps::{self, step};
 use crate::workspace::cargo;
 use crate::{docs, features, fuzz, test};
@@ -36,7 +36,7 @@ pub(crate) fn run() -> Result<()> {
         steps::run(cargo(&doc).env("RUSTDOCFLAGS", "-Dwarnings"))
     })?;
     features::check()?;
-    toolkit::check()?;
+    beside_peers::check()?;
     docs::run(&docs::Options { check: true })?;
     fuzz::run(&fuzz::IN_CI)?;
     test::run()

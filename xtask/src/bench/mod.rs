@@ -1,5 +1,6 @@
 //! Measurements.
 
+pub(crate) mod beside_peers;
 mod embedded;
 mod listeners;
 mod load;
@@ -7,7 +8,6 @@ mod memory;
 pub(crate) mod process;
 mod rows;
 mod servers;
-pub(crate) mod toolkit;
 
 use anyhow::Result;
 
@@ -19,7 +19,9 @@ pub(crate) enum Bench {
     /// The engine and the toolkit in process, beside moka and dashmap.
     Embedded(embedded::Options),
     /// The toolkit in process and on Valkey, beside the bare commands and the crates that do the same.
-    Toolkit(toolkit::Options),
+    Toolkit(beside_peers::Options),
+    /// The store on servers beside the crates `redis`, `fred` and `rustis`.
+    Remote(beside_peers::Options),
 }
 
 /// Measures.
@@ -27,7 +29,8 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Servers(options) => servers::run(options),
         Bench::Embedded(options) => embedded::run(options),
-        Bench::Toolkit(options) => toolkit::run(options),
+        Bench::Toolkit(options) => beside_peers::run("toolkit", options),
+        Bench::Remote(options) => beside_peers::run("remote", options),
     }
 }
 
