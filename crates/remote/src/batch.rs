@@ -86,6 +86,9 @@ impl<'a> Batch<'a> {
                 self.note(group, outcomes);
             }
             units = self.left(&groups)?;
+            if units.is_empty() && self.wait_out().await {
+                units = self.units();
+            }
             if !units.is_empty() && units.iter().any(|unit| unit.ask.is_none()) {
                 self.tries.pause().await;
             }
@@ -103,6 +106,19 @@ impl<'a> Batch<'a> {
         match results.first() {
             Some(Err(error)) if results.iter().all(is_silent) => Err(error.clone()),
             _ => Ok(results),
+        }
+    }
+
+    /// Waits until it is worth sending all of it again, if the breaker has refused all of it and the caller
+    /// may wait.
+    async fn wait_out(&self) -> bool {
+        let refused = self.outcomes.iter().map(|outcome| match outcome {
+            Some(Err(error)) if error.retry_after().is_some() => Some(error),
+            _ => None,
+        });
+        match refused.collect::<Option<Vec<_>>>().as_deref() {
+            Some([first, ..]) => self.store.wait_out(first, self.tries.until()).await,
+            _ => false,
         }
     }
 

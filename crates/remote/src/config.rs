@@ -40,6 +40,7 @@ pub struct Config {
     pub(crate) backoff_max: Duration,
     pub(crate) in_flight_max: usize,
     pub(crate) waiting_max: usize,
+    pub(crate) wait_while_away: bool,
     pub(crate) idle_max: usize,
     pub(crate) blocking_max: usize,
     pub(crate) connections: usize,
@@ -68,6 +69,7 @@ impl Default for Config {
             backoff_max: Duration::from_secs(2),
             in_flight_max: 10_000,
             waiting_max: 10_000,
+            wait_while_away: false,
             idle_max: 16,
             blocking_max: 1_000,
             connections: 1,
@@ -138,6 +140,15 @@ impl Config {
     #[must_use]
     pub fn waiting_max(mut self, callers: usize) -> Config {
         self.waiting_max = callers;
+        self
+    }
+
+    /// Whether callers wait while the breaker is open, until it closes or their time is over, instead of
+    /// being refused at once. By default they do not: who waits holds memory, and often a request of
+    /// somebody else who waits. No more than [`Config::waiting_max`] of them wait.
+    #[must_use]
+    pub fn wait_while_away(mut self, is_patient: bool) -> Config {
+        self.wait_while_away = is_patient;
         self
     }
 

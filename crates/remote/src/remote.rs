@@ -10,7 +10,8 @@ use larder_store::{
     Value, refuse_batch, refuse_state, slot,
 };
 use tokio::runtime::Handle;
-use tokio::time::{Instant, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::batch::Batch;
 use crate::config::Config;
@@ -39,6 +40,8 @@ pub(crate) struct Inner {
     pub(crate) budget: Budget,
     events: Events,
     is_closed: AtomicBool,
+    /// How many callers may still wait while a breaker is open.
+    room: Semaphore,
 }
 
 impl Remote {
@@ -53,6 +56,10 @@ impl Remote {
         Ok(Remote {
             inner: Arc::new(Inner {
                 topology: Topology::open(url, config.clone(), &events)?,
+                room: Semaphore::new(match config.wait_while_away {
+                    true => config.waiting_max.min(Semaphore::MAX_PERMITS),
+                    false => 0,
+                }),
                 config,
                 budget: Budget::default(),
                 events,
@@ -77,6 +84,20 @@ impl Inner {
                 "a store on a server has to be used within a tokio runtime",
             )),
         }
+    }
+
+    /// Waits until it is worth asking again, if the breaker has refused a caller and there is room for those
+    /// who wait. Answers whether he may.
+    pub(crate) async fn wait_out(&self, error: &Error, until: Instant) -> bool {
+        let Some(after) = error.retry_after() else {
+            return false;
+        };
+        let Ok(_place) = self.room.try_acquire() else {
+            return false;
+        };
+        let again = Instant::now() + after;
+        sleep_until(again.min(until)).await;
+        again < until && !self.is_closed.load(Ordering::Acquire)
     }
 
     /// Where a command goes.
@@ -247,6 +268,9 @@ impl<'a> Trip<'a> {
             return Err(error);
         }
         topology.suspect(node, Suspicion::Away);
+        if self.store.wait_out(&error, self.tries.until()).await {
+            return Ok(());
+        }
         // Who is refused by the breaker is refused at once: that is what it is for.
         if error.retry_after().is_some() || !topology.has_others() || !self.tries.again() {
             return Err(error);

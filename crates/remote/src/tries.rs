@@ -116,6 +116,11 @@ impl<'c> Tries<'c> {
         self.retries
     }
 
+    /// When the caller's time is over.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+
     /// Waits until the next one, but not beyond the caller's time. The pauses become longer and longer.
     pub(crate) async fn pause(&self) {
         let pause = pause(self.config, self.retries.saturating_sub(1));

@@ -199,3 +199,33 @@ async fn a_connection_that_waits_on_a_replica_is_not_kept() {
     .await;
     outcome.unwrap();
 }
+
+/// By default nobody waits for a server that is known to be away. Who is told to may wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_who_may_wait_out_an_outage_do() {
+    let config = Config::default()
+        .retries(0)
+        .connect_timeout(SHORT)
+        .wait_while_away(true);
+    let Some((mut server, store, _)) = start(config) else {
+        return;
+    };
+    server.kill();
+    // Nobody can connect, until the breaker opens.
+    for _ in 0..3 {
+        assert!(store.call(words("PING")).await.is_err());
+    }
+    let mut waiting = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let batch = vec![words("SET a 1"), words("GET a")];
+            (store.call(words("PING")).await, store.call_all(batch).await)
+        }
+    });
+    // Were it refused, it would have its answer at once.
+    assert!(timeout(SHORT / 4, &mut waiting).await.is_err());
+    tokio::task::block_in_place(|| server.restart());
+    let (answer, answers) = waiting.await.unwrap();
+    assert_eq!(answer, Ok(Value::Status("PONG".into())));
+    assert_eq!(answers.unwrap()[1], Ok(Value::Bytes("1".into())));
+}
