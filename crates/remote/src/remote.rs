@@ -229,9 +229,12 @@ impl<'a> Trip<'a> {
             let sent = match self.command.waits() {
                 None => node.call(first, self.command, self.own).await,
                 Some(wait) => {
-                    let commands = std::slice::from_ref(self.command);
+                    let mut commands = vec![self.command.clone()];
+                    if first.is_some() {
+                        commands.insert(0, Command::new("ASKING"));
+                    }
                     let within = self.command.delivery().within;
-                    let answers = node.call_waiting(commands, wait, within).await;
+                    let answers = node.call_waiting(&commands, wait, within).await;
                     answers.map(|mut answers| answers.pop().unwrap_or_else(no_answer))
                 }
             };
