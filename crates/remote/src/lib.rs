@@ -9,7 +9,7 @@
 //!             └─ Pool ───────── connections for commands that wait, one at a time on each
 //! ```
 //!
-//! [`verdict`] is the one judge of what an answer or its absence means: a command that certainly was not
+//! `verdict.rs` is the one judge of what an answer or its absence means: a command that certainly was not
 //! executed is sent again, as is a read; a write that may have been is not, and its caller is told so.
 
 #![forbid(unsafe_code)]
