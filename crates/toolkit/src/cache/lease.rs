@@ -94,6 +94,8 @@ pub(super) struct Lease<'a> {
     time: Duration,
     /// Whether the store may hold it: it was asked for, and nobody has said that it is not ours.
     may_be_held: bool,
+    /// Whether the store has said that it is not ours: then nothing ends with it.
+    is_refused: bool,
 }
 
 impl<'a> Lease<'a> {
@@ -106,6 +108,7 @@ impl<'a> Lease<'a> {
             token: random::bytes(),
             time,
             may_be_held: false,
+            is_refused: false,
         }
     }
 
@@ -119,16 +122,12 @@ impl<'a> Lease<'a> {
             .arg(self.token)
             .arg(self.time);
         let answer: u32 = lookup.arg(head(seen)).args(left(self.key)).run().await?;
+        self.is_refused = answer != 1;
+        self.may_be_held = !self.is_refused;
         Ok(match answer {
             1 => Asked::Granted,
-            other => {
-                self.may_be_held = false;
-                if other == 2 {
-                    Asked::Filled
-                } else {
-                    Asked::Held
-                }
-            }
+            2 => Asked::Filled,
+            _ => Asked::Held,
         })
     }
 
@@ -174,7 +173,10 @@ impl Drop for Lease<'_> {
         if self.may_be_held {
             leave(self.key, self.token);
         }
-        ring(self.key);
+        // Who was refused would wake the others who wait, and himself, for nothing.
+        if !self.is_refused {
+            ring(self.key);
+        }
     }
 }
 

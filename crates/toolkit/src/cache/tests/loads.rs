@@ -269,3 +269,23 @@ async fn the_end_of_a_load_wakes_whoever_waits_in_the_same_process() -> Result<(
     assert_eq!(ended.elapsed(), Duration::ZERO);
     Ok(())
 }
+
+/// Whoever was told that another loads woke those who waited, and himself, and all asked without a pause.
+#[tokio::test]
+async fn who_waits_asks_no_more_often_than_his_pauses_allow() -> Result<(), Error> {
+    let test = larder_testkit::TestStore::lua();
+    let begun = begin_load(&process(&test.store), "a", Keep::new()).await;
+    let mut waiting = begin_wait(&process(&test.store), "a", 9).await;
+    let still = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+    assert!(still.is_err(), "the load goes on");
+
+    let stats: String = run(&test.store, "INFO commandstats").await?;
+    let asked = stats.lines().find_map(|line| {
+        let calls = line.strip_prefix("cmdstat_evalsha:calls=")?;
+        calls.split(',').next()?.parse::<u32>().ok()
+    });
+    assert!(asked.is_some_and(|asked| asked < 50), "{asked:?}");
+    begun.finish(1).await?;
+    assert_eq!(waiting.await.expect("it does not panic")?, 1);
+    Ok(())
+}
