@@ -165,8 +165,7 @@ every_store! {
 
         test.pass(Duration::from_secs(1)).await;
         assert_eq!(store.load(&other.id).await?, None);
-        let keys: Vec<String> = test.store.run(Command::new("KEYS").arg("*")).await?;
-        assert_eq!(keys, [""; 0]);
+        assert_eq!(test.keys("*").await?, [""; 0]);
     }
 }
 

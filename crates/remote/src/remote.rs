@@ -121,7 +121,10 @@ impl Inner {
                  together need the same name in braces, as {{user.42}}:a and {{user.42}}:b",
                 String::from_utf8_lossy(command.name())
             ))),
-            None => refuse_without_part(command).map_or(Ok(Route::Any), Err),
+            None => match refuse_without_part(command) {
+                Some(error) => Err(error),
+                None => Ok(home_of_messages(command).map_or(Route::Any, Route::Slot)),
+            },
         }
     }
 
@@ -391,6 +394,14 @@ impl Drop for Listening {
     fn drop(&mut self) {
         self.store.topology.leave(self.listener.id);
     }
+}
+
+/// The slot whose owner a message is given to. Any node would take it and tell the others, but by two
+/// nodes the messages of a channel would come out of their order.
+fn home_of_messages(command: &Command) -> Option<u16> {
+    let is_message = command.name().eq_ignore_ascii_case(b"PUBLISH");
+    let channel = command.arguments().get(1).filter(|_| is_message)?;
+    Some(slot(channel))
 }
 
 /// Refuses a command that says nothing without those before it on its connection.

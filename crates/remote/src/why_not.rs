@@ -2,9 +2,8 @@
 
 use std::io;
 
-use larder_store::Error;
+use larder_store::{Error, Refusal};
 
-use crate::address::Address;
 use crate::verdict::PASSING;
 use crate::wire::{ConnectError, Loss, Mode, Target};
 
@@ -13,7 +12,7 @@ use crate::wire::{ConnectError, Loss, Mode, Target};
 pub(crate) fn may_pass(error: &ConnectError) -> bool {
     match error {
         ConnectError::Io(error) => !is_about_certificate(error),
-        ConnectError::Late => true,
+        ConnectError::NoAddress(_) | ConnectError::Late => true,
         ConnectError::Refused(refusal) => PASSING.contains(&refusal.code()),
         ConnectError::Lost(Loss::Malformed(_)) | ConnectError::Unfit(_) | ConnectError::Replica => {
             false
@@ -26,20 +25,19 @@ pub(crate) fn may_pass(error: &ConnectError) -> bool {
 pub(crate) fn away(error: &ConnectError, target: &Target) -> Error {
     let server = &target.address;
     Error::away(match error {
+        ConnectError::NoAddress(error) => no_address(target, error.as_ref()),
         ConnectError::Refused(refusal) => {
-            let text = match refusal.code() {
-                "NOAUTH" => "it wants a password, and was given none",
-                _ => refusal.text(),
-            };
             format!(
-                "{server} turned the connection away: {text}{}",
-                hint(refusal.text())
+                "{server} turned the connection away: {}",
+                refused(refusal, target)
             )
         }
         ConnectError::Lost(Loss::Malformed(_)) => {
-            format!("what answers at {server} does not speak the protocol of Redis")
+            format!(
+                "what answers at {server} does not speak the protocol of Redis: is it the right port?"
+            )
         }
-        ConnectError::Unfit(found) => unfit(server, *found, target.wanted),
+        ConnectError::Unfit(found) => unfit(target, *found),
         ConnectError::Replica => format!("{server} is a replica (still, or by now)"),
         ConnectError::Lost(loss) => {
             format!("can't connect to {server}: {loss}{}", advice_on_cut(target))
@@ -59,31 +57,78 @@ pub(crate) fn away(error: &ConnectError, target: &Target) -> Error {
     })
 }
 
-/// What to do about a refusal that speaks of something else than what is wrong.
-fn hint(refusal: &str) -> &'static str {
-    match refusal.contains("unknown command") {
-        true => "; Larder needs Redis 6.2, Valkey 7.2 or younger",
-        false => "",
+/// The host of a URL that is on no map.
+fn no_address(target: &Target, error: Option<&io::Error>) -> String {
+    let server = &target.address;
+    let host = server.host().unwrap_or_default();
+    let why = match error {
+        Some(error) => format!("no address is known for the name {host:?} ({error})"),
+        None => format!("nobody said in time which address has the name {host:?}"),
+    };
+    format!(
+        "can't connect to {server}: {why}: is it spelled rightly, and does this machine have a resolver?"
+    )
+}
+
+/// What a server said, and what to do about it.
+fn refused(refusal: &Refusal, target: &Target) -> String {
+    let text = refusal.text();
+    match (refusal.code(), target.wanted) {
+        ("NOAUTH", Mode::Sentinel) => "it wants a password, and was given none: Sentinels have one of \
+             their own, which is `sentinel_password` in the URL or the configuration"
+            .to_owned(),
+        ("NOAUTH", _) => format!(
+            "it wants a password, and was given none: write it into the URL, as {}:password@host",
+            scheme(target.wanted, is_tls(target))
+        ),
+        ("WRONGPASS", Mode::Sentinel) => format!(
+            "{text} Sentinels have users of their own: `sentinel_user` and `sentinel_password` in the URL \
+             or the configuration"
+        ),
+        ("WRONGPASS", _) => format!("{text} The URL's user and password are meant"),
+        _ if text.contains("DB index is out of range") => format!(
+            "{text}; the URL asks for database {}, and the server's setting `databases` says how many it \
+             has",
+            target.db
+        ),
+        _ if text.contains("unknown command") => {
+            format!("{text}; Larder needs Redis 6.2, Valkey 7.2 or younger")
+        }
+        _ => text.to_owned(),
     }
 }
 
 /// A server of another kind than the URL says: what was found, what was expected, what to do.
-fn unfit(server: &Address, found: Mode, wanted: Mode) -> String {
+fn unfit(target: &Target, found: Mode) -> String {
+    let server = &target.address;
     let name = |mode| match mode {
         Mode::Standalone => "a single server",
         Mode::Sentinel => "a Sentinel",
         Mode::Cluster => "a node of a cluster",
     };
+    let scheme = scheme(found, is_tls(target));
     let advice = match found {
-        Mode::Standalone => "its URL begins with redis://".to_owned(),
-        Mode::Sentinel => format!("its URL is redis-sentinel://{server}/NAME-OF-THE-MASTER"),
-        Mode::Cluster => format!("its URL is redis-cluster://{server}"),
+        Mode::Standalone => format!("its URL begins with {scheme}"),
+        Mode::Sentinel => format!("its URL is {scheme}{server}/NAME-OF-THE-MASTER"),
+        Mode::Cluster => format!("its URL is {scheme}{server}"),
     };
     format!(
         "{server} is {}, and not {}: {advice}",
         name(found),
-        name(wanted)
+        name(target.wanted)
     )
+}
+
+/// With what the URL of such a server begins.
+fn scheme(of: Mode, is_tls: bool) -> &'static str {
+    match (of, is_tls) {
+        (Mode::Standalone, false) => "redis://",
+        (Mode::Standalone, true) => "rediss://",
+        (Mode::Sentinel, false) => "redis-sentinel://",
+        (Mode::Sentinel, true) => "rediss-sentinel://",
+        (Mode::Cluster, false) => "redis-cluster://",
+        (Mode::Cluster, true) => "rediss-cluster://",
+    }
 }
 
 fn is_tls(target: &Target) -> bool {
@@ -97,16 +142,20 @@ fn is_tls(target: &Target) -> bool {
 }
 
 /// What may be wrong with who is trusted, or with the address.
-fn advice(error: &io::Error, target: &Target) -> &'static str {
+fn advice(error: &io::Error, target: &Target) -> String {
     match is_tls(target) {
+        _ if error.kind() == io::ErrorKind::ConnectionRefused => {
+            "; nobody listens there: does the server run, and is the port the right one?".to_owned()
+        }
         true if error.to_string().contains("UnknownIssuer") => {
             "; nobody who is trusted has signed it: the configuration's `Tls::authority` says whom \
              to trust"
+                .to_owned()
         }
         // A server without TLS takes the greeting for a request, and answers in its own protocol.
         true if error.to_string().contains("corrupt message") => advice_on_tls(target),
         _ if is_cut(error) => advice_on_cut(target),
-        _ => "",
+        _ => String::new(),
     }
 }
 
@@ -116,20 +165,24 @@ fn is_cut(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }
 
-fn advice_on_cut(target: &Target) -> &'static str {
+fn advice_on_cut(target: &Target) -> String {
     match is_tls(target) {
         true => advice_on_tls(target),
-        false => {
-            "; it hung up, as a server does that wants TLS (its URL begins with rediss://) or has \
-             as many clients as it may"
-        }
+        false => format!(
+            "; it hung up, as a server does that wants TLS (its URL begins with {}) or has as many clients \
+             as it may",
+            scheme(target.wanted, true)
+        ),
     }
 }
 
-fn advice_on_tls(target: &Target) -> &'static str {
+fn advice_on_tls(target: &Target) -> String {
     match is_tls(target) {
-        true => "; if the server does not speak TLS, its URL begins with redis://",
-        false => "",
+        true => format!(
+            "; if the server does not speak TLS, its URL begins with {}",
+            scheme(target.wanted, false)
+        ),
+        false => String::new(),
     }
 }
 

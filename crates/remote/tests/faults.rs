@@ -335,18 +335,25 @@ async fn whoever_is_turned_away_learns_by_whom_and_why() -> Outcome {
     let address = format!("127.0.0.1:{} turned the connection away: ", locked.port());
     assert_eq!(
         why_not(&locked.url()).await,
-        format!("{address}it wants a password, and was given none")
+        format!(
+            "{address}it wants a password, and was given none: write it into the URL, as \
+             redis://:password@host"
+        )
     );
     let wrong = locked.url().replace("//", "//:wrong@");
     assert_eq!(
         why_not(&wrong).await,
-        format!("{address}WRONGPASS invalid username-password pair or user is disabled.")
+        format!(
+            "{address}WRONGPASS invalid username-password pair or user is disabled. The URL's user and \
+             password are meant"
+        )
     );
     let far = format!("{}/99", open.url());
     assert_eq!(
         why_not(&far).await,
         format!(
-            "127.0.0.1:{} turned the connection away: ERR DB index is out of range",
+            "127.0.0.1:{} turned the connection away: ERR DB index is out of range; the URL asks for \
+             database 99, and the server's setting `databases` says how many it has",
             open.port()
         )
     );
@@ -429,7 +436,7 @@ async fn another_protocol_is_told_from_that_of_redis() {
     let (url, _) = stranger("HTTP/1.1 400 Bad Request\r\n\r\n");
     let reason = why_not(&url).await;
     assert!(
-        reason.ends_with("does not speak the protocol of Redis"),
+        reason.ends_with("does not speak the protocol of Redis: is it the right port?"),
         "{reason}"
     );
 }

@@ -30,8 +30,8 @@ where
 
 /// Writes tests once and runs them on every kind of store.
 ///
-/// Each test becomes a module of its name with a test for each kind: `memory`, `lua` and `redis`. It
-/// may use `?` on every error.
+/// Each test becomes a module of its name with a test for each kind: `memory`, `lua`, `redis`, `valkey`,
+/// `sentinel` and `cluster`. It may use `?` on every error.
 ///
 /// ```
 /// use larder_testkit::every_store;
@@ -65,13 +65,12 @@ macro_rules! every_store {
 }
 
 /// The kinds of stores on which every test runs.
-///
-/// `larder-remote` does not read the URLs of Sentinels and clusters yet. As soon as it does, the list is
-/// `[memory lua redis valkey sentinel cluster]`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! on_every_kind {
-    ($($tests:tt)*) => { $crate::stores! { [memory lua redis] $($tests)* } };
+    ($($tests:tt)*) => {
+        $crate::stores! { [memory lua redis valkey sentinel cluster] $($tests)* }
+    };
 }
 
 /// A module for each test.

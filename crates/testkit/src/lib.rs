@@ -22,6 +22,7 @@ mod browser;
 mod differential;
 mod doctest;
 mod every_store;
+mod everywhere;
 mod household;
 mod port;
 mod process;

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Connection, Failure, Loss, Patience, Until};
 use super::driver::Pushes;
-use super::stream::Stream;
+use super::stream::{Stream, look_up};
 use crate::address::Address;
 #[cfg(feature = "tls")]
 use crate::tls::Connector;
@@ -76,6 +76,8 @@ pub(crate) struct Greeting {
 /// Why there is no connection.
 #[derive(Debug)]
 pub(crate) enum ConnectError {
+    /// The name of the host stands for no address, or was not looked up in time.
+    NoAddress(Option<io::Error>),
     Io(io::Error),
     /// It took longer than it may.
     Late,
@@ -96,8 +98,14 @@ pub(crate) async fn connect(
     pushes: Option<Pushes>,
     until: Instant,
 ) -> Result<(Connection, Greeting), ConnectError> {
+    let found = timeout_at(until, look_up(&target.address));
+    let found = match found.await {
+        Ok(found) => found.map_err(|error| ConnectError::NoAddress(Some(error)))?,
+        Err(_) => return Err(ConnectError::NoAddress(None)),
+    };
     let stream = Stream::connect(
         &target.address,
+        &found,
         #[cfg(feature = "tls")]
         target.tls.as_ref(),
     );

@@ -1,13 +1,14 @@
 //! The stream of bytes to a server: TCP, TLS over it, or a Unix socket.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 #[cfg(unix)]
 use tokio::net::UnixStream;
 #[cfg(feature = "tls")]
@@ -29,6 +30,14 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 /// How long what was sent may stay without a sign that it has arrived.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(15);
 
+/// The addresses that the name of a server's host stands for. A Unix socket has none.
+pub(crate) async fn look_up(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    match address {
+        Address::Unix(_) => Ok(Vec::new()),
+        Address::Tcp { host, port } => Ok(lookup_host((&**host, *port)).await?.collect()),
+    }
+}
+
 /// A stream of bytes to a server.
 pub(crate) enum Stream {
     Tcp(TcpStream),
@@ -39,24 +48,28 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Connects to a server, over TLS if there is somebody to speak it.
+    /// Connects to a server, at one of the addresses that its host has, and over TLS if there is somebody to
+    /// speak it.
     pub(crate) async fn connect(
         address: &Address,
+        found: &[SocketAddr],
         #[cfg(feature = "tls")] tls: Option<&Connector>,
     ) -> io::Result<Stream> {
-        let (host, port) = match address {
+        let host = match address {
             #[cfg(unix)]
             Address::Unix(path) => return Ok(Stream::Unix(UnixStream::connect(path).await?)),
             #[cfg(not(unix))]
             Address::Unix(_) => return Err(io::ErrorKind::Unsupported.into()),
-            Address::Tcp { host, port } => (host, *port),
+            Address::Tcp { host, .. } => host,
         };
-        let tcp = TcpStream::connect((&**host, port)).await?;
+        let tcp = TcpStream::connect(found).await?;
         be_attentive(&tcp)?;
         #[cfg(feature = "tls")]
         if let Some(tls) = tls {
             return Ok(Stream::Tls(Box::new(tls.connect(host, tcp).await?)));
         }
+        #[cfg(not(feature = "tls"))]
+        let _ = host;
         Ok(Stream::Tcp(tcp))
     }
 }

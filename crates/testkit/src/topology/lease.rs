@@ -1,7 +1,8 @@
 //! Topologies that many tests use, one after the other.
 //!
-//! A [`Shelf`] is a folder with a file for each topology, in which the ports of its servers stand. Who
-//! uses a topology holds the lock of its file, which the kernel opens again however the test ends.
+//! A [`Shelf`] is a folder with a file for each topology, in which the ports of its servers stand, and in
+//! further lines what each of those that keep data was set to at the start. Who uses a topology holds the
+//! lock of its file, which the kernel opens again however the test ends.
 //!
 //! `cargo xtask test` has a shelf filled by the program `topologies` and names it in
 //! `LARDER_TEST_TOPOLOGIES`. Without that, a process that asks for a topology starts one of its own, keeps
@@ -16,6 +17,7 @@ use std::time::Duration;
 use super::cluster::Cluster;
 use super::node::Node;
 use super::sentinels::Sentinels;
+use super::settings::Settings;
 use crate::household::temporary_dir;
 use crate::server::ServerKind;
 use crate::until::holds_within;
@@ -43,8 +45,14 @@ pub trait Lent: Sized {
     /// The topology whose servers have these ports.
     fn on(ports: &[u16]) -> Self;
 
-    /// Removes everything, and waits until all is as it was at the start. `None` if it can't be.
-    fn renew(&self) -> Option<()>;
+    /// The servers that keep data.
+    fn nodes(&self) -> &[Node];
+
+    /// Removes everything, and gives up what is on its way. `None` if it can't be.
+    fn empty(&self) -> Option<()>;
+
+    /// Whether all is in order.
+    fn is_settled(&self) -> bool;
 }
 
 impl Lent for Cluster {
@@ -64,9 +72,16 @@ impl Lent for Cluster {
         Cluster::of_others(ports)
     }
 
-    fn renew(&self) -> Option<()> {
-        self.empty()?;
-        holds_within(RENEWAL, || self.is_settled().then_some(()))
+    fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    fn empty(&self) -> Option<()> {
+        Cluster::empty(self)
+    }
+
+    fn is_settled(&self) -> bool {
+        Cluster::is_settled(self)
     }
 }
 
@@ -89,9 +104,16 @@ impl Lent for Sentinels {
         Sentinels::of_others(nodes, sentinels)
     }
 
-    fn renew(&self) -> Option<()> {
-        self.empty()?;
-        holds_within(RENEWAL, || self.is_settled().then_some(()))
+    fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    fn empty(&self) -> Option<()> {
+        Sentinels::empty(self)
+    }
+
+    fn is_settled(&self) -> bool {
+        Sentinels::is_settled(self)
     }
 }
 
@@ -169,11 +191,16 @@ impl Shelf {
     ///
     /// # Panics
     ///
-    /// If the folder can't be written.
+    /// If the folder can't be written, or a server does not answer.
     pub fn put<T: Lent>(&self, kind: ServerKind, number: usize, topology: &T) {
         let ports: Vec<_> = topology.ports().iter().map(u16::to_string).collect();
+        let mut lines = vec![ports.join(" ")];
+        for node in topology.nodes() {
+            let settings = Settings::of(node).expect("a server says what it is set to");
+            lines.push(settings.to_line());
+        }
         let written = self.0.join(format!("new-{}-{kind:?}-{number}", T::NAME));
-        let moved = std::fs::write(&written, ports.join(" "))
+        let moved = std::fs::write(&written, lines.join("\n"))
             .and_then(|()| std::fs::rename(&written, self.file::<T>(kind, number)));
         moved.expect("the folder of the shelf can be written");
     }
@@ -214,15 +241,18 @@ fn try_lend<T: Lent>(path: &Path) -> Option<Lease<T>> {
         Err(TryLockError::WouldBlock) => return None,
         Err(TryLockError::Error(error)) => panic!("{} can't be locked: {error}", path.display()),
     }
-    let mut ports = String::new();
-    file.read_to_string(&mut ports).ok()?;
-    let ports: Vec<u16> = ports
+    let mut text = String::new();
+    file.read_to_string(&mut text).ok()?;
+    let mut lines = text.lines();
+    let ports: Vec<u16> = lines
+        .next()?
         .split(' ')
         .map(str::parse)
         .collect::<Result<_, _>>()
         .ok()?;
+    let settings: Vec<Settings> = lines.map(Settings::parse).collect::<Option<_>>()?;
     let topology = T::on(&ports);
-    if topology.renew().is_none() {
+    if renew(&topology, &settings).is_none() {
         eprintln!("{} is beyond repair", path.display());
         let _ = file.set_len(0);
         return None;
@@ -231,6 +261,15 @@ fn try_lend<T: Lent>(path: &Path) -> Option<Lease<T>> {
         topology,
         hold: Hold(Arc::new(file)),
     })
+}
+
+/// Makes a topology as new: empty, set to what it was set to, and in order. `None` if it can't be.
+fn renew<T: Lent>(topology: &T, settings: &[Settings]) -> Option<()> {
+    for (node, settings) in topology.nodes().iter().zip(settings) {
+        settings.restore(node)?;
+    }
+    topology.empty()?;
+    holds_within(RENEWAL, || topology.is_settled().then_some(()))
 }
 
 fn is_broken(file: &Path) -> bool {

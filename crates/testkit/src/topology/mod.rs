@@ -4,7 +4,8 @@
 //! - `node` is one server of a topology;
 //! - `cluster`, `view` and `migration` are Redis Cluster;
 //! - `sentinels` is Redis Sentinel;
-//! - `lease` lends topologies that many tests use one after the other.
+//! - `lease` lends topologies that many tests use one after the other, and `settings` is what each of
+//!   their servers has to be set to then.
 //!
 //! All functions block the thread until what they bring about is so, or fail the test. In an
 //! asynchronous test they belong on a runtime of several threads.
@@ -15,6 +16,7 @@ mod lease;
 mod migration;
 mod node;
 mod sentinels;
+mod settings;
 mod view;
 
 pub use cluster::{Cluster, ClusterOptions};

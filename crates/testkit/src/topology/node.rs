@@ -286,12 +286,13 @@ impl Node {
         matches!(self.role(), Some(Role::Master { .. }))
     }
 
-    /// Empties the server, and forgets scripts and what it has counted. A master waits until its
+    /// Empties the server, and forgets functions, scripts and what it has counted. A master waits until its
     /// `replicas` are empty as well.
     pub(crate) fn empty(&self) -> Option<()> {
         let mut conversation = self.connect().ok()?;
         if let Some(Role::Master { replicas }) = self.role() {
             conversation.ask(&["FLUSHALL"]).ok()?;
+            conversation.ask(&["FUNCTION", "FLUSH"]).ok()?;
             conversation
                 .ask(&["WAIT", &replicas.to_string(), "2000"])
                 .ok()?;

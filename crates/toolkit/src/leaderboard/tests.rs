@@ -252,8 +252,7 @@ every_store! {
 
             assert!(board.is_empty().await?, "{ties:?}");
         }
-        let keys: Vec<String> = test.store.run(Command::new("KEYS").arg("*")).await?;
-        assert_eq!(keys, [""; 0]);
+        assert_eq!(test.keys("*").await?, [""; 0]);
     }
 
     async fn scores_that_nobody_can_have_are_between_no_others(test: TestStore) {

@@ -21,15 +21,11 @@ const SHORT: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A waiter listens before it waits.
-async fn until_somebody_listens(store: &Store, channel: Key) -> Result<(), Error> {
-    loop {
-        let command = Command::new("PUBSUB").arg("NUMSUB").arg(&channel);
-        let (_, listeners): (String, u32) = store.run(command).await?;
-        if listeners > 0 {
-            return Ok(());
-        }
+async fn until_somebody_listens(test: &TestStore, channel: &Key) -> Result<(), Error> {
+    while test.listeners(channel).await? == 0 {
         tokio::task::yield_now().await;
     }
+    Ok(())
 }
 
 every_store! {
@@ -62,7 +58,7 @@ every_store! {
         let first = locks.try_lock("stock").await?.expect("the lock is free").token();
 
         locks.close().await;
-        test.store.run::<()>(Command::new("FLUSHDB")).await?;
+        test.clear().await?;
         test.pass(Duration::from_millis(1)).await;
 
         let second = locks.try_lock("stock").await?.expect("the lock is free").token();
@@ -141,7 +137,7 @@ every_store! {
             tokio::spawn(async move { locks.lock("stock", TTL).await })
         };
         let channel = Keys::new("shop", "lock").of("stock").part("free");
-        until_somebody_listens(&test.store, channel).await?;
+        until_somebody_listens(&test, &channel).await?;
         let token = first.token();
         assert!(first.release().await?);
 
@@ -218,7 +214,7 @@ every_store! {
     async fn work_is_dropped_when_the_lock_is_lost(test: TestStore) {
         let locks = Locks::new(&test.store, "shop");
         let guard = locks.clone().ttl(SECOND).try_lock("stock").await?.expect("the lock is free");
-        test.store.run::<()>(Command::new("FLUSHDB")).await?;
+        test.clear().await?;
 
         let worked = guard.run(std::future::pending::<()>()).await;
 
@@ -241,7 +237,7 @@ every_store! {
     async fn what_is_lost_is_not_extended(test: TestStore) {
         let locks = Locks::new(&test.store, "shop").extension(Extension::ByHand);
         let guard = locks.try_lock("stock").await?.expect("the lock is free");
-        test.store.run::<()>(Command::new("FLUSHDB")).await?;
+        test.clear().await?;
 
         assert!(!guard.extend(TTL).await?);
         assert_eq!(guard.lost().await, Lost::Taken);
@@ -296,7 +292,7 @@ every_store! {
         let channel = Keys::new("shop", "lock").of("stock").part("free");
         let (served, mut order) = tokio::sync::mpsc::unbounded_channel();
         let mut waiting = tokio::task::JoinSet::new();
-        let asked = || calls_of(&test.store, "evalsha");
+        let asked = || calls_of(&test, "evalsha");
 
         for number in 0..5 {
             let before = asked().await?;
@@ -309,10 +305,9 @@ every_store! {
             while asked().await? == before {
                 tokio::task::yield_now().await;
             }
-            until_somebody_listens(&test.store, channel.clone()).await?;
+            until_somebody_listens(&test, &channel).await?;
         }
-        let command = Command::new("PUBSUB").arg("NUMSUB").arg(&channel);
-        assert_eq!(test.store.run::<(String, u32)>(command).await?.1, 1);
+        assert_eq!(test.listeners(&channel).await?, 1);
 
         first.release().await?;
         waiting.join_all().await;
@@ -331,13 +326,9 @@ every_store! {
 }
 
 /// How often a store was asked to run this command.
-async fn calls_of(store: &Store, command: &str) -> Result<u64, Error> {
-    let info: String = store.run(Command::new("INFO").arg("commandstats")).await?;
-    let line = format!("cmdstat_{command}:calls=");
-    let calls = info
-        .lines()
-        .find_map(|stat| stat.strip_prefix(&line)?.split(',').next()?.parse().ok());
-    Ok(calls.unwrap_or(0))
+async fn calls_of(test: &TestStore, command: &str) -> Result<u64, Error> {
+    let runs = test.commands_run().await?;
+    Ok(runs.get(command).copied().unwrap_or(0))
 }
 
 /// A store of which some calls go wrong.

@@ -32,13 +32,28 @@ fn namespace() -> String {
     format!("shop-{:x}", rand::random::<u64>())
 }
 
+/// Publishes what so many hear. A cluster counts only those on the node that was asked.
+async fn publish<T: Serialize>(
+    test: &TestStore,
+    events: &PubSub,
+    (channel, body): (&str, T),
+    heard_by: u64,
+) -> Result<(), Error> {
+    let counted = events.publish(channel, &body).await?;
+    match test.as_cluster() {
+        None => assert_eq!(counted, heard_by),
+        Some(_) => assert!(counted <= heard_by, "{counted}"),
+    }
+    Ok(())
+}
+
 every_store! {
     async fn a_message_reaches_those_who_listen_as_what_it_was(test: TestStore) {
         let shop = namespace();
         let events = PubSub::new(&test.store, &shop);
         let mut orders = events.subscribe::<Order>("orders").await?;
 
-        assert_eq!(events.publish("orders", &order(1)).await?, 1);
+        publish(&test, &events, ("orders", order(1)), 1).await?;
 
         assert_eq!(orders.next().await, message("orders", None, order(1)));
     }
@@ -71,8 +86,8 @@ every_store! {
         let mut channel = events.subscribe::<u32>("a*").await?;
         let mut pattern = events.subscribe_pattern::<u32>("a*").await?;
 
-        assert_eq!(events.publish("abc", &1).await?, 1);
-        assert_eq!(events.publish("a*", &2).await?, 2);
+        publish(&test, &events, ("abc", 1), 1).await?;
+        publish(&test, &events, ("a*", 2), 2).await?;
 
         assert_eq!(channel.next().await, message("a*", None, 2));
         assert_eq!(pattern.next().await, message("abc", Some("a*"), 1));
@@ -119,7 +134,8 @@ every_store! {
         assert_eq!(two.next().await, message("orders", None, 2));
 
         drop(two);
-        while events.publish("orders", &3).await? > 0 {
+        let channel = Keys::new(&shop, "pubsub").of("orders");
+        while test.listeners(&channel).await? > 0 {
             tokio::task::yield_now().await;
         }
     }
@@ -148,7 +164,7 @@ every_store! {
 
         for channel in ["", "a b", "{a}", "100%", "Zoë", "a:b"] {
             let mut subscription = events.subscribe::<u32>(channel).await?;
-            assert_eq!(events.publish(channel, &1).await?, 1);
+            publish(&test, &events, (channel, 1), 1).await?;
             assert_eq!(subscription.next().await, message(channel, None, 1));
         }
     }
@@ -175,6 +191,30 @@ every_store! {
                 }
                 event => panic!("{event:?}"),
             }
+        }
+    }
+
+    async fn messages_that_stay_on_a_shard_are_heard_in_order_by_as_many_as_are_told(test: TestStore) {
+        let shop = namespace();
+        let events = PubSub::new(&test.store, &shop).sharded();
+        let mut prices = Vec::new();
+        for channel in ["book", "tea", "bread"] {
+            prices.push((channel, events.subscribe::<u32>(channel).await?));
+        }
+
+        for number in 0..20 {
+            for (channel, _) in &prices {
+                assert_eq!(events.publish(channel, &number).await?, 1);
+            }
+        }
+        for (channel, subscription) in &mut prices {
+            for number in 0..20 {
+                assert_eq!(subscription.next().await, message(channel, None, number));
+            }
+        }
+        if test.as_cluster().is_some() {
+            let runs = test.commands_run().await?;
+            assert_eq!((runs.get("publish"), runs.get("spublish")), (None, Some(&60)));
         }
     }
 }

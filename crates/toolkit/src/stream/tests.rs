@@ -546,7 +546,7 @@ every_store! {
         assert_eq!(told.recv().await, Some((0, 1)));
         until(&test, || worker.metrics().in_hand == 0).await;
 
-        test.store.run::<()>(Command::new("FLUSHDB")).await?;
+        test.clear().await?;
         test.pass(Duration::from_millis(1)).await;
         stream.add(&order(1)).await?;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use larder_store::{Answer, Backend, Channels, Refusal, Subscription, Value};
+use larder_store::{Answer, Backend, Channels, Part, Refusal, Subscription, Value};
 
 use super::*;
 
@@ -66,5 +66,9 @@ impl Backend for Faults {
 
     fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
         self.store.subscribe(channels)
+    }
+
+    fn parts(&self) -> Answer<'_, Vec<Part>> {
+        self.store.parts()
     }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use larder_store::{BoxError, Command, Error, Store};
-use larder_testkit::every_store;
+use larder_testkit::{TestStore, every_store};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use larder_store::{Answer, Backend, Channels, Subscription, Value};
+use larder_store::{Answer, Backend, Channels, Part, Subscription, Value};
 
 use super::faults::{Fate, faults};
 use super::*;
@@ -264,7 +264,8 @@ impl Backend for Stepping {
                 true => Command::new("SCAN")
                     .args((1..4).filter_map(|at| command.arguments().get(at)))
                     .arg("COUNT")
-                    .arg(1),
+                    .arg(1)
+                    .on(command.delivery().part.as_ref().expect("a walk asks the parts")),
                 false => command,
             };
             let answer = self.store.call(command).await;
@@ -284,5 +285,9 @@ impl Backend for Stepping {
 
     fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
         self.store.subscribe(channels)
+    }
+
+    fn parts(&self) -> Answer<'_, Vec<Part>> {
+        self.store.parts()
     }
 }

@@ -76,7 +76,7 @@ every_store! {
                     _ => Some(board.improve("ann", 0).await?.score),
                 };
                 assert_eq!(ann, Some(1));
-                let keys: Vec<String> = test.store.run(Command::new("KEYS").arg("*")).await?;
+                let keys = test.keys("*").await?;
                 assert_eq!(keys.len(), 3);
                 for key in keys {
                     let ttl: i64 = test.store.run(Command::new("PTTL").arg(&key)).await?;

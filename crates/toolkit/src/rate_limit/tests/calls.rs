@@ -26,7 +26,7 @@ every_store! {
         for limit in every_kind(Quota::per_hour(2)) {
             let limiter = Limiter::new(&test.store, "api", limit.clone()).block(WINDOW);
             assert_eq!(left(&limiter.peek("ann", 1).await?), 1);
-            assert_eq!(keys(&test.store).await?, Vec::<String>::new(), "{limit}");
+            assert_eq!(test.keys("*").await?, Vec::<String>::new(), "{limit}");
 
             limiter.take("ann", 1).await?;
             assert!(!limiter.peek("ann", 2).await?.is_allowed());
@@ -92,7 +92,7 @@ every_store! {
         let never = limiter.take("ann", 6).await?;
         assert_eq!(never, Decision::Never { size: 5, limit: 1 });
         assert_eq!(never.require().expect_err("it is denied").retry_after(), None);
-        assert_eq!(keys(&test.store).await?, Vec::<String>::new());
+        assert_eq!(test.keys("*").await?, Vec::<String>::new());
     }
 
     async fn a_caller_who_is_reset_begins_anew(test: TestStore) {
@@ -109,7 +109,7 @@ every_store! {
     async fn a_long_name_makes_no_long_key(test: TestStore) {
         let limiter = Limiter::new(&test.store, "login", Limit::gcra(Quota::per_hour(1)));
         limiter.take(&"x".repeat(100_000), 1).await?;
-        assert!(keys(&test.store).await?.iter().all(|key| key.len() < 300));
+        assert!(test.keys("*").await?.iter().all(|key| key.len() < 300));
     }
 
     async fn without_the_store_the_policy_decides_and_says_so(test: TestStore) {
@@ -128,8 +128,7 @@ every_store! {
     /// A store that is full may still be asked, and says no to what writes.
     async fn a_full_store_is_a_store_that_does_not_answer(test: TestStore) {
         test.store.set("other", "data").await?;
-        let limit = Command::new("CONFIG").arg("SET").arg("maxmemory").arg(1);
-        test.store.run::<()>(limit).await?;
+        test.configure("maxmemory", "1").await?;
         for block in [Duration::ZERO, WINDOW] {
             let limiter = Limiter::new(&test.store, "login", Limit::gcra(Quota::per_hour(1))).block(block);
             assert!(limiter.take("ann", 1).await.is_err_and(|error| error.is_refused()));

@@ -49,8 +49,10 @@ every_store! {
             let limiter = Limiter::new(&store, "api", limit.clone()).remember_denied(10);
             limiter.take("ann", 2).await?;
             let first = limiter.take("ann", 1).await?;
-            // From here on the store knows the scripts.
+            // From here on the store knows the scripts, in each of its parts.
             limiter.peek("ann", 1).await?;
+            limiter.take("bob", 1).await?;
+            limiter.reset("bob").await?;
 
             let before = count.load(Ordering::SeqCst);
             let mut last = retry_after(first);

@@ -16,16 +16,6 @@ fn sessions(test: &TestStore) -> Sessions<String> {
     Sessions::new(&test.store, "test")
 }
 
-/// What is in the store, the scripts aside.
-async fn keys(test: &TestStore) -> Result<Vec<String>, Error> {
-    test.store.run(Command::new("KEYS").arg("*")).await
-}
-
-async fn config(test: &TestStore, name: &str, value: &str) -> Result<(), Error> {
-    let set = Command::new("CONFIG").arg("SET").arg(name).arg(value);
-    test.store.run(set).await
-}
-
 /// Written as a text and read as a number.
 #[derive(Debug)]
 struct OneWay;
@@ -83,7 +73,7 @@ every_store! {
     async fn data_that_can_never_be_read_makes_no_session(test: TestStore) {
         let sessions = Sessions::<OneWay>::new(&test.store, "test");
         assert!(matches!(sessions.create("ann", OneWay).await, Err(Error::Codec(_))));
-        assert_eq!(keys(&test).await?, [""; 0]);
+        assert_eq!(test.keys("*").await?, [""; 0]);
     }
 
     async fn a_session_that_is_not_seen_expires(test: TestStore) {
@@ -95,7 +85,7 @@ every_store! {
         }
         test.pass(SECOND).await;
         assert!(sessions.load(session.token()).await?.is_none());
-        assert_eq!(keys(&test).await?, [""; 0]);
+        assert_eq!(test.keys("*").await?, [""; 0]);
     }
 
     async fn a_session_ends_however_often_it_is_seen(test: TestStore) {
@@ -171,7 +161,7 @@ every_store! {
         assert!(sessions.rotate(session.token()).await?.is_none());
         assert_eq!(sessions.log_in(session.token(), "ann").await, Err(Error::Gone));
         assert!(sessions.load(session.token()).await?.is_none());
-        assert_eq!(keys(&test).await?, [""; 0]);
+        assert_eq!(test.keys("*").await?, [""; 0]);
     }
 
     async fn all_sessions_of_a_user_are_listed_counted_and_ended(test: TestStore) {
@@ -290,7 +280,7 @@ every_store! {
         let seen = sessions.create("ann", "cart".into()).await?;
         let mut kept = sessions.create("ann", "cart".into()).await?;
         test.pass(SECOND * 2).await;
-        config(&test, "maxmemory", "1").await?;
+        test.configure("maxmemory", "1").await?;
 
         let loaded = sessions.load(seen.token()).await?.ok_or("no session")?;
         assert_eq!((loaded.seen(), loaded.expires()), (seen.seen(), seen.expires()));
@@ -300,14 +290,14 @@ every_store! {
         assert!(refused.is_refusal("OOM"), "{refused}");
         assert!(sessions.destroy(seen.token()).await?);
 
-        config(&test, "maxmemory", "0").await?;
+        test.configure("maxmemory", "0").await?;
         sessions.save(&mut kept).await?;
     }
 
     async fn nobody_leaves_for_a_session_that_a_full_store_does_not_take(test: TestStore) {
         let sessions = sessions(&test).max_per_user(1, AtMost::EndOldest);
         let first = sessions.create("ann", String::new()).await?;
-        config(&test, "maxmemory", "1").await?;
+        test.configure("maxmemory", "1").await?;
         assert!(sessions.create("ann", String::new()).await.is_err_and(|error| error.is_refusal("OOM")));
         assert!(sessions.load(first.token()).await?.is_some());
     }
@@ -322,9 +312,9 @@ every_store! {
         let replicaof = |port: &str| Command::new("REPLICAOF").arg("127.0.0.1").arg(port.to_owned());
         for refuses in ["NOREPLICAS", "READONLY"] {
             match refuses {
-                "NOREPLICAS" => config(&test, "min-replicas-to-write", "1").await?,
+                "NOREPLICAS" => test.configure("min-replicas-to-write", "1").await?,
                 _ => {
-                    config(&test, "min-replicas-to-write", "0").await?;
+                    test.configure("min-replicas-to-write", "0").await?;
                     test.store.run::<()>(replicaof("1")).await?;
                 }
             }
@@ -364,18 +354,9 @@ every_store! {
 
 /// How many writes the store has counted.
 async fn writes(test: &TestStore) -> Result<u64, Box<dyn std::error::Error>> {
-    let info: String = test
-        .store
-        .run(Command::new("INFO").arg("commandstats"))
-        .await?;
+    let runs = test.commands_run().await?;
     let writes = ["pexpireat", "hset", "hdel", "zadd", "zrem", "del", "set"];
-    let calls = info.lines().filter_map(|line| {
-        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-        writes
-            .contains(&name)
-            .then(|| rest.split(',').next()?.parse::<u64>().ok())?
-    });
-    Ok(calls.sum())
+    Ok(writes.iter().filter_map(|name| runs.get(*name)).sum())
 }
 
 /// The clock of a replica that takes over may be behind, or its master's have been ahead.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use larder_store::{Command, Error};
 use larder_testkit::{TestStore, every_store};
 
-use super::{SECOND, keys, sessions};
+use super::{SECOND, sessions};
 use crate::session::{Secret, Session, Vault};
 
 fn secret(byte: u8) -> Secret {
@@ -36,7 +36,7 @@ every_store! {
         let login = sessions.log_in(visit.token(), "ann.smith").await?;
 
         let mut seen = Vec::new();
-        for key in keys(&test).await? {
+        for key in test.keys("*").await? {
             let kind: String = test.store.run(Command::new("TYPE").arg(&key)).await?;
             let read = match kind.as_str() {
                 "hash" => Command::new("HGETALL").arg(&key),
@@ -162,7 +162,7 @@ every_store! {
         let others = Vault::new(&test.store, "test", "reset").secret(secret(2));
         assert_eq!(others.get::<String>(name).await?, None);
 
-        let key = keys(&test).await?.remove(0);
+        let key = test.keys("*").await?.remove(0);
         let held = test.store.get(&key).await?.ok_or("no value")?;
         assert!(!key.contains(name) && !String::from_utf8_lossy(&held).contains("anna"));
         test.store.set(&key, "forged").await?;

@@ -1,19 +1,8 @@
 //! What a worker holds to when things go wrong.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::*;
-
-/// How often each command was run, inside of scripts too.
-async fn commands(store: &Store) -> Result<HashMap<String, u64>, Error> {
-    let info: String = store.run(Command::new("INFO").arg("commandstats")).await?;
-    let calls = |line: &str| {
-        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-        Some((name.to_owned(), rest.split(',').next()?.parse().ok()?))
-    };
-    Ok(info.lines().filter_map(calls).collect())
-}
 
 /// Entries that wait for their retry, for an hour.
 async fn with_waiting(store: &Store, group: &Group<Order>, count: usize) -> Result<(), Error> {
@@ -82,7 +71,7 @@ every_store! {
         group.create().await?;
         with_waiting(&test.store, &group, 100_000).await?;
         let (handler, _told) = telling();
-        let before = commands(&test.store).await?;
+        let before = test.commands_run().await?;
 
         let worker = group.worker().idle(SHORT).block(SHORT / 4).start(handler).await?;
         for number in 0..20 {
@@ -91,7 +80,7 @@ every_store! {
         }
         worker.shutdown().await;
 
-        let after = commands(&test.store).await?;
+        let after = test.commands_run().await?;
         let count = |name: &str| {
             after.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0)
         };
@@ -226,8 +215,7 @@ every_store! {
         stream.destroy().await?;
         stream.destroy().await?;
 
-        let left: Vec<String> = test.store.run(Command::new("KEYS").arg("*")).await?;
-        assert_eq!(left, [""; 0]);
+        assert_eq!(test.keys("*").await?, [""; 0]);
     }
 
     async fn it_is_told_for_whom_a_stream_keeps_what_it_keeps(test: TestStore) {
@@ -380,13 +368,12 @@ every_store! {
         let two = group.worker().concurrency(2).idle(SHORT).drain(Duration::ZERO).start(slow).await?;
         until(&test, || two.metrics().in_hand == 1).await;
 
-        let full = |bytes: u64| Command::new("CONFIG").arg("SET").arg("maxmemory").arg(bytes);
-        test.store.run::<()>(full(1)).await?;
+        test.configure("maxmemory", "1").await?;
         for _ in 0..20 {
             test.pass(SHORT / 4).await;
             tokio::time::sleep(SHORT / 20).await;
         }
-        test.store.run::<()>(full(0)).await?;
+        test.configure("maxmemory", "0").await?;
         for _ in 0..20 {
             test.pass(SHORT / 20).await;
             tokio::time::sleep(SHORT / 20).await;
