@@ -173,6 +173,9 @@ impl<'a> Batch<'a> {
     /// Puts together what goes to the same node. What has no node has its outcome.
     async fn group(&mut self, units: Vec<Unit>) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
+        // All have the time of one: where no node is found, each would else wait behind the other.
+        let usual = Instant::now() + self.store.config.connect_timeout;
+        let until = self.own.map_or(usual, |own| own.min(usual));
         let from_replica =
             self.delivery.from_replica && self.commands.iter().all(Command::is_read_only);
         for unit in units {
@@ -191,7 +194,7 @@ impl<'a> Batch<'a> {
             let node = self
                 .store
                 .topology
-                .node(&unit.route, from_replica, self.own)
+                .node(&unit.route, from_replica, Some(until))
                 .await;
             match node {
                 Ok(node) => {

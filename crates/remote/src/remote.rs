@@ -249,14 +249,21 @@ impl<'a> Trip<'a> {
         }
     }
 
+    /// The node that is the right one now. Who does not find it in the time that making a connection may
+    /// take looks no longer: nobody would be there to tell.
     async fn find_node(&mut self) -> Result<Arc<Node>, Error> {
+        let until = Instant::now() + self.store.config.connect_timeout;
         loop {
             let found = self
                 .store
                 .topology
                 .node(&self.route, self.from_replica, self.own);
             match found.await {
-                Err(Error::Away(_)) if self.store.topology.has_others() && self.tries.again() => {
+                Err(Error::Away(_))
+                    if self.store.topology.has_others()
+                        && Instant::now() < until
+                        && self.tries.again() =>
+                {
                     self.tries.pause().await;
                 }
                 found => return found,

@@ -54,7 +54,9 @@ impl Place {
 }
 
 fn read(url: &str) -> Result<Place, String> {
-    let (scheme, rest) = url.split_once("://").ok_or("its scheme is unknown")?;
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or("it has no scheme in front of ://")?;
     // Valkey's own names for the same.
     let scheme = scheme.replacen("valkey", "redis", 1);
     let (is_tls, kind) = match scheme.as_str() {
@@ -64,7 +66,7 @@ fn read(url: &str) -> Result<Place, String> {
         _ => match scheme.split_once('-') {
             Some(("redis", kind @ ("sentinel" | "cluster"))) => (false, kind),
             Some(("rediss", kind @ ("sentinel" | "cluster"))) => (true, kind),
-            _ => return Err("its scheme is unknown".to_owned()),
+            _ => return Err(format!("its scheme {scheme:?} is unknown")),
         },
     };
     if is_tls && cfg!(not(feature = "tls")) {
@@ -185,8 +187,12 @@ fn host(text: &str, port: u16) -> Result<Address, String> {
         },
     };
     let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    match !host.is_empty() && host.chars().all(is_name) {
+    if host.is_empty() {
+        return Err("it has no host where one belongs".to_owned());
+    }
+    match host.chars().all(is_name) {
         true => Ok(Address::tcp(host, port)),
+        // What stands there may be a part of a password.
         false => Err("a host is a name or an address: host, host:port or [::1]:port".to_owned()),
     }
 }
@@ -380,11 +386,11 @@ mod tests {
             ("redis-sentinel://a", "which master is meant"),
             ("redis-sentinel://a/m?x=1", "no parameter \"x\""),
             ("redis-cluster://a/1", "one database"),
-            ("redis-cluster://a,,b", "a host is a name"),
+            ("redis-cluster://a,,b", "it has no host"),
             ("redis://a:0", "a port is a number"),
             ("redis://ann@a", "a user and no password"),
             ("redis://:%ff@a", "no UTF-8"),
-            ("redis-sentinels://a/m", "scheme is unknown"),
+            ("redis-sentinels://a/m", "\"redis-sentinels\" is unknown"),
             ("redis+unix://", "it has no path"),
         ] {
             let error = Place::parse(url).unwrap_err().to_string();
@@ -398,7 +404,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("http://user:***@localhost"), "{error}");
-        assert!(error.contains("scheme is unknown"), "{error}");
+        assert!(error.contains("scheme \"http\" is unknown"), "{error}");
         assert!(Place::parse("localhost:6379").is_err());
         for url in [
             "redis://localhost/-1",

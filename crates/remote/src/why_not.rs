@@ -57,6 +57,14 @@ pub(crate) fn away(error: &ConnectError, target: &Target) -> Error {
     })
 }
 
+/// The reason alone, without the word that nothing was sent.
+pub(crate) fn reason(error: &Error) -> String {
+    match error {
+        Error::Away(away) => away.reason().to_owned(),
+        error => error.to_string(),
+    }
+}
+
 /// The host of a URL that is on no map.
 fn no_address(target: &Target, error: Option<&io::Error>) -> String {
     let server = &target.address;
@@ -74,9 +82,11 @@ fn no_address(target: &Target, error: Option<&io::Error>) -> String {
 fn refused(refusal: &Refusal, target: &Target) -> String {
     let text = refusal.text();
     match (refusal.code(), target.wanted) {
-        ("NOAUTH", Mode::Sentinel) => "it wants a password, and was given none: Sentinels have one of \
+        ("NOAUTH", Mode::Sentinel) => {
+            "it wants a password, and was given none: Sentinels have one of \
              their own, which is `sentinel_password` in the URL or the configuration"
-            .to_owned(),
+                .to_owned()
+        }
         ("NOAUTH", _) => format!(
             "it wants a password, and was given none: write it into the URL, as {}:password@host",
             scheme(target.wanted, is_tls(target))

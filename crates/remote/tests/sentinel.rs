@@ -126,6 +126,19 @@ async fn a_sentinel_that_is_gone_is_missed_by_nobody() -> Outcome {
     Ok(())
 }
 
+/// One that was stopped accepted the connection, and took all the time that making one may take.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sentinel_that_says_nothing_leaves_time_for_the_others() -> Outcome {
+    let Some((mut sentinels, _)) = start() else {
+        return Ok(());
+    };
+    block_in_place(|| sentinels.sentinels[0].pause());
+    let store = Store::new(Remote::open(&sentinels.url(), Config::default())?);
+    store.run::<()>(words("SET a 1")).await?;
+    block_in_place(|| sentinels.sentinels[0].resume());
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_is_said_in_a_sentence() -> Outcome {
     let Some((sentinels, _)) = start() else {

@@ -30,7 +30,10 @@ impl TestStore {
         let mut pages = self.store.scan(pattern);
         while let Some(page) = pages.next().await {
             let page = page?;
-            keys.extend(page.iter().map(|key| String::from_utf8_lossy(key).into_owned()));
+            keys.extend(
+                page.iter()
+                    .map(|key| String::from_utf8_lossy(key).into_owned()),
+            );
         }
         keys.sort_unstable();
         keys.dedup();

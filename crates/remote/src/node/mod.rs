@@ -21,7 +21,7 @@ pub(crate) use self::queue::Queue;
 use crate::config::Config;
 use crate::events::{ConnectionEvent, Events};
 use crate::tries::Tries;
-use crate::why_not::{away, may_pass};
+use crate::why_not::{away, may_pass, reason};
 use crate::wire::{
     self, Answered, ConnectError, Connection, Failure, Greeting, Loss, Patience, Pushes, Target,
     Until,
@@ -282,6 +282,7 @@ impl Node {
         until: Instant,
     ) -> Result<Connection, Error> {
         let mut tries = Tries::to_connect(&self.config, until);
+        let mut earlier = None;
         loop {
             match self
                 .connect(patience, pushes.map(|make| make()), until)
@@ -291,8 +292,14 @@ impl Node {
                 Err(error) if may_pass(&error) && self.gone().is_none() && tries.again() => {
                     tracing::debug!(?error, retry = tries.retries(), "can't connect");
                     tries.pause().await;
+                    earlier = Some(error);
                 }
                 Err(error) => {
+                    // A try for which no time was left says less than the one before.
+                    let error = match (error, earlier) {
+                        (ConnectError::Late, Some(earlier)) => earlier,
+                        (error, _) => error,
+                    };
                     let error = away(&error, &self.target);
                     let reason = reason(&error);
                     self.opened(self.breaker.failed(&reason), &reason);
@@ -378,14 +385,6 @@ impl Node {
                 connection.retire();
             }
         }
-    }
-}
-
-/// The reason alone, without the word that nothing was sent.
-fn reason(error: &Error) -> String {
-    match error {
-        Error::Away(away) => away.reason().to_owned(),
-        error => error.to_string(),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use larder_store::{Command, Error, Value};
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::events::{ConnectionEvent, Events};
 use crate::node::{GivenUp, Hub, Node, Place};
 use crate::tries::{Tries, pause};
-use crate::why_not::away;
+use crate::why_not::{away, reason};
 use crate::wire::{self, Connection, Pushes, Until};
 
 /// The servers behind a name that Sentinels know.
@@ -190,7 +191,7 @@ impl Sentinel {
                 return Err(self.unknown(known));
             }
             if !tries.again() {
-                let reason = last.map(|error| error.to_string()).unwrap_or_default();
+                let reason = last.as_ref().map(reason).unwrap_or_default();
                 return Err(Error::away(format_args!(
                     "none of {} Sentinels says which server is the master: {reason}",
                     sentinels.len()
@@ -215,12 +216,14 @@ impl Sentinel {
         ))
     }
 
-    /// Asks a Sentinel which server is the master.
+    /// Asks a Sentinel which server is the master. One that says nothing leaves time for the others.
     async fn ask(
         &self,
         sentinel: &Address,
         until: Instant,
     ) -> Result<(Address, Connection), NoHelp> {
+        let patience = (self.config.connect_timeout / 4).max(Duration::from_millis(50));
+        let until = until.min(Instant::now() + patience);
         let connection = self
             .connect(sentinel, None, until)
             .await

@@ -59,13 +59,20 @@ impl Settings {
                 run(&["CONFIG", "SET", name, value])?;
             }
         }
-        for name in now.users.keys().filter(|name| !self.users.contains_key(*name)) {
+        for name in now
+            .users
+            .keys()
+            .filter(|name| !self.users.contains_key(*name))
+        {
             run(&["ACL", "DELUSER", name])?;
         }
         for (name, rules) in &self.users {
             if now.users.get(name) != Some(rules) {
                 let words = ["ACL", "SETUSER", name, "reset"];
-                run(&words.into_iter().chain(rules.split(' ')).collect::<Vec<_>>())?;
+                run(&words
+                    .into_iter()
+                    .chain(rules.split(' '))
+                    .collect::<Vec<_>>())?;
             }
         }
         Some(())

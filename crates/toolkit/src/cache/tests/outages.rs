@@ -265,7 +265,11 @@ impl Backend for Stepping {
                     .args((1..4).filter_map(|at| command.arguments().get(at)))
                     .arg("COUNT")
                     .arg(1)
-                    .on(command.delivery().part.as_ref().expect("a walk asks the parts")),
+                    .on(command
+                        .delivery()
+                        .part
+                        .as_ref()
+                        .expect("a walk asks the parts")),
                 false => command,
             };
             let answer = self.store.call(command).await;
