@@ -13,6 +13,10 @@ use crate::convert::{command, error, value};
 /// refused, with a text that says what to do instead. An atomic pipeline (`redis::pipe().atomic()`)
 /// leaves as one batch. Messages do not arrive here: listen with [`Store::subscribe`].
 ///
+/// On a cluster a command goes where its keys are. A script is loaded, and `FLUSHALL` and its like are
+/// run, on all masters; what says something else of each of them (`SCAN`, `KEYS`, `DBSIZE`) is refused:
+/// walk over keys with [`Store::scan`].
+///
 /// # Errors
 ///
 /// A store's refusals come as the refusals of a server, to the letter. A command that was never sent
@@ -51,6 +55,32 @@ impl StoreConnection {
     }
 }
 
+impl StoreConnection {
+    /// Runs a command: on all parts of the store, if it is to be done on each of them.
+    async fn run(&self, command: Command) -> Result<Value, larder_store::Error> {
+        if !is_for_all_parts(&command) {
+            return self.store.call(command).await;
+        }
+        let mut gone = 0;
+        loop {
+            match self.run_on_all(&command).await {
+                // A part that has gone has left its keys to others, which are known by now.
+                Err(larder_store::Error::Gone) if gone < GONE_MAX => gone += 1,
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Runs a command on each part, and answers what the last one says.
+    async fn run_on_all(&self, command: &Command) -> Result<Value, larder_store::Error> {
+        let mut answer = Value::Null;
+        for part in self.store.parts().await? {
+            answer = self.store.call(command.clone().on(&part)).await?;
+        }
+        Ok(answer)
+    }
+}
+
 impl From<Store> for StoreConnection {
     fn from(store: Store) -> StoreConnection {
         StoreConnection { store }
@@ -60,7 +90,7 @@ impl From<Store> for StoreConnection {
 impl ConnectionLike for StoreConnection {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, redis::Value> {
         Box::pin(async move {
-            let answer = answer(self.store.call(command(cmd)?).await)?;
+            let answer = answer(self.run(command(cmd)?).await)?;
             // Who asked for no answer is not told of a refusal either, as on a socket.
             match cmd.is_no_response() {
                 true => Ok(redis::Value::Nil),
@@ -90,6 +120,21 @@ impl ConnectionLike for StoreConnection {
     fn get_db(&self) -> i64 {
         0
     }
+}
+
+/// How often in a row a part may turn out to have gone before a command for all of them fails.
+const GONE_MAX: u32 = 16;
+
+/// Whether a command does the same on each part of a store, and has to be done on all.
+fn is_for_all_parts(command: &Command) -> bool {
+    let mut words = command.arguments().iter();
+    let (name, first) = (words.next(), words.next());
+    let is = |word: Option<&[u8]>, wanted: &str| {
+        word.is_some_and(|word| word.eq_ignore_ascii_case(wanted.as_bytes()))
+    };
+    is(name, "FLUSHALL")
+        || is(name, "FLUSHDB")
+        || (is(name, "SCRIPT") && (is(first, "LOAD") || is(first, "FLUSH")))
 }
 
 /// The commands of a pipeline, in a transaction if it is atomic.

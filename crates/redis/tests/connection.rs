@@ -16,6 +16,7 @@ use larder_testkit::{Server, ServerKind, TestStore};
 use redis::aio::ConnectionLike;
 use redis::streams::{StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, ErrorKind, RedisResult, Script, ServerErrorKind};
+use tokio::task::block_in_place;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -34,6 +35,29 @@ macro_rules! everywhere {
             $(
                 let Some(server) = TestStore::server(ServerKind::Redis) else { return Ok(()) };
                 $name(StoreConnection::new(&server.store)).await?;
+            )*
+            Ok(())
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn code_for_the_redis_crate_runs_on_a_master_that_sentinels_watch() -> Outcome {
+            $(
+                let Some(watched) = block_in_place(TestStore::sentinel) else { return Ok(()) };
+                $name(StoreConnection::new(&watched.store)).await?;
+                block_in_place(|| drop(watched));
+            )*
+            Ok(())
+        }
+
+        #[tokio::test(flavor = "multi_thread")]
+        async fn code_for_the_redis_crate_runs_on_a_cluster() -> Outcome {
+            $(
+                // What says something else of each node is refused: see below.
+                if stringify!($name) != "scans" {
+                    let Some(cluster) = block_in_place(TestStore::cluster) else { return Ok(()) };
+                    $name(StoreConnection::new(&cluster.store)).await?;
+                    block_in_place(|| drop(cluster));
+                }
             )*
             Ok(())
         }
@@ -250,6 +274,40 @@ async fn what_would_change_a_shared_connection_is_refused_and_says_what_to_do() 
         );
     }
     assert_eq!(connection.get_db(), 0);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_each_node_of_a_cluster_has_to_do_all_do_and_what_each_says_differently_is_refused()
+-> Outcome {
+    let Some(cluster) = block_in_place(TestStore::cluster) else {
+        return Ok(());
+    };
+    let mut connection = StoreConnection::new(&cluster.store);
+    for number in 0..50 {
+        let _: () = connection.set(number, number).await?;
+    }
+    let error = connection.scan::<String>().await.err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Client);
+    assert!(error.to_string().contains("which with `Command::on`"), "{error}");
+
+    let digest: String = redis::cmd("SCRIPT")
+        .arg("LOAD")
+        .arg("return KEYS[1]")
+        .query_async(&mut connection)
+        .await?;
+    for number in 0..50 {
+        let mut script = redis::cmd("EVALSHA");
+        let key: String = script
+            .arg(&digest)
+            .arg(1)
+            .arg(number)
+            .query_async(&mut connection)
+            .await?;
+        assert_eq!(key, number.to_string());
+    }
+    let _: () = redis::cmd("FLUSHALL").query_async(&mut connection).await?;
+    assert_eq!(cluster.keys("*").await?, [""; 0]);
     Ok(())
 }
 

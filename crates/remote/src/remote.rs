@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use larder_store::{
     Answer, Backend, Capabilities, Channels, Command, Error, Event, Listen, Part, Subscription,
-    Value, refuse_batch, refuse_state, slot,
+    Value, refuse_batch, refuse_state, slot, slot_of,
 };
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -19,7 +19,7 @@ use crate::events::{ConnectionEvents, Events};
 use crate::node::{Listener, Node, Queue};
 use crate::open_error::OpenError;
 use crate::probe;
-use crate::topology::{Route, Suspicion, Topology, refuse_without_part};
+use crate::topology::{Route, Suspicion, Topology};
 use crate::tries::{Budget, Tries};
 use crate::verdict::Verdict;
 use crate::wire::{Answered, Failure};
@@ -113,19 +113,8 @@ impl Inner {
         if let Some(part) = &command.delivery().part {
             return Ok(Route::Part(part.clone()));
         }
-        let mut slots = command.keys().map(slot);
-        match slots.next() {
-            Some(first) if slots.all(|slot| slot == first) => Ok(Route::Slot(first)),
-            Some(_) => Err(Error::invalid(format_args!(
-                "the keys of this {} are in different slots of a cluster (CROSSSLOT): keys that are used \
-                 together need the same name in braces, as {{user.42}}:a and {{user.42}}:b",
-                String::from_utf8_lossy(command.name())
-            ))),
-            None => match refuse_without_part(command) {
-                Some(error) => Err(error),
-                None => Ok(home_of_messages(command).map_or(Route::Any, Route::Slot)),
-            },
-        }
+        let slot = slot_of(command)?.or_else(|| home_of_messages(command));
+        Ok(slot.map_or(Route::Any, Route::Slot))
     }
 
     /// Runs one command, again if it was certainly not executed and may be soon, or if it is harmless

@@ -32,6 +32,7 @@ mod error;
 mod from_value;
 mod jitter;
 mod keys;
+mod place;
 mod refusal;
 mod scan;
 mod script;
@@ -54,6 +55,7 @@ pub use jitter::{jitter, seed_jitter};
 pub use larder_resp::Arguments;
 
 pub use keys::{Key, Keys, literal, slot};
+pub use place::slot_of;
 pub use refusal::Refusal;
 pub use scan::Scan;
 pub use script::{Script, ScriptCall};

@@ -142,7 +142,10 @@ impl Outward {
                     break;
                 }
                 Some(Fault::Refuse(refuse)) => self.run_refusing(unit, *refuse).await,
-                _ => self.shared.site.run(unit).await,
+                _ => {
+                    let shared = &self.shared;
+                    shared.parts.run(&shared.site, unit, fate.request).await
+                }
             };
             if is_heard {
                 answered.extend(answers.unwrap_or_else(|error| vec![Err(error)]));

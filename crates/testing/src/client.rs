@@ -88,7 +88,13 @@ impl Backend for Client {
     }
 
     fn parts(&self) -> Answer<'_, Vec<Part>> {
-        Answer::later(async move { self.reached()?.parts().await })
+        Answer::later(async move {
+            let store = self.reached()?;
+            match self.shared.parts.all() {
+                Some(parts) => Ok(parts),
+                None => store.parts().await,
+            }
+        })
     }
 
     fn capabilities(&self) -> Answer<'_, Capabilities> {

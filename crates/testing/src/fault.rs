@@ -52,6 +52,15 @@ pub enum Fault {
         /// How far its clock is behind.
         behind: Duration,
     },
+    /// A part of the store goes away for so long, and with it the keys of its slots; which one is chance.
+    /// Only of a store of several parts: see [`Faulty::spread`].
+    ///
+    /// [`Faulty::spread`]: crate::Faulty::spread
+    PartAway(Duration),
+    /// A slot, in which there is a key, is on its way from one part to another for so long. Meanwhile who
+    /// asks for one of its keys waits a little longer, and who asks for several is refused with `TRYAGAIN`
+    /// if it lasts. Only of a store of several parts.
+    MoveSlot(Duration),
     /// The store evicts a key: one of those that match this glob pattern, if there is one.
     Evict(String),
     /// All keys expire that match this glob pattern and have a time to live.
@@ -102,6 +111,17 @@ impl Fault {
         ]
     }
 
+    /// What happens to a store of several parts beside that: a part that is away, and slots that move.
+    pub fn parts() -> Vec<Fault> {
+        let (short, long) = (Duration::from_millis(100), Duration::from_secs(3));
+        vec![
+            Fault::PartAway(short),
+            Fault::PartAway(long),
+            Fault::MoveSlot(short),
+            Fault::MoveSlot(long),
+        ]
+    }
+
     /// All that stores refuse with for a time.
     pub fn refusals() -> Vec<Fault> {
         Refuse::ALL.map(Fault::Refuse).to_vec()
@@ -149,6 +169,8 @@ impl fmt::Display for Fault {
                 f,
                 "a copy takes over that lacks {lost} commands and is {behind:?} behind"
             ),
+            Fault::PartAway(lasts) => write!(f, "a part of the store is away for {lasts:?}"),
+            Fault::MoveSlot(lasts) => write!(f, "a slot is on its way for {lasts:?}"),
             Fault::Evict(glob) => write!(f, "a key like {glob} is evicted"),
             Fault::Expire(glob) => write!(f, "keys like {glob} expire"),
             Fault::ClockForward(by) => write!(f, "the clock goes forward by {by:?}"),

@@ -121,9 +121,45 @@ impl Faulty {
         self.shared.line.cut(Some(client), true);
     }
 
-    /// Lets all clients reach the store again.
+    /// Spreads the keys over so many parts, by their slots, as a cluster of so many masters does. From
+    /// here on a command whose keys are in different slots is refused, and so is one that is about one
+    /// part and does not say which; [`Store::parts`] names the parts, and [`Store::scan`] walks them all.
+    ///
+    /// ```
+    /// # larder_testing::simulate(async |world| {
+    /// use std::time::Duration;
+    /// use larder_testing::Fault;
+    ///
+    /// world.faulty().spread(3);
+    /// let store = world.store("shop");
+    /// for number in 0..100 {
+    ///     store.set(format!("cart:{number}"), "tea").await?;
+    /// }
+    ///
+    /// world.happen(Fault::PartAway(Duration::from_secs(1))).await?;
+    /// let mut away = 0;
+    /// for number in 0..100 {
+    ///     away += u32::from(store.get(format!("cart:{number}")).await.is_err());
+    /// }
+    /// assert!((1..100).contains(&away)); // some of the carts
+    ///
+    /// world.pass(Duration::from_secs(1)).await;
+    /// assert!(store.get("cart:0").await.is_ok());
+    /// # Ok(()) });
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `parts` is zero.
+    pub fn spread(&self, parts: u32) {
+        assert!(parts > 0, "a store has at least one part");
+        self.shared.parts.spread(parts);
+    }
+
+    /// Lets all clients reach the store again, and all parts of it; slots that are on their way arrive.
     pub fn come_back(&self) {
         self.shared.line.mend_all();
+        self.shared.parts.come_back();
     }
 
     /// Waits until nothing is on its way any more that was sent.

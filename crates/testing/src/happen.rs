@@ -9,6 +9,12 @@ use crate::asking::Asking;
 use crate::fault::{Data, Fault};
 use crate::shared::Shared;
 
+fn not_spread(fault: &Fault) -> Error {
+    Error::invalid(format_args!(
+        "\"{fault}\" needs a store of several parts: `Simulation::parts` or `Faulty::spread`"
+    ))
+}
+
 impl Shared {
     /// Lets a fault of the store happen, just before a client asks or by itself, and writes it down.
     pub(crate) async fn happen(
@@ -40,6 +46,21 @@ impl Shared {
                 let memory = self.site.memory()?;
                 self.cut(None, Duration::ZERO);
                 memory.fail_over(*lost, *behind);
+            }
+            Fault::PartAway(lasts) => {
+                if !self.parts.take_away(self.course.lock().chance(), *lasts) {
+                    return Err(not_spread(fault));
+                }
+            }
+            Fault::MoveSlot(lasts) => {
+                if self.parts.all().is_none() {
+                    return Err(not_spread(fault));
+                }
+                let keys = self.site.keys("*").await?;
+                let mut course = self.course.lock();
+                if let Some(key) = course.chance().pick(&keys) {
+                    self.parts.send(key, course.chance(), *lasts);
+                }
             }
             Fault::Evict(glob) => {
                 let keys = self.site.keys(glob).await?;

@@ -96,6 +96,7 @@ mod line;
 mod listen;
 mod log;
 mod memory;
+mod parts;
 mod scripts;
 mod shared;
 mod site;

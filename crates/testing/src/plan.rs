@@ -116,6 +116,8 @@ fn shortened(fault: Fault, chance: &mut Chance) -> Fault {
         Fault::SlowRequest(by) => Fault::SlowRequest(up_to(by)),
         Fault::SlowAnswer(by) => Fault::SlowAnswer(up_to(by)),
         Fault::CutOff(lasts) => Fault::CutOff(up_to(lasts)),
+        Fault::PartAway(lasts) => Fault::PartAway(up_to(lasts)),
+        Fault::MoveSlot(lasts) => Fault::MoveSlot(up_to(lasts)),
         Fault::ClockForward(by) => Fault::ClockForward(up_to(by)),
         Fault::ClockBack(by) => Fault::ClockBack(up_to(by)),
         Fault::Down { lasts, data } => Fault::Down {

@@ -13,6 +13,7 @@ use crate::chance::Chance;
 use crate::fault::Fault;
 use crate::history::{Asked, History, Timeline};
 use crate::line::Line;
+use crate::parts::Parts;
 use crate::plan::{Course, Fate, Plan};
 use crate::scripts::Scripts;
 use crate::site::Site;
@@ -21,6 +22,7 @@ use crate::site::Site;
 pub(crate) struct Shared {
     pub(crate) site: Site,
     pub(crate) line: Line,
+    pub(crate) parts: Parts,
     pub(crate) scripts: Scripts,
     /// What was sent and goes on, whether or not its caller waits for it.
     pub(crate) under_way: TaskTracker,
@@ -42,6 +44,7 @@ impl Shared {
             Shared {
                 site,
                 line: Line::new(),
+                parts: Parts::default(),
                 scripts: Scripts::default(),
                 under_way: TaskTracker::new(),
                 history: History::new(timeline.clone()),

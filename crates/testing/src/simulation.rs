@@ -62,6 +62,8 @@ const CALLS_SHOWN: usize = 60;
 pub struct Simulation {
     seeds: u64,
     plan_of: Box<dyn Fn(u64) -> Plan + Send + Sync>,
+    /// Over how many parts the store is spread; 0 if it is not.
+    parts: u32,
     longest: Duration,
 }
 
@@ -89,6 +91,7 @@ impl Simulation {
         Simulation {
             seeds: 1,
             plan_of: Box::new(|_| Plan::new()),
+            parts: 0,
             longest: Duration::from_secs(24 * 60 * 60),
         }
     }
@@ -113,6 +116,12 @@ impl Simulation {
     /// The same, and each run follows the plan that is made of its seed.
     pub fn plan_of(mut self, plan_of: impl Fn(u64) -> Plan + Send + Sync + 'static) -> Simulation {
         self.plan_of = Box::new(plan_of);
+        self
+    }
+
+    /// The same, and the store is spread over so many parts: see [`Faulty::spread`].
+    pub fn parts(mut self, parts: u32) -> Simulation {
+        self.parts = parts;
         self
     }
 
@@ -193,6 +202,9 @@ impl Simulation {
                 seed,
                 plan: Arc::new(plan),
             });
+            if self.parts > 0 {
+                world.faulty.spread(self.parts);
+            }
             match timeout(self.longest, test(world.clone())).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => panic!("{error}\n{error:?}"),

@@ -7,7 +7,7 @@ mod slots;
 
 use std::sync::Arc;
 
-use larder_store::{Channels, Command, Error, Part};
+use larder_store::{Channels, Error, Part};
 use tokio::time::Instant;
 
 pub(crate) use self::cluster::Cluster;
@@ -223,29 +223,6 @@ impl Drop for Topology {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-/// Refuses a command that says something else on each server of a cluster, if it does not say on which
-/// it is to run.
-pub(crate) fn refuse_without_part(command: &Command) -> Option<Error> {
-    const ABOUT_ONE: [&str; 10] = [
-        "CONFIG",
-        "DBSIZE",
-        "FLUSHALL",
-        "FLUSHDB",
-        "FUNCTION",
-        "KEYS",
-        "RANDOMKEY",
-        "SCAN",
-        "SCRIPT",
-        "SWAPDB",
-    ];
-    let is_named = |name: &&str| command.name().eq_ignore_ascii_case(name.as_bytes());
-    let name = ABOUT_ONE.iter().find(|name| is_named(name))?;
-    Some(Error::invalid(format_args!(
-        "{name} is about one server, and a cluster has several: say which with `Command::on`, of those \
-         that `Store::parts` names"
-    )))
 }
 
 /// Gives up a node for good.
