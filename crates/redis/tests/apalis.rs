@@ -30,7 +30,7 @@ every_store! {
         for job in 0..JOBS {
             storage.push(job).await?;
         }
-        let (done, mut told) = unbounded_channel();
+        let (done, mut told) = unbounded_channel::<u32>();
         let worker = WorkerBuilder::new("ann")
             .backend(storage)
             .data(Arc::new(done))

@@ -289,7 +289,10 @@ async fn what_each_node_of_a_cluster_has_to_do_all_do_and_what_each_says_differe
     }
     let error = connection.scan::<String>().await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Client);
-    assert!(error.to_string().contains("which with `Command::on`"), "{error}");
+    assert!(
+        error.to_string().contains("which with `Command::on`"),
+        "{error}"
+    );
 
     let digest: String = redis::cmd("SCRIPT")
         .arg("LOAD")

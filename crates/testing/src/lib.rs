@@ -6,7 +6,8 @@
 //!
 //! - [`Faulty`] is a store over any other, or a memory store of its own, that loses requests and
 //!   answers, is slow, is late, refuses, goes away, comes back empty, fails over to a copy that has not
-//!   seen the last writes, evicts, expires and has its clock set;
+//!   seen the last writes, evicts, expires and has its clock set; spread over parts, as a cluster is, it
+//!   misses one of them or moves a slot;
 //! - a [`Plan`] says what goes wrong and when: "the answer to the second `INCR`", "the store is away
 //!   from the fifth to the ninth call", "one write in twenty is refused", or anything by chance;
 //! - [`Simulation`] runs a test for thousands of seeds in seconds, on a paused clock, and prints those
@@ -63,6 +64,22 @@
 //! world.faulty().come_back();
 //! assert_eq!(prices.get("book").await?, None); // and could not be kept
 //! # Ok(()) });
+//! ```
+//!
+//! # What if a master of the cluster is away, or a slot moves?
+//!
+//! ```
+//! use larder_testing::{Fault, Simulation};
+//!
+//! Simulation::new().seeds(20).parts(3).faults(Fault::parts()).run(async |world| {
+//!     let store = world.store("shop");
+//!     let answered = store.incr("{cart.7}:items").await.is_ok();
+//!
+//!     world.calm().await; // all parts are back, and all slots have arrived
+//!     let counted = store.get("{cart.7}:items").await?.is_some();
+//!     assert!(counted || !answered);
+//!     Ok(())
+//! });
 //! ```
 //!
 //! # What follows from a seed, and what does not

@@ -100,7 +100,10 @@ impl Parts {
         let mut state = self.0.lock();
         state.away.clear();
         let now = Instant::now();
-        state.moving.values_mut().for_each(|moving| moving.until = now);
+        state
+            .moving
+            .values_mut()
+            .for_each(|moving| moving.until = now);
         state.settle(now);
     }
 

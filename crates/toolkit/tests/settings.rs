@@ -13,9 +13,9 @@ use larder_toolkit::stream::{
     Added, Backoff, Cron, DeadLetter, Delayed, Entry, Id, Info, Metrics, Pending, Schedule, Start,
     Summary, Trim, Trimmed,
 };
+use serde::Serialize;
 use serde::de::value::{Error, StrDeserializer};
 use serde::de::{DeserializeOwned, IntoDeserializer};
-use serde::Serialize;
 
 /// What serde makes of a text.
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
@@ -94,7 +94,11 @@ fn how_an_entry_is_kept_is_read_name_by_name() {
     assert_eq!(keep("{}"), Some(Keep::new()));
     let hour = Keep::new().ttl(Ttl::hours(1));
     assert_eq!(keep(r#"{"ttl": "1h"}"#), Some(hour));
-    assert_eq!(keep(r#"{"tll": "1h"}"#), None, "a slip of the pen is none of it");
+    assert_eq!(
+        keep(r#"{"tll": "1h"}"#),
+        None,
+        "a slip of the pen is none of it"
+    );
 }
 
 /// It says so to the compiler.

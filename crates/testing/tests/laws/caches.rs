@@ -70,6 +70,18 @@ fn nobody_gets_what_was_loaded_before_a_change_that_had_returned() {
 }
 
 #[test]
+fn nobody_gets_what_is_too_old_where_parts_go_away_and_slots_move() {
+    Simulation::new()
+        .seeds(SEEDS)
+        .parts(3)
+        .faults([faults(), Fault::parts()].concat())
+        .run(async |world| {
+            read_and_change(&world, usize::MAX).await;
+            Ok(())
+        });
+}
+
+#[test]
 fn nobody_gets_what_is_too_old_where_callers_go_away() {
     Simulation::new()
         .seeds(SEEDS)

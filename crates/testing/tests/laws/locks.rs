@@ -40,6 +40,20 @@ fn one_holds_a_lock_at_a_time_and_its_token_is_larger_than_all_before() {
 }
 
 #[test]
+fn one_holds_a_lock_at_a_time_where_parts_go_away_and_slots_move() {
+    Simulation::new()
+        .seeds(SEEDS)
+        .parts(3)
+        .faults([harmless(), Fault::parts()].concat())
+        .run(async |world| {
+            let told = contend(&world).await;
+            check_one_holder(&told.held.entries());
+            check_tokens(&told.grants.entries());
+            Ok(())
+        });
+}
+
+#[test]
 fn tokens_grow_when_locks_expire_early() {
     let mut faults = harmless();
     faults.push(Fault::Expire("{shop:lock:stock}".into()));

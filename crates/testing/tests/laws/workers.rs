@@ -84,6 +84,16 @@ fn each_job_is_done_and_settled_by_who_did_it() {
 }
 
 #[test]
+fn each_job_is_done_and_settled_by_who_did_it_where_parts_go_away_and_slots_move() {
+    let faults = [harmless(), Fault::parts()].concat();
+    let run = Simulation::new().seeds(SEEDS / 4).parts(3).faults(faults);
+    run.run(async |world| {
+        let told = work(&world).await?;
+        check_all_are_done(&world, &told).await
+    });
+}
+
+#[test]
 fn each_job_is_done_and_settled_by_who_did_it_when_the_clock_is_set() {
     let mut faults = harmless();
     let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3600));
