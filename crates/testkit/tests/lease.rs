@@ -70,6 +70,31 @@ fn leave_things_behind(lease: Lease<Cluster>) {
     cluster.move_keys(&migration, 1);
 }
 
+/// A test that made a store full left it so to all that came after it.
+#[test]
+fn what_a_test_sets_a_server_to_the_next_does_not_find() {
+    let Some(lease) = lend::<Sentinels>(ServerKind::Redis) else {
+        return;
+    };
+    let master = &lease.topology.nodes[lease.topology.master()];
+    master.run(&["CONFIG", "SET", "maxmemory", "1"]);
+    master.run(&["ACL", "SETUSER", "ann", "on", ">secret", "+get"]);
+    master.run(&["ACL", "SETUSER", "default", "-flushall"]);
+    drop(lease);
+    let lease: Lease<Sentinels> = lend(ServerKind::Redis).unwrap();
+    for node in &lease.topology.nodes {
+        let limit = node.run(&["CONFIG", "GET", "maxmemory"]);
+        let text = |text: &str| Frame::Bulk(text.into());
+        assert_eq!(limit, Frame::Array(vec![text("maxmemory"), text("0")]));
+        assert_eq!(
+            node.run(&["ACL", "USERS"]),
+            Frame::Array(vec![text("default")])
+        );
+        let may_flush = node.run(&["ACL", "DRYRUN", "default", "FLUSHALL"]);
+        assert_eq!(may_flush, Frame::Status("OK".into()));
+    }
+}
+
 #[test]
 fn sentinels_are_lent_with_an_empty_master() {
     let Some(lease) = lend::<Sentinels>(ServerKind::Redis) else {

@@ -98,13 +98,15 @@ every_store! {
     async fn messages_reach_channels_and_patterns(test: TestStore) {
         let channels = Channels::default().channel("news").pattern("n*");
         let mut events = test.store.subscribe(channels).await?;
-        assert_eq!(test.store.run::<i64>(words("PUBLISH news hello")).await?, 2);
+        // A cluster counts only those on the node that was asked.
+        let counted: i64 = test.store.run(words("PUBLISH news hello")).await?;
+        assert!(counted == 2 || test.as_cluster().is_some(), "{counted}");
         for pattern in [None, Some("n*".into())] {
             let Some(Event::Message(message)) = events.next().await else { panic!("no message") };
             assert_eq!((message.pattern, &message.payload[..]), (pattern, &b"hello"[..]));
         }
         drop(events);
-        while test.store.run::<i64>(words("PUBLISH news hello")).await? > 0 {
+        while test.listeners("news").await? > 0 {
             tokio::task::yield_now().await;
         }
     }

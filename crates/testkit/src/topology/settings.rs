@@ -41,7 +41,8 @@ impl Settings {
                 .filter(|(name, _)| !OF_THE_TOPOLOGY.contains(&&**name))
                 .collect(),
             users: rules
-                .map(|(name, rules)| (name.to_owned(), rules.to_owned()))
+                // It is what holds where nothing is said, and is said after a reset.
+                .map(|(name, rules)| (name.to_owned(), rules.replace("sanitize-payload ", "")))
                 .collect(),
         })
     }
