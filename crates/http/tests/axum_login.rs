@@ -13,7 +13,6 @@ use axum_login::{AuthManagerLayerBuilder, AuthSession, AuthUser, AuthnBackend, U
 use http::header::{COOKIE, SET_COOKIE};
 use http::{Request, StatusCode};
 use larder_http::TowerSessions;
-use larder_store::Command;
 use larder_testkit::{TestStore, every_store};
 use larder_toolkit::session::Secret;
 use tower::ServiceExt;

@@ -11,7 +11,6 @@ use http::{HeaderName, Request, Response, StatusCode};
 use larder_http::{
     Head, Header, Network, OnDenied, PeerAddress, PeerIp, RateLimitLayer, WithoutCaller,
 };
-use larder_store::Command;
 use larder_testkit::{TestStore, every_store};
 use larder_toolkit::rate_limit::{Decision, Limit, Limiter, Quota, WithoutStore};
 use tower::{Layer, Service, ServiceExt};

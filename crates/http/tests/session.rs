@@ -9,7 +9,6 @@ use axum::routing::{get, post};
 use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
 use http::{Request, StatusCode};
 use larder_http::{HttpError, Session, SessionLayer};
-use larder_store::Command;
 use larder_testkit::{TestStore, every_store};
 use larder_toolkit::session::Sessions;
 use tower::ServiceExt;

@@ -508,7 +508,7 @@ async fn a_release_is_told_on_the_shard_of_the_lock_where_there_are_shards() {
         tokio::spawn(async move { locks.lock("stock", TTL).await })
     };
     let channel = Keys::new("shop", "lock").of("stock").part("free");
-    until_somebody_listens(&test.store, channel).await.unwrap();
+    until_somebody_listens(&test, &channel).await.unwrap();
     assert!(first.release().await.unwrap());
     assert!(waiting.await.unwrap().unwrap().release().await.unwrap());
     let mut asked = shards.asked();

@@ -272,7 +272,7 @@ async fn the_end_of_a_load_wakes_whoever_waits_in_the_same_process() -> Result<(
 /// Whoever was told that another loads woke those who waited, and himself, and all asked without a pause.
 #[tokio::test]
 async fn who_waits_asks_no_more_often_than_his_pauses_allow() -> Result<(), Error> {
-    let test = larder_testkit::TestStore::lua();
+    let test = TestStore::lua();
     let begun = begin_load(&process(&test.store), "a", Keep::new()).await;
     let mut waiting = begin_wait(&process(&test.store), "a", 9).await;
     let still = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
