@@ -26,7 +26,7 @@ pub(super) static RANGE: Script = script!(read_only "range.lua").with_twin(twins
 pub(super) static REMOVE: Script = script!("remove.lua").with_twin(twins::remove);
 pub(super) static MEND: Script = script!("mend.lua").with_twin(twins::mend).repeatable();
 
-/// How many lost arrivals are made again in a call.
+/// Of how many members what was lost is made again in a call.
 const MEND_LEN: u64 = 1000;
 
 /// The digits of an arrival, before the member's name.
@@ -311,7 +311,7 @@ impl Leaderboard {
         answer.map_err(|error| self.known(error))
     }
 
-    /// Makes the arrivals again that a full store has evicted, bit by bit.
+    /// Makes the part again that a full store has evicted, bit by bit.
     async fn mend(&self) -> Result<(), Error> {
         for from in (0..).step_by(MEND_LEN as usize) {
             let call = self.on_keys(&MEND).arg(from).arg(MEND_LEN);

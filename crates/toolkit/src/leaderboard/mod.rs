@@ -29,10 +29,11 @@
 //! that a member gets when its score changes: the microsecond by the store's clock, or one more than the
 //! last arrival at the same points, where that is later. It stands before the member's name, so that
 //! members with equal scores are in the order in which they came to them, exactly and whichever way the
-//! clock goes, and no part of a score is spent on that.
+//! clock goes, and no part of a score is spent on that. On a board with `Ties::Dense` arrivals are counted
+//! from another epoch: so its entries alone say what it is.
 //!
-//! A store that is full and evicts may take one of the keys alone. Without the first the board is empty,
-//! the second is made again, and without the third a board of dense ranks refuses until it is cleared.
+//! A store that is full and evicts may take one of the keys alone. Without the first the board is empty; the
+//! others are made again.
 //!
 //! Every operation is one round trip and O(log n) in the members of the board, plus the members
 //! that it answers.

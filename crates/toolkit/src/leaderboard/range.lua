@@ -7,11 +7,13 @@
 -- ARGV[4]  how many members at most
 --
 -- Returns {position of the first; its rank; {entry, points, entry, points, ...}}, or an error TIES
+-- or LOST
 
 local ties, fewest, most, limit = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 
-if ties == "dense" and len > 0 and not is_dense() then
-  return ties_refused
+local refused = ties == "dense" and len > 0 and no_dense_ranks()
+if refused then
+  return refused
 end
 
 local found =

@@ -5,7 +5,7 @@
 --
 -- Returns 1 if it was on the board, else 0; or an error LOST
 
-if is_lost() then
+if is_lost() or (is_dense() and lacks_points()) then
   return lost_refused
 end
 

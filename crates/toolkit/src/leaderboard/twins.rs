@@ -2,7 +2,7 @@
 //! it has the name; what that says of keys, words and answers holds here as well.
 
 use bytes::Bytes;
-use larder_store::{Command, Key, Refusal, Step, ToArgument, Value, Words};
+use larder_store::{Command, End, Key, Refusal, Step, ToArgument, Value, Words};
 
 use crate::twin::{flag, text};
 
@@ -14,6 +14,9 @@ const CUT: i64 = 1000;
 
 /// How many digits an arrival has.
 const ARRIVAL_LEN: usize = 16;
+
+/// When the epoch of dense ranks begins.
+const DENSE: i64 = 5_000_000_000_000_000;
 
 /// What the scripts of a board share: `common.lua`.
 struct Board<'a, 's> {
@@ -30,7 +33,7 @@ fn ties_refused() -> Refusal {
 }
 
 fn lost_refused() -> Refusal {
-    Refusal::new("LOST the arrivals are others than those of the members")
+    Refusal::new("LOST a part of the board is not that of its members")
 }
 
 /// What `window.lua` answers if there is nothing.
@@ -59,8 +62,33 @@ impl<'a, 's> Board<'a, 's> {
         })
     }
 
-    fn is_dense(&mut self) -> Result<bool, Refusal> {
+    fn has_distinct(&mut self) -> Result<bool, Refusal> {
         self.step.call("EXISTS", self.distinct, &[])
+    }
+
+    fn is_dense(&mut self) -> Result<bool, Refusal> {
+        if self.has_distinct()? {
+            return Ok(true);
+        }
+        let first: Vec<Bytes> = self.step.call("ZRANGE", self.order, &[&0, &0])?;
+        let arrival = first.first().and_then(|entry| arrival_of(entry));
+        Ok(arrival.is_some_and(|arrival| arrival >= DENSE))
+    }
+
+    fn lacks_points(&mut self) -> Result<bool, Refusal> {
+        let last = self.step.zscore_at(self.order, End::Highest)?;
+        let known = self.step.zscore_at(self.distinct, End::Highest)?;
+        Ok(known.is_none() || known != last)
+    }
+
+    fn check_dense_ranks(&mut self) -> Result<(), Refusal> {
+        if !self.lacks_points()? {
+            return Ok(());
+        }
+        match self.is_dense()? {
+            true => Err(lost_refused()),
+            false => Err(ties_refused()),
+        }
     }
 
     fn is_lost(&mut self) -> Result<bool, Refusal> {
@@ -68,7 +96,7 @@ impl<'a, 's> Board<'a, 's> {
     }
 
     fn arrival(&mut self, member: &[u8]) -> Result<Option<Bytes>, Refusal> {
-        self.step.call("HGET", self.arrivals, &[&member])
+        self.step.hget(self.arrivals, member)
     }
 
     fn points(&mut self, entry: &[u8]) -> Result<i64, Refusal> {
@@ -82,14 +110,11 @@ impl<'a, 's> Board<'a, 's> {
             .call("ZCOUNT", key, &[&"-inf", &format!("({points}")])
     }
 
-    fn arrival_at(&mut self, points: i64) -> Result<String, Refusal> {
+    fn arrival_at(&mut self, points: i64, is_dense: bool) -> Result<String, Refusal> {
         let range: [&dyn ToArgument; 7] = [&points, &points, &"BYSCORE", &"REV", &"LIMIT", &0, &1];
         let last: Vec<Bytes> = self.step.call("ZRANGE", self.order, &range)?;
-        let after = last.first().and_then(|last| {
-            let digits = std::str::from_utf8(last.get(..ARRIVAL_LEN)?).ok()?;
-            digits.parse::<i64>().ok()
-        });
-        let now = self.step.time_us();
+        let after = last.first().and_then(|last| arrival_of(last));
+        let now = self.step.time_us() + if is_dense { DENSE } else { 0 };
         Ok(format!("{:016}", now.max(after.map_or(0, |last| last + 1))))
     }
 
@@ -145,7 +170,9 @@ impl<'a, 's> Board<'a, 's> {
             let left_behind = Command::new("UNLINK").arg(self.arrivals).arg(self.distinct);
             return self.step.run(left_behind);
         }
-        if self.is_dense()? != is_dense {
+        if is_dense {
+            self.check_dense_ranks()?;
+        } else if self.has_distinct()? {
             return Err(ties_refused());
         }
         match self.is_lost()? {
@@ -162,15 +189,13 @@ impl<'a, 's> Board<'a, 's> {
         points: i64,
         is_dense: bool,
     ) -> Result<Vec<u8>, Refusal> {
-        let arrival = self.arrival_at(points)?;
+        let arrival = self.arrival_at(points, is_dense)?;
         let entry = [arrival.as_bytes(), member].concat();
-        self.step
-            .call::<()>("ZADD", self.order, &[&points, &entry])?;
-        self.step
-            .call::<()>("HSET", self.arrivals, &[&member, &arrival])?;
+        self.step.zadd(self.order, points, &entry)?;
+        self.step.hset(self.arrivals, member, &arrival)?;
         if is_dense {
             self.step
-                .call::<()>("ZADD", self.distinct, &[&points, &points])?;
+                .zadd(self.distinct, points, points.to_string().as_bytes())?;
         }
         if let Some((old, before)) = old {
             if old != arrival.as_bytes() {
@@ -213,6 +238,14 @@ impl<'a, 's> Board<'a, 's> {
         }
         Ok(is_over)
     }
+}
+
+/// When the member of an entry came to its points.
+fn arrival_of(entry: &[u8]) -> Option<i64> {
+    std::str::from_utf8(entry.get(..ARRIVAL_LEN)?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// A member and its score.
@@ -272,8 +305,8 @@ pub(super) fn window(
     if board.len == 0 {
         return Ok(none());
     }
-    if ties == b"dense" && !board.is_dense()? {
-        return Err(ties_refused());
+    if ties == b"dense" {
+        board.check_dense_ranks()?;
     }
     if let Ok(member) = words.bytes(3) {
         if board.is_lost()? {
@@ -313,8 +346,8 @@ pub(super) fn range(step: &mut Step<'_>, keys: &[Key], words: Words<'_>) -> Resu
     let (most, limit) = (words.bytes(2)?, words.bytes(3)?);
     let is_dense = ties == b"dense";
     let mut board = Board::new(step, keys)?;
-    if is_dense && board.len > 0 && !board.is_dense()? {
-        return Err(ties_refused());
+    if is_dense && board.len > 0 {
+        board.check_dense_ranks()?;
     }
 
     let range: [&dyn ToArgument; 7] = [
@@ -343,7 +376,7 @@ pub(super) fn remove(
 ) -> Result<Value, Refusal> {
     let member = words.bytes(0)?;
     let mut board = Board::new(step, keys)?;
-    if board.is_lost()? {
+    if board.is_lost()? || (board.is_dense()? && board.lacks_points()?) {
         return Err(lost_refused());
     }
     let Some(arrival) = board.arrival(member)? else {
@@ -357,25 +390,35 @@ pub(super) fn remove(
 
 pub(super) fn mend(step: &mut Step<'_>, keys: &[Key], words: Words<'_>) -> Result<Value, Refusal> {
     let (from, count): (i64, i64) = (words.number(0)?, words.number(1)?);
-    let board = Board::new(step, keys)?;
-    let entries: Vec<Bytes> =
-        board
-            .step
-            .call("ZRANGE", board.order, &[&from, &(from + count - 1)])?;
+    let mut board = Board::new(step, keys)?;
+    if board.len == 0 {
+        let left_behind = Command::new("UNLINK").args(&keys[1..]);
+        board.step.run::<()>(left_behind)?;
+        return Ok(Value::Int(0));
+    }
+    let is_dense = board.is_dense()?;
+    let range: [&dyn ToArgument; 3] = [&from, &(from + count - 1), &"WITHSCORES"];
+    let entries: Vec<Bytes> = board.step.call("ZRANGE", board.order, &range)?;
     if board.step.call::<i64>("HLEN", board.arrivals, &[])? > board.len {
         board.step.call::<()>("UNLINK", board.arrivals, &[])?;
     }
-    for entry in &entries {
+    for (entry, points) in entries.chunks_exact(2).map(pair) {
         let (arrival, member) = entry.split_at(ARRIVAL_LEN.min(entry.len()));
-        board
-            .step
-            .call::<()>("HSET", board.arrivals, &[&member, &arrival])?;
+        board.step.hset(board.arrivals, member, arrival)?;
+        if is_dense {
+            let points = points as i64;
+            board
+                .step
+                .zadd(board.distinct, points, points.to_string().as_bytes())?;
+        }
     }
     let ttl: i64 = board.step.call("PTTL", board.order, &[])?;
     if ttl > 0 {
-        board.step.call::<()>("PEXPIRE", board.arrivals, &[&ttl])?;
+        for key in &keys[1..] {
+            board.step.call::<()>("PEXPIRE", key, &[&ttl])?;
+        }
     }
-    Ok(Value::Int(entries.len() as i64))
+    Ok(Value::Int(entries.len() as i64 / 2))
 }
 
 #[cfg(test)]

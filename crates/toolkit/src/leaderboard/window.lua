@@ -15,8 +15,9 @@ local none = {0, 0, {}}
 if len == 0 then
   return none
 end
-if ties == "dense" and not is_dense() then
-  return ties_refused
+local refused = ties == "dense" and no_dense_ranks()
+if refused then
+  return refused
 end
 
 if member then

@@ -29,7 +29,7 @@ end
 -- When a member comes to its points: now, and after all who have them already.
 local function arrival_at(points)
   local time = redis.call("TIME")
-  local now = time[1] * 1000000 + time[2]
+  local now = time[1] * 1000000 + time[2] + (dense and DENSE or 0)
   local last = redis.call("ZRANGE", order, points, points, "BYSCORE", "REV", "LIMIT", 0, 1)[1]
   local after = last and tonumber(string.sub(last, 1, 16)) + 1 or 0
   return string.format("%016.0f", math.max(now, after))
@@ -75,10 +75,16 @@ end
 if len == 0 then
   -- What a lost board has left behind is of none of its members any more.
   redis.call("UNLINK", arrivals, distinct)
-elseif is_dense() ~= dense then
-  return ties_refused
-elseif is_lost() then
-  return lost_refused
+else
+  local refused
+  if dense then
+    refused = no_dense_ranks()
+  elseif redis.call("EXISTS", distinct) == 1 then
+    refused = ties_refused
+  end
+  if refused or is_lost() then
+    return refused or lost_refused
+  end
 end
 
 local points = tonumber(ARGV[3])

@@ -1,5 +1,8 @@
 //! Boards that lose a part, whose clock steps back, and that are cut.
 
+use larder_store::Keys;
+
+use super::super::board::MEND;
 use super::*;
 
 const KEY: &str = "{shop:leaderboard:buyers}";
@@ -31,6 +34,52 @@ every_store! {
             assert!(board.remove("ann").await?);
             assert_eq!(board.len().await?, 3);
             board.clear().await?;
+        }
+    }
+
+    /// A board of dense ranks refused all after it had lost the points that occur.
+    async fn a_board_works_on_without_any_one_of_its_other_keys(test: TestStore) {
+        for ties in [Ties::Competition, Ties::Ordinal, Ties::Dense] {
+            for part in [":arrivals", ":distinct"] {
+                for step in 0..6 {
+                    let board = with_a_tie(&test.store, ties).await?;
+                    let before = board.top(9).await?;
+                    lose(&test.store, part).await?;
+                    match step {
+                        0 => assert_eq!(board.top(9).await?, before),
+                        1 => assert_eq!(board.rank("cy").await?.as_ref(), Some(&before[2])),
+                        2 => assert_eq!(board.between(0..=i64::MAX, 9).await?, before),
+                        3 => assert!(board.remove("cy").await?),
+                        4 => assert_eq!(board.around("ann", 0, 9).await?, before),
+                        _ => assert!(!board.set("cy", before[2].score).await?.changed),
+                    }
+                    let kept: &[&str] = if step == 3 { &["ann", "bob", "dan"] } else { &["ann", "bob", "cy", "dan"] };
+                    assert_eq!(members(&board.top(9).await?), kept, "{ties:?} without {part}, {step}");
+                    board.clear().await?;
+                }
+            }
+        }
+    }
+
+    /// Who makes it again may be gone in the middle.
+    async fn dense_ranks_that_are_made_again_in_part_are_not_used(test: TestStore) {
+        let board = board(&test.store, Best::Lowest).ties(Ties::Dense);
+        for number in 0..2500 {
+            board.set(&number.to_string(), number / 2).await?;
+        }
+        let worst = board.rank("2499").await?;
+        for step in 0..3 {
+            lose(&test.store, ":distinct").await?;
+            let order = Keys::new("shop", "leaderboard").of("buyers");
+            let (arrivals, distinct) = (order.part("arrivals"), order.part("distinct"));
+            let mend = MEND.on(&test.store).key(order).key(arrivals).key(distinct);
+            assert_eq!(mend.arg(0).arg(1000).run::<u64>().await?, 1000);
+            match step {
+                0 => {}
+                1 => assert!(board.remove("1").await?),
+                _ => assert_eq!(board.set("2499", 1249).await?.rank, Some(1250)),
+            }
+            assert_eq!(board.rank("2499").await?, worst);
         }
     }
 
