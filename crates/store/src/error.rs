@@ -13,6 +13,25 @@ use crate::value::Kind;
 /// every error, also of one of `anyhow`.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
+/// What a caller has waited for in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Awaited {
+    /// A lock that others hold.
+    Lock,
+    /// The load of a value: the caller's own, or one that somebody else has begun.
+    Load,
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Awaited::Lock => "the lock was not free",
+            Awaited::Load => "the value was not loaded",
+        })
+    }
+}
+
 /// Why a store, or a service that stands on one, gave no value, cut by what its caller can do next.
 ///
 /// Whoever wants to know no more than that asks [`Error::is_away`], [`Error::is_in_doubt`],
@@ -72,8 +91,10 @@ pub enum Error {
     Gone,
 
     /// It did not come to pass within the time that the caller was ready to wait.
-    #[error("it took longer than {waited:?}")]
+    #[error("{what} within {waited:?}")]
     TimedOut {
+        /// What did not come to pass.
+        what: Awaited,
         /// How long the caller waited.
         waited: Duration,
     },

@@ -11,7 +11,7 @@
 //! Whatever waits has an end: those who follow and those who ask for a lease or a permit wait as long as
 //! [`Cache::wait`] says.
 
-use larder_store::{BoxError, Error, Key};
+use larder_store::{Awaited, BoxError, Error, Key};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -239,7 +239,10 @@ impl<T: Serialize + DeserializeOwned> Cache<T> {
         let loaded = match self.settings.hard_timeout {
             Some(waited) => match timeout(waited, work).await {
                 Ok(loaded) => loaded.map_err(Error::load),
-                Err(_) => Err(Error::TimedOut { waited }),
+                Err(_) => Err(Error::TimedOut {
+                    what: Awaited::Load,
+                    waited,
+                }),
             },
             None => work.await.map_err(Error::load),
         };

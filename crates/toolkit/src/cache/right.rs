@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use larder_store::{Error, Key, jitter};
+use larder_store::{Awaited, Error, Key, jitter};
 use serde::de::DeserializeOwned;
 use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -246,6 +246,7 @@ impl<T: DeserializeOwned> Cache<T> {
     /// That this caller has waited as long as it may.
     pub(super) fn timed_out(&self) -> Error {
         Error::TimedOut {
+            what: Awaited::Load,
             waited: self.settings.wait,
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_store::{Error, Keys, Store};
+use larder_store::{Awaited, Error, Keys, Store};
 use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
@@ -123,7 +123,11 @@ impl Locks {
             Outcome::Held { .. } => {
                 let rest = wait.saturating_sub(asked.elapsed());
                 let waited = timeout(rest, self.wait_in_turn(name, &mut attempt)).await;
-                waited.map_err(|_| Error::TimedOut { waited: wait })??
+                let timed_out = |_| Error::TimedOut {
+                    what: Awaited::Lock,
+                    waited: wait,
+                };
+                waited.map_err(timed_out)??
             }
         };
         Ok(attempt.into_guard(lease))

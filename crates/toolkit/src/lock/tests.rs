@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use larder_store::{
-    Answer, Backend, Channels, Command, Error, Key, Keys, Store, Subscription, Value,
+    Answer, Awaited, Backend, Channels, Command, Error, Key, Keys, Store, Subscription, Value,
 };
 use larder_testkit::{Sharded, TestStore, every_store};
 use tokio::time::Instant;
@@ -176,7 +176,7 @@ every_store! {
 
         let wait = Duration::ZERO;
         let other = locks.lock("stock", wait).await;
-        assert_eq!(other.map(|guard| guard.token()), Err(Error::TimedOut { waited: wait }));
+        assert_eq!(other.map(|guard| guard.token()), Err(Error::TimedOut { what: Awaited::Lock, waited: wait }));
 
         assert!(guard.release().await?);
         assert!(locks.lock("stock", Duration::MAX).await?.release().await?);
@@ -188,7 +188,7 @@ every_store! {
 
         let waited = locks.lock("stock", SHORT).await;
 
-        assert_eq!(waited.map(|guard| guard.token()), Err(Error::TimedOut { waited: SHORT }));
+        assert_eq!(waited.map(|guard| guard.token()), Err(Error::TimedOut { what: Awaited::Lock, waited: SHORT }));
     }
 
     async fn a_guard_is_extended_while_it_lives(test: TestStore) {

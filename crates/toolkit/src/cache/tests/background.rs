@@ -16,7 +16,7 @@ every_store! {
     async fn a_load_in_the_background_goes_on_when_its_caller_has_gone(test: TestStore) {
         let cache = process(&test.store).wait(SHORT);
         let (timed_out, finish) = ask(&cache).await;
-        assert_eq!(timed_out, Err(Error::TimedOut { waited: SHORT }));
+        assert_eq!(timed_out, Err(Error::TimedOut { what: Awaited::Load, waited: SHORT }));
 
         assert!(finish.send(1).is_ok());
         cache.finish().await;

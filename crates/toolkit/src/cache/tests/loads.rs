@@ -171,7 +171,7 @@ every_store! {
 
         for cache in [slow.clone().wait(SHORT), process(&test.store).wait(SHORT)] {
             let timed_out = cache.get_or_set("a", needless).await;
-            assert_eq!(timed_out, Err(Error::TimedOut { waited: SHORT }));
+            assert_eq!(timed_out, Err(Error::TimedOut { what: Awaited::Load, waited: SHORT }));
         }
         assert_eq!(begun.finish(1).await?, 1);
     }
@@ -179,7 +179,7 @@ every_store! {
     async fn a_load_that_takes_too_long_has_failed(test: TestStore) {
         let cache = process(&test.store).hard_timeout(SHORT);
         let timed_out = cache.get_or_set("a", std::future::pending).await;
-        assert_eq!(timed_out, Err(Error::TimedOut { waited: SHORT }));
+        assert_eq!(timed_out, Err(Error::TimedOut { what: Awaited::Load, waited: SHORT }));
         assert_eq!(cache.get_or_set("a", || async { Ok(2) }).await?, 2);
     }
 

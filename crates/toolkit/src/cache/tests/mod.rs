@@ -13,7 +13,7 @@ mod tags;
 use std::sync::Arc;
 use std::time::Duration;
 
-use larder_store::{BoxError, Command, Error, Store};
+use larder_store::{Awaited, BoxError, Command, Error, Store};
 use larder_testkit::{TestStore, every_store};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;

@@ -124,7 +124,7 @@ every_store! {
         let cache = process(&away(&test.store)).without_store(WithoutStore::Load { at_once: 1 });
         let begun = begin_load(&cache, "a", Keep::new()).await;
         let timed_out = cache.clone().wait(SHORT).get_or_set("b", needless).await;
-        assert_eq!(timed_out, Err(Error::TimedOut { waited: SHORT }));
+        assert_eq!(timed_out, Err(Error::TimedOut { what: Awaited::Load, waited: SHORT }));
         assert_eq!(begun.finish(1).await?, 1);
     }
 
