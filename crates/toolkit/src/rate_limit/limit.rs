@@ -34,7 +34,7 @@ pub struct Limit {
     quota: Quota,
     size: u32,
     name: Option<Box<str>>,
-    /// The quota and the burst: the name, if it was given none.
+    /// The kind if it is not GCRA, the quota and the burst: the name, if it was given none.
     text: Box<str>,
     numbers: [u64; 2],
 }
@@ -98,7 +98,7 @@ impl Limit {
     /// The same limit under another name.
     ///
     /// The name is what the limit's state goes by, what HTTP headers call it, and what people see. A
-    /// limit that is given none is called after its numbers, `100/s burst 20`.
+    /// limit that is given none is called after what it is, `100/s burst 20` or `fixed-window 60/m`.
     #[must_use]
     pub fn named(mut self, name: impl Into<Box<str>>) -> Limit {
         self.name = Some(name.into());
@@ -122,7 +122,12 @@ impl Limit {
 
     /// The part of a key that holds its state: another kind under the same name has another state.
     pub(super) fn state_part(&self) -> String {
-        format!("{}:{}", self.kind, self.name())
+        let kind = self.kind.name();
+        let name = match &self.name {
+            Some(name) => name,
+            None => self.text.trim_start_matches(kind).trim_start(),
+        };
+        format!("{kind}:{name}")
     }
 
     pub(super) fn kind(&self) -> Kind {
@@ -135,9 +140,10 @@ impl Limit {
     }
 
     fn of(kind: Kind, quota: Quota, size: u32) -> Limit {
-        let text = match size == quota.permits() {
-            true => quota.to_string(),
-            false => format!("{quota} burst {size}"),
+        let text = match (kind, size == quota.permits()) {
+            (Kind::Gcra, true) => quota.to_string(),
+            (Kind::Gcra, false) => format!("{quota} burst {size}"),
+            (kind, _) => format!("{kind} {quota}"),
         };
         Limit {
             kind,
@@ -203,10 +209,7 @@ fn slice_us(window_us: u64, size: u32) -> u64 {
 impl fmt::Display for Limit {
     /// As it is read, without its name: `100/s burst 20`, `sliding-window 5/m`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            Kind::Gcra => f.write_str(&self.text),
-            kind => write!(f, "{kind} {}", self.text),
-        }
+        f.write_str(&self.text)
     }
 }
 

@@ -95,7 +95,7 @@ impl Limiter {
     ///
     /// Limits of the same kind and [name](Limit::named) in a namespace share what they have counted,
     /// whichever limiters they are in, in whichever order. A limit that is given no name is called after
-    /// its numbers, so another quota is another count. One that is named keeps its count when its numbers
+    /// its kind and numbers, so another quota is another count. One that is named keeps its count when its numbers
     /// change; nobody has to wait for longer than the new limit alone would have it.
     pub fn new(store: &Store, namespace: &str, limit: Limit) -> Limiter {
         Limiter {

@@ -325,3 +325,41 @@ every_store! {
         }
     }
 }
+
+#[test]
+fn limits_that_are_given_no_name_are_told_apart_by_their_kind() {
+    let quota = Quota::per_minute(60);
+    let limits = [
+        Limit::gcra(quota),
+        Limit::gcra(quota).burst(5),
+        Limit::fixed_window(quota),
+        Limit::sliding_window(quota),
+        Limit::sliding_counter(quota),
+    ];
+    let limits = limits.into_iter().map(|limit| limit.to_string());
+    let limits: Vec<Limit> = limits
+        .map(|text| text.parse().expect("it is one"))
+        .collect();
+    let names: Vec<_> = limits.iter().map(Limit::name).collect();
+    assert_eq!(
+        names,
+        [
+            "60/m",
+            "60/m burst 5",
+            "fixed-window 60/m",
+            "sliding-window 60/m",
+            "sliding-counter 60/m"
+        ]
+    );
+    let parts: Vec<_> = limits.iter().map(Limit::state_part).collect();
+    assert_eq!(
+        parts,
+        [
+            "gcra:60/m",
+            "gcra:60/m burst 5",
+            "fixed-window:60/m",
+            "sliding-window:60/m",
+            "sliding-counter:60/m"
+        ]
+    );
+}
