@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use larder_embedded::{Clock, Config, Embedded};
 use larder_store::{
-    Channels, Command, Error, Event, Expires, Key, Keys, Refusal, Script, Step, Store, Value, Words,
+    Channels, Command, End, Error, Event, Expires, Key, Keys, Refusal, Script, Step, Store, Value,
+    Words,
 };
 
 fn open() -> (Embedded, Store) {
@@ -273,6 +274,124 @@ async fn a_twin_reads_a_field_as_hget_does() {
         line.is_some_and(|line| line.contains("failed_calls=1")),
         "{stats}"
     );
+}
+
+static PUT: Script = Script::new(NO_LUA).with_twin(put);
+
+/// Notes a score in a hash and a sorted set, which end at a time. Answers the lowest score and the highest.
+fn put(step: &mut Step<'_>, keys: &[Key], words: Words<'_>) -> Result<Value, Refusal> {
+    let (member, score): (_, i64) = (words.bytes(0)?, words.number(1)?);
+    step.hset(&keys[0], member, score.to_string())?;
+    step.zadd(&keys[1], score, member)?;
+    for key in keys {
+        step.pexpireat(key, words.number(2)?)?;
+    }
+    let ends = [End::Lowest, End::Highest].map(|end| step.zscore_at(&keys[1], end));
+    let [Some(lowest), Some(highest)] = [ends[0].clone()?, ends[1].clone()?] else {
+        return Ok(Value::Null);
+    };
+    Ok(Value::Array(vec![
+        Value::Int(lowest as i64),
+        Value::Int(highest as i64),
+    ]))
+}
+
+#[tokio::test]
+async fn a_twin_writes_hashes_and_sorted_sets_as_their_commands_do() {
+    let (_, store) = open();
+    let put = async |member: &str, score: i64, at_ms: u64| {
+        let call = PUT.on(&store).key(key("a")).key(key("a").part("scores"));
+        let call = call.arg(member).arg(score).arg(at_ms);
+        call.run::<Option<(i64, i64)>>().await
+    };
+    let in_an_hour = {
+        let now: (u64, u64) = store.run(Command::new("TIME")).await.unwrap();
+        now.0 * 1000 + 3_600_000
+    };
+    for number in 0..300 {
+        let scores = put(&format!("m{number}"), number, in_an_hour).await;
+        assert_eq!(scores, Ok(Some((0, number))));
+    }
+    assert_eq!(put("m0", -5, in_an_hour).await, Ok(Some((-5, 299))));
+    for (name, answer) in [("HLEN", 300), ("ZCARD", 300), ("PEXPIRETIME", in_an_hour)] {
+        let of = match name {
+            "ZCARD" => key("a").part("scores"),
+            _ => key("a"),
+        };
+        assert_eq!(
+            store.run(Command::new(name).arg(of)).await,
+            Ok(answer),
+            "{name}"
+        );
+    }
+    let stats: String = store
+        .run(Command::new("INFO").arg("commandstats"))
+        .await
+        .unwrap();
+    for line in [
+        "hset:calls=301,",
+        "zadd:calls=301,",
+        "zrange:calls=602,",
+        "pexpireat:calls=602,",
+    ] {
+        assert!(
+            stats.contains(&format!("cmdstat_{line}")),
+            "{line}: {stats}"
+        );
+    }
+
+    // A time that is past removes both, and of nothing there is no score.
+    assert_eq!(put("m0", 1, 1).await, Ok(None));
+    assert_eq!(run(&store, "DBSIZE").await, Ok(Value::Int(0)));
+
+    store.set(key("a"), "a string").await.unwrap();
+    assert!(
+        put("m0", 1, in_an_hour)
+            .await
+            .unwrap_err()
+            .is_refusal("WRONGTYPE")
+    );
+    store.del(key("a")).await.unwrap();
+    store
+        .set(key("a").part("scores"), "a string")
+        .await
+        .unwrap();
+    assert!(
+        put("m0", 1, in_an_hour)
+            .await
+            .unwrap_err()
+            .is_refusal("WRONGTYPE")
+    );
+}
+
+/// Whoever waits for a member is served by a command.
+#[tokio::test]
+async fn a_twin_that_adds_a_member_serves_who_waits_for_one() {
+    let (_, store) = open();
+    let waiting = store.clone();
+    let waiter = tokio::spawn(async move {
+        let pop = Command::new("BZPOPMIN").arg(key("a").part("scores")).arg(0);
+        waiting.run::<(String, String, i64)>(pop).await
+    });
+    let blocked = async || {
+        let clients: String = store
+            .run(Command::new("INFO").arg("clients"))
+            .await
+            .unwrap();
+        clients.contains("blocked_clients:1")
+    };
+    while !blocked().await {
+        tokio::task::yield_now().await;
+    }
+    let call = PUT.on(&store).key(key("a")).key(key("a").part("scores"));
+    call.arg("ann")
+        .arg(7)
+        .arg(4_000_000_000_000_u64)
+        .run::<Value>()
+        .await
+        .unwrap();
+    let (_, member, score) = waiter.await.unwrap().unwrap();
+    assert_eq!((member.as_str(), score), ("ann", 7));
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ pub use capabilities::{Capabilities, Capability, Server};
 pub use command::{Command, ToArgument};
 pub use delivery::{Delivery, Part};
 pub use direct::{ByName, Direct};
-pub use error::{Away, BoxError, Cause, Error};
+pub use error::{Awaited, Away, BoxError, Cause, Error};
 pub use from_value::FromValue;
 pub use jitter::{jitter, seed_jitter};
 /// What [`Command::arguments`] gives.
@@ -62,5 +62,5 @@ pub use script::{Script, ScriptCall};
 pub use shared::{refuse_batch, refuse_state};
 pub use store::Store;
 pub use subscription::{Channels, Event, Listen, Message, Subscription};
-pub use twin::{Expires, InStep, Native, Step, Twin, TwinCall, Words};
+pub use twin::{End, Expires, InStep, Native, Step, Twin, TwinCall, Words};
 pub use value::{Kind, Value};

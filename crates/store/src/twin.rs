@@ -121,6 +121,42 @@ pub trait InStep {
         Err(ByName)
     }
 
+    /// `HSET key field value`.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn hset(&mut self, _key: &Key, _field: &[u8], _value: &[u8]) -> Result<(), ByName> {
+        Err(ByName)
+    }
+
+    /// `ZADD key score member`.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn zadd(&mut self, _key: &Key, _score: i64, _member: &[u8]) -> Result<(), ByName> {
+        Err(ByName)
+    }
+
+    /// The score in `ZRANGE key 0 0 WITHSCORES`, or at the other end, with `-1 -1`.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn zscore_at(&mut self, _key: &Key, _end: End) -> Result<Option<f64>, ByName> {
+        Err(ByName)
+    }
+
+    /// `PEXPIREAT key at`.
+    ///
+    /// # Errors
+    ///
+    /// [`ByName`] if the command has to be run.
+    fn pexpireat(&mut self, _key: &Key, _at_ms: i64) -> Result<(), ByName> {
+        Err(ByName)
+    }
+
     /// `SET key value`, with the option that `expires` is.
     ///
     /// # Errors
@@ -160,6 +196,15 @@ pub enum Expires {
     AtMs(i64),
     /// So many milliseconds from now: `PX`.
     AfterMs(i64),
+}
+
+/// An end of a sorted set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Where the lowest score is.
+    Lowest,
+    /// Where the highest is.
+    Highest,
 }
 
 /// What a script does: commands, one after the other, that nothing comes between.
@@ -240,6 +285,72 @@ impl Step<'_> {
         match self.0.hget(key, field) {
             Ok(value) => Ok(value),
             Err(ByName) => self.run(Command::new("HGET").arg(key).arg(field)),
+        }
+    }
+
+    /// Gives a field of a hash a value.
+    ///
+    /// # Errors
+    ///
+    /// Those of `HSET`.
+    #[inline]
+    pub fn hset(
+        &mut self,
+        key: &Key,
+        field: &[u8],
+        value: impl AsRef<[u8]>,
+    ) -> Result<(), Refusal> {
+        let value = value.as_ref();
+        match self.0.hset(key, field, value) {
+            Ok(()) => Ok(()),
+            Err(ByName) => self.call("HSET", key, &[&field, &value]),
+        }
+    }
+
+    /// Gives a member of a sorted set a score.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ZADD`.
+    #[inline]
+    pub fn zadd(&mut self, key: &Key, score: i64, member: &[u8]) -> Result<(), Refusal> {
+        match self.0.zadd(key, score, member) {
+            Ok(()) => Ok(()),
+            Err(ByName) => self.call("ZADD", key, &[&score, &member]),
+        }
+    }
+
+    /// The score at an end of a sorted set. `None` if there is no such key.
+    ///
+    /// # Errors
+    ///
+    /// Those of `ZRANGE`.
+    #[inline]
+    pub fn zscore_at(&mut self, key: &Key, end: End) -> Result<Option<f64>, Refusal> {
+        if let Ok(score) = self.0.zscore_at(key, end) {
+            return Ok(score);
+        }
+        let place = match end {
+            End::Lowest => 0,
+            End::Highest => -1,
+        };
+        let found: Vec<Bytes> = self.call("ZRANGE", key, &[&place, &place, &"WITHSCORES"])?;
+        let score = found
+            .get(1)
+            .and_then(|score| std::str::from_utf8(score).ok());
+        Ok(score.and_then(|score| score.parse().ok()))
+    }
+
+    /// Has a key expire at this time, in Unix milliseconds, if there is such a key.
+    ///
+    /// # Errors
+    ///
+    /// Those of `PEXPIREAT`.
+    #[inline]
+    pub fn pexpireat(&mut self, key: &Key, at_ms: i64) -> Result<(), Refusal> {
+        match self.0.pexpireat(key, at_ms) {
+            Ok(()) => Ok(()),
+            Err(ByName) => self.call("PEXPIREAT", key, &[&at_ms]),
         }
     }
 

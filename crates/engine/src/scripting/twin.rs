@@ -14,25 +14,30 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use larder_store::{ByName, Command, Expires, InStep, Key, Refusal, TwinCall, Value};
+use larder_store::{ByName, Command, End, Expires, InStep, Key, Refusal, TwinCall, Value};
 
 use super::work::{Bounds, Declared, Work};
 use crate::command::{Call, Flags, Row};
 use crate::commands::{self, TABLE};
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
-use crate::keyspace::entry::Str;
+use crate::keyspace::entry::{Object, Str};
 use crate::keyspace::{Contended, Expiry, HashedKeys, Keyspace, Parked};
 use crate::observe::Occasion;
 use crate::reply::ValueReply;
 use crate::session::Session;
 use crate::types::hash::Hash;
+use crate::types::sorted_set::{Score, SortedSet};
 
 /// The numbers of the rows.
 const EVALSHA: usize = commands::number_of("EVALSHA");
 const GET: usize = commands::number_of("GET");
 const SET: usize = commands::number_of("SET");
 const HGET: usize = commands::number_of("HGET");
+const HSET: usize = commands::number_of("HSET");
+const ZADD: usize = commands::number_of("ZADD");
+const ZRANGE: usize = commands::number_of("ZRANGE");
+const PEXPIREAT: usize = commands::number_of("PEXPIREAT");
 const DEL: usize = commands::number_of("DEL");
 
 /// The database of calls from inside the process that have no session.
@@ -209,6 +214,43 @@ impl<'e> Running<'_, 'e> {
         found.inspect_err(|ByName| self.work.engine.take_back_direct(command))
     }
 
+    /// What `read` finds in the value of a key.
+    #[inline]
+    fn ask<V: Object, T>(
+        &mut self,
+        command: &'static Row,
+        key: &Key,
+        words: usize,
+        read: impl FnOnce(&V) -> Option<T>,
+    ) -> std::result::Result<Option<T>, ByName> {
+        let keyspace = self.begin(command, key, words)?;
+        let found = match keyspace.read::<V>(key.as_bytes()) {
+            Ok(value) => Ok(value.and_then(read)),
+            Err(_) => Err(ByName),
+        };
+        found.inspect_err(|ByName| self.work.engine.take_back_direct(command))
+    }
+
+    /// Changes the value of a key, which is empty if there is no such key, by `change`.
+    #[inline]
+    fn change<V: Object>(
+        &mut self,
+        command: &'static Row,
+        key: &Key,
+        words: usize,
+        change: impl FnOnce(&mut V),
+    ) -> std::result::Result<(), ByName> {
+        let keyspace = self.begin(command, key, words)?;
+        let changed = match keyspace.write::<V>(key.as_bytes()) {
+            Ok(mut value) => {
+                change(&mut value);
+                Ok(())
+            }
+            Err(_) => Err(ByName),
+        };
+        changed.inspect_err(|ByName| self.work.engine.take_back_direct(command))
+    }
+
     /// Writes the string of a key, by `put`.
     #[inline]
     fn write(
@@ -274,14 +316,50 @@ impl InStep for Running<'_, '_> {
 
     #[inline]
     fn hget(&mut self, key: &Key, field: &[u8]) -> std::result::Result<Option<Bytes>, ByName> {
-        let command = &TABLE[HGET];
-        let keyspace = self.begin(command, key, 3)?;
-        let found = match keyspace.read::<Hash>(key.as_bytes()) {
-            Ok(hash) => Ok(hash.and_then(|hash| hash.get(field))),
-            Err(_) => Err(ByName),
-        };
-        let value = found.map(|value| value.map(|value| value.with_bytes(Bytes::copy_from_slice)));
-        value.inspect_err(|ByName| self.work.engine.take_back_direct(command))
+        self.ask::<Hash, _>(&TABLE[HGET], key, 3, |hash| {
+            let value = hash.get(field)?;
+            Some(value.with_bytes(Bytes::copy_from_slice))
+        })
+    }
+
+    #[inline]
+    fn hset(&mut self, key: &Key, field: &[u8], value: &[u8]) -> std::result::Result<(), ByName> {
+        let limits = self.work.keyspace.limits();
+        self.change::<Hash>(&TABLE[HSET], key, 4, |hash| {
+            hash.set(field, value, limits);
+        })
+    }
+
+    #[inline]
+    fn zadd(&mut self, key: &Key, score: i64, member: &[u8]) -> std::result::Result<(), ByName> {
+        let limits = self.work.keyspace.limits();
+        let score = Score::new(score as f64).ok_or(ByName)?;
+        self.change::<SortedSet>(&TABLE[ZADD], key, 4, |set| {
+            set.insert(member, score, limits);
+        })
+    }
+
+    #[inline]
+    fn zscore_at(&mut self, key: &Key, end: End) -> std::result::Result<Option<f64>, ByName> {
+        self.ask::<SortedSet, _>(&TABLE[ZRANGE], key, 5, |set| {
+            let mut members = set.iter();
+            let found = match end {
+                End::Lowest => members.next(),
+                End::Highest => members.next_back(),
+            };
+            found.map(|(_, score)| score.get())
+        })
+    }
+
+    #[inline]
+    fn pexpireat(&mut self, key: &Key, at_ms: i64) -> std::result::Result<(), ByName> {
+        // What is over already is the command's to judge.
+        let now_ms = self.work.keyspace.now_ms();
+        let at_ms = u64::try_from(at_ms).ok().filter(|at| *at > now_ms);
+        let at_ms = at_ms.ok_or(ByName)?;
+        let keyspace = self.begin(&TABLE[PEXPIREAT], key, 3)?;
+        keyspace.set_expiry(key.as_bytes(), Some(at_ms));
+        Ok(())
     }
 
     #[inline]
