@@ -154,7 +154,8 @@ impl PeerIp {
         self
     }
 
-    fn address(&self, head: &Head<'_>) -> Result<IpAddr, NoCaller> {
+    /// The caller's address itself.
+    pub(crate) fn address(&self, head: &Head<'_>) -> Result<IpAddr, NoCaller> {
         let Some(address) = connection(head.extensions) else {
             let log = || tracing::error!("{NO_ADDRESS}");
             self.told.no_address.call_once(log);

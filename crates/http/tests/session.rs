@@ -6,11 +6,11 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Path;
 use axum::routing::{get, post};
-use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE};
+use http::header::{CACHE_CONTROL, COOKIE, RETRY_AFTER, SET_COOKIE, USER_AGENT};
 use http::{Request, StatusCode};
-use larder_http::{HttpError, Session, SessionLayer};
+use larder_http::{HttpError, PeerAddress, PeerIp, Session, SessionLayer};
 use larder_testkit::{TestStore, every_store};
-use larder_toolkit::session::Sessions;
+use larder_toolkit::session::{Device, Sessions};
 use tower::ServiceExt;
 
 type Cart = Vec<u32>;
@@ -333,4 +333,26 @@ async fn without_its_layer_a_session_is_an_error_of_the_server() {
     let shop = Router::new().route("/cart", get(cart));
     let answer = Browser::new(&shop).send("/cart").await;
     assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+every_store! {
+    /// A user who sees a session that is none of theirs can end it.
+    async fn the_devices_of_a_user_are_listed_if_the_application_wants_that(test: TestStore) {
+        let sessions = sessions(&test);
+        let log_in = async |layer: SessionLayer<Cart>, agent: &str| {
+            let app = Router::new().route("/log-in/{user}", post(log_in)).layer(layer);
+            let request = Request::post("/log-in/ann")
+                .header(USER_AGENT, agent)
+                .extension(PeerAddress([192, 0, 2, 7].into()));
+            app.oneshot(request.body(Body::empty()).expect("it is one")).await
+        };
+        let layer = SessionLayer::new(sessions.clone());
+        log_in(layer.clone(), "curl/8").await?;
+        log_in(layer.note_devices(PeerIp::new()), "Firefox/140").await?;
+
+        let mut devices: Vec<_> = sessions.list("ann").await?.into_iter().map(|one| one.device).collect();
+        devices.sort_by_key(Option::is_some);
+        let firefox = Device::new().user_agent("Firefox/140").address([192, 0, 2, 7].into());
+        assert_eq!(devices, [None, Some(firefox)]);
+    }
 }

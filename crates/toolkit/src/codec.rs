@@ -66,9 +66,13 @@ impl From<DecodeError> for Error {
     }
 }
 
+/// How long values are that are encoded without their bytes being moved as they grow.
+const LEN_EXPECTED: usize = 128;
+
 /// Writes a value.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, EncodeError> {
-    let mut bytes = vec![VERSION];
+    let mut bytes = Vec::with_capacity(LEN_EXPECTED);
+    bytes.push(VERSION);
     let mut writer = rmp_serde::Serializer::new(&mut bytes)
         .with_struct_map()
         .with_human_readable();

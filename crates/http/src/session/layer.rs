@@ -5,14 +5,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{CACHE_CONTROL, SET_COOKIE};
+use http::header::{CACHE_CONTROL, SET_COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Request, Response};
-use larder_toolkit::session::Sessions;
+use larder_toolkit::session::{Device, Sessions};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::cookie::{Cookie, SameSite};
 use super::visit::{News, Session};
+use crate::caller::{Head, PeerIp};
 
 /// Gives each request its [`Session`], and the browser its cookie.
 ///
@@ -58,6 +59,8 @@ use super::visit::{News, Session};
 pub struct SessionLayer<T> {
     sessions: Sessions<T>,
     cookie: Arc<Cookie>,
+    /// Who finds out from which addresses sessions are used, if that is noted.
+    addresses: Option<PeerIp>,
 }
 
 impl<T> SessionLayer<T> {
@@ -66,6 +69,7 @@ impl<T> SessionLayer<T> {
         SessionLayer {
             sessions,
             cookie: Arc::new(Cookie::new()),
+            addresses: None,
         }
     }
 
@@ -102,6 +106,15 @@ impl<T> SessionLayer<T> {
         self.with(|cookie| cookie.is_kept = false)
     }
 
+    /// Notes for each session of a user from which address and by which `User-Agent` it was last written,
+    /// so that the user tells one from the other in [`Sessions::list`]. Not done by default: it is about
+    /// people.
+    #[must_use]
+    pub fn note_devices(mut self, addresses: PeerIp) -> SessionLayer<T> {
+        self.addresses = Some(addresses);
+        self
+    }
+
     /// Sends the cookie without TLS, without `Secure` and without a prefix. **For development on the
     /// own machine alone**: anybody on the way reads such a cookie, and with it the session.
     #[must_use]
@@ -120,6 +133,7 @@ impl<T> Clone for SessionLayer<T> {
         SessionLayer {
             sessions: self.sessions.clone(),
             cookie: Arc::clone(&self.cookie),
+            addresses: self.addresses.clone(),
         }
     }
 }
@@ -182,7 +196,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let SessionLayer { sessions, cookie } = self.layer.clone();
+        let SessionLayer {
+            mut sessions,
+            cookie,
+            addresses,
+        } = self.layer.clone();
+        if let Some(addresses) = addresses {
+            sessions = sessions.on_device(device(&addresses, &Head::of(&request)));
+        }
         let session = Session::new(sessions, cookie.read(request.headers()));
         request.extensions_mut().insert(session.clone());
         let answer = self.inner.call(request);
@@ -193,6 +214,19 @@ where
             }
             Ok(response)
         })
+    }
+}
+
+/// Where a request comes from.
+fn device(addresses: &PeerIp, head: &Head<'_>) -> Device {
+    let mut device = Device::new();
+    // Some browsers say it in bytes that are no text.
+    if let Some(agent) = head.headers.get(USER_AGENT) {
+        device = device.user_agent(String::from_utf8_lossy(agent.as_bytes()));
+    }
+    match addresses.address(head) {
+        Ok(address) => device.address(address),
+        Err(_) => device,
     }
 }
 

@@ -1,9 +1,9 @@
 -- larder: touches only its KEYS
 -- What all scripts on a user's sessions share. It stands before each of them.
 --
--- KEYS[1]  the sessions of a user: for each a field DIGEST (its data, sealed) and a field DIGEST:m
---          (its version, when it was made and seen, how long it lasts unseen and at most, each in
---          milliseconds, and the id of its last save)
+-- KEYS[1]  the sessions of a user: for each a field DIGEST (its data, sealed, behind its device if one is
+--          noted) and a field DIGEST:m (its version, when it was made and seen, how long it lasts unseen
+--          and at most, each in milliseconds, and the id of its last save)
 -- KEYS[2]  the index: a sorted set of digests by when the session expires
 -- KEYS[3]  in scripts on one session: word of where it went, if it was given another token
 

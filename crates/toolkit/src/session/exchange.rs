@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::calls::{self, Changed, settled};
+use super::device::Device;
 use super::loaded::{Session, encode};
 use super::sessions::{Lead, Sessions};
 use super::token::{Sealed, Token, tag_of};
@@ -24,8 +25,8 @@ struct Exchange<'a> {
     word: Sealed,
     word_kept: Duration,
     to: &'a Token,
-    /// What it holds, if it stays with its user.
-    stays: Option<Bytes>,
+    /// What it holds, and where it is used, if it stays with its user.
+    stays: Option<(Bytes, Option<Device>)>,
 }
 
 impl<T: Serialize + DeserializeOwned> Sessions<T> {
@@ -60,19 +61,23 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
                 return Ok(Some(session));
             }
             let new = Token::new(old.tag());
+            let device = self.device_after(session.device.as_ref());
             let exchange = Exchange {
                 word: Sealed::Exchanged,
                 word_kept: self.rotate_grace,
                 to: &new,
-                stays: Some(session.encoded()?),
+                stays: Some((session.encoded()?, device.clone())),
             };
             match self.leave(&session, exchange).await? {
                 Changed::Made(known) => {
                     session.id = new.digest(&self.secret);
                     (session.token, session.times) = (new, known.times);
+                    session.device = session.user().and(device);
                     return Ok(Some(session));
                 }
-                Changed::Conflict(stored) => session = self.open(old.clone(), &stored)?,
+                Changed::Conflict(stored) => {
+                    session = self.open(old.clone(), session.id, &stored)?;
+                }
                 Changed::Gone { .. } => {
                     // It may be ours, of which the answer was lost, though there is no grace.
                     let lead = match self.lead(new).await? {
@@ -133,10 +138,10 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         session: &Session<T>,
         user: &str,
     ) -> Result<Option<Session<T>>, Error> {
-        let per_user = match session.user() {
-            None => self.per_user,
+        let (per_user, device) = match session.user() {
+            None => (self.per_user, None),
             // One goes as one comes.
-            Some(owner) if owner == user => 0,
+            Some(owner) if owner == user => (0, session.device()),
             Some(_) => {
                 let what = "the session is another user's: end it, and make one";
                 return Err(Error::invalid(what));
@@ -144,7 +149,8 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         };
         let token = Token::new(&tag_of(user, &self.secret));
         let encoded = encode(Some(user), &session.data)?;
-        let new = self.make(token, encoded, per_user).await?;
+        let device = self.device_after(device);
+        let new = self.make(token, encoded, device, per_user).await?;
         let exchange = Exchange {
             word: Sealed::LoggedIn,
             word_kept: LOGIN_KEPT,
@@ -187,10 +193,11 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             .token
             .seal(&self.secret, word, to.as_str().as_bytes())?;
         let (digest, sealed) = match stays {
-            Some(encoded) => (
-                to.digest(&self.secret),
-                to.seal(&self.secret, Sealed::Data(session.version), &encoded)?,
-            ),
+            Some((encoded, device)) => {
+                let used = session.user().zip(device.as_ref());
+                let sealed = self.seal(to, session.version, &encoded, used)?;
+                (to.digest(&self.secret), sealed)
+            }
             None => (String::new(), Vec::new()),
         };
         let left = settled(|| {

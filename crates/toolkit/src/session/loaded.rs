@@ -7,6 +7,7 @@ use bytes::Bytes;
 use larder_store::Error;
 use serde::Serialize;
 
+use super::device::Device;
 use super::token::Token;
 use crate::codec;
 
@@ -19,6 +20,7 @@ pub struct Session<T> {
     pub data: T,
     pub(super) token: Token,
     pub(super) user: Option<String>,
+    pub(super) device: Option<Device>,
     pub(super) id: String,
     pub(super) version: u64,
     pub(super) times: Times,
@@ -60,6 +62,14 @@ impl<T> Session<T> {
     /// Whose session it is. `None` if the visitor has not said who they are.
     pub fn user(&self) -> Option<&str> {
         self.user.as_deref()
+    }
+
+    /// Where it was used when it was last written, if it is a user's and somebody said so:
+    /// [`Sessions::on_device`].
+    ///
+    /// [`Sessions::on_device`]: super::Sessions::on_device
+    pub fn device(&self) -> Option<&Device> {
+        self.device.as_ref()
     }
 
     /// How often it was saved since it was made for its user, and 1 at the beginning.
@@ -119,15 +129,18 @@ pub struct Listed {
     pub seen: SystemTime,
     /// When it expires, unless it is seen before.
     pub expires: SystemTime,
+    /// [`Session::device`].
+    pub device: Option<Device>,
 }
 
 impl Listed {
-    pub(super) fn new(id: String, times: Times) -> Listed {
+    pub(super) fn new(id: String, times: Times, device: Option<Device>) -> Listed {
         Listed {
             id,
             created: time(times.created),
             seen: time(times.seen),
             expires: time(times.expires),
+            device,
         }
     }
 }

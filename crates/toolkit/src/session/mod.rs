@@ -34,7 +34,8 @@
 //! a backup of it, can neither take over a session nor read what it holds. Whoever can *write* it
 //! can end sessions, and put all of a session back as it was, but not its data alone: that is sealed
 //! with its version. A [`Secret`] of the application makes the digests ones that nobody else can
-//! compute: then nobody finds out by guessing whose sessions they are, or makes one up.
+//! compute: then nobody finds out by guessing whose sessions they are, or makes one up. What is told of
+//! the [`Device`] is sealed with a key that comes from the user's name and that secret.
 //!
 //! # What is promised
 //!
@@ -62,6 +63,7 @@
 //! [`Error::Gone`]: larder_store::Error::Gone
 //! [`Error::Conflict`]: larder_store::Error::Conflict
 
+mod device;
 mod exchange;
 mod save;
 mod sessions;
@@ -76,6 +78,7 @@ mod twins;
 #[cfg(test)]
 mod tests;
 
+pub use device::Device;
 pub use loaded::{Listed, Session};
 pub use secret::Secret;
 pub use sessions::{AtMost, Sessions, TOO_MANY};

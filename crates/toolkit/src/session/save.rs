@@ -90,7 +90,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             let error = match saved {
                 Ok(Saved::Done) => return Ok(()),
                 Ok(Saved::Conflict(token, stored)) => {
-                    *session = self.open(token, &stored)?;
+                    *session = self.open(token, session.id.clone(), &stored)?;
                     tokio::time::sleep(pause(round)).await;
                     continue;
                 }
@@ -147,10 +147,11 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         attempt: &Attempt,
         was_lost: &mut Option<Error>,
     ) -> Result<Saved, Error> {
-        let what = Sealed::Data(session.version + 1);
+        let device = self.device_after(session.device.as_ref());
         for _ in 0..EXCHANGES_MAX {
             let token = session.token.clone();
-            let sealed = token.seal(&self.secret, what, &attempt.encoded)?;
+            let used = session.user().zip(device.as_ref());
+            let sealed = self.seal(&token, session.version + 1, &attempt.encoded, used)?;
             let saved = settled(|| {
                 self.on_session(&calls::SAVE, token.tag(), &session.id)
                     .arg(session.version)
@@ -162,6 +163,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             let word = match answer {
                 Changed::Made(known) => {
                     (session.version, session.times) = (known.version, known.times);
+                    session.device = session.user().and(device);
                     session.in_doubt = None;
                     return Ok(Saved::Done);
                 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::calls::{self, Found, Known, Stored};
+use super::device::{self, Device};
 use super::loaded::{Listed, Session, decode, encode};
 use super::secret::Secret;
 use super::token::{self, Sealed, Token, tag_of};
@@ -42,6 +44,8 @@ pub struct Sessions<T> {
     /// How many sessions a user may have, 0 for any number.
     pub(super) per_user: u32,
     at_most: AtMost,
+    /// Where they are used now.
+    pub(super) device: Option<Arc<Device>>,
     data: PhantomData<fn(T) -> T>,
 }
 
@@ -77,6 +81,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             rotate_grace: Duration::from_secs(10),
             per_user: 0,
             at_most: AtMost::EndOldest,
+            device: None,
             data: PhantomData,
         }
     }
@@ -170,8 +175,9 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// that nobody has the token of. It expires like any other.
     pub async fn create(&self, user: &str, data: T) -> Result<Session<T>, Error> {
         let token = Token::new(&tag_of(user, &self.secret));
-        self.make(token, encode(Some(user), &data)?, self.per_user)
-            .await
+        let encoded = encode(Some(user), &data)?;
+        let device = self.device_after(None);
+        self.make(token, encoded, device, self.per_user).await
     }
 
     /// Makes a session for a visitor who has not said who they are. It has keys of its own.
@@ -181,21 +187,24 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// As [`Sessions::create`].
     pub async fn create_anonymous(&self, data: T) -> Result<Session<T>, Error> {
         let token = Token::new(&token::anonymous_tag());
-        self.make(token, encode(None, &data)?, 0).await
+        self.make(token, encode(None, &data)?, None, 0).await
     }
 
     pub(super) async fn make(
         &self,
         token: Token,
         encoded: Bytes,
+        device: Option<Device>,
         per_user: u32,
     ) -> Result<Session<T>, Error> {
         // What is stored is what will be loaded; and what can't be loaded is not stored.
         let (user, data) = decode(&encoded)?;
-        let sealed = token.seal(&self.secret, Sealed::Data(1), &encoded)?;
+        let id = token.digest(&self.secret);
+        let used = user.as_deref().zip(device.as_ref());
+        let sealed = self.seal(&token, 1, &encoded, used)?;
         let made = self
             .on_user(&calls::CREATE, token.tag())
-            .arg(token.digest(&self.secret))
+            .arg(&id)
             .arg(&sealed)
             .arg(self.idle)
             .arg(self.absolute)
@@ -214,7 +223,16 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             }
             Err(error) => return Err(error),
         };
-        Ok(self.session(token, (user, data), known))
+        Ok(Session {
+            data,
+            id,
+            token,
+            user,
+            device,
+            version: known.version,
+            times: known.times,
+            in_doubt: None,
+        })
     }
 
     /// The session with this token, which counts as seen. `None` if there is none: it has ended,
@@ -256,9 +274,10 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// Follows a token to its session.
     pub(super) async fn lead(&self, mut token: Token) -> Result<Lead<T>, Error> {
         for _ in 0..EXCHANGES_MAX {
-            let call = self.on_session(&calls::LOAD, token.tag(), &token.digest(&self.secret));
+            let id = token.digest(&self.secret);
+            let call = self.on_session(&calls::LOAD, token.tag(), &id);
             let word = match call.run().await? {
-                Found::Session(stored) => return self.open(token, &stored).map(Lead::Here),
+                Found::Session(stored) => return self.open(token, id, &stored).map(Lead::Here),
                 Found::Gone { word: Some(word) } => word,
                 Found::Gone { word: None } => break,
             };
@@ -279,26 +298,32 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
         Token::parse(std::str::from_utf8(&opened).ok()?)
     }
 
-    /// A session as the store has it, opened with its token.
-    pub(super) fn open(&self, token: Token, stored: &Stored) -> Result<Session<T>, Error> {
+    /// A session as the store has it, opened with its token, of which this is the digest.
+    pub(super) fn open(
+        &self,
+        token: Token,
+        id: String,
+        stored: &Stored,
+    ) -> Result<Session<T>, Error> {
         let what = Sealed::Data(stored.known.version);
-        let opened = token.open(&self.secret, what, &stored.sealed);
+        let (device, sealed) = device::split(&stored.sealed);
+        let opened = token.open(&self.secret, what, sealed);
         let encoded = opened.ok_or_else(|| {
             Error::codec("the session can't be opened with its token: it was changed in the store")
         })?;
-        Ok(self.session(token, decode(&encoded)?, stored.known))
-    }
-
-    fn session(&self, token: Token, (user, data): (Option<String>, T), known: Known) -> Session<T> {
-        Session {
+        let (user, data): (Option<String>, T) = decode(&encoded)?;
+        let device = { user.as_deref().zip(device) }
+            .and_then(|(user, sealed)| Device::open(&self.secret, user, &id, sealed));
+        Ok(Session {
             data,
-            id: token.digest(&self.secret),
+            id,
             token,
             user,
-            version: known.version,
-            times: known.times,
+            device,
+            version: stored.known.version,
+            times: stored.known.times,
             in_doubt: None,
-        }
+        })
     }
 
     /// Ends a session. Answers whether there was such a session.
@@ -354,9 +379,14 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// That of the store.
     pub async fn list(&self, user: &str) -> Result<Vec<Listed>, Error> {
         let tag = tag_of(user, &self.secret);
-        let listed: Vec<(String, Known)> = self.on_user(&calls::LIST, &tag).run().await?;
+        let listed: Vec<(String, Known, Option<Bytes>)> =
+            self.on_user(&calls::LIST, &tag).run().await?;
         Ok({ listed.into_iter() }
-            .map(|(id, known)| Listed::new(id, known.times))
+            .map(|(id, known, sealed)| {
+                let device =
+                    sealed.and_then(|sealed| Device::open(&self.secret, user, &id, &sealed));
+                Listed::new(id, known.times, device)
+            })
             .collect())
     }
 
@@ -420,6 +450,7 @@ impl<T> Clone for Sessions<T> {
             store: self.store.clone(),
             keys: self.keys.clone(),
             secret: self.secret.clone(),
+            device: self.device.clone(),
             ..*self
         }
     }

@@ -14,7 +14,7 @@
 //! keep or to share, and whoever has the store and all other tokens still can't open this session.
 //! What it is sealed as ([`Sealed`]) is authenticated with it: nothing can stand for anything else.
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use larder_store::Error;
 use zeroize::Zeroizing;
@@ -33,6 +33,10 @@ const DIGEST_LEN: usize = 64;
 /// The version of sealed data that is written.
 const VERSION: u8 = 1;
 const NONCE_LEN: usize = 24;
+
+/// What stands before the encrypted, and how long the tag behind it is.
+const HEAD_LEN: usize = 1 + NONCE_LEN;
+const TAG_BYTES: usize = 16;
 
 /// What leads to the keys of a user.
 pub(super) fn tag_of(user: &str, secret: &Secret) -> String {
@@ -148,14 +152,7 @@ impl Token {
         what: Sealed,
         bytes: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let nonce: [u8; NONCE_LEN] = random::bytes();
-        let payload = Payload {
-            msg: bytes,
-            aad: &what.associated(),
-        };
-        let encrypted = self.cipher(secret).encrypt(&XNonce::from(nonce), payload);
-        let encrypted = encrypted.map_err(|_| Error::codec("it is too long to be sealed"))?;
-        Ok([&[VERSION], &nonce[..], &encrypted].concat())
+        seal(&self.key(secret), &what.associated(), bytes)
     }
 
     /// The bytes that were sealed with this token. `None` if they were not, or not as this, or were
@@ -166,19 +163,42 @@ impl Token {
         what: Sealed,
         sealed: &[u8],
     ) -> Option<Zeroizing<Vec<u8>>> {
-        let (nonce, encrypted) = sealed.strip_prefix(&[VERSION])?.split_first_chunk()?;
-        let nonce: [u8; NONCE_LEN] = *nonce;
-        let payload = Payload {
-            msg: encrypted,
-            aad: &what.associated(),
-        };
-        let opened = self.cipher(secret).decrypt(&XNonce::from(nonce), payload);
-        opened.ok().map(Zeroizing::new)
+        open(&self.key(secret), &what.associated(), sealed)
     }
 
-    fn cipher(&self, secret: &Secret) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new((&*secret.derive("larder session data", &self.text)).into())
+    fn key(&self, secret: &Secret) -> Zeroizing<[u8; 32]> {
+        secret.derive("larder session data", &self.text)
     }
+}
+
+/// Seals bytes with a key. What is associated with them is authenticated.
+pub(super) fn seal(key: &[u8; 32], associated: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Error> {
+    let nonce: [u8; NONCE_LEN] = random::bytes();
+    // In one piece, so that nothing of it stays behind where it grew.
+    let mut sealed = Vec::with_capacity(HEAD_LEN + bytes.len() + TAG_BYTES);
+    sealed.push(VERSION);
+    sealed.extend_from_slice(&nonce);
+    sealed.extend_from_slice(bytes);
+    let tag = XChaCha20Poly1305::new(key.into()).encrypt_inout_detached(
+        &XNonce::from(nonce),
+        associated,
+        (&mut sealed[HEAD_LEN..]).into(),
+    );
+    let tag = tag.map_err(|_| Error::codec("it is too long to be sealed"))?;
+    sealed.extend_from_slice(&tag);
+    Ok(sealed)
+}
+
+/// The bytes that were sealed with this key, and with this associated.
+pub(super) fn open(key: &[u8; 32], associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, encrypted) = sealed.strip_prefix(&[VERSION])?.split_first_chunk()?;
+    let nonce: [u8; NONCE_LEN] = *nonce;
+    let payload = Payload {
+        msg: encrypted,
+        aad: associated,
+    };
+    let opened = XChaCha20Poly1305::new(key.into()).decrypt(&XNonce::from(nonce), payload);
+    opened.ok().map(Zeroizing::new)
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //! it has the name; what that says of keys, words and answers holds here as well.
 
 use bytes::Bytes;
-use larder_store::{Command, Expires, Key, Refusal, Step, ToArgument, Value, Words};
+use larder_store::{Command, End, Expires, Key, Refusal, Step, ToArgument, Value, Words};
 
+use super::device;
 use crate::twin::{flag, integers, text};
 
 /// What all scripts on a user's sessions share: `common.lua`.
@@ -81,7 +82,7 @@ impl<'a, 's> Sessions<'a, 's> {
     }
 
     fn set_data(&mut self, digest: &[u8], data: &[u8]) -> Result<(), Refusal> {
-        self.step.call("HSET", &self.keys[0], &[&digest, &data])
+        self.step.hset(&self.keys[0], digest, data)
     }
 
     fn put(&mut self, digest: &[u8], session: &mut Known) -> Result<(), Refusal> {
@@ -93,14 +94,11 @@ impl<'a, 's> Sessions<'a, 's> {
             absolute,
             ..
         } = *session;
-        let noted = format!("{version} {created} {seen} {idle} {absolute} ").into_bytes();
-        let noted = [&noted[..], &session.save].concat();
-        let field = meta(digest);
-        self.step
-            .call::<()>("HSET", &self.keys[0], &[&field, &noted])?;
+        let mut noted = format!("{version} {created} {seen} {idle} {absolute} ").into_bytes();
+        noted.extend_from_slice(&session.save);
+        self.step.hset(&self.keys[0], &meta(digest), &noted)?;
         session.expires = (seen + idle).min(created + absolute);
-        self.step
-            .call("ZADD", &self.keys[1], &[&session.expires, &digest])
+        self.step.zadd(&self.keys[1], session.expires, digest)
     }
 
     fn remove(&mut self, digests: &[Bytes]) -> Result<(), Refusal> {
@@ -113,21 +111,20 @@ impl<'a, 's> Sessions<'a, 's> {
     }
 
     fn keep(&mut self) -> Result<(), Refusal> {
-        let index = &self.keys[1];
-        let last: Vec<Bytes> = self
-            .step
-            .call("ZREVRANGE", index, &[&0, &0, &"WITHSCORES"])?;
-        if let Some(expires) = last.get(1) {
-            self.step
-                .call::<()>("PEXPIREAT", &self.keys[0], &[expires])?;
-            self.step
-                .call::<()>("PEXPIREAT", &self.keys[1], &[expires])?;
+        if let Some(expires) = self.step.zscore_at(&self.keys[1], End::Highest)? {
+            for key in &self.keys[..2] {
+                self.step.pexpireat(key, expires as i64)?;
+            }
         }
         Ok(())
     }
 
     fn prune(&mut self) -> Result<(), Refusal> {
         let (index, now) = (&self.keys[1], self.now);
+        let first = self.step.zscore_at(index, End::Lowest)?;
+        if first.is_none_or(|expires| expires as i64 > now) {
+            return self.keep();
+        }
         let some: [&dyn ToArgument; 5] = [&"-inf", &now, &"LIMIT", &0, &1000];
         let expired: Vec<Bytes> = self.step.call("ZRANGEBYSCORE", index, &some)?;
         self.remove(&expired)?;
@@ -144,9 +141,7 @@ impl<'a, 's> Sessions<'a, 's> {
             if let Some(digest) = field.strip_suffix(b":m")
                 && let Some(session) = self.read(digest)?
             {
-                let index = &self.keys[1];
-                self.step
-                    .call::<()>("ZADD", index, &[&session.expires, &digest])?;
+                self.step.zadd(&self.keys[1], session.expires, digest)?;
             }
         }
         self.keep()
@@ -344,7 +339,10 @@ pub(super) fn list(step: &mut Step<'_>, keys: &[Key], _: Words<'_>) -> Result<Va
     let mut listed = Vec::new();
     for digest in digests {
         if let Some(session) = sessions.get(&digest)? {
-            listed.push(Value::Array(vec![text(&digest), session.shown()]));
+            let stored = sessions.data(&digest)?.unwrap_or_default();
+            let device = device::split(&stored).0.map(Bytes::copy_from_slice);
+            let device = device.map_or(Value::Null, Value::Bytes);
+            listed.push(Value::Array(vec![text(&digest), session.shown(), device]));
         }
     }
     Ok(Value::Array(listed))
@@ -382,7 +380,11 @@ mod tests {
             let kept = one_of(random, &["0", "300"]);
             match random.random_range(0..20) {
                 0..4 => {
-                    let words = [digest, "data", idle, absolute, most, refuses];
+                    let data = one_of(
+                        random,
+                        &["data", "\u{2}\0\u{2}abdata", "\u{2}\0\u{9}", "\u{2}"],
+                    );
+                    let words = [digest, data, idle, absolute, most, refuses];
                     Turn::of(&CREATE, &keys[..2], &words)
                 }
                 4..8 => Turn::of(&LOAD, &keys, &[digest]),

@@ -1,3 +1,4 @@
+mod devices;
 mod doubt;
 mod faulty;
 mod login;
