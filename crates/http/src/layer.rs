@@ -1,13 +1,18 @@
 //! The middleware.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::response::Parts;
 use http::{Request, Response, StatusCode};
+use larder_store::Error;
 use larder_toolkit::rate_limit::{Decision, Limit, Limiter};
+use serde::de::{self, Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -27,13 +32,51 @@ impl<F: Fn(&Head<'_>) -> u32 + Send + Sync + 'static> Costs for F {
     }
 }
 
-/// What becomes of a request that does not say from whom it is.
+/// What becomes of a request that does not say from whom it is. In a file of settings it is `refuse 400`,
+/// with any status, or `pass`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WithoutCaller {
     /// It is answered with this status.
     Refuse(StatusCode),
     /// It passes, and no limit is asked.
     Pass,
+}
+
+impl FromStr for WithoutCaller {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<WithoutCaller, Error> {
+        let refuses = text.strip_prefix("refuse ").map(str::parse);
+        match (text, refuses) {
+            ("pass", _) => Ok(WithoutCaller::Pass),
+            (_, Some(Ok(status))) => Ok(WithoutCaller::Refuse(status)),
+            _ => Err(Error::invalid(format_args!(
+                "without a caller a request does \"pass\", or \"refuse 400\" with any status, not {text:?}"
+            ))),
+        }
+    }
+}
+
+impl fmt::Display for WithoutCaller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WithoutCaller::Refuse(status) => write!(f, "refuse {}", status.as_u16()),
+            WithoutCaller::Pass => f.write_str("pass"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for WithoutCaller {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<WithoutCaller, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+impl Serialize for WithoutCaller {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Asks a limiter before each request.

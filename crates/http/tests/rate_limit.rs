@@ -9,10 +9,12 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use http::{HeaderName, Request, Response, StatusCode};
 use larder_http::{
-    Head, Header, Network, OnDenied, PeerAddress, PeerIp, RateLimitLayer, WithoutCaller,
+    Head, Header, Network, OnDenied, PeerAddress, PeerIp, RateLimitLayer, SameSite, WithoutCaller,
 };
 use larder_testkit::{TestStore, every_store};
 use larder_toolkit::rate_limit::{Decision, Limit, Limiter, Quota, WithoutStore};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tower::{Layer, Service, ServiceExt};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -404,4 +406,28 @@ async fn a_server_without_addresses_is_logged_once_as_an_error() {
     let log = log.await;
     assert_eq!(log.matches("ERROR").count(), 1, "{log}");
     assert!(log.contains("PeerAddress"), "{log}");
+}
+
+#[test]
+fn settings_are_read_from_text_and_written_as_it() {
+    fn read<T: DeserializeOwned + Serialize>(text: &str) -> Result<T, String> {
+        let setting = serde_json::from_value(text.into()).map_err(|error| error.to_string())?;
+        let written = serde_json::to_value(&setting).map_err(|error| error.to_string())?;
+        assert_eq!(written, text);
+        Ok(setting)
+    }
+    let network: Network = "10.0.0.0/8".parse().expect("it is one");
+    assert_eq!(read("10.0.0.0/8"), Ok(network));
+    assert_eq!(read("pass"), Ok(WithoutCaller::Pass));
+    assert_eq!(
+        read("refuse 401"),
+        Ok(WithoutCaller::Refuse(StatusCode::UNAUTHORIZED))
+    );
+    assert_eq!(read("strict"), Ok(SameSite::Strict));
+    for text in ["", "refuse", "refuse 1", "refuse x", "allow"] {
+        let error = read::<WithoutCaller>(text).expect_err("it is none");
+        assert!(error.contains(&format!("{text:?}")), "{error}");
+    }
+    assert!(read::<Network>("10.0.0.0/33").is_err());
+    assert!(read::<SameSite>("Lax").is_err());
 }

@@ -7,6 +7,7 @@ use larder_toolkit::Ttl;
 use larder_toolkit::cache::{self, Keep};
 use larder_toolkit::leaderboard::{self, Best, Placed, Ties};
 use larder_toolkit::lock::{Extension, Holder, Lost};
+use larder_toolkit::pubsub;
 use larder_toolkit::rate_limit::{self, Decision, Denied, Limit, Permit, Quota};
 use larder_toolkit::session::{AtMost, Listed, Secret};
 use larder_toolkit::stream::{
@@ -32,7 +33,7 @@ fn is_read_as<T: DeserializeOwned + Debug + PartialEq>(text: &str, setting: T) {
 fn is_refused<T: DeserializeOwned + Debug>(texts: &[&str]) {
     for text in texts {
         let error = read::<T>(text).expect_err("it is no such setting");
-        assert!(error.to_string().contains(text), "{error}");
+        assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
     }
 }
 
@@ -90,15 +91,12 @@ fn a_setting_that_cant_be_is_refused_with_what_stands_there() {
 
 #[test]
 fn how_an_entry_is_kept_is_read_name_by_name() {
-    let keep = |text| serde_json::from_str::<Keep>(text).ok();
-    assert_eq!(keep("{}"), Some(Keep::new()));
-    let hour = Keep::new().ttl(Ttl::hours(1));
-    assert_eq!(keep(r#"{"ttl": "1h"}"#), Some(hour));
-    assert_eq!(
-        keep(r#"{"tll": "1h"}"#),
-        None,
-        "a slip of the pen is none of it"
-    );
+    let keep = |json: &str| serde_json::from_str::<Keep>(json).map_err(|error| error.to_string());
+    assert_eq!(keep("{}"), Ok(Keep::new()));
+    let hour = Keep::new().ttl(Ttl::hours(1)).tag("red");
+    assert_eq!(keep(r#"{"ttl": "1h", "tags": ["red"]}"#), Ok(hour));
+    let slip = keep(r#"{"tll": "1h"}"#).expect_err("it is a slip of the pen");
+    assert!(slip.contains("tll"), "{slip}");
 }
 
 /// It says so to the compiler.
@@ -106,6 +104,7 @@ fn how_an_entry_is_kept_is_read_name_by_name() {
 fn every_result_can_be_written() {
     fn written<T: Serialize>() {}
     written::<cache::Stats>();
+    written::<pubsub::Event<u32>>();
     written::<Holder>();
     written::<Lost>();
     written::<Decision>();

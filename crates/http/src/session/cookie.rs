@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
 
 /// Which requests from other sites bring the cookie.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SameSite {
     /// None at all, not even a click on a link.
     Strict,

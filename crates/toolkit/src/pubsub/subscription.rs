@@ -9,11 +9,13 @@ use bytes::Bytes;
 use futures_core::Stream;
 use larder_store::Keys;
 use serde::de::DeserializeOwned;
+use serde::{Serialize, Serializer};
 
 use crate::codec::{self, DecodeError};
 
 /// What a subscription tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Event<T> {
     /// A message was published.
@@ -30,14 +32,24 @@ pub enum Event<T> {
         /// The channel on which it was.
         channel: String,
         /// What was published.
+        #[serde(serialize_with = "bytes")]
         payload: Bytes,
         /// What is wrong with it.
+        #[serde(serialize_with = "text")]
         error: DecodeError,
     },
     /// This many messages were lost because the subscription was not read in time.
     Lagged(u64),
     /// The connection was lost and is there again. What was published in between is lost.
     Gap,
+}
+
+fn bytes<S: Serializer>(payload: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_bytes(payload)
+}
+
+fn text<S: Serializer>(error: &DecodeError, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(error)
 }
 
 /// A stream of events from a channel, or from those that match a pattern. Dropping it unsubscribes.

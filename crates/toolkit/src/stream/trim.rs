@@ -117,10 +117,10 @@ impl FromStr for Start {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Start, Error> {
-        match (text, text.strip_prefix("after ")) {
+        match (text, text.strip_prefix("after ").map(str::parse)) {
             ("earliest", _) => Ok(Start::Earliest),
             ("latest", _) => Ok(Start::Latest),
-            (_, Some(id)) => id.parse().map(Start::After),
+            (_, Some(Ok(id))) => Ok(Start::After(id)),
             _ => Err(Error::invalid(format_args!(
                 "reading begins with \"earliest\", \"latest\", or behind an entry as in \
                  \"after 1700000000000-0\", not {text:?}"
