@@ -19,7 +19,7 @@
 //! |---|---|
 //! | [`cache`] | values that can be had again: [`get_or_set`](cache::Cache::get_or_set), tags |
 //! | [`session`] | who is logged in, with idle and absolute expiry |
-//! | [`rate_limit`] | how often somebody may do something; [`http`] has the layer for tower |
+//! | [`rate_limit`] | how often somebody may do something; `http` has the layer for tower |
 //! | [`pubsub`] | typed messages to whoever listens now |
 //! | [`stream`] | typed messages that stay, and workers that share them |
 //! | [`lock`] | one at a time, across processes, with fencing tokens |
@@ -105,9 +105,10 @@ pub use larder_remote::{
     Config as RemoteConfig, OpenError as RemoteOpenError, Remote, without_password,
 };
 pub use larder_store::{
-    Answer, Arguments, Away, Backend, BoxError, ByName, Cause, Channels, Command, Direct, Error,
-    Event, Expires, FromValue, InStep, Key, Keys, Kind, Listen, Message, Native, Refusal, Script,
-    ScriptCall, Step, Store, Subscription, ToArgument, Twin, TwinCall, Value, Words,
+    Answer, Arguments, Awaited, Away, Backend, BoxError, ByName, Cause, Channels, Command, Direct,
+    End, Error, Event, Expires, FromValue, InStep, Key, Keys, Kind, Listen, Message, Native,
+    Refusal, Script, ScriptCall, Step, Store, Subscription, ToArgument, Twin, TwinCall, Value,
+    Words,
 };
 #[cfg(feature = "testing")]
 pub use larder_testing as testing;

@@ -159,7 +159,10 @@ pub fn open_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
 
 /// Opens a memory store, if the URL names one.
 fn memory(url: &str) -> Option<Result<Store, OpenError>> {
-    let rest = url.strip_prefix("memory")?;
+    let (scheme, rest) = url.split_at_checked("memory".len())?;
+    if !scheme.eq_ignore_ascii_case("memory") {
+        return None;
+    }
     let rest = if rest.is_empty() {
         rest
     } else {
@@ -202,7 +205,7 @@ fn server(url: &str) -> Result<Store, OpenError> {
 #[cfg(feature = "remote")]
 fn server_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
     match scheme_of(url)? {
-        scheme if needs_tls(scheme) && cfg!(not(feature = "tls")) => Err(OpenError::LeftOut {
+        scheme if needs_tls(&scheme) && cfg!(not(feature = "tls")) => Err(OpenError::LeftOut {
             scheme: "rediss://",
             feature: "tls",
         }),
@@ -210,20 +213,19 @@ fn server_with(url: &str, config: RemoteConfig) -> Result<Store, OpenError> {
     }
 }
 
-/// The scheme of a server's URL.
-fn scheme_of(url: &str) -> Result<&str, OpenError> {
+/// The scheme of a server's URL, in small letters.
+fn scheme_of(url: &str) -> Result<String, OpenError> {
     // Behind the scheme there may be a password, so nothing else is shown.
     let scheme = url.split(':').next().unwrap_or_default();
+    let scheme = scheme.to_ascii_lowercase();
     let not_yet = |scheme| Err(OpenError::NotYet { scheme });
     let has_rest = url[scheme.len()..].starts_with("://");
-    match scheme {
+    match &*scheme {
         "redis+unix" if has_rest => Ok(scheme),
         "file" => not_yet("file:"),
         // What stands behind it, such as `-cluster`, is for those to judge who read the rest.
-        _ if ["redis", "valkey"].iter().any(|name| is_of(scheme, name)) && has_rest => Ok(scheme),
-        _ => Err(OpenError::UnknownScheme {
-            url: scheme.to_owned(),
-        }),
+        _ if ["redis", "valkey"].iter().any(|name| is_of(&scheme, name)) && has_rest => Ok(scheme),
+        _ => Err(OpenError::UnknownScheme { url: scheme }),
     }
 }
 
@@ -274,6 +276,17 @@ fn memory_config(query: &str) -> Result<EmbeddedConfig, OpenError> {
 #[cfg(all(test, feature = "memory", feature = "remote"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scheme_is_the_same_in_capitals() {
+        for url in ["MEMORY:", "Memory:?maxmemory=1mb"] {
+            assert!(open(url).is_ok(), "{url}");
+        }
+        for url in ["REDIS://host/x", "Valkey://host/x"] {
+            let error = open(url).unwrap_err().to_string();
+            assert!(error.contains("is no URL of a server"), "{url}: {error}");
+        }
+    }
 
     #[test]
     fn a_url_that_names_no_store_is_refused_with_what_is_allowed() {

@@ -57,8 +57,8 @@ fn read(url: &str) -> Result<Place, String> {
     let (scheme, rest) = url
         .split_once("://")
         .ok_or("it has no scheme in front of ://")?;
-    // Valkey's own names for the same.
-    let scheme = scheme.replacen("valkey", "redis", 1);
+    // Valkey's own names for the same; and schemes are the same in capitals (RFC 3986, section 3.1).
+    let scheme = scheme.to_ascii_lowercase().replacen("valkey", "redis", 1);
     let (is_tls, kind) = match scheme.as_str() {
         "redis" => (false, ""),
         "rediss" => (true, ""),
@@ -302,9 +302,9 @@ pub fn without_password(url: &str) -> String {
         None => ("", url),
     };
     // The URL of a Unix socket has no user in front of an `@`.
-    let user_and_host = match scheme {
-        "redis+unix://" => None,
-        _ => rest.rsplit_once('@'),
+    let user_and_host = match scheme.eq_ignore_ascii_case("redis+unix://") {
+        true => None,
+        false => rest.rsplit_once('@'),
     };
     let rest = match user_and_host {
         Some((user, host)) => match user.split_once(':') {
@@ -346,6 +346,8 @@ mod tests {
             "rediss-sentinel://:secret@a/mymaster",
             "redis-cluster://:secret@a:7000,b:7001",
             "valkey-cluster://a",
+            "REDIS://localhost",
+            "Valkeys-Sentinel://a/mymaster",
         ] {
             assert!(Place::parse(url).is_ok(), "{url}");
         }
