@@ -149,7 +149,15 @@ impl FromStr for Ttl {
     fn from_str(text: &str) -> Result<Ttl, Error> {
         match text {
             "forever" => Ok(Ttl::forever()),
-            text => Ttl::new(span::parse(text).map_err(Error::invalid)?),
+            text => { span::parse(text).ok() }
+                .and_then(|time| Ttl::new(time).ok())
+                .ok_or_else(|| {
+                    Error::invalid(format_args!(
+                        "a time to live is \"forever\", or a time above zero and at most {:?}, as in \
+                         \"5m\", not {text:?}",
+                        Ttl::MAX
+                    ))
+                }),
         }
     }
 }
