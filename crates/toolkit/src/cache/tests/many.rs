@@ -150,6 +150,21 @@ every_store! {
         assert!(values[1].is_err());
     }
 
+    async fn a_stale_value_is_given_out_while_another_process_loads_it(test: TestStore) {
+        let process = || {
+            let cache = Cache::new(&test.store, "shop", Ttl::new(SHORT)?);
+            Ok::<_, Error>(cache.grace(Duration::from_secs(60)))
+        };
+        let (ours, theirs) = (process()?, process()?);
+        ours.set("a", &1).await?;
+        test.pass(SHORT).await;
+
+        let begun = begin_many(&theirs, &["a"]).await;
+        let ours = ours.wait(Duration::ZERO);
+        assert_eq!(all(ours.get_many_or_set(["a"], needless_many).await)?, [1]);
+        assert_eq!(all(begun.finish(&["a"], 2).await)?, [2]);
+    }
+
     async fn values_are_kept_as_it_is_said(test: TestStore) {
         let (cache, database) = (process(&test.store), Database::default());
         let keep = Keep::new().ttl(Ttl::new(SHORT)?).tag("red");

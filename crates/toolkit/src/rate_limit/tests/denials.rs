@@ -73,6 +73,17 @@ every_store! {
         }
     }
 
+    /// It is denied where there is not one.
+    async fn who_was_denied_up_to_some_permits_is_denied_one_without_the_store(test: TestStore) {
+        let (store, count) = counted(&test.store);
+        let limiter = Limiter::new(&store, "api", Limit::gcra(Quota::per_hour(2))).remember_denied(10);
+        limiter.take("ann", 2).await?;
+        assert!(!limiter.take_up_to("ann", 2).await?.is_allowed());
+        let before = count.load(Ordering::SeqCst);
+        assert!(!limiter.take("ann", 1).await?.is_allowed());
+        assert_eq!(count.load(Ordering::SeqCst), before);
+    }
+
     async fn a_caller_who_was_denied_is_let_in_when_its_time_is_over(test: TestStore) {
         let (store, _) = counted(&test.store);
         let limiter = Limiter::new(&store, "api", Limit::gcra(quota(1))).remember_denied(10);
