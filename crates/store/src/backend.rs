@@ -1,5 +1,8 @@
 //! What a store has to be.
 
+use std::sync::Arc;
+
+use crate::near::ReadNear;
 use crate::{
     Answer, Capabilities, Channels, Command, Direct, Error, Native, Part, Subscription, Value,
 };
@@ -44,6 +47,12 @@ pub trait Backend: Send + Sync + 'static {
     /// changes what a script costs, and a backend without it is sent the Lua.
     #[inline]
     fn native(&self) -> Option<&dyn Native> {
+        None
+    }
+
+    /// What answers near reads, and keeps this many bytes at most. A backend that is not told of changes has
+    /// none: it is asked each time.
+    fn near(&self, _bytes: usize) -> Option<Arc<dyn ReadNear>> {
         None
     }
 

@@ -11,12 +11,14 @@
 //! - [`Delivery`] is how a command gets there: within which time, to which [`Part`] of the store, and
 //!   whether again. [`Store::within`] gives all calls of a handle a deadline.
 //! - [`Capabilities`] is what a store can do that not every store can.
+//! - [`Near`] answers reads in this process, as long as the store vouches for what is kept: [`near`].
 //! - [`shape`] says where the keys of a command stand, whether it only reads, and how long it waits.
 //! - [`Script`] is a Lua program that runs inside the store, atomically; it may have a [`Twin`] in Rust.
 //! - [`Keys`] makes key names so that all keys of one thing share a hash slot of a cluster.
 
 #![forbid(unsafe_code)]
 
+pub mod near;
 pub mod shape;
 pub mod span;
 
@@ -55,6 +57,7 @@ pub use jitter::{jitter, seed_jitter};
 pub use larder_resp::Arguments;
 
 pub use keys::{Key, Keys, literal, slot};
+pub use near::{Freshness, Near, NearStats};
 pub use place::slot_of;
 pub use refusal::Refusal;
 pub use scan::Scan;

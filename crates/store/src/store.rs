@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::answer::turn;
+use crate::near::ReadNear;
 use crate::within::Within;
 use crate::{
     Answer, Backend, ByName, Capabilities, Channels, Command, Direct, Error, FromValue, Native,
@@ -185,6 +186,11 @@ impl Store {
     #[inline]
     pub(crate) fn native(&self) -> Option<&dyn Native> {
         self.backend.native()
+    }
+
+    /// What answers near reads, if the backend has it.
+    pub(crate) fn read_near(&self, bytes: usize) -> Option<Arc<dyn ReadNear>> {
+        self.backend.near(bytes)
     }
 
     /// Listens to channels and patterns until the subscription is dropped.

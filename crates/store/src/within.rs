@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::near::{Freshness, Keep, NearStats, ReadNear};
 use crate::{
     Answer, Backend, Capabilities, Channels, Command, Direct, Error, Native, Part, Subscription,
     TwinCall, Value,
@@ -48,6 +49,12 @@ impl Backend for Within {
         self.backend.native().map(|_| self as &dyn Native)
     }
 
+    fn near(&self, bytes: usize) -> Option<Arc<dyn ReadNear>> {
+        let reads = self.backend.near(bytes)?;
+        let time = self.time;
+        Some(Arc::new(NearWithin { reads, time }))
+    }
+
     fn parts(&self) -> Answer<'_, Vec<Part>> {
         self.backend.parts()
     }
@@ -68,6 +75,26 @@ impl Native for Within {
             Some(native) => native.run(call),
             None => Answer::ready(Err(Error::Closed)),
         }
+    }
+}
+
+/// Near reads of which those have a deadline for which the store is asked.
+struct NearWithin {
+    reads: Arc<dyn ReadNear>,
+    time: Duration,
+}
+
+impl ReadNear for NearWithin {
+    fn kept(&self, command: &Command) -> Option<(Value, Freshness)> {
+        self.reads.kept(command)
+    }
+
+    fn read(&self, command: Command, keep: Keep) -> Answer<'_, (Value, Freshness)> {
+        self.reads.read(command.within(self.time), keep)
+    }
+
+    fn stats(&self) -> NearStats {
+        self.reads.stats()
     }
 }
 

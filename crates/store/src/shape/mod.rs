@@ -29,6 +29,7 @@ pub use arity::Arity;
 pub use flags::Flags;
 pub use key_spec::{KeyPlaces, KeySpec};
 pub use names::{Found, Names, short_word};
+pub use pure::PURE_KEY;
 pub use wait::Wait;
 
 use crate::Command;

@@ -2,6 +2,9 @@
 
 use super::Shape;
 
+/// The place of the key among the words of every command that is pure.
+pub const PURE_KEY: usize = 1;
+
 /// The commands that answer with a function of the values of their keys, and of nothing else. What
 /// draws by chance, tells of time, or walks with a cursor is not here; nor is what counts what it
 /// looks at, or sorts by other keys.
@@ -69,6 +72,15 @@ impl Shape {
 mod tests {
     use super::*;
     use crate::shape;
+
+    #[test]
+    fn the_key_of_what_is_pure_is_its_second_word() {
+        for name in PURE {
+            let command = crate::Command::new(name).args(["key", "1", "2"]);
+            assert_eq!(command.keys().next(), Some(&b"key"[..]), "{name}");
+            assert_eq!(command.arguments().get(PURE_KEY), Some(&b"key"[..]));
+        }
+    }
 
     #[test]
     fn what_is_pure_is_a_read_that_is_known() {
