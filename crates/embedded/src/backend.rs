@@ -10,6 +10,7 @@ use larder_engine::{
     Engine, Mailbox, Outcome, Overflow, Parked, Session, Subscriber, Ticks, TimeSource,
     TwinOutcome, ValueReply, Waiting, commands,
 };
+use larder_store::near::ReadNear;
 use larder_store::{
     Answer, Backend, ByName, Capabilities, Channels, Command, Direct, Error, Native, Server,
     Subscription, TwinCall, Value, refuse_batch, refuse_state,
@@ -17,6 +18,7 @@ use larder_store::{
 
 use crate::embedded::{Core, Embedded};
 use crate::listen::Events;
+use crate::near::Reads;
 
 impl Backend for Embedded {
     #[inline]
@@ -114,6 +116,10 @@ impl Backend for Embedded {
         Some(&**self.core())
     }
 
+    fn near(&self, bytes: usize) -> Option<Arc<dyn ReadNear>> {
+        Some(Arc::new(Reads::open(self, bytes)))
+    }
+
     fn capabilities(&self) -> Answer<'_, Capabilities> {
         static OURS: OnceLock<Capabilities> = OnceLock::new();
         Answer::ready(Ok(*OURS.get_or_init(|| {
@@ -200,6 +206,17 @@ impl Core {
                 TwinOutcome::Parked(again) => parked = again,
             }
         }
+    }
+
+    /// Runs a command in a session, and waits for its answer.
+    pub(crate) async fn ask(
+        &self,
+        session: &mut Session,
+        command: &Command,
+    ) -> Result<Value, Error> {
+        let deadline = self.deadline(command.delivery().within);
+        let step = run(self, session, command);
+        self.finish(step, session, command, deadline).await
     }
 
     /// The answer of a command, when it comes. One that has not begun at its deadline is given up; one

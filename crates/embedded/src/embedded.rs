@@ -7,12 +7,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use larder_engine::{Engine, EvictionPolicy, Mailbox, Now, Ticks, TimeSource};
+use larder_store::near::Source;
 use parking_lot::{Condvar, Mutex};
 
 use crate::clock::Clock;
 use crate::disposal::Disposal;
 use crate::listen::Listeners;
 use crate::memory::MaxMemory;
+use crate::near::Sources;
 use crate::timers::Timers;
 
 /// How often expired keys are looked for when nothing else is due.
@@ -77,6 +79,7 @@ pub(crate) struct Core {
     clock: Clock,
     is_closed: AtomicBool,
     pub(crate) listeners: Listeners,
+    sources: Sources,
     pub(crate) timers: Timers,
     /// When the background thread is wanted next.
     alarm: Mutex<Option<Ticks>>,
@@ -196,6 +199,7 @@ impl Home {
     fn close(&self) {
         self.core.is_closed.store(true, Ordering::Release);
         self.core.listeners.close();
+        self.core.sources.end();
         self.core.engine.stop_scripts();
         self.core.wake_at(Ticks::from_us(0));
         if let Some(ticker) = self.ticker.lock().take() {
@@ -224,6 +228,7 @@ impl Core {
             clock: config.clock,
             is_closed: AtomicBool::new(false),
             listeners: Listeners::default(),
+            sources: Sources::default(),
             timers: Timers::default(),
             alarm: Mutex::new(None),
             woken: Condvar::new(),
@@ -241,6 +246,19 @@ impl Core {
         if self.is_closed() {
             mailbox.close();
         }
+    }
+
+    /// A source of near reads that ends together with the store.
+    pub(crate) fn vouch(&self, source: &Arc<Source>) {
+        self.sources.keep(source);
+        // As with a mailbox.
+        if self.is_closed() {
+            source.end();
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     pub(crate) fn wake_at(&self, at: Ticks) {

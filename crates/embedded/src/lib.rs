@@ -14,6 +14,7 @@ mod disposal;
 mod embedded;
 mod listen;
 mod memory;
+mod near;
 mod timers;
 
 pub use clock::{Clock, ManualClock};

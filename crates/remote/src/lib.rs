@@ -6,7 +6,8 @@
 //!    └───── Node ────────────── a server as it is now
 //!             ├─ Breaker ────── refuses calls at once while it is away
 //!             ├─ Connection ─── shared by all callers: requests travel together, each gets its answer
-//!             └─ Pool ───────── connections for commands that wait, one at a time on each
+//!             ├─ Pool ───────── connections for commands that wait, one at a time on each
+//!             └─ Tracking ───── the connection of near reads, on which the server tells what has changed
 //! ```
 //!
 //! `verdict.rs` is the one judge of what an answer or its absence means: a command that certainly was not
@@ -20,6 +21,7 @@ mod address;
 mod batch;
 mod config;
 mod events;
+mod near;
 mod node;
 mod open_error;
 mod probe;

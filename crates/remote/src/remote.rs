@@ -1,10 +1,12 @@
 //! Servers as a store.
 
 use std::fmt;
+use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
+use larder_store::near::ReadNear;
 use larder_store::{
     Answer, Backend, Capabilities, Channels, Command, Error, Event, Listen, Part, Subscription,
     Value, refuse_batch, refuse_state, slot, slot_of,
@@ -16,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::batch::Batch;
 use crate::config::Config;
 use crate::events::{ConnectionEvents, Events};
+use crate::near::{Nears, Reads};
 use crate::node::{Listener, Node, Queue};
 use crate::open_error::OpenError;
 use crate::probe;
@@ -38,6 +41,8 @@ pub(crate) struct Inner {
     pub(crate) topology: Topology,
     pub(crate) config: Config,
     pub(crate) budget: Budget,
+    /// What is kept of what was read near.
+    pub(crate) nears: Arc<Nears>,
     events: Events,
     is_closed: AtomicBool,
     /// How many callers may still wait while a breaker is open.
@@ -62,6 +67,7 @@ impl Remote {
                 }),
                 config,
                 budget: Budget::default(),
+                nears: Arc::default(),
                 events,
                 is_closed: AtomicBool::new(false),
             }),
@@ -76,7 +82,7 @@ impl Remote {
 
 impl Inner {
     /// Refuses a call if the store is closed, or if nothing is there that could make it.
-    fn refuse_if_unusable(&self) -> Result<(), Error> {
+    pub(crate) fn refuse_if_unusable(&self) -> Result<(), Error> {
         match Handle::try_current() {
             Ok(_) if self.is_closed.load(Ordering::Acquire) => Err(Error::Closed),
             Ok(_) => Ok(()),
@@ -119,7 +125,7 @@ impl Inner {
 
     /// Runs one command, again if it was certainly not executed and may be soon, or if it is harmless
     /// that it happens twice.
-    async fn call(&self, command: &Command) -> Result<Value, Error> {
+    pub(crate) async fn call(&self, command: &Command) -> Result<Value, Error> {
         self.refuse_if_unusable()?;
         let mut trip = Trip::begin(self, command)?;
         loop {
@@ -332,7 +338,10 @@ impl Backend for Remote {
     fn call(&self, command: Command) -> Answer<'_, Value> {
         match refuse_state(&command).or_else(|| refuse_lonely(&command)) {
             Some(error) => Answer::ready(Err(error)),
-            None => Answer::later(async move { self.inner.call(&command).await }),
+            None => Answer::later(async move {
+                let _changes = self.inner.nears.changes(slice::from_ref(&command));
+                self.inner.call(&command).await
+            }),
         }
     }
 
@@ -341,6 +350,7 @@ impl Backend for Remote {
             Some(error) => Answer::ready(Err(error)),
             None => Answer::later(async move {
                 self.inner.refuse_if_unusable()?;
+                let _changes = self.inner.nears.changes(&commands);
                 Batch::of(&self.inner, &commands).run().await
             }),
         }
@@ -348,6 +358,10 @@ impl Backend for Remote {
 
     fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
         Answer::later(async move { self.inner.subscribe(channels).await })
+    }
+
+    fn near(&self, bytes: usize) -> Option<Arc<dyn ReadNear>> {
+        Some(Arc::new(Reads::open(&self.inner, bytes)))
     }
 
     fn parts(&self) -> Answer<'_, Vec<Part>> {

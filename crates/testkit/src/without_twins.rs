@@ -1,6 +1,9 @@
 //! A memory store that runs all scripts in Lua.
 
+use std::sync::Arc;
+
 use larder_embedded::Embedded;
+use larder_store::near::ReadNear;
 use larder_store::{
     Answer, Backend, Capabilities, Channels, Command, Direct, Error, Part, Subscription, Value,
 };
@@ -24,6 +27,10 @@ impl Backend for WithoutTwins {
 
     fn direct(&self) -> Option<&dyn Direct> {
         self.0.direct()
+    }
+
+    fn near(&self, bytes: usize) -> Option<Arc<dyn ReadNear>> {
+        self.0.near(bytes)
     }
 
     fn parts(&self) -> Answer<'_, Vec<Part>> {

@@ -4,6 +4,7 @@ mod breaker;
 mod hub;
 mod pool;
 mod queue;
+mod tracked;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -18,6 +19,7 @@ pub use self::breaker::BreakerState;
 pub(crate) use self::hub::{Hub, Listener, Name, Place};
 use self::pool::Pool;
 pub(crate) use self::queue::Queue;
+use self::tracked::Tracking;
 use crate::config::Config;
 use crate::events::{ConnectionEvent, Events};
 use crate::tries::Tries;
@@ -37,6 +39,7 @@ pub(crate) struct Node {
     events: Events,
     shared: Box<[Slot]>,
     pool: Pool,
+    tracking: Tracking,
     /// What the server said of itself when it was greeted last.
     greeting: Mutex<Option<Greeting>>,
     /// What it can do, since it was greeted last.
@@ -85,6 +88,7 @@ impl Node {
             events: events.clone(),
             shared: (0..config.connections).map(|_| Slot::default()).collect(),
             pool: Pool::new(config),
+            tracking: Tracking::default(),
             greeting: Mutex::default(),
             capabilities: Mutex::default(),
             waiting: AtomicUsize::new(0),
@@ -336,6 +340,11 @@ impl Node {
         self.is_demoted.store(true, Ordering::Release);
     }
 
+    /// What was read near is stale.
+    pub(crate) fn end_tracking(&self) {
+        self.tracking.end();
+    }
+
     /// How many requests are under way on the connections that callers share.
     pub(crate) fn in_flight(&self) -> usize {
         let load = |slot: &Slot| {
@@ -376,6 +385,7 @@ impl Node {
             }
         }
         self.pool.clear();
+        self.end_tracking();
     }
 
     /// Forgets the connection that callers share, so that the next one greets the server again.

@@ -325,6 +325,13 @@ impl Cluster {
                 stays
             });
         }
+        let leads = |address: &Address| slots.shards().iter().any(|shard| shard.master == *address);
+        for (address, node) in &nodes.by_address {
+            // What it tells from now on, it has heard from another.
+            if !leads(address) {
+                node.end_tracking();
+            }
+        }
         drop(nodes);
         gone.iter().for_each(replace);
     }

@@ -285,6 +285,8 @@ impl Driver {
 
     /// Tells everybody that the connection is over.
     fn end(&mut self, loss: &Loss) {
+        // Whoever heard what the server told learns of the end before any caller does.
+        self.pushes = None;
         self.shared.over(loss);
         let written = self.sent.len() - self.unwritten.min(self.sent.len());
         for (place, expected) in self.sent.iter_mut().enumerate() {

@@ -1,0 +1,120 @@
+//! Near reads of a store inside the process: the engine tells directly what has changed.
+//!
+//! The data is near already, so nothing is kept of it. What is of use is the [`Freshness`] of an answer,
+//! to whoever keeps what he makes of it: it ends inside the change, before whoever makes that is answered.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use larder_engine::{Invalidate, Invalidated, NearTracking};
+use larder_store::near::{Keep, NearStats, Places, ReadNear, Source};
+use larder_store::{Answer, Command, Error, Freshness, Value, shape};
+use parking_lot::Mutex;
+
+use crate::Clock;
+use crate::embedded::Embedded;
+
+/// What answers near reads of a store.
+pub(crate) struct Reads {
+    store: Embedded,
+    tracking: NearTracking,
+    told: Arc<Told>,
+}
+
+/// Who is told of changes.
+#[derive(Debug)]
+struct Told {
+    places: Arc<Places>,
+    source: Arc<Source>,
+}
+
+impl Invalidate for Told {
+    fn invalidated(&self, what: Invalidated<'_>) {
+        match what {
+            Invalidated::Key { key, .. } => self.places.changed(key),
+            Invalidated::Everything => {
+                self.source.flush();
+                self.places.dusty();
+            }
+        }
+    }
+}
+
+impl Reads {
+    pub(crate) fn open(store: &Embedded, bytes_max: usize) -> Reads {
+        let told = Arc::new(Told {
+            places: Places::new(bytes_max),
+            source: Arc::default(),
+        });
+        store.core().vouch(&told.source);
+        let listener: Arc<dyn Invalidate> = Arc::<Told>::clone(&told);
+        Reads {
+            tracking: store.engine().track(listener),
+            store: store.clone(),
+            told,
+        }
+    }
+
+    async fn ask(&self, command: Command) -> Result<(Value, Freshness), Error> {
+        let places = &self.told.places;
+        places.missed();
+        let key = command.arguments().get(shape::PURE_KEY).unwrap_or_default();
+        let place = places.reserve(key, &self.told.source);
+        let core = self.store.core();
+        let mut session = self.tracking.session(0);
+        let value = core.ask(&mut session, &command).await?;
+        let Some(place) = place else {
+            return Ok((value, Freshness::NEVER));
+        };
+        let until = match core.clock() {
+            Clock::System => {
+                let asked = Instant::now();
+                let pttl = Command::new("PTTL").arg(key);
+                match core.ask(&mut session, &pttl).await? {
+                    Value::Int(ms @ 0..) => Some(asked + Duration::from_millis(ms as u64)),
+                    _ => None,
+                }
+            }
+            // Its keys expire when it is moved, and the engine tells that.
+            Clock::Manual(_) => None,
+        };
+        let freshness = place.answered(&command, &value, Keep::Freshness, until);
+        Ok((value, freshness))
+    }
+}
+
+impl ReadNear for Reads {
+    fn kept(&self, _: &Command) -> Option<(Value, Freshness)> {
+        None
+    }
+
+    fn read(&self, command: Command, _: Keep) -> Answer<'_, (Value, Freshness)> {
+        Answer::later(async move { self.ask(command).await })
+    }
+
+    fn stats(&self) -> NearStats {
+        self.told.places.stats()
+    }
+}
+
+/// Those who vouch for what was read, until the store is closed.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    all: Mutex<Vec<Weak<Source>>>,
+}
+
+impl Sources {
+    pub(crate) fn keep(&self, source: &Arc<Source>) {
+        let mut all = self.all.lock();
+        all.retain(|source| source.strong_count() > 0);
+        all.push(Arc::downgrade(source));
+    }
+
+    pub(crate) fn end(&self) {
+        for source in self.all.lock().drain(..) {
+            if let Some(source) = source.upgrade() {
+                source.end();
+            }
+        }
+    }
+}
