@@ -4,14 +4,12 @@
 //! to whoever keeps what he makes of it: it ends inside the change, before whoever makes that is answered.
 
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
 
 use larder_engine::{Invalidate, Invalidated, NearTracking};
-use larder_store::near::{Keep, NearStats, Places, ReadNear, Source};
+use larder_store::near::{Keep, Life, NearStats, Places, ReadNear, Source};
 use larder_store::{Answer, Command, Error, Freshness, Value, shape};
 use parking_lot::Mutex;
 
-use crate::Clock;
 use crate::embedded::Embedded;
 
 /// What answers near reads of a store.
@@ -66,19 +64,16 @@ impl Reads {
         let Some(place) = place else {
             return Ok((value, Freshness::NEVER));
         };
-        let until = match core.clock() {
-            Clock::System => {
-                let asked = Instant::now();
-                let pttl = Command::new("PTTL").arg(key);
-                match core.ask(&mut session, &pttl).await? {
-                    Value::Int(ms @ 0..) => Some(asked + Duration::from_millis(ms as u64)),
-                    _ => None,
-                }
+        // By the store's own clock: it removes what has expired a little later.
+        let expiry = Command::new("PEXPIRETIME").arg(key);
+        let life = match core.ask(&mut session, &expiry).await? {
+            Value::Int(unix_ms @ 0..) => {
+                let (clock, end) = (core.clock().clone(), (unix_ms as u64).saturating_mul(1_000));
+                Some(Life::While(Box::new(move || clock.now().unix_us() < end)))
             }
-            // Its keys expire when it is moved, and the engine tells that.
-            Clock::Manual(_) => None,
+            _ => None,
         };
-        let freshness = place.answered(&command, &value, Keep::Freshness, until);
+        let freshness = place.answered(&command, &value, Keep::Freshness, life);
         Ok((value, freshness))
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
-use larder_store::near::{Keep, NearStats, Places, ReadNear};
+use larder_store::near::{Keep, Life, NearStats, Places, ReadNear};
 use larder_store::{Answer, Command, Error, Freshness, Value, shape};
 use tokio::time::Instant;
 
@@ -11,19 +11,14 @@ use crate::remote::{Inner, given};
 use crate::verdict::Verdict;
 use crate::wire::Answered;
 
+/// The answers of PTTL that are no time.
+const EXPIRES_NOT: i64 = -1;
+const IS_NOT_THERE: i64 = -2;
+
 /// What answers near reads of a store.
 pub(crate) struct Reads {
     store: Arc<Inner>,
     places: Arc<Places>,
-}
-
-/// How long a key lives, as it was asked behind the read.
-enum Life {
-    /// Until it is changed.
-    Unbounded,
-    Until(Clock),
-    /// It was not there, or nobody knows.
-    None,
 }
 
 impl Reads {
@@ -78,34 +73,29 @@ impl Reads {
             Err(error) => return Some(Err(error)),
         };
         let is_tracked = matches!(caching, Ok(Value::Status(_)));
-        let until = match life(&pttl, sent) {
-            Life::Unbounded => None,
-            Life::Until(until) => Some(until),
-            Life::None if self.store.topology.is_cluster() || !says_nothing(&value) => {
-                return Some(Ok((value, Freshness::NEVER)));
+        let life = match pttl {
+            Ok(Value::Int(EXPIRES_NOT)) => Some(None),
+            // The server has counted from later on, so the key does not live shorter than this says.
+            Ok(Value::Int(ms @ 0..)) => {
+                let end = sent.checked_add(Duration::from_millis(ms as u64));
+                Some(end.map(Life::Until))
             }
-            Life::None => None,
+            Ok(Value::Int(IS_NOT_THERE)) => {
+                let is_told = !self.store.topology.is_cluster();
+                // One that gave another answer has expired since.
+                (is_told && says_nothing(&value)).then_some(None)
+            }
+            _ => None,
         };
-        let freshness = match is_tracked {
-            true => place.answered(command, &value, keep, until),
-            false => Freshness::NEVER,
+        let freshness = match life.filter(|_| is_tracked) {
+            Some(life) => place.answered(command, &value, keep, life),
+            None => Freshness::NEVER,
         };
         Some(Ok((value, freshness)))
     }
 }
 
-/// How long a key lives that was read in a request that was sent then. The server has counted from later,
-/// so it does not live shorter than this says.
-fn life(pttl: &Answered, sent: Clock) -> Life {
-    match pttl {
-        Ok(Value::Int(-1)) => Life::Unbounded,
-        Ok(Value::Int(ms @ 0..)) => Life::Until(sent + Duration::from_millis(*ms as u64)),
-        _ => Life::None,
-    }
-}
-
-/// Whether a key may give this answer that is not there. One that gave another has expired between the
-/// read and the question how long it lives.
+/// Whether a key may give this answer that is not there.
 fn says_nothing(value: &Value) -> bool {
     match value {
         Value::Null | Value::Int(0) => true,

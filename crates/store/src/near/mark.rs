@@ -1,5 +1,6 @@
 //! Whether what was read still holds.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -33,6 +34,32 @@ impl Source {
     }
 }
 
+/// How long a key lives that expires.
+pub enum Life {
+    /// Until then.
+    Until(Instant),
+    /// As long as this says so: by the store's own clock, if that is at hand.
+    While(Box<dyn Fn() -> bool + Send + Sync>),
+}
+
+impl Life {
+    fn is_over(&self) -> bool {
+        match self {
+            Life::Until(end) => *end <= Instant::now(),
+            Life::While(lives) => !lives(),
+        }
+    }
+}
+
+impl fmt::Debug for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Life::Until(_) => "Until",
+            Life::While(_) => "While",
+        })
+    }
+}
+
 /// Whether what was read of a key still holds. Shared by all that was read of it since it changed last.
 #[derive(Debug)]
 pub(super) struct Mark {
@@ -40,8 +67,10 @@ pub(super) struct Mark {
     source: Arc<Source>,
     /// That of the source when the first read began.
     epoch: u64,
-    /// When the key expires, by the first answer that said so.
-    until: OnceLock<Instant>,
+    /// How long the key lives, by the first answer that said so.
+    life: OnceLock<Life>,
+    /// Whether somebody has looked since it was asked last.
+    was_used: AtomicBool,
 }
 
 impl Mark {
@@ -50,7 +79,8 @@ impl Mark {
             is_stale: AtomicBool::new(false),
             epoch: source.epoch.load(Ordering::Acquire) & !ENDED,
             source: Arc::clone(source),
-            until: OnceLock::new(),
+            life: OnceLock::new(),
+            was_used: AtomicBool::new(false),
         }
     }
 
@@ -64,15 +94,36 @@ impl Mark {
         self.is_stale.store(true, Ordering::Release);
     }
 
-    /// The key does not live longer than this. If it is given another time to live, that is a change.
-    pub(super) fn ends_at(&self, until: Instant) {
-        self.until.get_or_init(|| until);
+    /// The key lives so long. If it is given another time to live, that is a change.
+    pub(super) fn lives(&self, life: Life) {
+        self.life.get_or_init(|| life);
     }
 
     pub(super) fn is_fresh(&self) -> bool {
-        !self.is_stale.load(Ordering::Acquire)
-            && self.source.epoch.load(Ordering::Acquire) == self.epoch
-            && self.until.get().is_none_or(|until| Instant::now() < *until)
+        let is_stale = self.is_stale.load(Ordering::Acquire)
+            || self.source.epoch.load(Ordering::Acquire) != self.epoch;
+        if is_stale {
+            return false;
+        }
+        let is_over = self.life.get().is_some_and(Life::is_over);
+        if is_over {
+            // Its clock may be set back, and what was stale once stays so.
+            self.turn();
+        }
+        !is_over
+    }
+
+    /// Whether somebody has looked at it since this was asked last, and found it fresh.
+    pub(super) fn take_used(&self) -> bool {
+        self.was_used.swap(false, Ordering::Relaxed)
+    }
+
+    /// Somebody has use for it.
+    pub(super) fn use_it(&self) {
+        // Written once in a round of the hand, so that those who look at it share its cache line.
+        if !self.was_used.load(Ordering::Relaxed) {
+            self.was_used.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -97,9 +148,13 @@ impl Freshness {
         }
     }
 
-    /// Whether it still holds. This takes two atomic loads, and a look at the clock if the key expires.
+    /// Whether it still holds. This takes a few atomic loads, and a look at the clock if the key expires.
+    /// What is looked at often stays noted for longer, if others need room.
     #[inline]
     pub fn is_fresh(&self) -> bool {
-        self.mark.as_ref().is_some_and(|mark| mark.is_fresh())
+        self.mark.as_ref().is_some_and(|mark| {
+            mark.use_it();
+            mark.is_fresh()
+        })
     }
 }

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub use self::mark::{Freshness, Source};
+pub use self::mark::{Freshness, Life, Source};
 pub use self::places::{Places, Reservation};
 use crate::{Answer, Command, Error, FromValue, Store, Value, shape};
 

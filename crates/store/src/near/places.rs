@@ -18,11 +18,10 @@ use std::collections::HashMap;
 use std::mem::{self, size_of};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use larder_resp::Arguments;
 
-use super::mark::{Freshness, Mark, Source};
+use super::mark::{Freshness, Life, Mark, Source};
 use super::weight::{self, ALLOCATION};
 use super::{Keep, NearStats};
 use crate::{Command, Value, shape};
@@ -59,8 +58,6 @@ struct Place {
     /// How many reads are under way.
     readers: usize,
     answers: Vec<Kept>,
-    /// Whether it was used since the hand passed it.
-    was_used: bool,
     bytes: usize,
 }
 
@@ -131,7 +128,7 @@ impl Places {
             let mut answers = place.answers.iter();
             let kept = answers.find(|kept| kept.words.are_of(arguments))?;
             let found = (Arc::clone(&kept.value), Freshness::of(&place.mark));
-            place.was_used = true;
+            place.mark.use_it();
             state.hits += 1;
             found
         };
@@ -152,7 +149,7 @@ impl Places {
         let mut state = self.state();
         let at = match state.by_key.get(key) {
             Some(&at) if state.places[at].is_good_for(source) => {
-                state.places[at].was_used = true;
+                state.places[at].mark.use_it();
                 at
             }
             known => {
@@ -252,7 +249,6 @@ impl State {
             mark: Arc::new(Mark::new(source)),
             readers: 0,
             answers: Vec::new(),
-            was_used: false,
             bytes,
         });
         at
@@ -299,8 +295,8 @@ impl State {
             let at = self.hand;
             // Also behind one that goes: the newest has taken its place.
             self.hand += 1;
-            let place = &mut self.places[at];
-            if !mem::take(&mut place.was_used) || place.is_useless() {
+            let place = &self.places[at];
+            if !place.mark.take_used() || place.is_useless() {
                 self.remove(at);
                 self.evictions += 1;
             }
@@ -336,17 +332,17 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// The answer has come, of a key that lives until then: it is kept if the place is still there, it is
-    /// wanted, and it takes no more than an eighth of all.
+    /// The answer has come, of a key that lives so long, if it expires. It is kept if the place is still
+    /// there, it is wanted, and it takes no more than an eighth of all.
     pub fn answered(
         self,
         command: &Command,
         value: &Value,
         keep: Keep,
-        until: Option<Instant>,
+        life: Option<Life>,
     ) -> Freshness {
-        if let Some(until) = until {
-            self.mark.ends_at(until);
+        if let Some(life) = life {
+            self.mark.lives(life);
         }
         if keep == Keep::Answer && self.mark.is_fresh() {
             self.keep(command, value);

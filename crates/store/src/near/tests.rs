@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
@@ -163,12 +164,46 @@ fn nothing_is_kept_longer_than_its_key_lives() {
     let (places, source) = (Places::new(ROOM), Arc::default());
     let read_until = |until| {
         let place = places.reserve(b"a", &source).unwrap();
-        place.answered(&words("GET a"), &Value::Int(1), Keep::Answer, Some(until))
+        place.answered(
+            &words("GET a"),
+            &Value::Int(1),
+            Keep::Answer,
+            Some(Life::Until(until)),
+        )
     };
     assert!(!read_until(Instant::now()).is_fresh());
     assert_eq!(kept(&places, "GET a"), None);
     assert!(read_until(Instant::now() + Duration::from_secs(60)).is_fresh());
     assert_eq!(kept(&places, "GET a"), Some(Value::Int(1)));
+}
+
+#[test]
+fn what_was_stale_once_stays_so_though_the_clock_is_set_back() {
+    let (places, source) = (Places::new(ROOM), Arc::default());
+    let lives = Arc::new(AtomicBool::new(true));
+    let life = Life::While(Box::new({
+        let lives = Arc::clone(&lives);
+        move || lives.load(Ordering::SeqCst)
+    }));
+    let place = places.reserve(b"a", &source).unwrap();
+    let freshness = place.answered(&words("GET a"), &Value::Int(1), Keep::Answer, Some(life));
+    assert!(freshness.is_fresh());
+    lives.store(false, Ordering::SeqCst);
+    assert!(!freshness.is_fresh());
+    lives.store(true, Ordering::SeqCst);
+    assert!(!freshness.is_fresh());
+    assert_eq!(kept(&places, "GET a"), None);
+}
+
+#[test]
+fn what_is_looked_at_stays_when_others_make_room() {
+    let (places, source) = (Places::new(ROOM), Arc::default());
+    let place = places.reserve(b"hot", &source).unwrap();
+    let hot = place.answered(&words("GET hot"), &Value::Int(1), Keep::Freshness, None);
+    for number in 0..100_000 {
+        read(&places, &source, &format!("GET cold:{number}"), &text(10));
+        assert!(hot.is_fresh(), "{number}");
+    }
 }
 
 #[test]
