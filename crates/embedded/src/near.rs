@@ -78,6 +78,13 @@ impl Reads {
     }
 }
 
+impl Drop for Reads {
+    /// Nothing more is told from here on.
+    fn drop(&mut self) {
+        self.told.source.end();
+    }
+}
+
 impl ReadNear for Reads {
     fn kept(&self, _: &Command) -> Option<(Value, Freshness)> {
         None

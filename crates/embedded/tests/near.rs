@@ -114,6 +114,17 @@ async fn what_was_read_of_a_store_that_is_closed_is_stale() {
 }
 
 #[tokio::test]
+async fn when_the_last_handle_is_dropped_nothing_is_fresh_any_more() {
+    let (_, store) = open();
+    let near = store.near(ROOM);
+    let read = fresh(&near, "GET a").await;
+    drop(near.clone());
+    assert!(read.is_fresh());
+    drop(near);
+    assert!(!read.is_fresh());
+}
+
+#[tokio::test]
 async fn what_is_noted_takes_no_more_room_than_there_is() {
     let (_, store) = open();
     let (near, none) = (store.near(50_000), store.near(0));

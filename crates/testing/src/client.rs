@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use larder_store::near::ReadNear;
 use larder_store::{
     Answer, Backend, Capabilities, Channels, Command, Error, Part, Store, Subscription, Value,
     refuse_batch, refuse_state,
@@ -11,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::asking::Answers;
 use crate::call::away;
 use crate::listen;
+use crate::near::Reads;
 use crate::shared::Shared;
 
 /// The store as one client sees it.
@@ -85,6 +87,11 @@ impl Backend for Client {
             self.closed.clone(),
             channels,
         ))
+    }
+
+    fn near(&self, bytes: usize) -> Option<Arc<dyn ReadNear>> {
+        let reads = Reads::new(&self.shared, &self.name, &self.closed, bytes);
+        Some(Arc::new(reads))
     }
 
     fn parts(&self) -> Answer<'_, Vec<Part>> {

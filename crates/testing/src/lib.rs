@@ -113,6 +113,7 @@ mod line;
 mod listen;
 mod log;
 mod memory;
+mod near;
 mod parts;
 mod scripts;
 mod shared;

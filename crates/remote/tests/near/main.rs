@@ -205,6 +205,13 @@ every_store! {
         assert_eq!((near.stats().hits, near.stats().misses), (2, 1));
     }
 
+    async fn when_the_last_handle_is_dropped_nothing_is_fresh_any_more(test: TestStore) {
+        let near = test.store.near(ROOM);
+        let (_, freshness) = until_fresh(&near, "GET a").await?;
+        drop(near);
+        assert!(!freshness.is_fresh());
+    }
+
     async fn two_near_handles_hear_of_the_same_changes(test: TestStore) {
         let nears = [test.store.near(ROOM), test.store.near(ROOM)];
         let (_, one) = until_fresh(&nears[0], "GET a").await?;

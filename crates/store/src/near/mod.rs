@@ -68,7 +68,8 @@ pub struct NearStats {
 }
 
 /// Reads of a store that are answered in this process as long as nothing has changed. Cloning it is cheap
-/// and shares what is kept; it is forgotten when the last clone is dropped.
+/// and shares what is kept. When the last clone is dropped it is forgotten, and nothing is fresh any more that
+/// was read through it.
 ///
 /// A read is never older than the last write through the same store, whoever made it in this process. What
 /// others write is told by the store: a near read may be older than such a write by as long as the news

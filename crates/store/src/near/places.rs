@@ -237,6 +237,14 @@ impl Places {
     }
 }
 
+impl Drop for Places {
+    /// Nobody would tell those who still look at a mark.
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        state.unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
 impl State {
     /// A new place for a key that has none.
     fn insert(&mut self, key: &[u8], source: &Arc<Source>) -> usize {

@@ -131,6 +131,14 @@ fn a_place_lasts_as_long_as_somebody_looks_at_its_freshness() {
 }
 
 #[test]
+fn when_the_places_go_nothing_is_fresh_any_more() {
+    let (places, source) = (Places::new(ROOM), Arc::default());
+    let freshness = read(&places, &source, "GET a", &Value::Int(1));
+    drop(places);
+    assert!(!freshness.is_fresh());
+}
+
+#[test]
 fn when_a_source_flushes_or_ends_all_of_it_is_stale_and_nothing_else() {
     for end in [Source::flush, Source::end] {
         let places = Places::new(ROOM);

@@ -15,6 +15,7 @@ mod caches;
 mod limits;
 mod locks;
 mod messages;
+mod near_reads;
 mod sessions;
 mod workers;
 
