@@ -21,6 +21,7 @@
 //! Not told are SWAPDB by others, which servers pass over, and what another master accepts while ours has
 //! lost sight of it: as with every read, until that is noticed here.
 
+mod herd;
 mod reads;
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant as Clock};
 
 use larder_store::near::{Keep, Life, NearStats, Places, ReadNear};
 use larder_store::{Answer, Command, Error, Freshness, Value, shape};
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
+use super::herd::Herd;
 use crate::remote::{Inner, given};
 use crate::verdict::Verdict;
 use crate::wire::Answered;
@@ -19,6 +21,7 @@ const IS_NOT_THERE: i64 = -2;
 pub(crate) struct Reads {
     store: Arc<Inner>,
     places: Arc<Places>,
+    herd: Herd,
 }
 
 impl Reads {
@@ -26,14 +29,27 @@ impl Reads {
         Reads {
             places: store.nears.open(bytes_max),
             store: Arc::clone(store),
+            herd: Herd::default(),
         }
     }
 
     async fn ask(&self, command: Command, keep: Keep) -> Result<(Value, Freshness), Error> {
         self.store.refuse_if_unusable()?;
-        self.places.missed();
         let own = command.delivery().within;
         let until = own.map(|within| Instant::now() + within);
+        let mut first = None;
+        // Where nothing is kept, each has to have an answer of his own.
+        if keep == Keep::Answer {
+            match self.herd.join(&command) {
+                Ok(alone) => first = Some(alone),
+                Err(over) => wait(over, until).await,
+            }
+            // Also for the first: another may have been so between the look and this.
+            if let Some(kept) = self.places.kept(&command) {
+                return Ok(kept);
+            }
+        }
+        self.places.missed();
         if let Some(answered) = self.ask_tracked(&command, keep, until).await {
             return answered;
         }
@@ -42,7 +58,9 @@ impl Reads {
             Some(until) => command.within(until.saturating_duration_since(Instant::now())),
             None => command,
         };
-        Ok((self.store.call(&command).await?, Freshness::NEVER))
+        let value = self.store.call(&command).await?;
+        drop(first);
+        Ok((value, Freshness::NEVER))
     }
 
     /// Reads where the server tells of changes. `None` if that came to nothing: to read again does no harm.
@@ -92,6 +110,16 @@ impl Reads {
             None => Freshness::NEVER,
         };
         Some(Ok((value, freshness)))
+    }
+}
+
+/// Waits until somebody else has asked, but no longer than the caller may.
+async fn wait(mut over: watch::Receiver<()>, until: Option<Instant>) {
+    let over = over.changed();
+    // It ends with an error, since nothing is ever sent. Who has no time left learns so when he asks.
+    match until {
+        Some(until) => drop(timeout_at(until, over).await),
+        None => drop(over.await),
     }
 }
 

@@ -91,6 +91,30 @@ every_store! {
         assert_eq!(json["hits"], 297);
     }
 
+    async fn of_many_who_miss_the_same_answer_one_asks_for_it(test: TestStore) {
+        let near = test.store.near(ROOM);
+        until_fresh(&near, "GET other").await?;
+        test.store.run::<()>(words("SET a 1")).await?;
+        // Who goes before his answer comes leaves the others to ask.
+        let mut gone = Box::pin(near.call(words("STRLEN a")));
+        let _ = futures_util::poll!(gone.as_mut());
+        let reads = (0..100).map(|_| near.call(words("STRLEN a")));
+        let reads = futures_util::future::join_all(reads);
+        drop(gone);
+        for read in reads.await {
+            assert_eq!(read?, Value::Int(1));
+        }
+        assert!(near.stats().misses <= 100 + 2, "{:?}", near.stats());
+        let before = near.stats().misses;
+        let reads = (0..100).map(|_| near.call(words("GETRANGE a 0 -1")));
+        for read in futures_util::future::join_all(reads).await {
+            assert_eq!(read?, text("1"));
+        }
+        assert_eq!(near.stats().misses, before + 1);
+        let calls: String = test.store.run(words("INFO commandstats")).await?;
+        assert!(calls.contains("cmdstat_getrange:calls=1,"), "{calls}");
+    }
+
     /// A refusal is an answer to its caller, and nothing that is kept.
     async fn a_refusal_is_told_and_not_kept(test: TestStore) {
         let near = test.store.near(ROOM);
