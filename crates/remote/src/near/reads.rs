@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::herd::Herd;
 use crate::remote::{Inner, given};
 use crate::verdict::Verdict;
-use crate::wire::Answered;
+use crate::wire::{Answered, Failure, Loss};
 
 /// The answers of PTTL that are no time.
 const EXPIRES_NOT: i64 = -1;
@@ -37,8 +37,8 @@ impl Reads {
         self.store.refuse_if_unusable()?;
         let own = command.delivery().within;
         let until = own.map(|within| Instant::now() + within);
+        // Held until this is answered. Where nothing is kept, each has to have an answer of his own.
         let mut first = None;
-        // Where nothing is kept, each has to have an answer of his own.
         if keep == Keep::Answer {
             match self.herd.join(&command) {
                 Ok(alone) => first = Some(alone),
@@ -83,6 +83,10 @@ impl Reads {
         ];
         let answers = node.call_tracked(&tracked, &request, until).await.ok()?;
         let [caching, answer, pttl] = <[Answered; 3]>::try_from(answers).ok()?;
+        if let Err(failure @ Failure::Unanswered(Loss::Late)) = answer {
+            // Who has waited as long as he may does not wait again.
+            return Some(Err(failure.into()));
+        }
         if Verdict::of(&answer) != Verdict::Final {
             return None;
         }

@@ -1,7 +1,7 @@
 //! What goes wrong with servers, connections, callers and memory.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_remote::{Config, Remote};
 use larder_store::{Command, Error, Store, Value};
@@ -64,6 +64,10 @@ every_store! {
         let near = store.near(ROOM);
         let (_, freshness) = until_fresh(&near, "GET a").await?;
         server.pause();
+        // Who misses waits as long as an answer may take, and not once more on another way.
+        let asked = Instant::now();
+        assert!(near.call(words("GET b")).await.is_err());
+        assert!(asked.elapsed() < Duration::from_millis(550), "{:?}", asked.elapsed());
         until_stale(&freshness).await?;
         assert!(near.call(words("GET a")).await.is_err());
         server.resume();
