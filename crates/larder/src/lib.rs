@@ -105,10 +105,10 @@ pub use larder_remote::{
     Config as RemoteConfig, OpenError as RemoteOpenError, Remote, without_password,
 };
 pub use larder_store::{
-    Answer, Arguments, Awaited, Away, Backend, BoxError, ByName, Cause, Channels, Command, Direct,
-    End, Error, Event, Expires, FromValue, InStep, Key, Keys, Kind, Listen, Message, Native,
-    Refusal, Script, ScriptCall, Step, Store, Subscription, ToArgument, Twin, TwinCall, Value,
-    Words,
+    Answer, Arguments, Awaited, Away, Backend, BoxError, ByName, Capabilities, Capability, Cause,
+    Channels, Command, Delivery, Direct, End, Error, Event, Expires, Freshness, FromValue, InStep,
+    Key, Keys, Kind, Listen, Message, Native, Near, NearStats, Part, Refusal, Scan, Script,
+    ScriptCall, Step, Store, Subscription, ToArgument, Twin, TwinCall, Value, Words,
 };
 #[cfg(feature = "testing")]
 pub use larder_testing as testing;
