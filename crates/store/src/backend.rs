@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::near::ReadNear;
 use crate::{
-    Answer, Capabilities, Channels, Command, Direct, Error, Native, Part, Subscription, Value,
+    Answer, Capabilities, Channels, Command, ConnectionEvents, Direct, Error, Native, NodeStatus,
+    Part, Role, Subscription, Value,
 };
 
 /// Something that answers Redis commands: the embedded engine, a server, a cluster.
@@ -74,6 +75,23 @@ pub trait Backend: Send + Sync + 'static {
     /// [`Error::Away`] if that is not known and can't be found out.
     fn capabilities(&self) -> Answer<'_, Capabilities> {
         Answer::ready(Ok(Capabilities::EMPTY))
+    }
+
+    /// The servers of the store, as they are seen from here: nobody is asked, and nothing waits. None of
+    /// a cluster, or of a master that Sentinels know, before the first call.
+    fn nodes(&self) -> Vec<NodeStatus> {
+        vec![NodeStatus::new(Part::whole(), Role::Master)]
+    }
+
+    /// What happens to the store's connections from now on. A store inside the process has none.
+    fn connection_events(&self) -> ConnectionEvents {
+        ConnectionEvents::none()
+    }
+
+    /// Whether somebody is told of each call, so that commands carry what only he needs.
+    #[inline]
+    fn is_observed(&self) -> bool {
+        false
     }
 
     /// Ends connections, threads and whatever else the backend holds. Later calls answer

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_resp::{ArgumentBuffer, Arguments};
 
-use crate::{Delivery, Key, Part};
+use crate::{Delivery, Key, Part, Trail};
 
 /// A command of Redis with its arguments, as byte strings.
 ///
@@ -132,6 +132,16 @@ impl Command {
     /// Takes back that a replica may answer.
     pub(crate) fn keep_from_replicas(&mut self) {
         self.delivery_mut().from_replica = false;
+    }
+
+    /// Says which script it calls.
+    pub(crate) fn calls_script(&mut self, name: &'static str) {
+        self.delivery_mut().script = Some(name);
+    }
+
+    /// Its trail, made if it has none yet: whoever observes it as well has the same.
+    pub(crate) fn trail(&mut self) -> Arc<Trail> {
+        Arc::clone(self.delivery_mut().trail.get_or_insert_default())
     }
 
     /// The same command, delivered as another one.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Command;
+use crate::{Command, Trail};
 
 /// How a command is to be delivered: what its caller asks of the way to the store, and not of the
 /// store itself. A command says it with [`Command::within`] and its like.
@@ -19,6 +19,14 @@ pub struct Delivery {
     pub is_repeatable: bool,
     /// Whether a replica may answer: [`Command::from_replica`].
     pub from_replica: bool,
+    /// The name of the script that it calls, if anybody wants to know: [`Script::named`].
+    ///
+    /// [`Script::named`]: crate::Script::named
+    pub script: Option<&'static str>,
+    /// Where it is noted who was asked for it, if anybody wants to know: [`Store::observed`].
+    ///
+    /// [`Store::observed`]: crate::Store::observed
+    pub trail: Option<Arc<Trail>>,
 }
 
 impl Delivery {
@@ -28,10 +36,13 @@ impl Delivery {
         part: None,
         is_repeatable: false,
         from_replica: false,
+        script: None,
+        trail: None,
     };
 
     /// How commands are to be delivered that are sent together: within the shortest time that one of
-    /// them names, to the part that the first names, and again or to a replica only if all of them may.
+    /// them names, to the part and with the trail of the first, and again or to a replica only if all of
+    /// them may.
     ///
     /// # Examples
     ///
@@ -50,6 +61,8 @@ impl Delivery {
             part: all().next().and_then(|delivery| delivery.part.clone()),
             is_repeatable: !commands.is_empty() && all().all(|delivery| delivery.is_repeatable),
             from_replica: !commands.is_empty() && all().all(|delivery| delivery.from_replica),
+            script: None,
+            trail: all().next().and_then(|delivery| delivery.trail.clone()),
         }
     }
 }
@@ -121,7 +134,7 @@ mod tests {
             within: Some(ms(20)),
             part: Some(here),
             is_repeatable: true,
-            from_replica: false,
+            ..Delivery::default()
         };
         assert_eq!(Delivery::of_all(&batch), wanted);
         assert_eq!(Delivery::of_all(&[]), Delivery::default());

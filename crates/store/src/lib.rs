@@ -14,6 +14,8 @@
 //! - [`Near`] answers reads in this process, as long as the store vouches for what is kept: [`near`].
 //! - [`shape`] says where the keys of a command stand, whether it only reads, and how long it waits.
 //! - [`Script`] is a Lua program that runs inside the store, atomically; it may have a [`Twin`] in Rust.
+//! - [`NodeStatus`] is how the servers of a store are seen from here, [`ConnectionEvent`] what happens to
+//!   the connections, and an [`Observer`] is told of each call.
 //! - [`Keys`] makes key names so that all keys of one thing share a hash slot of a cluster.
 
 #![forbid(unsafe_code)]
@@ -29,12 +31,15 @@ mod store;
 mod answer;
 mod capabilities;
 mod command;
+mod connection_events;
 mod delivery;
 mod error;
 mod from_value;
 mod jitter;
 mod keys;
 mod place;
+mod nodes;
+mod observe;
 mod refusal;
 mod scan;
 mod script;
@@ -48,6 +53,7 @@ pub use answer::Answer;
 pub use backend::Backend;
 pub use capabilities::{Capabilities, Capability, Server};
 pub use command::{Command, ToArgument};
+pub use connection_events::{Announcer, ConnectionEvent, ConnectionEvents};
 pub use delivery::{Delivery, Part};
 pub use direct::{ByName, Direct};
 pub use error::{Awaited, Away, BoxError, Cause, Error};
@@ -59,6 +65,8 @@ pub use larder_resp::Arguments;
 pub use keys::{Key, Keys, literal, slot};
 pub use near::{Freshness, Near, NearStats};
 pub use place::slot_of;
+pub use nodes::{BreakerState, NodeStatus, Role};
+pub use observe::{Call, Observer, Outcome, Trail};
 pub use refusal::Refusal;
 pub use scan::Scan;
 pub use script::{Script, ScriptCall};

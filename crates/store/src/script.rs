@@ -51,6 +51,7 @@ use crate::{Capability, Command, Error, FromValue, Key, Store, ToArgument, Twin,
 #[derive(Debug)]
 pub struct Script {
     text: &'static str,
+    name: Option<&'static str>,
     twin: Option<Twin>,
     effects: Effects,
     digest: OnceLock<String>,
@@ -82,6 +83,7 @@ impl Script {
     pub const fn new(text: &'static str) -> Script {
         Script {
             text,
+            name: None,
             twin: None,
             effects: Effects::Plain,
             digest: OnceLock::new(),
@@ -108,6 +110,19 @@ impl Script {
         let mut script = Script::new(text);
         script.effects = Effects::None;
         script
+    }
+
+    /// The same script with a name for people who see it called: that of its file. Stores do not know
+    /// it; an [`Observer`](crate::Observer) does.
+    #[must_use]
+    pub const fn named(mut self, name: &'static str) -> Script {
+        self.name = Some(name);
+        self
+    }
+
+    /// Its name, if it was given one.
+    pub fn name(&self) -> Option<&'static str> {
+        self.name
     }
 
     /// The same script, which does what it does once, however often it runs with the same keys and
@@ -223,6 +238,7 @@ impl ScriptCall<'_> {
         {
             let call = TwinCall {
                 digest: script.digest(),
+                name: script.name,
                 twin,
                 keys,
                 arguments,
@@ -231,6 +247,11 @@ impl ScriptCall<'_> {
         }
         if script.effects != Effects::Plain {
             arguments = arguments.repeatable();
+        }
+        if let Some(name) = script.name
+            && store.is_observed()
+        {
+            arguments.calls_script(name);
         }
         let [by_digest, by_text] = names(store, &mut arguments).await?;
         let command = |name, word| eval(name, word, &keys, &arguments);

@@ -8,10 +8,11 @@ use bytes::Bytes;
 
 use crate::answer::turn;
 use crate::near::ReadNear;
+use crate::observe::Observed;
 use crate::within::Within;
 use crate::{
-    Answer, Backend, ByName, Capabilities, Channels, Command, Direct, Error, FromValue, Native,
-    Part, Scan, Subscription, Value,
+    Answer, Backend, ByName, Capabilities, Channels, Command, ConnectionEvents, Direct, Error,
+    FromValue, Native, NodeStatus, Observer, Part, Scan, Subscription, Value,
 };
 
 /// A store: an engine inside the process, or a server. Cloning it is cheap and shares it.
@@ -50,6 +51,38 @@ impl Store {
     #[must_use]
     pub fn within(&self, time: Duration) -> Store {
         Store::new(Within::new(Arc::clone(&self.backend), time))
+    }
+
+    /// Another handle on the same store, of whose calls `observer` is told, each once when it is over:
+    /// what was asked, of which node, how often it was tried, what came of it and how long it took.
+    /// Whatever is made with it is observed without a line of its own. Who uses the store by another
+    /// handle is not observed, and pays nothing.
+    ///
+    /// On a store inside the process [`Store::get`] and its like go by commands then.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use larder_store::{Call, Observer, Store};
+    ///
+    /// struct Slow;
+    ///
+    /// impl Observer for Slow {
+    ///     fn done(&self, call: &Call<'_>) {
+    ///         if call.elapsed > Duration::from_millis(10) {
+    ///             eprintln!("{} took {:?}: {}", call.operation, call.elapsed, call.outcome.as_str());
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// # fn example(store: Store) -> Store {
+    /// store.observed(Slow)
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn observed(&self, observer: impl Observer) -> Store {
+        Store::new(Observed::new(Arc::clone(&self.backend), observer))
     }
 
     /// Runs one command and gives its answer as it came.
@@ -182,6 +215,11 @@ impl Store {
         self.native().is_some()
     }
 
+    /// Whether somebody is told of each call.
+    pub(crate) fn is_observed(&self) -> bool {
+        self.backend.is_observed()
+    }
+
     /// What runs the twins of scripts, if the store has it.
     #[inline]
     pub(crate) fn native(&self) -> Option<&dyn Native> {
@@ -222,6 +260,32 @@ impl Store {
     /// [`Store::scan`].
     pub fn parts(&self) -> Answer<'_, Vec<Part>> {
         self.backend.parts()
+    }
+
+    /// The servers of the store, as they are seen from here: their addresses and roles, their circuit
+    /// breakers, and how much is open to them. Nobody is asked, so nothing waits; a cluster's servers, or
+    /// those that Sentinels know, are not known before the first call. A store inside the process is one
+    /// node without an address.
+    pub fn nodes(&self) -> Vec<NodeStatus> {
+        self.backend.nodes()
+    }
+
+    /// What happens to the store's connections from now on, as a stream: which are made and lost, which
+    /// circuit breakers open and close, who becomes master. A store inside the process has no
+    /// connections, and its stream ends at once.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(store: larder_store::Store) {
+    /// let mut events = store.connection_events();
+    /// while let Some(event) = events.next().await {
+    ///     println!("{event:?}");
+    /// }
+    /// # }
+    /// ```
+    pub fn connection_events(&self) -> ConnectionEvents {
+        self.backend.connection_events()
     }
 
     /// What the store can do that not every store can. Asking is cheap: it is remembered as long as

@@ -34,6 +34,7 @@ pub trait Native {
 #[derive(Debug)]
 pub struct TwinCall<'a> {
     pub(crate) digest: &'a str,
+    pub(crate) name: Option<&'static str>,
     pub(crate) twin: Twin,
     pub(crate) keys: Vec<Key>,
     /// The arguments, behind a name that is of no account.

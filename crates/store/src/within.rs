@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::near::{Freshness, Keep, NearStats, ReadNear};
 use crate::{
-    Answer, Backend, Capabilities, Channels, Command, Direct, Error, Native, Part, Subscription,
-    TwinCall, Value,
+    Answer, Backend, Capabilities, Channels, Command, ConnectionEvents, Direct, Error, Native,
+    NodeStatus, Part, Subscription, TwinCall, Value,
 };
 
 /// Another handle on a backend, through which everything that is asked has a deadline. It measures no
@@ -61,6 +61,18 @@ impl Backend for Within {
 
     fn capabilities(&self) -> Answer<'_, Capabilities> {
         self.backend.capabilities()
+    }
+
+    fn nodes(&self) -> Vec<NodeStatus> {
+        self.backend.nodes()
+    }
+
+    fn connection_events(&self) -> ConnectionEvents {
+        self.backend.connection_events()
+    }
+
+    fn is_observed(&self) -> bool {
+        self.backend.is_observed()
     }
 
     fn close(&self) -> Answer<'_, ()> {
