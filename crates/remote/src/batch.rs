@@ -81,6 +81,7 @@ impl<'a> Batch<'a> {
         let mut units = self.units();
         while !units.is_empty() {
             let groups = self.group(units).await;
+            self.note_nodes(&groups);
             let sent = join_all(groups.iter().map(|group| self.send(group))).await;
             for (group, outcomes) in groups.iter().zip(sent) {
                 self.note(group, outcomes);
@@ -150,11 +151,12 @@ impl<'a> Batch<'a> {
     /// Where a command or a transaction goes.
     fn route(&self, range: Range<usize>) -> Result<Route, Error> {
         let mut found = Route::Any;
+        let part = self.delivery.part.as_ref();
+        if let Some(route) = part.and_then(|part| self.store.topology.route_to(part)) {
+            return Ok(route);
+        }
         if !self.store.topology.is_cluster() {
             return Ok(found);
-        }
-        if let Some(part) = &self.delivery.part {
-            return Ok(Route::Part(part.clone()));
         }
         for command in &self.commands[range] {
             match self.store.route(command)? {
@@ -247,6 +249,18 @@ impl<'a> Batch<'a> {
         match sent {
             Ok(answers) => answers.into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error); len],
+        }
+    }
+
+    /// Notes who is asked, if anybody wants to know.
+    fn note_nodes(&self, groups: &[Group]) {
+        match (&self.delivery.trail, groups) {
+            (None, _) | (_, []) => {}
+            (Some(trail), [group]) => {
+                let target = group.node.target();
+                trail.asked(&target.address, target.db);
+            }
+            (Some(trail), _) => trail.asked_several(),
         }
     }
 

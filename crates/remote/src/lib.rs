@@ -35,8 +35,6 @@ mod why_not;
 mod wire;
 
 pub use config::Config;
-pub use events::{ConnectionEvent, ConnectionEvents};
-pub use node::BreakerState;
 pub use open_error::OpenError;
 pub use remote::Remote;
 #[cfg(feature = "tls")]

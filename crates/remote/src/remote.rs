@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 
 use larder_store::near::ReadNear;
 use larder_store::{
-    Answer, Backend, Capabilities, Channels, Command, Error, Event, Listen, Part, Subscription,
-    Value, refuse_batch, refuse_state, slot, slot_of,
+    Answer, Backend, Capabilities, Channels, Command, ConnectionEvents, Error, Event, Listen,
+    NodeStatus, Part, Subscription, Value, refuse_batch, refuse_state, slot, slot_of,
 };
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::batch::Batch;
 use crate::config::Config;
-use crate::events::{ConnectionEvents, Events};
+use crate::events::Events;
 use crate::near::{Nears, Reads};
 use crate::node::{Listener, Node, Queue};
 use crate::open_error::OpenError;
@@ -73,11 +73,6 @@ impl Remote {
             }),
         })
     }
-
-    /// What happens to the connections from now on.
-    pub fn connection_events(&self) -> ConnectionEvents {
-        self.inner.events.listen()
-    }
 }
 
 impl Inner {
@@ -113,11 +108,12 @@ impl Inner {
     /// [`Error::Invalid`] if its keys are in different slots of a cluster, or it is about one server
     /// and does not say which.
     pub(crate) fn route(&self, command: &Command) -> Result<Route, Error> {
+        let part = command.delivery().part.as_ref();
+        if let Some(route) = part.and_then(|part| self.topology.route_to(part)) {
+            return Ok(route);
+        }
         if !self.topology.is_cluster() {
             return Ok(Route::Any);
-        }
-        if let Some(part) = &command.delivery().part {
-            return Ok(Route::Part(part.clone()));
         }
         let slot = slot_of(command)?.or_else(|| home_of_messages(command));
         Ok(slot.map_or(Route::Any, Route::Slot))
@@ -224,6 +220,9 @@ impl<'a> Trip<'a> {
                 Some(node) => node,
                 None => self.find_node().await?,
             };
+            if let Some(trail) = &self.command.delivery().trail {
+                trail.asked(&node.target().address, node.target().db);
+            }
             let sent = match self.command.waits() {
                 None => node.call(first, self.command, self.own).await,
                 Some(wait) => {
@@ -375,9 +374,18 @@ impl Backend for Remote {
         Answer::later(async move { self.inner.capabilities().await })
     }
 
+    fn nodes(&self) -> Vec<NodeStatus> {
+        self.inner.topology.nodes()
+    }
+
+    fn connection_events(&self) -> ConnectionEvents {
+        self.inner.events.listen()
+    }
+
     fn close(&self) -> Answer<'_, ()> {
         self.inner.is_closed.store(true, Ordering::Release);
         self.inner.topology.close();
+        self.inner.events.close();
         Answer::ready(Ok(()))
     }
 }

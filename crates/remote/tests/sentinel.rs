@@ -9,8 +9,8 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use larder_remote::{Config, ConnectionEvent, Remote};
-use larder_store::{Channels, Command, Error, Event, Store, Value};
+use larder_remote::{Config, Remote};
+use larder_store::{Channels, Command, ConnectionEvent, Error, Event, Store, Value};
 use larder_testkit::{SentinelOptions, Sentinels, ServerKind};
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
@@ -61,9 +61,8 @@ async fn a_master_that_is_killed_is_replaced_and_nobody_waits_on_it() -> Outcome
     let Some((mut sentinels, store)) = start() else {
         return Ok(());
     };
-    let remote = Remote::open(&sentinels.url(), Config::default())?;
-    let mut events = remote.connection_events();
-    let watching = Store::new(remote);
+    let watching = Store::new(Remote::open(&sentinels.url(), Config::default())?);
+    let mut events = watching.connection_events();
     watching.call(words("PING")).await?;
     let pop = tokio::spawn({
         let store = store.clone();

@@ -323,7 +323,8 @@ impl Subject {
     }
 
     fn of_batch(commands: &[Command]) -> Subject {
-        let is = |command: &Command, name: &str| command.name().eq_ignore_ascii_case(name.as_bytes());
+        let is =
+            |command: &Command, name: &str| command.name().eq_ignore_ascii_case(name.as_bytes());
         let (kind, commands) = match commands {
             [first, inner @ .., last] if is(first, "MULTI") && is(last, "EXEC") => ("MULTI", inner),
             commands => ("PIPELINE", commands),

@@ -15,7 +15,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use larder_store::Error;
+use larder_store::{BreakerState, Error};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -26,17 +26,6 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 /// Of fewer calls than this in the window nothing is concluded.
 const CALLS_MIN: u64 = 20;
-
-/// What a breaker does now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerState {
-    /// Calls go through.
-    Closed,
-    /// Calls are refused at once.
-    Open,
-    /// One call may try; the others are refused at once.
-    HalfOpen,
-}
 
 /// The breaker of one node.
 #[derive(Debug)]

@@ -9,13 +9,12 @@ mod tracked;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use larder_store::{Capabilities, Command, Error};
+use larder_store::{Capabilities, Command, Error, NodeStatus, Part, Role};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 pub(crate) use self::breaker::Breaker;
-pub use self::breaker::BreakerState;
 pub(crate) use self::hub::{Hub, Listener, Name, Place};
 use self::pool::Pool;
 pub(crate) use self::queue::Queue;
@@ -48,6 +47,8 @@ pub(crate) struct Node {
     waiting: AtomicUsize,
     /// Whether it has said that it is not the master.
     is_demoted: AtomicBool,
+    /// Until when others are asked rather than this one.
+    avoided_until: Mutex<Option<Instant>>,
     /// Why the node was given up, if it was.
     given_up: watch::Sender<Option<GivenUp>>,
 }
@@ -93,6 +94,7 @@ impl Node {
             capabilities: Mutex::default(),
             waiting: AtomicUsize::new(0),
             is_demoted: AtomicBool::new(false),
+            avoided_until: Mutex::default(),
             given_up: watch::Sender::new(None),
             config: Arc::clone(config),
         }
@@ -247,6 +249,7 @@ impl Node {
         {
             return Err(error.clone());
         }
+        self.forget(slot);
         match self
             .connect_patiently(self.config.patience(), None, until)
             .await
@@ -261,6 +264,17 @@ impl Node {
                 slot.failures.fetch_add(1, Ordering::AcqRel);
                 Err(error)
             }
+        }
+    }
+
+    /// Forgets a connection that ended while nobody asked anything on it, which says nothing bad of the
+    /// server: it may close what is idle.
+    fn forget(&self, slot: &Slot) {
+        let old = slot.current.lock().take();
+        if old.is_some_and(|old| old.is_first_to_tell()) {
+            let reason = "it was closed while it was idle".to_owned();
+            self.events
+                .tell(|| ConnectionEvent::Lost(self.name(), reason));
         }
     }
 
@@ -343,6 +357,29 @@ impl Node {
     /// What was read near is stale.
     pub(crate) fn end_tracking(&self) {
         self.tracking.end();
+    }
+
+    /// Has others asked rather than this one, for a while.
+    pub(crate) fn avoid(&self) {
+        *self.avoided_until.lock() = Some(Instant::now() + self.config.backoff_max);
+    }
+
+    /// Whether others are to be asked rather than this one.
+    pub(crate) fn is_avoided(&self) -> bool {
+        self.avoided_until
+            .lock()
+            .is_some_and(|until| Instant::now() < until)
+    }
+
+    /// How it is seen from here.
+    pub(crate) fn status(&self, role: Role) -> NodeStatus {
+        let mut status = NodeStatus::new(Part::new(self.name()), role);
+        let shared = self.shared.iter().filter_map(Slot::connection).count();
+        let waiting = self.pool.waiting();
+        status.breaker = self.breaker.state();
+        status.connections = shared + waiting + self.pool.idle();
+        status.in_flight = self.in_flight() + waiting;
+        status
     }
 
     /// How many requests are under way on the connections that callers share.

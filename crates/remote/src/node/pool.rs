@@ -32,6 +32,7 @@ const REPLACED: Loss =
 pub(crate) struct Pool {
     idle: Mutex<Vec<Idle>>,
     idle_max: usize,
+    waiting_max: usize,
     /// One for each command that may still wait.
     turns: Semaphore,
 }
@@ -44,11 +45,23 @@ struct Idle {
 
 impl Pool {
     pub(crate) fn new(config: &Config) -> Pool {
+        let waiting_max = config.blocking_max.min(Semaphore::MAX_PERMITS);
         Pool {
             idle: Mutex::default(),
             idle_max: config.idle_max,
-            turns: Semaphore::new(config.blocking_max.min(Semaphore::MAX_PERMITS)),
+            waiting_max,
+            turns: Semaphore::new(waiting_max),
         }
+    }
+
+    /// How many connections are kept on which nobody waits.
+    pub(crate) fn idle(&self) -> usize {
+        self.idle.lock().len()
+    }
+
+    /// How many commands wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting_max - self.turns.available_permits()
     }
 
     /// Closes the connections on which nobody waits.

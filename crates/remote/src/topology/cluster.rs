@@ -5,7 +5,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use larder_store::{Channels, Command, Error, Event, Part, Value, jitter, slot};
+use larder_store::{
+    BreakerState, Channels, Command, Error, Event, NodeStatus, Part, Role, Value, jitter, slot,
+};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::{Instant, timeout_at};
 
@@ -14,7 +16,7 @@ use super::{Greeted, Route, Suspicion, replace};
 use crate::address::Address;
 use crate::config::Config;
 use crate::events::{ConnectionEvent, Events};
-use crate::node::{BreakerState, GivenUp, Hub, Listener, Name, Node, Place};
+use crate::node::{GivenUp, Hub, Listener, Name, Node, Place};
 use crate::tries::Tries;
 use crate::verdict::Verdict;
 
@@ -137,13 +139,42 @@ impl Cluster {
         node.is_none_or(|node| node.breaker().state() == BreakerState::Closed)
     }
 
-    /// The node of a part, if it is still what it was.
+    /// The node of a part, if it is still what it was: a master, or a replica that somebody wants to ask
+    /// about itself.
     fn part(&self, part: &Part, slots: &Slots) -> Result<Arc<Node>, Error> {
-        let address = Address::parse(part.as_str()).filter(|address| {
-            let is_master = slots.shards().iter().any(|shard| shard.master == *address);
-            is_master && (part.version() == 0 || part.version() == slots.version_of(address))
-        });
-        self.node_at(&address.ok_or(Error::Gone)?)
+        let address = Address::parse(part.as_str()).ok_or(Error::Gone)?;
+        let mut shards = slots.shards().iter();
+        if shards.clone().any(|shard| shard.master == address) {
+            let is_same = part.version() == 0 || part.version() == slots.version_of(&address);
+            return match is_same {
+                true => self.node_at(&address),
+                false => Err(Error::Gone),
+            };
+        }
+        match shards.any(|shard| shard.replicas.contains(&address)) {
+            true => self.replica_at(&address),
+            false => Err(Error::Gone),
+        }
+    }
+
+    /// The masters that own slots, and all replicas, as far as they are known.
+    pub(crate) fn nodes(&self) -> Vec<NodeStatus> {
+        let slots = Arc::clone(&self.slots.read());
+        let nodes = self.nodes.lock();
+        if nodes.is_closed {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        for shard in slots.shards() {
+            if slots.owns(&shard.master) {
+                let master = nodes.by_address.get(&shard.master);
+                all.push(status(master, &shard.master, Role::Master));
+            }
+            for address in &shard.replicas {
+                all.push(status(nodes.replicas.get(address), address, Role::Replica));
+            }
+        }
+        all
     }
 
     /// The masters that own slots.
@@ -410,6 +441,14 @@ impl Cluster {
         all.iter().for_each(|node| node.give_up(GivenUp::Closed));
         hubs.iter().for_each(Hub::close);
         self.hub.close();
+    }
+}
+
+/// How a node is seen from here, also if nothing was asked of it yet.
+fn status(node: Option<&Arc<Node>>, address: &Address, role: Role) -> NodeStatus {
+    match node {
+        Some(node) => node.status(role),
+        None => NodeStatus::new(Part::new(address.to_string()), role),
     }
 }
 

@@ -7,7 +7,7 @@ mod slots;
 
 use std::sync::Arc;
 
-use larder_store::{Channels, Error, Part};
+use larder_store::{Channels, Error, NodeStatus, Part};
 use tokio::time::Instant;
 
 pub(crate) use self::cluster::Cluster;
@@ -120,7 +120,10 @@ impl Topology {
     ) -> Result<Arc<Node>, Error> {
         match self {
             Topology::Single(single) => Ok(single.node()),
-            Topology::Sentinel(sentinel) => sentinel.node(from_replica, until).await,
+            Topology::Sentinel(sentinel) => match route {
+                Route::Part(part) => sentinel.part(part, until).await,
+                _ => sentinel.node(from_replica, until).await,
+            },
             Topology::Cluster(cluster) => cluster.node(route, from_replica, until).await,
         }
     }
@@ -164,6 +167,21 @@ impl Topology {
             Topology::Cluster(cluster) => cluster.parts().await,
             _ => Ok(vec![Part::whole()]),
         }
+    }
+
+    /// Its servers, as far as they are known.
+    pub(crate) fn nodes(&self) -> Vec<NodeStatus> {
+        match self {
+            Topology::Single(single) => vec![single.status()],
+            Topology::Sentinel(sentinel) => sentinel.nodes(),
+            Topology::Cluster(cluster) => cluster.nodes(),
+        }
+    }
+
+    /// The route to a part that the caller has named, if that is not all of the store.
+    pub(crate) fn route_to(&self, part: &Part) -> Option<Route> {
+        let is_named = self.has_others() && !part.as_str().is_empty();
+        is_named.then(|| Route::Part(part.clone()))
     }
 
     /// Whether another server may take the place of one that is away.

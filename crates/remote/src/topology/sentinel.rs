@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use larder_store::{Command, Error, Value};
+use larder_store::{BreakerState, Command, Error, NodeStatus, Part, Role, Value};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -104,6 +104,36 @@ impl Sentinel {
         })
     }
 
+    /// The server of a part: the master, or a replica that somebody wants to ask about itself.
+    pub(crate) async fn part(
+        &self,
+        part: &Part,
+        until: Option<Instant>,
+    ) -> Result<Arc<Node>, Error> {
+        if let Some(node) = self.known(part) {
+            return Ok(node);
+        }
+        self.node(false, until).await?;
+        self.known(part).ok_or(Error::Gone)
+    }
+
+    fn known(&self, part: &Part) -> Option<Arc<Node>> {
+        let current = self.current.lock();
+        let mut all = current.node.iter().chain(&current.replicas);
+        all.find(|node| node.target().address.to_string() == part.as_str())
+            .cloned()
+    }
+
+    /// The servers, as far as they are known.
+    pub(crate) fn nodes(&self) -> Vec<NodeStatus> {
+        let current = self.current.lock();
+        let master = current.node.iter().map(|node| node.status(Role::Master));
+        let replicas = current.replicas.iter();
+        master
+            .chain(replicas.map(|node| node.status(Role::Replica)))
+            .collect()
+    }
+
     /// The master that nobody doubts.
     fn trusted(&self) -> Option<Arc<Node>> {
         let current = self.current.lock();
@@ -115,7 +145,7 @@ impl Sentinel {
         let alive = current
             .replicas
             .iter()
-            .filter(|node| node.breaker().state() == crate::node::BreakerState::Closed);
+            .filter(|node| node.breaker().state() == BreakerState::Closed && !node.is_avoided());
         alive.min_by_key(|node| node.in_flight()).cloned()
     }
 
@@ -128,8 +158,9 @@ impl Sentinel {
         {
             current.is_doubted = true;
         }
-        current.replicas.retain(|known| !Arc::ptr_eq(known, node));
         drop(current);
+        // Of a replica: the next read meets another one.
+        node.avoid();
         if why == Suspicion::NotMaster {
             node.demote();
         } else if let Some(sentinel) = self.itself.upgrade() {

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
-use larder_store::Error;
+use larder_store::{Error, NodeStatus, Role};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -46,6 +46,15 @@ impl Single {
 
     pub(crate) fn hub(&self) -> &Hub {
         &self.hub
+    }
+
+    pub(crate) fn status(&self) -> NodeStatus {
+        let node = self.node();
+        let is_replica = node.greeting().is_some_and(|greeting| greeting.is_replica);
+        node.status(match is_replica {
+            true => Role::Replica,
+            false => Role::Master,
+        })
     }
 
     /// Connects anew to a server that takes no writes (any more): its name may lead to the new master.
