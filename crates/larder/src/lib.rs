@@ -46,8 +46,9 @@
 //!
 //! Off by default are `http` (layers for tower), `axum` (the same with the addresses that axum gives, and
 //! sessions as arguments of its handlers), `tower-sessions` (a store for the crate of that name),
-//! `redis-connection` (a connection of the `redis` crate to any store), and `testing` (a store that
-//! misbehaves by a plan, for tests). A URL of a kind that was left out is refused with an error that
+//! `redis-connection` (a connection of the `redis` crate to any store), `otel` and `metrics` (calls as spans
+//! and metrics of OpenTelemetry, and of the crate `metrics`), and `testing` (a store that misbehaves by a
+//! plan, for tests). A URL of a kind that was left out is refused with an error that
 //! names the feature.
 //!
 //! ```toml
@@ -59,7 +60,15 @@
 //! [`Error`] tells what the caller can do next: the store refused and nothing was changed
 //! ([`Error::Refused`]), the command never left the process ([`Error::Away`]), or nobody knows
 //! ([`Error::Unanswered`]). A store on a server connects again by itself; no command is sent twice
-//! unless that is safe. [`health()`] asks a store how it is.
+//! unless that is safe.
+//!
+//! # Seeing how it goes
+//!
+//! [`health()`] asks a store how it is, server by server, for a program's own `/healthz`.
+//! [`Store::nodes`] shows the servers and their circuit breakers as they are seen from here,
+//! [`Store::connection_events`] tells what happens to the connections, and [`Store::observed`] has
+//! somebody told of each call: with the feature `otel` OpenTelemetry, with `metrics` the crate of that
+//! name.
 //!
 //! # In tests
 //!
@@ -89,13 +98,17 @@ mod health;
 mod open;
 
 pub use environment::open_env;
-pub use health::{Health, Role, health};
+pub use health::{
+    Health, Link, Memory, NodeHealth, Persistence, ReplicaHealth, Report, health, health_within,
+};
 #[cfg(feature = "memory")]
 pub use larder_embedded::{
     Clock, Config as EmbeddedConfig, Embedded, EvictionPolicy, ManualClock, MaxMemory,
 };
 #[cfg(feature = "http")]
 pub use larder_http as http;
+#[cfg(any(feature = "otel", feature = "metrics"))]
+pub use larder_observe as observe;
 #[cfg(feature = "redis-connection")]
 pub use larder_redis::StoreConnection;
 #[cfg(feature = "tls")]
@@ -105,10 +118,12 @@ pub use larder_remote::{
     Config as RemoteConfig, OpenError as RemoteOpenError, Remote, without_password,
 };
 pub use larder_store::{
-    Answer, Arguments, Awaited, Away, Backend, BoxError, ByName, Capabilities, Capability, Cause,
-    Channels, Command, Delivery, Direct, End, Error, Event, Expires, Freshness, FromValue, InStep,
-    Key, Keys, Kind, Listen, Message, Native, Near, NearStats, Part, Refusal, Scan, Script,
-    ScriptCall, Step, Store, Subscription, ToArgument, Twin, TwinCall, Value, Words,
+    Announcer, Answer, Arguments, Awaited, Away, Backend, BoxError, BreakerState, ByName, Call,
+    Capabilities, Capability, Cause, Channels, Command, ConnectionEvent, ConnectionEvents,
+    Delivery, Direct, End, Error, Event, Expires, Freshness, FromValue, InStep, Key, Keys, Kind,
+    Listen, Message, Native, Near, NearStats, NodeStatus, Observer, Outcome, Part, Refusal, Role,
+    Scan, Script, ScriptCall, Step, Store, Subscription, ToArgument, Trail, Twin, TwinCall, Value,
+    Words,
 };
 #[cfg(feature = "testing")]
 pub use larder_testing as testing;

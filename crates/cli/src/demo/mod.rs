@@ -28,6 +28,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::signal::Signals;
 
+/// How long the store may take to answer for the first time.
+const OPENING: Duration = Duration::from_secs(5);
+
 /// How long requests that are under way are waited for when the shop closes.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -69,9 +72,10 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
 async fn open(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let store = larder::open(&args.store)?;
     // A store that is not there is better found out now than by the first visitor.
-    larder::health(&store)
-        .await
-        .map_err(|error| format!("the store does not answer: {error}"))?;
+    let health = larder::health_within(&store, OPENING).await;
+    if !health.ready {
+        return Err(format!("the store does not answer: {}", health.problems.join("; ")).into());
+    }
     let listener = TcpListener::bind(args.http)
         .await
         .map_err(|error| format!("can't listen on {}: {error}", args.http))?;

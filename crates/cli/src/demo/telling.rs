@@ -209,7 +209,7 @@ impl Taker {
 
     async fn figures(&self, actions_per_second: f64) -> Result<Stats, Error> {
         let shop = &self.shop;
-        let health = larder::health(shop.store()).await?;
+        let health = larder::health(shop.store()).await;
         let info = self.orders.info().await?;
         let metrics = self.orders.metrics();
         let cache = shop.cache_stats();
@@ -218,7 +218,7 @@ impl Taker {
         Ok(Stats {
             store: StoreStats {
                 url: shop.store_name().to_owned(),
-                latency_us: Some(health.latency.as_micros() as u64),
+                latency_us: health.latency.map(|latency| latency.as_micros() as u64),
             },
             crowd: CrowdStats {
                 visitors: self.crowd.visitors(),
