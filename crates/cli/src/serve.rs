@@ -40,6 +40,16 @@ pub(crate) struct Args {
     )]
     requirepass: Option<String>,
 
+    /// Whether clients from other machines are refused as long as there is no password: yes or no.
+    #[arg(
+        long,
+        value_name = "YES|NO",
+        default_value = "yes",
+        action = clap::ArgAction::Set,
+        value_parser = clap::builder::BoolishValueParser::new()
+    )]
+    protected_mode: bool,
+
     /// Threads that serve connections [default: one for each core].
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -84,6 +94,7 @@ pub(crate) struct Args {
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
+    let is_open = args.requirepass.is_none();
     let config = EmbeddedConfig::default()
         .password(args.requirepass)
         .max_memory(args.maxmemory.unwrap_or(MaxMemory::FourFifths))
@@ -92,6 +103,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let config = Config {
         listen: args.listen,
         unixsocket: args.unixsocket.clone(),
+        protected_mode: args.protected_mode,
         threads: args.threads.map(usize::from),
         maxclients: clients_allowed(args.maxclients),
         timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into())),
@@ -104,6 +116,9 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let signals = runtime.block_on(async { Signals::listen() })?;
     let server = Server::start(config, &embedded)?;
     for address in server.addresses() {
+        if is_open && !address.ip().to_canonical().is_loopback() {
+            warn_of_strangers(*address, args.protected_mode);
+        }
         tracing::info!("listening on {address}");
     }
     if let Some(path) = args.unixsocket {
@@ -118,6 +133,20 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     }
     embedded.close();
     Ok(())
+}
+
+/// Says what it means that there is no password where others than this machine can come.
+fn warn_of_strangers(address: SocketAddr, is_protected: bool) {
+    match is_protected {
+        true => tracing::warn!(
+            "{address} has no password, so clients from other machines are refused: set one with \
+             --requirepass or LARDER_REQUIREPASS, or let everybody in with --protected-mode no"
+        ),
+        false => tracing::warn!(
+            "{address} has no password, and is open to everybody who can reach it: set one with \
+             --requirepass or LARDER_REQUIREPASS"
+        ),
+    }
 }
 
 /// Redis has no limit here: there, one client that asks for much and reads nothing ends the process.

@@ -18,6 +18,8 @@ pub struct Config {
     pub unixsocket: Option<PathBuf>,
     /// Permissions of the Unix socket, as `chmod` takes them; those of the process if `None`.
     pub unixsocketperm: Option<u32>,
+    /// Whether clients from other machines are turned away as long as there is no password.
+    pub protected_mode: bool,
     /// Threads that serve connections; one for each core that the process may use if `None`.
     pub threads: Option<usize>,
     /// Connections that there may be at once.
@@ -49,6 +51,7 @@ impl Default for Config {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 6379))],
             unixsocket: None,
             unixsocketperm: None,
+            protected_mode: true,
             threads: None,
             maxclients: 10_000,
             timeout: None,

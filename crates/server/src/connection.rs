@@ -74,11 +74,30 @@ struct Progress {
     has_more: bool,
 }
 
+/// What a client from another machine is told as long as there is no password, in Redis's words.
+const DENIED: &str = "-DENIED Redis is running in protected mode because protected mode is enabled and no \
+    password is set for the default user. In this mode connections are only accepted from the loopback \
+    interface. If you want to connect from external computers to Redis you may adopt one of the following \
+    solutions: 1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the \
+    loopback interface by connecting to Redis from the same host the server is running, however MAKE SURE \
+    Redis is not publicly accessible from internet if you do so. Use CONFIG REWRITE to make this change \
+    permanent. 2) Alternatively you can just disable the protected mode by editing the Redis configuration \
+    file, and setting the protected mode option to 'no', and then restarting the server. 3) If you started \
+    the server manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an \
+    authentication password for the default user. NOTE: You only need to do one of the above things in \
+    order for the server to start accepting connections from the outside.\r\n";
+
 impl Connection {
     /// Puts a connection on the list. Answers `None` if it was refused.
     pub(crate) fn new(accepted: Accepted, shared: Arc<Shared>) -> io::Result<Option<Connection>> {
+        let is_denied = shared.engine().is_protected() && !accepted.is_local();
         let info = accepted.info(shared.embedded.now());
         let mut socket = accepted.into_socket(shared.config.tcp_keepalive)?;
+        if is_denied {
+            shared.engine().note_rejected_connection();
+            socket.write(DENIED.as_bytes())?;
+            return Ok(None);
+        }
         let conversation = Conversation::new(Arc::clone(&shared), info);
         let Some(client) = conversation.client() else {
             return Ok(None);

@@ -1,7 +1,7 @@
 //! Sockets that connections come from.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
@@ -122,6 +122,15 @@ impl Accepted {
         }
     }
 
+    /// Whether it comes from this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        match self {
+            // Who has gone already comes from nowhere.
+            Accepted::Tcp(stream) => stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip())),
+            Accepted::Unix(_) => true,
+        }
+    }
+
     /// Its socket, with what it needs.
     pub(crate) fn into_socket(self, keepalive: Option<Duration>) -> io::Result<Socket> {
         match self {
@@ -132,6 +141,12 @@ impl Accepted {
             Accepted::Unix(stream) => Ok(Socket::new(stream.into())),
         }
     }
+}
+
+/// Whether an address is one by which a machine reaches itself alone. An address of IPv4 may come in the
+/// clothes of IPv6.
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// Sets what a TCP connection needs: answers leave at once, and a silent peer is probed.
@@ -147,4 +162,19 @@ fn prepare(socket: &TcpStream, keepalive: Option<Duration>) -> io::Result<()> {
         SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_reaches_itself_by_its_loopback_addresses_alone() {
+        for local in ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_loopback(local.parse().unwrap()), "{local}");
+        }
+        for strange in ["10.0.0.1", "0.0.0.0", "::", "::ffff:10.0.0.1", "fe80::1"] {
+            assert!(!is_loopback(strange.parse().unwrap()), "{strange}");
+        }
+    }
 }

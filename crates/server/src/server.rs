@@ -130,6 +130,7 @@ impl Server {
     /// knows best: CONFIG SET changes what it knows.
     fn configure(&self) {
         let (engine, config) = (self.shared.engine(), &self.shared.config);
+        engine.set_protected_mode(config.protected_mode);
         engine.set_clients_max(config.maxclients);
         engine.set_idle_timeout(config.timeout);
         engine.set_bulk_len_max(config.proto_max_bulk_len);

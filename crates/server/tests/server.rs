@@ -8,8 +8,8 @@
 
 mod support;
 
-use std::io::Write as _;
-use std::net::{Shutdown, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -31,6 +31,69 @@ fn normal_up_to(bytes: u64) -> OutputLimits {
         normal: hard(bytes),
         ..OutputLimits::default()
     }
+}
+
+// --- who may come ----------------------------------------------------------------------------
+
+/// An address of this machine that is not its loopback. Nothing is sent to find it.
+fn outside() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback()).then_some(address)
+}
+
+/// The first line that a client from outside gets for a PING.
+fn from_outside(address: IpAddr, server: &TestServer) -> String {
+    let port = server.server.addresses()[0].port();
+    let mut socket = TcpStream::connect((address, port)).unwrap();
+    socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    let mut got = Vec::new();
+    // Who is turned away is told so without having asked.
+    let mut byte = [0];
+    let mut has_asked = false;
+    while got.last() != Some(&b'\n') {
+        if !has_asked && socket.write_all(b"PING\r\n").is_err() {
+            break;
+        }
+        has_asked = true;
+        match socket.read(&mut byte) {
+            Ok(1) => got.push(byte[0]),
+            _ => break,
+        }
+    }
+    String::from_utf8(got).unwrap()
+}
+
+/// Finding V1: a server that was started on all addresses without a password was open to everybody.
+#[test]
+fn without_a_password_strangers_are_turned_away_until_somebody_allows_them() {
+    let Some(outside) = outside() else {
+        return;
+    };
+    let everywhere = |password| {
+        let listen = vec![SocketAddr::from(([0, 0, 0, 0], 0))];
+        TestServer::listening(
+            Config {
+                listen,
+                ..Config::default()
+            },
+            password,
+        )
+    };
+    let server = everywhere(None);
+    let mut local =
+        Client::new(TcpStream::connect(("127.0.0.1", server.address().port())).unwrap());
+    let denied = "-DENIED Redis is running in protected mode";
+    assert!(from_outside(outside, &server).starts_with(denied));
+    assert_eq!(local.ask("CONFIG SET protected-mode no"), status("OK"));
+    assert_eq!(from_outside(outside, &server), "+PONG\r\n");
+    assert_eq!(local.ask("CONFIG SET protected-mode yes"), status("OK"));
+    assert!(from_outside(outside, &server).starts_with(denied));
+    assert_eq!(local.ask("CONFIG SET requirepass secret"), status("OK"));
+    assert!(from_outside(outside, &server).starts_with("-NOAUTH"));
+    let server = everywhere(Some("secret"));
+    assert!(from_outside(outside, &server).starts_with("-NOAUTH"));
 }
 
 // --- requests --------------------------------------------------------------------------------

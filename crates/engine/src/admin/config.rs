@@ -14,6 +14,7 @@ use crate::engine::Engine;
 #[derive(Debug)]
 pub(crate) struct Config {
     password: RwLock<Option<Box<[u8]>>>,
+    pub(super) protected_mode: AtomicBool,
     pub(super) clients_max: AtomicU64,
     pub(super) idle_timeout_s: AtomicU64,
     pub(super) bulk_len_max: AtomicU64,
@@ -75,6 +76,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             password: RwLock::default(),
+            protected_mode: AtomicBool::new(true),
             clients_max: AtomicU64::new(10_000),
             idle_timeout_s: AtomicU64::new(0),
             bulk_len_max: AtomicU64::new(512 << 20),
@@ -195,6 +197,17 @@ impl Engine {
     /// Has connections authenticate with this password, or with none.
     pub fn set_password(&self, password: Option<&str>) {
         self.config.set_password(password.map(str::as_bytes));
+    }
+
+    /// Whether whoever comes from another machine is to be turned away, since there is no password:
+    /// `protected-mode`.
+    pub fn is_protected(&self) -> bool {
+        self.config.protected_mode.load(Relaxed) && !self.config.needs_password()
+    }
+
+    /// Has those who come from other machines turned away as long as there is no password, or not.
+    pub fn set_protected_mode(&self, is_on: bool) {
+        self.config.protected_mode.store(is_on, Relaxed);
     }
 
     /// How many connections there may be at once: `maxclients`.

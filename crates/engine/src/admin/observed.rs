@@ -42,13 +42,7 @@ pub(super) const TRACKING: Observed = Observed {
         }
         .to_owned()
     },
-    check: |value| {
-        let is = |word: &[u8]| value.eq_ignore_ascii_case(word);
-        match is(b"yes") || is(b"no") {
-            true => Ok(()),
-            false => Err("argument must be 'yes' or 'no'".to_owned()),
-        }
-    },
+    check: |value| read_switch(value).map(drop),
     set: |config, value| {
         let is_on = value.eq_ignore_ascii_case(b"yes");
         config.latency_tracking.store(is_on, Relaxed);
@@ -78,6 +72,15 @@ fn percentiles(text: &[u8]) -> Option<Vec<f64>> {
     numbers
         .map(|number| number.filter(|number| (0.0..=100.0).contains(number)))
         .collect()
+}
+
+/// `yes` or `no`.
+pub(super) fn read_switch(value: &[u8]) -> Result<bool, String> {
+    let is = |word: &[u8]| value.eq_ignore_ascii_case(word);
+    match (is(b"yes"), is(b"no")) {
+        (false, false) => Err("argument must be 'yes' or 'no'".to_owned()),
+        (is_on, _) => Ok(is_on),
+    }
 }
 
 /// A whole number from the first to the last of these.

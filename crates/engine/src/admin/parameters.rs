@@ -2,11 +2,13 @@
 //!
 //! A parameter is here if it does something, or if a client that reads it learns something true.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::config::{ClientsMemory, Config, Host};
-use super::observed::{Observed, PERCENTILES, SLOWER_THAN, THRESHOLD, TRACKING, read_int};
+use super::observed::{
+    Observed, PERCENTILES, SLOWER_THAN, THRESHOLD, TRACKING, read_int, read_switch,
+};
 use super::output_limits::OutputLimits;
 use crate::engine::Engine;
 use crate::eviction::EvictionPolicy;
@@ -40,6 +42,8 @@ enum Place {
     /// `maxmemory-clients`: bytes, or hundredths of `maxmemory`.
     ClientsMemory,
     Password,
+    /// `yes` or `no`.
+    Switch(fn(&Config) -> &AtomicBool),
     /// `notify-keyspace-events`: classes of events.
     Events,
     /// What is looked at of commands.
@@ -65,6 +69,7 @@ pub(super) enum Value {
     OutputLimits(Vec<u8>),
     ClientsMemory(ClientsMemory),
     Password(Vec<u8>),
+    Switch(bool),
     Events(Classes),
     /// As it was written.
     Text(Vec<u8>),
@@ -79,6 +84,10 @@ const IMMUTABLE: &str = "can't set immutable config";
 
 pub(super) const PARAMETERS: &[Parameter] = &[
     row("requirepass", Place::Password),
+    row(
+        "protected-mode",
+        Place::Switch(|config| &config.protected_mode),
+    ),
     row(
         "maxclients",
         Place::Setting(
@@ -315,6 +324,10 @@ impl Parameter {
                 ClientsMemory::Percent(percent) => format!("{percent}%"),
             },
             Place::Password => return engine.config.password(),
+            Place::Switch(switch) => match switch(&engine.config).load(Relaxed) {
+                true => "yes".to_owned(),
+                false => "no".to_owned(),
+            },
             Place::Events => engine.shards.event_classes().to_string(),
             Place::Observed(parameter) => (parameter.get)(&engine.config),
             Place::Only(value, _) => (*value).to_owned(),
@@ -349,6 +362,7 @@ impl Parameter {
             },
             Place::ClientsMemory => read_clients_memory(value).map(Value::ClientsMemory),
             Place::Password => Ok(Value::Password(value.to_vec())),
+            Place::Switch(_) => read_switch(value).map(Value::Switch),
             Place::Events => Classes::parse(value)
                 .map(Value::Events)
                 .ok_or_else(|| NO_CLASS.to_owned()),
@@ -393,6 +407,9 @@ impl Parameter {
             (Place::Password, Value::Password(password)) => {
                 let password = Some(&*password).filter(|password| !password.is_empty());
                 engine.config.set_password(password);
+            }
+            (Place::Switch(switch), Value::Switch(is_on)) => {
+                switch(&engine.config).store(is_on, Relaxed);
             }
             (Place::Events, Value::Events(classes)) => engine.shards.set_event_classes(classes),
             (Place::Observed(parameter), Value::Text(text)) => {

@@ -122,8 +122,12 @@ pub async fn health_within(store: &Store, time: Duration) -> Health {
         .iter()
         .any(|(_, error)| *error == Some(Error::Closed));
     let nodes: Vec<NodeHealth> = answers.into_iter().map(|(node, _)| node).collect();
+    // A replica that is away is missed by nobody who has its master.
+    let has_master = seen.iter().any(|node| node.role == Role::Master);
     for (node, seen) in nodes.iter().zip(&seen) {
-        problems.extend(problem(node, seen.role));
+        if seen.role == Role::Master || !has_master {
+            problems.extend(problem(node));
+        }
     }
     if nodes.iter().any(NodeHealth::is_of_cluster) {
         problems.extend(missing_slots(&store.within(left())).await);
@@ -189,12 +193,9 @@ async fn ask(store: &Store, node: &NodeStatus) -> (NodeHealth, Option<Error>) {
     }
 }
 
-/// Why a server keeps its store from being ready. A replica that is away does not.
-fn problem(node: &NodeHealth, wanted: Role) -> Option<String> {
+/// Why a server that is to be a master keeps its store from being ready.
+fn problem(node: &NodeHealth) -> Option<String> {
     let name = node.name();
-    if wanted == Role::Replica && node.role == Role::Replica {
-        return None;
-    }
     let Some(report) = &node.report else {
         let error = node.error.as_deref().unwrap_or("it does not answer");
         return Some(format!("{name}: {error}"));

@@ -127,8 +127,12 @@ impl Sentinel {
     /// The servers, as far as they are known.
     pub(crate) fn nodes(&self) -> Vec<NodeStatus> {
         let current = self.current.lock();
+        let at = |node: &Arc<Node>| node.target().address.clone();
+        let leading = current.node.as_ref().map(at);
         let master = current.node.iter().map(|node| node.status(Role::Master));
+        // Who was a replica a moment ago may be the master by now.
         let replicas = current.replicas.iter();
+        let replicas = replicas.filter(|node| Some(at(node)) != leading);
         master
             .chain(replicas.map(|node| node.status(Role::Replica)))
             .collect()
@@ -335,6 +339,17 @@ impl Sentinel {
         self.know_replicas(addresses.next().unwrap_or_default());
     }
 
+    /// Learns who follows the new master.
+    async fn learn_anew(&self) {
+        let until = Instant::now() + self.config.connect_timeout;
+        let first = self.sentinels.lock().first().cloned();
+        if let Some(first) = first
+            && let Ok((_, asked)) = self.ask(&first, until).await
+        {
+            self.learn(&asked, until).await;
+        }
+    }
+
     fn know_replicas(&self, addresses: Vec<Address>) {
         let mut current = self.current.lock();
         let known = std::mem::take(&mut current.replicas);
@@ -459,6 +474,7 @@ impl Sentinel {
             {
                 // A store that is closed needs no master.
                 let _ = sentinel.switch(master);
+                tokio::spawn(async move { sentinel.learn_anew().await });
             }
         });
         let until = Instant::now() + self.config.connect_timeout;

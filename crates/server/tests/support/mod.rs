@@ -33,10 +33,15 @@ impl TestServer {
 
     /// A server on a free port.
     pub fn with(config: Config, password: Option<&str>) -> TestServer {
+        let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+        TestServer::listening(Config { listen, ..config }, password)
+    }
+
+    /// A server on addresses of its own choice.
+    pub fn listening(config: Config, password: Option<&str>) -> TestServer {
         let store =
             Embedded::open(StoreConfig::default().password(password.map(str::to_owned))).unwrap();
         let config = Config {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             threads: config.threads.or(Some(2)),
             ..config
         };
