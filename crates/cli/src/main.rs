@@ -1,7 +1,9 @@
-//! The binary `larder`: a server on the engine, and a demonstration of everything.
+//! The binary `larder`: a server on the engine, a look at other stores, and a demonstration of
+//! everything.
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod demo;
 mod serve;
 mod signal;
@@ -32,6 +34,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Look at a store: its servers and how they are, and what does not fit. The status is 0 if all is
+    /// well, 1 if something is worth a warning, and 2 if the store does not answer.
+    Check(check::Args),
     /// Open a small web shop that uses every service at once, with simulated visitors.
     Demo(demo::Args),
     /// Serve the engine to Redis clients.
@@ -39,23 +44,36 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    let result = match command {
+        // What it says is its answer, and nothing else is to stand in it.
+        Command::Check(args) => check::run(&args),
+        Command::Demo(args) => {
+            log();
+            demo::run(args).map(|()| ExitCode::SUCCESS)
+        }
+        Command::Serve(args) => {
+            log();
+            serve::run(args).map(|()| ExitCode::SUCCESS)
+        }
+    };
+    match result {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("larder: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Has what happens told on standard output.
+fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stdout().is_terminal())
         .init();
-    let result = match Cli::parse().command {
-        Command::Demo(args) => demo::run(args),
-        Command::Serve(args) => serve::run(args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("larder: {error}");
-            ExitCode::FAILURE
-        }
-    }
 }
 
 /// An address that a flag names.

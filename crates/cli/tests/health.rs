@@ -143,6 +143,7 @@ async fn behind_sentinels_the_master_and_its_replicas_are_seen_through_a_failove
     let Some(mut sentinels) = block_in_place(|| Sentinels::start(ServerKind::Redis)) else {
         return Ok(());
     };
+    let old = sentinels.master();
     let store = larder::open(&sentinels.url())?;
     let before = until(&store, |health| health.ready).await;
     assert_eq!(before.nodes.len(), 3, "{before:?}");
@@ -154,6 +155,13 @@ async fn behind_sentinels_the_master_and_its_replicas_are_seen_through_a_failove
     })
     .await;
     assert_eq!(after.masters().count(), 1, "{after:?}");
+    block_in_place(|| sentinels.nodes[old].restart());
+    // It believes that it leads, until a Sentinel tells it otherwise.
+    let is_back = |health: &Health| {
+        let nodes = health.nodes.iter();
+        nodes.filter(|node| node.role == Role::Replica).count() == 2
+    };
+    assert!(until(&store, is_back).await.ready);
     Ok(())
 }
 

@@ -339,7 +339,7 @@ impl Sentinel {
         self.know_replicas(addresses.next().unwrap_or_default());
     }
 
-    /// Learns who follows the new master.
+    /// Learns who follows the master now.
     async fn learn_anew(&self) {
         let until = Instant::now() + self.config.connect_timeout;
         let first = self.sentinels.lock().first().cloned();
@@ -469,17 +469,22 @@ impl Sentinel {
     async fn listen_to(&self, address: &Address) -> Option<Connection> {
         let itself = Weak::clone(&self.itself);
         let pushes = Box::new(move |parts: Vec<Value>| {
-            if let Some(sentinel) = itself.upgrade()
-                && let Some(master) = new_master(&parts, &sentinel.master)
-            {
+            let Some(sentinel) = itself.upgrade() else {
+                return;
+            };
+            let master = new_master(&parts, &sentinel.master);
+            if master.is_none() && !is_about_replica(&parts, &sentinel.master) {
+                return;
+            }
+            if let Some(master) = master {
                 // A store that is closed needs no master.
                 let _ = sentinel.switch(master);
-                tokio::spawn(async move { sentinel.learn_anew().await });
             }
+            tokio::spawn(async move { sentinel.learn_anew().await });
         });
         let until = Instant::now() + self.config.connect_timeout;
         let connection = self.connect(address, Some(pushes), until).await.ok()?;
-        let listen = Command::new("SUBSCRIBE").arg("+switch-master");
+        let listen = Command::new("SUBSCRIBE").args(["+switch-master", "+slave", "-sdown"]);
         connection
             .call_silent(&[listen], Until::Own(until))
             .await
@@ -504,6 +509,19 @@ fn new_master(parts: &[Value], name: &str) -> Option<Address> {
     is_ours
         .then(|| Some(Address::tcp(host, port.parse().ok()?)))
         .flatten()
+}
+
+/// Whether a message says that there is a replica of this master (again):
+/// `slave host:port host port @ NAME master-host master-port`.
+fn is_about_replica(parts: &[Value], name: &str) -> bool {
+    let [_, _, Value::Bytes(payload)] = parts else {
+        return false;
+    };
+    let text = std::str::from_utf8(payload).unwrap_or_default();
+    let Some((replica, master)) = text.split_once(" @ ") else {
+        return false;
+    };
+    replica.starts_with("slave ") && master.rsplitn(3, ' ').nth(2) == Some(name)
 }
 
 fn text(value: &Value) -> Option<&str> {
@@ -582,5 +600,9 @@ mod tests {
         );
         assert_eq!(new_master(&ours, "master"), None);
         assert_eq!(new_master(&message("x"), "x"), None);
+        let replica = message("slave 10.0.0.3:6379 10.0.0.3 6379 @ my master 10.0.0.1 6379");
+        assert!(is_about_replica(&replica, "my master"));
+        assert!(!is_about_replica(&replica, "my"), "it is another one's");
+        assert!(!is_about_replica(&ours, "my master"));
     }
 }
