@@ -1,5 +1,6 @@
 //! Asking a store, and each of its servers.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
@@ -86,8 +87,8 @@ fn now_us() -> i64 {
 async fn settings(store: &Store, part: &Part) -> Settings {
     let get = async |name: &str| {
         let question = Command::new("CONFIG").arg("GET").arg(name).on(part);
-        let pairs: Vec<(String, String)> = store.run(question).await.ok()?;
-        pairs.into_iter().next().map(|(_, value)| value)
+        let mut pairs: HashMap<String, String> = store.run(question).await.ok()?;
+        pairs.remove(name)
     };
     let (save, bind, protected_mode) =
         tokio::join!(get("save"), get("bind"), get("protected-mode"));
