@@ -67,6 +67,29 @@ fn more_clients_are_served_than_the_soft_limit_on_open_files_allows() {
     }
 }
 
+/// Finding V1: a server on all addresses without a password was open, and nobody was told.
+#[test]
+fn an_address_that_strangers_can_reach_without_a_password_is_warned_of() {
+    let larder = env!("CARGO_BIN_EXE_larder");
+    for (arguments, warned) in [
+        (&[][..], "clients from other machines are refused"),
+        (
+            &["--protected-mode", "no"],
+            "is open to everybody who can reach it",
+        ),
+    ] {
+        let mut command = Command::new(larder);
+        command
+            .args(["serve", "--listen", "0.0.0.0:0"])
+            .args(arguments);
+        Process::start(&mut command).says(warned);
+    }
+    let mut command = Command::new(larder);
+    command.args(["serve", "--listen", "0.0.0.0:0", "--requirepass", "secret"]);
+    let before = Process::start(&mut command).lines_until("listening on ");
+    assert!(before.is_empty(), "{before:?}");
+}
+
 /// Where the hard limit is lower, CONFIG says how many clients there can be.
 #[test]
 fn maxclients_is_what_the_system_allows() {

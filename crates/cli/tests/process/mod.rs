@@ -26,6 +26,13 @@ impl Process {
         rest.expect(wanted)
     }
 
+    /// What it says before it says this.
+    #[allow(dead_code, reason = "not every test asks for it")]
+    pub(crate) fn lines_until(&mut self, wanted: &str) -> Vec<String> {
+        let lines = self.lines.by_ref().map(Result::unwrap);
+        lines.take_while(|line| !line.contains(wanted)).collect()
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

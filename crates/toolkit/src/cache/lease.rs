@@ -19,9 +19,15 @@ use super::entry::head;
 use super::twins;
 use crate::random;
 
-pub(super) static LOOKUP: Script = Script::new(include_str!("lookup.lua")).with_twin(twins::lookup);
-pub(super) static PUT: Script = Script::new(include_str!("put.lua")).with_twin(twins::put);
-pub(super) static EXTEND: Script = Script::new(include_str!("extend.lua")).with_twin(twins::extend);
+pub(super) static LOOKUP: Script = Script::new(include_str!("lookup.lua"))
+    .named("cache/lookup.lua")
+    .with_twin(twins::lookup);
+pub(super) static PUT: Script = Script::new(include_str!("put.lua"))
+    .named("cache/put.lua")
+    .with_twin(twins::put);
+pub(super) static EXTEND: Script = Script::new(include_str!("extend.lua"))
+    .named("cache/extend.lua")
+    .with_twin(twins::extend);
 
 /// The tokens of callers of this process that went away, by the lease that they may have had, on whatever
 /// store. A token that has been taken over does no harm here: nobody has it again.

@@ -18,9 +18,11 @@ use super::twins;
 use crate::{join, random};
 
 pub(super) static TAG: Script = Script::new(include_str!("tag.lua"))
+    .named("cache/tag.lua")
     .with_twin(twins::tag)
     .repeatable();
 pub(super) static MARKS: Script = Script::new(include_str!("marks.lua"))
+    .named("cache/marks.lua")
     .with_twin(twins::marks)
     .repeatable();
 

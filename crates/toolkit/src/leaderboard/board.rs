@@ -17,6 +17,7 @@ macro_rules! script {
     };
     ($kind:ident $part:literal) => {
         Script::$kind(concat!(include_str!("common.lua"), include_str!($part)))
+            .named(concat!("leaderboard/", $part))
     };
 }
 

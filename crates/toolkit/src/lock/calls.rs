@@ -7,15 +7,19 @@ use larder_store::{Capability, Channels, Error, Key, Script, Store};
 use super::twins;
 use crate::random;
 
-pub(super) static ACQUIRE: Script =
-    Script::new(include_str!("acquire.lua")).with_twin(twins::acquire);
+pub(super) static ACQUIRE: Script = Script::new(include_str!("acquire.lua"))
+    .named("lock/acquire.lua")
+    .with_twin(twins::acquire);
 pub(super) static EXTEND: Script = Script::new(include_str!("extend.lua"))
+    .named("lock/extend.lua")
     .with_twin(twins::extend)
     .repeatable();
-pub(super) static RELEASE: Script =
-    Script::new(include_str!("release.lua")).with_twin(twins::release);
-pub(super) static HOLDER: Script =
-    Script::read_only(include_str!("holder.lua")).with_twin(twins::holder);
+pub(super) static RELEASE: Script = Script::new(include_str!("release.lua"))
+    .named("lock/release.lua")
+    .with_twin(twins::release);
+pub(super) static HOLDER: Script = Script::read_only(include_str!("holder.lua"))
+    .named("lock/holder.lua")
+    .with_twin(twins::holder);
 
 /// The shortest time to live of a lock.
 pub(super) const TTL_MIN: Duration = Duration::from_millis(10);

@@ -26,6 +26,7 @@ macro_rules! with_all_kinds {
             include_str!("limits.lua"),
             include_str!($script)
         ))
+        .named(concat!("rate_limit/", $script))
     };
 }
 
@@ -34,6 +35,7 @@ pub(super) static TAKE: Script = Script::new(concat!(
     include_str!("gcra.lua"),
     include_str!("take.lua")
 ))
+.named("rate_limit/take.lua")
 .with_twin(twins::take);
 pub(super) static DECIDE: Script = with_all_kinds!("decide.lua").with_twin(twins::decide);
 pub(super) static REFUND: Script = with_all_kinds!("refund.lua").with_twin(twins::refund);

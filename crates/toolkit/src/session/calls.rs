@@ -9,6 +9,7 @@ use super::twins;
 macro_rules! script {
     ($file:literal) => {
         Script::new(concat!(include_str!("common.lua"), include_str!($file)))
+            .named(concat!("session/", $file))
     };
 }
 

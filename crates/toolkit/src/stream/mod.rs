@@ -114,6 +114,7 @@ macro_rules! script {
     };
     ($kind:ident $file:literal) => {
         Script::$kind(concat!(include_str!("common.lua"), include_str!($file)))
+            .named(concat!("stream/", $file))
     };
 }
 use script;

@@ -19,6 +19,7 @@ macro_rules! script {
             include_str!("common.lua"),
             include_str!($file)
         ))
+        .named(concat!("stream/worker/", $file))
     };
 }
 
