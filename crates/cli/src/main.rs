@@ -46,19 +46,19 @@ enum Command {
 fn main() -> ExitCode {
     let command = Cli::parse().command;
     let result = match command {
-        // What it says is its answer, and nothing else is to stand in it.
-        Command::Check(args) => check::run(&args),
+        // What it prints is its answer, in which nothing else is to stand.
+        Command::Check(args) => return check::run(&args),
         Command::Demo(args) => {
             log();
-            demo::run(args).map(|()| ExitCode::SUCCESS)
+            demo::run(args)
         }
         Command::Serve(args) => {
             log();
-            serve::run(args).map(|()| ExitCode::SUCCESS)
+            serve::run(args)
         }
     };
     match result {
-        Ok(status) => status,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("larder: {error}");
             ExitCode::FAILURE

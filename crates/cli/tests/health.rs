@@ -193,6 +193,25 @@ async fn of_a_cluster_all_masters_and_replicas_are_seen_and_slots_without_owner_
     Ok(())
 }
 
+/// INFO counts as dangerous, so users of an application may not have it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_tell_its_user_how_it_is_is_ready_if_it_serves_him() -> Outcome {
+    let Some(server) = block_in_place(|| Server::start(ServerKind::Redis)) else {
+        return Ok(());
+    };
+    let user = ["SETUSER", "app", "on", ">pw", "~*", "+@all", "-@dangerous"];
+    let admin = larder::open(&server.url())?;
+    admin.run::<()>(Command::new("ACL").args(user)).await?;
+    let store = larder::open(&format!("redis://app:pw@127.0.0.1:{}", server.port()))?;
+    let health = health(&store).await;
+    assert!(health.ready && health.latency.is_some(), "{health:?}");
+    let [node] = &health.nodes[..] else {
+        panic!("{health:?}");
+    };
+    assert!(node.report.is_none() && node.error.as_ref().unwrap().contains("NOPERM"));
+    Ok(())
+}
+
 #[tokio::test]
 async fn it_serializes_for_whoever_asks_over_http() -> Outcome {
     let store = larder::open("memory:")?;

@@ -15,7 +15,7 @@ use larder_store::{Command, Keys, Script, Store};
 use larder_testkit::{Server, ServerKind};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, Value};
-use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 use opentelemetry_sdk::metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
 
@@ -214,7 +214,10 @@ async fn how_long_calls_take_is_a_histogram_in_seconds_with_the_buckets_of_the_c
     store.set("a", "secret-value").await?;
     seen.meters.force_flush()?;
     let told = seen.metrics.get_finished_metrics()?;
-    let metrics: Vec<_> = told.iter().flat_map(|all| all.scope_metrics()).collect();
+    let metrics: Vec<_> = told
+        .iter()
+        .flat_map(ResourceMetrics::scope_metrics)
+        .collect();
     let [scope] = &metrics[..] else {
         panic!("{told:?}");
     };

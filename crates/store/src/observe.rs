@@ -50,8 +50,8 @@ pub struct Call<'a> {
     pub node: Option<&'a str>,
     /// The number of the database that was asked on that node.
     pub db: Option<u32>,
-    /// How often a node was chosen for it: 1 if all went well, and 0 if none could be asked. What is over
-    /// 1 are retries and redirections.
+    /// How often a node was chosen for it: 1 if all went well, and 0 if none could be, or there are no
+    /// nodes. What is over 1 are retries and redirections.
     pub tries: u32,
     /// What came of it.
     pub outcome: Outcome<'a>,

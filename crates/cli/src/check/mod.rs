@@ -11,6 +11,7 @@ mod found;
 mod look;
 mod show;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,8 +45,20 @@ pub(crate) struct Args {
     authority: Option<PathBuf>,
 }
 
-/// Looks, and prints what was found.
-pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
+/// Looks, prints what was found, and says it by the status as well.
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match look_and_print(args) {
+        Ok(Status::Ok) => ExitCode::SUCCESS,
+        Ok(Status::Warnings) => ExitCode::from(1),
+        Ok(Status::Unreachable) => ExitCode::from(2),
+        Err(error) => {
+            eprintln!("larder: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn look_and_print(args: &Args) -> Result<Status, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -60,13 +73,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn std::error::Error>> {
     });
     // A name that is being looked up may take longer than anybody waits.
     runtime.shutdown_background();
-    match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&found)?),
-        false => print!("{found}"),
-    }
-    Ok(match found.status {
-        Status::Ok => ExitCode::SUCCESS,
-        Status::Warnings => ExitCode::from(1),
-        Status::Unreachable => ExitCode::from(2),
-    })
+    let text = match args.json {
+        true => serde_json::to_string_pretty(&found)? + "\n",
+        false => found.to_string(),
+    };
+    // Whoever reads it may have seen enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    Ok(found.status)
 }

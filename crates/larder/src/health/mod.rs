@@ -61,9 +61,9 @@ pub struct NodeHealth {
     /// How long it took to answer, if it did.
     #[serde(rename = "latency_us", serialize_with = "microseconds")]
     pub latency: Option<Duration>,
-    /// Why it did not answer, if it did not.
+    /// Why it said nothing of itself, if it did not: it did not answer, or its user may not ask for it.
     pub error: Option<String>,
-    /// What it said of itself, if it answered.
+    /// What it said of itself.
     pub report: Option<Report>,
 }
 
@@ -161,10 +161,21 @@ impl NodeHealth {
     }
 }
 
-/// Asks a server how it is. The error is that for which it did not answer.
+/// Asks a server how it is. The error is that for which it told nothing.
 async fn ask(store: &Store, node: &NodeStatus) -> (NodeHealth, Option<Error>) {
     let asked = Instant::now();
     let answer: Result<String, Error> = store.run(Command::new("INFO").on(&node.part)).await;
+    // Who may not ask for it is served all the same.
+    let is_forbidden = answer
+        .as_ref()
+        .is_err_and(|error| error.is_refusal("NOPERM"));
+    let is_there = match (&answer, is_forbidden) {
+        (Err(_), true) => store
+            .call(Command::new("PING").on(&node.part))
+            .await
+            .is_ok(),
+        (answer, _) => answer.is_ok(),
+    };
     let latency = asked.elapsed();
     let mut health = NodeHealth {
         address: Some(node.part.as_str())
@@ -174,14 +185,13 @@ async fn ask(store: &Store, node: &NodeStatus) -> (NodeHealth, Option<Error>) {
         breaker: node.breaker,
         connections: node.connections,
         in_flight: node.in_flight,
-        latency: None,
+        latency: is_there.then_some(latency),
         error: None,
         report: None,
     };
     match answer {
         Ok(info) => {
             let (report, role) = Report::read(&info);
-            health.latency = Some(latency);
             health.role = role;
             health.report = Some(report);
             (health, None)
@@ -197,6 +207,9 @@ async fn ask(store: &Store, node: &NodeStatus) -> (NodeHealth, Option<Error>) {
 fn problem(node: &NodeHealth) -> Option<String> {
     let name = node.name();
     let Some(report) = &node.report else {
+        if node.latency.is_some() {
+            return None;
+        }
         let error = node.error.as_deref().unwrap_or("it does not answer");
         return Some(format!("{name}: {error}"));
     };

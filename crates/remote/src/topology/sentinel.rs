@@ -339,17 +339,6 @@ impl Sentinel {
         self.know_replicas(addresses.next().unwrap_or_default());
     }
 
-    /// Learns who follows the master now.
-    async fn learn_anew(&self) {
-        let until = Instant::now() + self.config.connect_timeout;
-        let first = self.sentinels.lock().first().cloned();
-        if let Some(first) = first
-            && let Ok((_, asked)) = self.ask(&first, until).await
-        {
-            self.learn(&asked, until).await;
-        }
-    }
-
     fn know_replicas(&self, addresses: Vec<Address>) {
         let mut current = self.current.lock();
         let known = std::mem::take(&mut current.replicas);
@@ -467,7 +456,7 @@ async fn watch(sentinel: Weak<Sentinel>) {
 impl Sentinel {
     /// Listens to a Sentinel. It is asked as well: what it told before nobody has heard.
     async fn listen_to(&self, address: &Address) -> Option<Connection> {
-        let itself = Weak::clone(&self.itself);
+        let (itself, from) = (Weak::clone(&self.itself), address.clone());
         let pushes = Box::new(move |parts: Vec<Value>| {
             let Some(sentinel) = itself.upgrade() else {
                 return;
@@ -480,7 +469,7 @@ impl Sentinel {
                 // A store that is closed needs no master.
                 let _ = sentinel.switch(master);
             }
-            tokio::spawn(async move { sentinel.learn_anew().await });
+            tokio::spawn(learn_news(Weak::clone(&itself), from.clone()));
         });
         let until = Instant::now() + self.config.connect_timeout;
         let connection = self.connect(address, Some(pushes), until).await.ok()?;
@@ -494,6 +483,25 @@ impl Sentinel {
             self.learn(&asked, until).await;
         }
         Some(connection)
+    }
+}
+
+/// Learns from the Sentinel that told of a change who follows the master now, and once more when it has
+/// connected to those that were new to it: of that nothing is told.
+async fn learn_news(sentinel: Weak<Sentinel>, from: Address) {
+    for is_first in [true, false] {
+        let Some(sentinel) = sentinel.upgrade() else {
+            return;
+        };
+        let until = Instant::now() + sentinel.config.connect_timeout;
+        if let Ok((_, asked)) = sentinel.ask(&from, until).await {
+            sentinel.learn(&asked, until).await;
+        }
+        let pause = sentinel.config.backoff_max;
+        drop(sentinel);
+        if is_first {
+            sleep(pause).await;
+        }
     }
 }
 
