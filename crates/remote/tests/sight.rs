@@ -140,9 +140,12 @@ async fn what_happens_to_connections_is_told_until_the_store_is_closed() -> Outc
     Ok(())
 }
 
-/// The node and the tries of each call.
+/// The node, the database and the tries of a call.
+type Way = (Option<String>, Option<u32>, u32);
+
+/// The way of each call.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<(Option<String>, Option<u32>, u32)>>>);
+struct Seen(Arc<Mutex<Vec<Way>>>);
 
 impl Observer for Seen {
     fn done(&self, call: &Call<'_>) {
@@ -152,7 +155,7 @@ impl Observer for Seen {
 }
 
 impl Seen {
-    fn take(&self) -> Vec<(Option<String>, Option<u32>, u32)> {
+    fn take(&self) -> Vec<Way> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
