@@ -193,6 +193,54 @@ async fn of_a_cluster_all_masters_and_replicas_are_seen_and_slots_without_owner_
     Ok(())
 }
 
+/// The name of a server may lead to another machine after a failover. A process that gets no visitors
+/// while it is not ready would never learn so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_whose_server_became_a_replica_connects_anew() -> Outcome {
+    let Some(server) = block_in_place(|| Server::start(ServerKind::Redis)) else {
+        return Ok(());
+    };
+    let store = larder::open(&server.url())?;
+    assert!(health(&store).await.ready);
+    let mut events = store.connection_events();
+    let demote = ["127.0.0.1", "1"];
+    store
+        .run::<()>(Command::new("REPLICAOF").args(demote))
+        .await?;
+    assert!(!health(&store).await.ready);
+    let event = timeout(PATIENCE, events.next()).await?;
+    assert!(
+        matches!(event, Some(larder::ConnectionEvent::Connected(_))),
+        "{event:?}"
+    );
+    let admin = larder::open(&server.url())?;
+    let promote = ["NO", "ONE"];
+    admin
+        .run::<()>(Command::new("REPLICAOF").args(promote))
+        .await?;
+    until(&store, |health| health.ready).await;
+    Ok(())
+}
+
+/// Nobody but the one who asks how it is uses the store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failover_in_a_cluster_is_seen_by_whoever_only_looks() -> Outcome {
+    let Some(cluster) = block_in_place(|| Cluster::start(ServerKind::Redis)) else {
+        return Ok(());
+    };
+    let store = larder::open(&cluster.url())?;
+    until(&store, |health| health.ready).await;
+    let promoted = block_in_place(|| cluster.failover(cluster.masters()[0]));
+    let address = cluster.nodes[promoted].address();
+    let health = until(&store, |health| {
+        let mut masters = health.masters();
+        health.ready && masters.any(|node| node.address.as_ref() == Some(&address))
+    })
+    .await;
+    assert_eq!(health.masters().count(), 3, "{health:?}");
+    Ok(())
+}
+
 /// INFO counts as dangerous, so users of an application may not have it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_tell_its_user_how_it_is_is_ready_if_it_serves_him() -> Outcome {

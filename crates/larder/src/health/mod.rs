@@ -129,6 +129,12 @@ pub async fn health_within(store: &Store, time: Duration) -> Health {
             problems.extend(problem(node));
         }
     }
+    if let [node] = &nodes[..]
+        && node.report.is_some()
+        && node.role == Role::Replica
+    {
+        look_for_master(&store.within(left())).await;
+    }
     if nodes.iter().any(NodeHealth::is_of_cluster) {
         problems.extend(missing_slots(&store.within(left())).await);
     }
@@ -219,6 +225,15 @@ fn problem(node: &NodeHealth) -> Option<String> {
         ));
     }
     (node.role == Role::Replica).then(|| format!("{name} is a replica, and takes no writes"))
+}
+
+/// Has a store whose only server became a replica look where its name leads now, as any refused write
+/// does. An application that gets no visitors while it is not ready makes no other.
+async fn look_for_master(store: &Store) {
+    // Nobody has this key, so nothing happens where it is not refused.
+    let refused = Command::new("DEL").arg("larder:health:nothing");
+    // What comes of it the next look finds out.
+    let _ = store.call(refused).await;
 }
 
 /// What a cluster says that keeps it from being ready.

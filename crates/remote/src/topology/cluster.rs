@@ -9,6 +9,7 @@ use larder_store::{
     BreakerState, Channels, Command, Error, Event, NodeStatus, Part, Role, Value, jitter, slot,
 };
 use parking_lot::{Mutex, RwLock};
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use super::slots::Slots;
@@ -157,9 +158,13 @@ impl Cluster {
         }
     }
 
-    /// The masters that own slots, and all replicas, as far as they are known.
+    /// The masters that own slots, and all replicas, as far as they are known. Whoever looks now and then
+    /// and asks nothing else would see for ever what once was, so the next look sees what is now.
     pub(crate) fn nodes(&self) -> Vec<NodeStatus> {
         let slots = Arc::clone(&self.slots.read());
+        if !slots.is_empty() && Handle::try_current().is_ok() {
+            self.learn_soon();
+        }
         let nodes = self.nodes.lock();
         if nodes.is_closed {
             return Vec::new();
