@@ -29,8 +29,14 @@ pub(crate) struct Batch<'a> {
     delivery: Delivery,
     tries: Tries<'a>,
     own: Option<Instant>,
+    /// Until when the caller waits at the latest, however often it is tried.
+    last: Instant,
     outcomes: Vec<Option<Outcome>>,
     redirections: u32,
+    /// Whether something that is left needs one try more, and not only another way.
+    is_retry: bool,
+    /// Whether keys of something that is left are on their way to another node.
+    is_split: bool,
 }
 
 /// A command, or a transaction, that is still to be sent.
@@ -70,8 +76,11 @@ impl<'a> Batch<'a> {
             delivery,
             tries: Tries::of_call(&store.config, &store.budget, until),
             own,
+            last: own.unwrap_or(until + store.config.connect_timeout),
             outcomes: vec![None; commands.len()],
             redirections: 0,
+            is_retry: false,
+            is_split: false,
         }
     }
 
@@ -89,9 +98,8 @@ impl<'a> Batch<'a> {
             units = self.left(&groups)?;
             if units.is_empty() && self.wait_out().await {
                 units = self.units();
-            }
-            if !units.is_empty() && units.iter().any(|unit| unit.ask.is_none()) {
-                self.tries.pause().await;
+            } else if !units.is_empty() && !self.pause().await {
+                break;
             }
         }
         let results = self.outcomes.into_iter().map(|outcome| match outcome {
@@ -100,13 +108,21 @@ impl<'a> Batch<'a> {
             None => Err(Error::unanswered("the server gave no answer")),
         });
         let results: Vec<Result<Value, Error>> = results.collect();
-        let is_silent = |result: &Result<Value, Error>| match result {
-            Ok(_) | Err(Error::Refused(_)) => false,
-            Err(_) => true,
-        };
-        match results.first() {
-            Some(Err(error)) if results.iter().all(is_silent) => Err(error.clone()),
-            _ => Ok(results),
+        match fate(&results) {
+            Some(error) => Err(error),
+            None => Ok(results),
+        }
+    }
+
+    /// Waits before what is left is sent again, and says whether time is left. Whoever is only sent elsewhere
+    /// goes there at once.
+    async fn pause(&mut self) -> bool {
+        // What is sent again ends with the caller's time.
+        self.own = Some(self.last);
+        match (self.is_retry, self.is_split) {
+            (true, _) => self.tries.pause().await,
+            (false, true) => self.tries.pause_for_keys().await,
+            (false, false) => self.tries.pause_on_the_way(self.redirections).await,
         }
     }
 
@@ -182,13 +198,13 @@ impl<'a> Batch<'a> {
             self.delivery.from_replica && self.commands.iter().all(Command::is_read_only);
         for unit in units {
             if let Some(AskedNode(node)) = unit.ask.clone() {
-                let units = vec![unit];
-                groups.push(Group { node, units });
+                add(&mut groups, node, unit);
                 continue;
             }
             // What has no keys goes where the one before it goes.
             if unit.route == Route::Any
                 && let Some(last) = groups.last_mut()
+                && last.units[0].ask.is_none()
             {
                 last.units.push(unit);
                 continue;
@@ -199,18 +215,7 @@ impl<'a> Batch<'a> {
                 .node(&unit.route, from_replica, Some(until))
                 .await;
             match node {
-                Ok(node) => {
-                    let same = |group: &&mut Group| {
-                        Arc::ptr_eq(&group.node, &node) && group.units[0].ask.is_none()
-                    };
-                    match groups.iter_mut().find(same) {
-                        Some(group) => group.units.push(unit),
-                        None => groups.push(Group {
-                            node,
-                            units: vec![unit],
-                        }),
-                    }
-                }
+                Ok(node) => add(&mut groups, node, unit),
                 Err(error) => self.outcomes[unit.range.clone()].fill(Some(Err(error))),
             }
         }
@@ -221,33 +226,29 @@ impl<'a> Batch<'a> {
     async fn send(&self, group: &Group) -> Vec<Outcome> {
         let ranges = || group.units.iter().map(|unit| unit.range.clone());
         let len = ranges().map(|range| range.len()).sum();
-        let sent = if let [
-            Unit {
-                ask: Some(_),
-                range,
-                ..
-            },
-        ] = &group.units[..]
-        {
-            let command = &self.commands[range.start];
-            let answer = group.node.call(Some(&["ASKING"]), command, self.own).await;
-            answer.map(|answer| vec![answer])
-        } else {
-            let commands: Vec<&Command> =
-                ranges().flat_map(|range| &self.commands[range]).collect();
-            match Wait::of_all(commands.iter().copied()) {
-                None => group.node.call_all(commands.into_iter(), self.own).await,
-                Some(wait) => {
-                    let commands: Vec<Command> = commands.into_iter().cloned().collect();
-                    group
-                        .node
-                        .call_waiting(&commands, wait, self.delivery.within)
-                        .await
-                }
+        let is_asked = group.units[0].ask.is_some();
+        let asking = Command::new("ASKING");
+        let mut commands = Vec::with_capacity(len);
+        for command in ranges().flat_map(|range| &self.commands[range]) {
+            commands.extend(is_asked.then_some(&asking));
+            commands.push(command);
+        }
+        let sent = match Wait::of_all(commands.iter().copied()) {
+            None => group.node.call_all(commands.into_iter(), self.own).await,
+            Some(wait) => {
+                let commands: Vec<Command> = commands.into_iter().cloned().collect();
+                group
+                    .node
+                    .call_waiting(&commands, wait, self.delivery.within)
+                    .await
             }
         };
+        // Each answer to ASKING stands before the one that counts.
+        let step = if is_asked { 2 } else { 1 };
         match sent {
-            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Ok(answers) => { answers.into_iter().skip(step - 1).step_by(step) }
+                .map(Ok)
+                .collect(),
             Err(error) => vec![Err(error); len],
         }
     }
@@ -275,6 +276,7 @@ impl<'a> Batch<'a> {
     fn left(&mut self, groups: &[Group]) -> Result<Vec<Unit>, Error> {
         let mut left: Vec<Unit> = Vec::new();
         let mut needs_try = false;
+        self.is_split = false;
         // From behind: what follows on something that stays undone must be undone as well.
         let mut done: Vec<Range<usize>> = Vec::new();
         let mut all: Vec<(&Group, &Unit)> = groups
@@ -292,6 +294,7 @@ impl<'a> Batch<'a> {
                 done.push(unit.range.clone());
                 continue;
             }
+            self.is_split |= verdict == Verdict::Split;
             let mut unit = unit.clone();
             needs_try |= self.prepare(group, &mut unit, verdict)?;
             left.push(unit);
@@ -300,7 +303,8 @@ impl<'a> Batch<'a> {
         if left.is_empty() {
             return Ok(left);
         }
-        self.redirections += 1;
+        self.redirections += u32::from(!self.is_split);
+        self.is_retry = needs_try;
         let may = self.redirections <= REDIRECTIONS_MAX && (!needs_try || self.tries.again());
         Ok(if may { left } else { Vec::new() })
     }
@@ -336,6 +340,7 @@ impl<'a> Batch<'a> {
                 unit.ask = topology.asked(&group.node, &to)?.map(AskedNode);
                 return Ok(unit.ask.is_none());
             }
+            Verdict::Split => return Ok(false),
             Verdict::Elsewhere => topology.suspect(&group.node, Suspicion::NotMaster),
             Verdict::Stranger => group.node.greet_again(),
             Verdict::NotSent | Verdict::Unknown => topology.suspect(&group.node, Suspicion::Away),
@@ -384,6 +389,34 @@ impl<'a> Batch<'a> {
         }
         let keys = |range: Range<usize>| self.commands[range].iter().flat_map(Command::keys);
         keys(later).any(|key| keys(earlier.clone()).any(|other| key == other))
+    }
+}
+
+/// What came of all of them, if none was answered: that one may have happened outweighs that another was
+/// not sent.
+fn fate(results: &[Result<Value, Error>]) -> Option<Error> {
+    let mut errors = Vec::with_capacity(results.len());
+    for result in results {
+        match result {
+            Ok(_) | Err(Error::Refused(_)) => return None,
+            Err(error) => errors.push(error),
+        }
+    }
+    let in_doubt = errors.iter().find(|error| error.is_in_doubt());
+    in_doubt.or(errors.first()).copied().cloned()
+}
+
+/// Adds a unit to what goes to its node, in order. What is asked of it, and what belongs to it, go apart.
+fn add(groups: &mut Vec<Group>, node: Arc<Node>, unit: Unit) {
+    let same = |group: &&mut Group| {
+        Arc::ptr_eq(&group.node, &node) && group.units[0].ask.is_some() == unit.ask.is_some()
+    };
+    match groups.iter_mut().find(same) {
+        Some(group) => group.units.push(unit),
+        None => groups.push(Group {
+            node,
+            units: vec![unit],
+        }),
     }
 }
 

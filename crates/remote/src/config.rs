@@ -95,7 +95,8 @@ impl Config {
     }
 
     /// How long an answer may take: five seconds by default. A command that waits by itself may take
-    /// as long as it said, and this on top.
+    /// as long as it said, and this on top. With all its tries a call takes no longer than this and
+    /// [`Config::connect_timeout`] together.
     #[must_use]
     pub fn response_timeout(mut self, time: Duration) -> Config {
         self.response_timeout = time;
@@ -169,7 +170,8 @@ impl Config {
     }
 
     /// How many connections all callers share: one by default, and at most 64. With more of them a large
-    /// answer holds up fewer others; with one, requests travel in the fewest packets.
+    /// answer holds up fewer others; with one, requests travel in the fewest packets. They are made one
+    /// after the other, while those that there are have something to do.
     #[must_use]
     pub fn connections(mut self, connections: usize) -> Config {
         self.connections = connections;
@@ -267,6 +269,11 @@ impl Config {
                 .clone()
                 .map(|Secret(password)| password),
         }
+    }
+
+    /// How long one server is waited for where several may have to be asked the same.
+    pub(crate) fn patience_with_one(&self) -> Duration {
+        (self.connect_timeout / 4).max(Duration::from_millis(50))
     }
 
     /// How patient connections are that callers share.

@@ -10,8 +10,9 @@
 //!             └─ Tracking ───── the connection of near reads, on which the server tells what has changed
 //! ```
 //!
-//! `verdict.rs` is the one judge of what an answer or its absence means: a command that certainly was not
-//! executed is sent again, as is a read; a write that may have been is not, and its caller is told so.
+//! The module `verdict` is the one judge of what an answer or its absence means: a command that certainly
+//! was not executed is sent again, as is a read; a write that may have been is not, and its caller is
+//! told so.
 
 #![forbid(unsafe_code)]
 

@@ -179,6 +179,8 @@ struct Trip<'a> {
     tries: Tries<'a>,
     /// Until when the caller waits, if he has said so.
     own: Option<Instant>,
+    /// Until when he waits at the latest, however often it is tried.
+    last: Instant,
     /// The node that was asked last.
     node: Option<Arc<Node>>,
     /// The node that has to be asked next, this once.
@@ -196,13 +198,15 @@ impl<'a> Trip<'a> {
     fn begin(store: &'a Inner, command: &'a Command) -> Result<Trip<'a>, Error> {
         store.budget.call();
         let delivery = command.delivery();
-        let own = delivery.within.map(|within| Instant::now() + within);
-        let usual = || Instant::now() + store.config.response_timeout;
+        let begun = Instant::now();
+        let own = delivery.within.map(|within| begun + within);
+        let usual = begun + store.config.response_timeout;
         Ok(Trip {
             route: store.route(command)?,
             from_replica: delivery.from_replica && command.is_read_only(),
-            tries: Tries::of_call(&store.config, &store.budget, own.unwrap_or_else(usual)),
+            tries: Tries::of_call(&store.config, &store.budget, own.unwrap_or(usual)),
             own,
+            last: own.unwrap_or(usual + store.config.connect_timeout),
             node: None,
             ask: None,
             redirections: 0,
@@ -224,12 +228,11 @@ impl<'a> Trip<'a> {
                 trail.asked(&node.target().address, node.target().db);
             }
             let sent = match self.command.waits() {
-                None => node.call(first, self.command, self.own).await,
+                None => node.call(first, self.command, self.until()).await,
                 Some(wait) => {
-                    let mut commands = vec![self.command.clone()];
-                    if first.is_some() {
-                        commands.insert(0, Command::new("ASKING"));
-                    }
+                    let asking = first.map(|_| Command::new("ASKING"));
+                    let commands: Vec<_> =
+                        asking.into_iter().chain([self.command.clone()]).collect();
                     let within = self.command.delivery().within;
                     let answers = node.call_waiting(&commands, wait, within).await;
                     answers.map(|mut answers| answers.pop().unwrap_or_else(no_answer))
@@ -243,6 +246,16 @@ impl<'a> Trip<'a> {
         }
     }
 
+    /// Until when the next answer is waited for: as long as any may take, but what is tried again ends with
+    /// the caller's time.
+    fn until(&self) -> Option<Instant> {
+        let is_first = self.tries.retries() == 0 && self.redirections == 0;
+        match is_first {
+            true => self.own,
+            false => Some(self.last),
+        }
+    }
+
     /// The node that is the right one now. Who does not find it in the time that making a connection may
     /// take looks no longer: nobody would be there to tell.
     async fn find_node(&mut self) -> Result<Arc<Node>, Error> {
@@ -253,12 +266,13 @@ impl<'a> Trip<'a> {
                 .topology
                 .node(&self.route, self.from_replica, self.own);
             match found.await {
-                Err(Error::Away(_))
-                    if self.store.topology.has_others()
+                Err(error @ Error::Away(_)) => {
+                    let may = self.store.topology.has_others()
                         && Instant::now() < until
-                        && self.tries.again() =>
-                {
-                    self.tries.pause().await;
+                        && self.tries.again();
+                    if !may || !self.tries.pause().await {
+                        return Err(error);
+                    }
                 }
                 found => return found,
             }
@@ -282,8 +296,10 @@ impl<'a> Trip<'a> {
         if error.retry_after().is_some() || !topology.has_others() || !self.tries.again() {
             return Err(error);
         }
-        self.tries.pause().await;
-        Ok(())
+        match self.tries.pause().await {
+            true => Ok(()),
+            false => Err(error),
+        }
     }
 
     /// What follows from what came.
@@ -300,13 +316,19 @@ impl<'a> Trip<'a> {
             Verdict::Moved(slot, to) => {
                 self.redirections += 1;
                 let is_known = topology.moved(&node, slot, &to);
-                return Ok(if is_known { Next::Again } else { Next::Done });
+                let may = is_known && self.tries.pause_on_the_way(self.redirections).await;
+                return Ok(if may { Next::Again } else { Next::Done });
             }
             Verdict::Ask(to) => {
                 self.redirections += 1;
                 self.ask = topology.asked(&node, &to)?;
-                let is_known = self.ask.is_some();
-                return Ok(if is_known { Next::Again } else { Next::Done });
+                let may =
+                    self.ask.is_some() && self.tries.pause_on_the_way(self.redirections).await;
+                return Ok(if may { Next::Again } else { Next::Done });
+            }
+            Verdict::Split => {
+                let may = self.tries.pause_for_keys().await;
+                return Ok(if may { Next::Again } else { Next::Done });
             }
             Verdict::Elsewhere => topology.suspect(&node, Suspicion::NotMaster),
             Verdict::Stranger => node.greet_again(),
@@ -319,11 +341,8 @@ impl<'a> Trip<'a> {
             }
             Verdict::Later => {}
         }
-        if !self.tries.again() {
-            return Ok(Next::Done);
-        }
-        self.tries.pause().await;
-        Ok(Next::Again)
+        let may = self.tries.again() && self.tries.pause().await;
+        Ok(if may { Next::Again } else { Next::Done })
     }
 }
 

@@ -18,6 +18,9 @@ const RETRIES_A_SECOND: f64 = 10.0;
 /// The most that are saved up.
 const SAVED_MAX: f64 = 100.0;
 
+/// So many redirections are followed at once.
+const REDIRECTIONS_FREE: u32 = 3;
+
 /// How many retries all callers of a store have together. Where most calls fail, to try each one again
 /// would be a multiple of the load, on a server that can't bear it as it is.
 #[derive(Debug)]
@@ -121,10 +124,34 @@ impl<'c> Tries<'c> {
         self.until
     }
 
-    /// Waits until the next one, but not beyond the caller's time. The pauses become longer and longer.
-    pub(crate) async fn pause(&self) {
-        let pause = pause(self.config, self.retries.saturating_sub(1));
-        sleep_until(self.until.min(Instant::now() + pause)).await;
+    /// Waits until the next one, but not beyond the caller's time, and says whether some of that is left:
+    /// what is sent when it is over can only be in doubt. The pauses become longer and longer.
+    #[must_use]
+    pub(crate) async fn pause(&self) -> bool {
+        self.pause_as_before(self.retries.saturating_sub(1)).await
+    }
+
+    /// Waits before a command follows its next redirection. The first ones are true and cost nothing; where
+    /// nodes disagree, they need a while to hear of each other. Says whether time is left.
+    #[must_use]
+    pub(crate) async fn pause_on_the_way(&self, redirections: u32) -> bool {
+        match redirections.checked_sub(REDIRECTIONS_FREE) {
+            None => true,
+            Some(retry) => self.pause_as_before(retry).await,
+        }
+    }
+
+    /// Waits before keys are asked for again that are on their way to another node. Says whether time is left:
+    /// nothing else bounds how often that is done, as nobody knows how long the way is.
+    #[must_use]
+    pub(crate) async fn pause_for_keys(&self) -> bool {
+        self.pause_as_before(1).await
+    }
+
+    async fn pause_as_before(&self, retry: u32) -> bool {
+        let next = Instant::now() + pause(self.config, retry);
+        sleep_until(self.until.min(next)).await;
+        next < self.until
     }
 }
 
@@ -170,7 +197,7 @@ mod tests {
         let until = Instant::now() + Duration::from_millis(100);
         let mut tries = Tries::to_connect(&config, until);
         assert!(tries.again());
-        tries.pause().await;
+        assert!(!tries.pause().await, "there is no time left");
         sleep_until(until).await;
         assert!(!tries.again());
     }

@@ -20,8 +20,11 @@ pub(crate) const PASSING: [&str; 6] = [
 pub(crate) enum Verdict {
     /// It is what the caller gets: a value, or a refusal that will not change.
     Final,
-    /// Nothing was executed, and the same server may do it soon: LOADING, BUSY, TRYAGAIN.
+    /// Nothing was executed, and the same server may do it soon: LOADING, BUSY.
     Later,
+    /// Nothing was executed, since some of the keys have gone to another node and the rest will follow, however
+    /// long that takes. TRYAGAIN.
+    Split,
     /// Nothing was executed, since the server is not the master (any more), or has lost sight of its
     /// cluster: another may do it. READONLY, MASTERDOWN, CLUSTERDOWN, UNBLOCKED.
     Elsewhere,
@@ -51,7 +54,8 @@ impl Verdict {
     /// Of a refusal.
     pub(crate) fn of_refusal(refusal: &Refusal) -> Verdict {
         match refusal.code() {
-            "LOADING" | "BUSY" | "TRYAGAIN" => Verdict::Later,
+            "LOADING" | "BUSY" => Verdict::Later,
+            "TRYAGAIN" => Verdict::Split,
             "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "UNBLOCKED" => Verdict::Elsewhere,
             "MOVED" => {
                 redirection(refusal).map_or(Verdict::Final, |(slot, to)| Verdict::Moved(slot, to))
@@ -98,7 +102,7 @@ mod tests {
             ),
             (
                 "TRYAGAIN Multiple keys request during rehashing of slot",
-                Verdict::Later,
+                Verdict::Split,
             ),
             (
                 "READONLY You can't write against a read only replica.",

@@ -7,13 +7,18 @@ use larder_store::{Error, Refusal};
 use crate::verdict::PASSING;
 use crate::wire::{ConnectError, Loss, Mode, Target};
 
+/// What a server says that has as many clients as it may. It has no code of its own.
+const FULL: &str = "max number of clients";
+
 /// Whether a failure to connect may be over soon: a password does not become right by waiting, nor
 /// does a certificate.
 pub(crate) fn may_pass(error: &ConnectError) -> bool {
     match error {
         ConnectError::Io(error) => !is_about_certificate(error),
         ConnectError::NoAddress(_) | ConnectError::Late => true,
-        ConnectError::Refused(refusal) => PASSING.contains(&refusal.code()),
+        ConnectError::Refused(refusal) => {
+            PASSING.contains(&refusal.code()) || refusal.text().contains(FULL)
+        }
         ConnectError::Lost(Loss::Malformed(_)) | ConnectError::Unfit(_) | ConnectError::Replica => {
             false
         }

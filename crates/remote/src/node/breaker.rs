@@ -75,6 +75,18 @@ pub(crate) struct Admission<'b> {
     probing: Option<&'b Breaker>,
 }
 
+impl Admission<'_> {
+    /// That of a call of which the breaker learns nothing but its answer.
+    pub(crate) fn none() -> Admission<'static> {
+        Admission { probing: None }
+    }
+
+    /// Whether it is the one that tries.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.probing.is_some()
+    }
+}
+
 impl Drop for Admission<'_> {
     fn drop(&mut self) {
         if let Some(breaker) = self.probing
@@ -133,17 +145,21 @@ impl Breaker {
         }
     }
 
-    /// A call was answered. Says whether that closed the breaker.
+    /// A call was answered that was let through so. Says whether that closed the breaker: only the one that
+    /// tried does. Others were sent before it opened, and of a server that is slow some are answered yet.
     #[inline]
-    pub(crate) fn answered(&self) -> bool {
+    pub(crate) fn answered(&self, admission: &Admission<'_>) -> bool {
         self.answered.fetch_add(1, Ordering::Relaxed);
-        self.is_marked.load(Ordering::Relaxed) && self.heal()
+        self.is_marked.load(Ordering::Relaxed) && self.heal(admission.is_probe())
     }
 
     #[cold]
-    fn heal(&self) -> bool {
+    fn heal(&self, was_probe: bool) -> bool {
         let mut state = self.state.lock();
         state.in_a_row = 0;
+        if state.open.is_some() && !was_probe {
+            return false;
+        }
         let was_open = state.open.take().is_some();
         // A window of late answers goes on: of a server that is slow some answers are in time.
         self.is_marked.store(false, Ordering::Release);
@@ -232,7 +248,7 @@ mod tests {
         let breaker = breaker();
         breaker.failed("no");
         breaker.failed("no");
-        breaker.answered();
+        breaker.answered(&Admission::none());
         assert!(
             breaker.admit().is_ok(),
             "an answer lies between the failures"
@@ -259,7 +275,10 @@ mod tests {
 
         advance(Duration::from_millis(400)).await;
         let probe = breaker.admit().unwrap();
-        assert!(breaker.answered(), "this closes it");
+        let sent_before = Admission::none();
+        assert!(!breaker.answered(&sent_before), "it was sent before");
+        assert!(breaker.admit().is_err(), "it is still open");
+        assert!(breaker.answered(&probe), "this closes it");
         drop(probe);
         assert!(breaker.admit().is_ok() && breaker.admit().is_ok());
         assert_eq!(breaker.state(), BreakerState::Closed);
@@ -293,7 +312,7 @@ mod tests {
         let breaker = breaker();
         let mut has_opened = false;
         for _ in 0..40 {
-            breaker.answered();
+            breaker.answered(&Admission::none());
             has_opened |= breaker.was_late();
         }
         assert!(has_opened);
@@ -304,7 +323,7 @@ mod tests {
         let breaker = breaker();
         for _ in 0..100 {
             for _ in 0..9 {
-                breaker.answered();
+                breaker.answered(&Admission::none());
             }
             assert!(!breaker.was_late());
         }

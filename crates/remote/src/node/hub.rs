@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::tries::{Tries, pause};
 use crate::verdict::Verdict;
 use crate::why_not::{away, may_pass};
-use crate::wire::{Connection, Failure, Until};
+use crate::wire::{Connection, Failure, Loss, Until};
 
 /// How long a connection is kept that nobody listens on.
 const IDLE: Duration = Duration::from_secs(10);
@@ -224,7 +224,8 @@ impl State {
         }
     }
 
-    /// Gives a message, or a word about a name, to whom it concerns.
+    /// Gives a message, or a word about a name, to whom it concerns. Answers whether the task has something
+    /// to do now.
     fn hear(&mut self, parts: Vec<Value>) -> bool {
         let mut bytes = parts.into_iter().map(|part| match part {
             Value::Bytes(bytes) => bytes,
@@ -240,9 +241,9 @@ impl State {
                 let channel = next();
                 self.pass_on(&Name::Pattern(first.clone()), channel, Some(first), next());
             }
-            b"subscribe" => self.confirm(&Name::Channel(first)),
-            b"psubscribe" => self.confirm(&Name::Pattern(first)),
-            b"ssubscribe" => self.confirm(&Name::Shard(first)),
+            b"subscribe" => return self.confirm(Name::Channel(first)),
+            b"psubscribe" => return self.confirm(Name::Pattern(first)),
+            b"ssubscribe" => return self.confirm(Name::Shard(first)),
             b"sunsubscribe" => {
                 let name = Name::Shard(first);
                 // Nobody has asked for it: the channel's slot has gone to another server.
@@ -273,51 +274,92 @@ impl State {
         }
     }
 
-    fn confirm(&mut self, name: &Name) {
-        if let Some(listened) = self.names.get_mut(name) {
-            listened.is_live = true;
+    /// The server has confirmed a name. Answers whether it has to be told that nobody listens any more.
+    fn confirm(&mut self, name: Name) -> bool {
+        match self.names.get_mut(&name) {
+            Some(listened) => listened.is_live = true,
+            None => self.leaving.push(name),
         }
+        !self.leaving.is_empty()
     }
 }
 
 /// Ends the subscriptions with the task that serves them: the runtime may end in which it runs.
-struct Running(Arc<Inner>);
+struct Running {
+    inner: Arc<Inner>,
+    /// The task has ended by itself. Another may run by now.
+    is_over: bool,
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut state = self.0.state.lock();
-        state.is_running = false;
-        state.end(&Error::Closed);
+        if !self.is_over {
+            let mut state = self.inner.state.lock();
+            state.is_running = false;
+            state.end(&Error::Closed);
+        }
     }
 }
 
 /// Keeps the names listened to until nobody listens any more.
 async fn run(inner: Arc<Inner>) {
-    let running = Running(Arc::clone(&inner));
+    let mut running = Running {
+        inner: Arc::clone(&inner),
+        is_over: false,
+    };
     let mut tries = 0;
     while inner.is_wanted() {
-        match inner.connect().await {
+        let failed = match inner.connect().await {
             Ok((node, connection)) => {
-                tries = 0;
-                inner.serve(&node, &connection).await;
+                let served = inner.serve(&node, &connection).await;
                 inner.interrupt();
-                inner.place.suspect(&node);
+                if !matches!(served, Served::Idle) {
+                    inner.place.suspect(&node);
+                }
+                match served {
+                    // That it was made says little, as long as nothing is listened to on it.
+                    Served::Never(failure) => {
+                        let is_hopeless = matches!(failure.loss(), Loss::Late);
+                        let is_enough = is_hopeless || tries >= inner.config.retries;
+                        Some((failure.into(), is_enough))
+                    }
+                    Served::Lost | Served::Idle => None,
+                }
             }
-            Err(error) => {
-                inner.fail(&error);
+            // It was tried patiently.
+            Err(error) => Some((error, true)),
+        };
+        match failed {
+            None => tries = 0,
+            Some((error, is_enough)) => {
                 tracing::debug!(%error, tries, "can't subscribe");
+                if is_enough {
+                    inner.fail(&error);
+                }
                 tokio::time::sleep(pause(&inner.config, tries)).await;
                 tries = tries.saturating_add(1);
             }
         }
     }
-    drop(running);
+    running.is_over = true;
+}
+
+/// How a connection has ended.
+enum Served {
+    /// The server never confirmed a name on it.
+    Never(Failure),
+    Lost,
+    /// Nobody listened any more.
+    Idle,
 }
 
 impl Inner {
     /// Whether anybody listens. If not, the task ends, and the next who comes begins another.
     fn is_wanted(&self) -> bool {
         let mut state = self.state.lock();
+        if state.is_closed {
+            state.end(&Error::Closed);
+        }
         state.is_running = !state.is_closed && !state.names.is_empty();
         state.is_running
     }
@@ -330,8 +372,8 @@ impl Inner {
             let node = self.place.node().await?;
             let (state, changed) = (Arc::clone(&self.state), Arc::clone(&self.changed));
             let pushes = Box::new(move |parts| {
-                let has_moved = state.lock().hear(parts);
-                if has_moved {
+                let has_work = state.lock().hear(parts);
+                if has_work {
                     changed.notify_one();
                 }
             });
@@ -340,7 +382,7 @@ impl Inner {
                 .await
             {
                 Ok(connection) => return Ok((node, connection)),
-                Err(error) if may_pass(&error) && tries.again() => tries.pause().await,
+                Err(error) if may_pass(&error) && tries.again() && tries.pause().await => {}
                 Err(error) => {
                     self.place.suspect(&node);
                     return Err(away(&error, node.target()));
@@ -361,21 +403,24 @@ impl Inner {
     }
 
     /// Serves the names over a connection, until it is lost or nobody listens.
-    async fn serve(&self, node: &Node, connection: &Connection) {
+    async fn serve(&self, node: &Node, connection: &Connection) -> Served {
+        let mut was_of_use = false;
         loop {
-            if self.tell(connection).await.is_err() {
-                return;
+            match self.tell(connection).await {
+                Ok(()) => was_of_use = true,
+                Err(_) if was_of_use => return Served::Lost,
+                Err(failure) => return Served::Never(failure),
             }
             tokio::select! {
                 biased;
-                () = connection.ended() => return,
+                () = connection.ended() => return Served::Lost,
                 () = node.given_up() => {
                     if node.gone() == Some(GivenUp::Closed) {
                         self.state.lock().is_closed = true;
                     }
-                    return;
+                    return Served::Lost;
                 }
-                is_idle = self.idle() => if is_idle { return },
+                is_idle = self.idle() => if is_idle { return Served::Idle },
             }
         }
     }

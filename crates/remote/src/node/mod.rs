@@ -4,20 +4,24 @@ mod breaker;
 mod hub;
 mod pool;
 mod queue;
+mod shared;
 mod tracked;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use larder_store::{Capabilities, Command, Error, NodeStatus, Part, Role};
+use larder_store::{Capabilities, Command, Error, NodeStatus, Part, Role, Value};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::breaker::Admission;
 pub(crate) use self::breaker::Breaker;
 pub(crate) use self::hub::{Hub, Listener, Name, Place};
 use self::pool::Pool;
 pub(crate) use self::queue::Queue;
+use self::shared::Slot;
 use self::tracked::Tracking;
 use crate::config::Config;
 use crate::events::{ConnectionEvent, Events};
@@ -27,6 +31,10 @@ use crate::wire::{
     self, Answered, ConnectError, Connection, Failure, Greeting, Loss, Patience, Pushes, Target,
     Until,
 };
+
+/// A caller who waits for less time than this learns nothing of the server when it is over: a busy network
+/// takes as long.
+const HURRY: Duration = Duration::from_millis(50);
 
 /// A node: the connections that all callers share, and those on which commands wait. They are given up
 /// together, when another server takes its place.
@@ -51,6 +59,7 @@ pub(crate) struct Node {
     avoided_until: Mutex<Option<Instant>>,
     /// Why the node was given up, if it was.
     given_up: watch::Sender<Option<GivenUp>>,
+    itself: Weak<Node>,
 }
 
 /// Why a node is not used any more.
@@ -62,18 +71,8 @@ pub(crate) enum GivenUp {
     Closed,
 }
 
-/// The place of a connection that callers share.
-#[derive(Debug, Default)]
-struct Slot {
-    current: Mutex<Option<Connection>>,
-    /// Held by the caller who makes the connection again. It holds why the last try failed.
-    connecting: tokio::sync::Mutex<Option<Error>>,
-    /// How many tries have failed.
-    failures: AtomicU64,
-}
-
 impl Node {
-    pub(crate) fn new(target: Target, config: &Arc<Config>, events: &Events) -> Node {
+    pub(crate) fn new(target: Target, config: &Arc<Config>, events: &Events) -> Arc<Node> {
         Node::with_breaker(target, config, events, Arc::new(Breaker::new(config)))
     }
 
@@ -82,8 +81,8 @@ impl Node {
         config: &Arc<Config>,
         events: &Events,
         breaker: Arc<Breaker>,
-    ) -> Node {
-        Node {
+    ) -> Arc<Node> {
+        Arc::new_cyclic(|itself| Node {
             target,
             breaker,
             events: events.clone(),
@@ -97,11 +96,12 @@ impl Node {
             avoided_until: Mutex::default(),
             given_up: watch::Sender::new(None),
             config: Arc::clone(config),
-        }
+            itself: Weak::clone(itself),
+        })
     }
 
     /// The same server, connected to anew: its name may lead to another machine by now.
-    pub(crate) fn renewed(&self) -> Node {
+    pub(crate) fn renewed(&self) -> Arc<Node> {
         let breaker = Arc::clone(&self.breaker);
         Node::with_breaker(self.target.clone(), &self.config, &self.events, breaker)
     }
@@ -144,14 +144,15 @@ impl Node {
         command: &Command,
         until: Option<Instant>,
     ) -> Result<Answered, Error> {
-        let _admission = self.breaker.admit()?;
+        let admission = self.breaker.admit()?;
+        let is_patient = is_patient(until);
         let connection = self.connection(until).await?;
         let until = self.until(until);
         let answer = match first {
             None => connection.call(command, until).await,
             Some(first) => connection.call_after(first, command, until).await,
         };
-        self.heard(&connection, &answer);
+        self.heard(&connection, &answer, &admission, is_patient);
         Ok(answer)
     }
 
@@ -161,10 +162,11 @@ impl Node {
         commands: impl ExactSizeIterator<Item = &'c Command> + Send,
         until: Option<Instant>,
     ) -> Result<Vec<Answered>, Error> {
-        let _admission = self.breaker.admit()?;
+        let admission = self.breaker.admit()?;
+        let is_patient = is_patient(until);
         let connection = self.connection(until).await?;
         let answers = connection.call_all(commands, self.until(until)).await;
-        self.heard_all(&connection, &answers);
+        self.heard_all(&connection, &answers, &admission, is_patient);
         Ok(answers)
     }
 
@@ -177,24 +179,46 @@ impl Node {
     }
 
     /// Notes how it went with a batch: as with its last command.
-    fn heard_all(&self, connection: &Connection, answers: &[Answered]) {
+    fn heard_all(
+        &self,
+        connection: &Connection,
+        answers: &[Answered],
+        admission: &Admission<'_>,
+        is_patient: bool,
+    ) {
         if let Some(last) = answers.last() {
-            self.heard(connection, last);
+            self.heard(connection, last, admission, is_patient);
         }
     }
 
     /// Notes how it went.
-    fn heard(&self, connection: &Connection, answer: &Answered) {
+    fn heard(
+        &self,
+        connection: &Connection,
+        answer: &Answered,
+        admission: &Admission<'_>,
+        is_patient: bool,
+    ) {
         match answer {
-            Ok(_) => {
-                if self.breaker.answered() {
-                    self.events
-                        .tell(|| ConnectionEvent::BreakerClosed(self.name()));
+            Ok(answer) => {
+                self.is_there(admission);
+                // The server has forgotten who we are on this connection, and not on others.
+                if matches!(answer, Value::Error(refusal) if refusal.code() == "NOAUTH") {
+                    connection.retire();
                 }
             }
             Err(failure) if connection.is_retired() => self.lost(connection, failure),
             // One caller's own time was short, which alone says nothing of the server.
-            Err(_) => self.opened(self.breaker.was_late(), "answers come too late"),
+            Err(_) if is_patient => self.opened(self.breaker.was_late(), "answers come too late"),
+            Err(_) => {}
+        }
+    }
+
+    /// The server has answered.
+    fn is_there(&self, admission: &Admission<'_>) {
+        if self.breaker.answered(admission) {
+            self.events
+                .tell(|| ConnectionEvent::BreakerClosed(self.name()));
         }
     }
 
@@ -220,78 +244,6 @@ impl Node {
         self.target.address.to_string()
     }
 
-    /// The connection with the fewest requests under way, made if there is none.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Away`] if no connection could be made in as many tries as the configuration allows, or
-    /// too many callers wait for one already.
-    async fn connection(&self, until: Option<Instant>) -> Result<Connection, Error> {
-        let slot = self.slot();
-        if let Some(connection) = slot.connection() {
-            return Ok(connection);
-        }
-        let usual = Instant::now() + self.config.connect_timeout;
-        let until = until.map_or(usual, |own| own.min(usual));
-        let failures = slot.failures.load(Ordering::Acquire);
-        let _waiting = Waiting::enter(self)?;
-        // Callers that find it lost wait here for the one who makes it again, so the server is
-        // not stormed.
-        let connecting = tokio::time::timeout_at(until, slot.connecting.lock());
-        let mut failure = connecting.await.map_err(|_| self.late())?;
-        if let Some(connection) = slot.connection() {
-            return Ok(connection);
-        }
-        // Whoever came while another was trying shares his failure: were each to try in turn, the
-        // last of many would learn very late that there is no server.
-        if let Some(error) = failure.as_ref()
-            && slot.failures.load(Ordering::Acquire) > failures
-        {
-            return Err(error.clone());
-        }
-        self.forget(slot);
-        match self
-            .connect_patiently(self.config.patience(), None, until)
-            .await
-        {
-            Ok(connection) => {
-                *failure = None;
-                *slot.current.lock() = Some(connection.clone());
-                Ok(connection)
-            }
-            Err(error) => {
-                *failure = Some(error.clone());
-                slot.failures.fetch_add(1, Ordering::AcqRel);
-                Err(error)
-            }
-        }
-    }
-
-    /// Forgets a connection that ended while nobody asked anything on it, which says nothing bad of the
-    /// server: it may close what is idle.
-    fn forget(&self, slot: &Slot) {
-        let old = slot.current.lock().take();
-        if old.is_some_and(|old| old.is_first_to_tell()) {
-            let reason = "it was closed while it was idle".to_owned();
-            self.events
-                .tell(|| ConnectionEvent::Lost(self.name(), reason));
-        }
-    }
-
-    fn slot(&self) -> &Slot {
-        match &*self.shared {
-            [slot] => slot,
-            slots => {
-                let load = |slot: &&Slot| {
-                    let current = slot.current.lock();
-                    current.as_ref().map_or(0, Connection::in_flight)
-                };
-                // There is at least one: the configuration was checked.
-                slots.iter().min_by_key(load).unwrap_or(&slots[0])
-            }
-        }
-    }
-
     /// A connection of one's own, in as many tries as the configuration allows.
     pub(crate) async fn connect_patiently(
         &self,
@@ -299,6 +251,8 @@ impl Node {
         pushes: Option<fn() -> Pushes>,
         until: Instant,
     ) -> Result<Connection, Error> {
+        let usual = Instant::now() + self.config.connect_timeout;
+        let until = until.min(usual);
         let mut tries = Tries::to_connect(&self.config, until);
         let mut earlier = None;
         loop {
@@ -307,9 +261,13 @@ impl Node {
                 .await
             {
                 Ok(connection) => return Ok(connection),
-                Err(error) if may_pass(&error) && self.gone().is_none() && tries.again() => {
-                    tracing::debug!(?error, retry = tries.retries(), "can't connect");
-                    tries.pause().await;
+                Err(error)
+                    if may_pass(&error)
+                        && self.gone().is_none()
+                        && tries.again()
+                        && tries.pause().await =>
+                {
+                    tracing::debug!(?error, retry = tries.retries(), "could not connect");
                     earlier = Some(error);
                 }
                 Err(error) => {
@@ -318,9 +276,13 @@ impl Node {
                         (ConnectError::Late, Some(earlier)) => earlier,
                         (error, _) => error,
                     };
+                    let is_hurried = matches!(error, ConnectError::Late) && until + HURRY < usual;
                     let error = away(&error, &self.target);
-                    let reason = reason(&error);
-                    self.opened(self.breaker.failed(&reason), &reason);
+                    // One caller's own time was short, which alone says nothing of the server.
+                    if !is_hurried {
+                        let reason = reason(&error);
+                        self.opened(self.breaker.failed(&reason), &reason);
+                    }
                     return Err(error);
                 }
             }
@@ -337,7 +299,7 @@ impl Node {
         let (connection, greeting) = wire::connect(&self.target, patience, pushes, until).await?;
         self.events.tell(|| ConnectionEvent::Connected(self.name()));
         self.met(greeting);
-        // Whoever gives the node up after this look finds the connection, or its user looks again.
+        // Whoever keeps the connection looks again.
         match self.gone() {
             None => Ok(connection),
             Some(_) => Err(ConnectError::Lost(Loss::GivenUp("the node was given up"))),
@@ -382,17 +344,6 @@ impl Node {
         status
     }
 
-    /// How many requests are under way on the connections that callers share.
-    pub(crate) fn in_flight(&self) -> usize {
-        let load = |slot: &Slot| {
-            slot.current
-                .lock()
-                .as_ref()
-                .map_or(0, Connection::in_flight)
-        };
-        self.shared.iter().map(load).sum()
-    }
-
     fn late(&self) -> Error {
         away(&ConnectError::Late, &self.target)
     }
@@ -416,55 +367,19 @@ impl Node {
             current.get_or_insert(why);
             is_first
         });
-        for slot in &self.shared {
-            if let Some(connection) = slot.current.lock().take() {
-                connection.retire();
-            }
-        }
+        self.retire_shared();
         self.pool.clear();
         self.end_tracking();
     }
 
-    /// Forgets the connection that callers share, so that the next one greets the server again.
+    /// The server has forgotten who we are. The connection on which it said so is of no use any more by
+    /// now; those that are idle were greeted before it.
     pub(crate) fn greet_again(&self) {
-        for slot in &self.shared {
-            if let Some(connection) = slot.current.lock().take() {
-                connection.retire();
-            }
-        }
+        self.pool.clear();
     }
 }
 
-impl Slot {
-    fn connection(&self) -> Option<Connection> {
-        let current = self.current.lock();
-        current
-            .as_ref()
-            .filter(|connection| !connection.is_retired())
-            .cloned()
-    }
-}
-
-/// One of the callers that wait for a connection.
-struct Waiting<'a> {
-    node: &'a Node,
-}
-
-impl Waiting<'_> {
-    fn enter(node: &Node) -> Result<Waiting<'_>, Error> {
-        let waiting = Waiting { node };
-        let others = node.waiting.fetch_add(1, Ordering::AcqRel);
-        match others < node.config.waiting_max {
-            true => Ok(waiting),
-            false => Err(Error::away(format_args!(
-                "the server is away, and {others} callers wait for it already"
-            ))),
-        }
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.node.waiting.fetch_sub(1, Ordering::AcqRel);
-    }
+/// Whether a caller gives the server time enough to learn something of it if it is over.
+fn is_patient(until: Option<Instant>) -> bool {
+    until.is_none_or(|until| until.saturating_duration_since(Instant::now()) >= HURRY)
 }

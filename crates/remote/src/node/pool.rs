@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::breaker::Admission;
 use super::{GivenUp, Node};
 use crate::config::Config;
 use crate::verdict::Verdict;
@@ -100,10 +101,14 @@ impl Node {
             }
         };
         let admission = self.breaker.admit()?;
-        let connection = match self.idle_connection().await {
+        let connection = match self.idle_connection(admission.is_probe()).await {
             Some(idle) => idle,
             None => self.connect_for_waiting(connect_until).await?,
         };
+        // Whoever was let through to try has found out, and may wait for long now.
+        if admission.is_probe() {
+            self.is_there(&admission);
+        }
         drop(admission);
         let patience = patience.unwrap_or(self.config.response_timeout);
         let until = Instant::now()
@@ -119,7 +124,7 @@ impl Node {
                 vec![Err(Failure::Unanswered(self.why_given_up())); commands.len()]
             }
         };
-        self.heard_all(&connection, &answers);
+        self.heard_all(&connection, &answers, &Admission::none(), true);
         if answers.iter().all(is_from_a_master) && self.gone().is_none() {
             self.pool.put_back(connection);
         }
@@ -141,8 +146,8 @@ impl Node {
         self.connect_patiently(patience, None, until).await
     }
 
-    /// An idle connection that is alive.
-    async fn idle_connection(&self) -> Option<Connection> {
+    /// An idle connection that is alive; certainly so, if it `must_answer`.
+    async fn idle_connection(&self, must_answer: bool) -> Option<Connection> {
         loop {
             let Idle { connection, since } = self.pool.idle.lock().pop()?;
             if connection.is_retired() {
@@ -150,7 +155,8 @@ impl Node {
             }
             // It may have been cut without anybody noticing: a look at it is cheaper than a wait
             // that nobody answers.
-            if since.elapsed() < TRUSTED || self.is_alive(&connection).await {
+            let is_trusted = since.elapsed() < TRUSTED && !must_answer;
+            if is_trusted || self.is_alive(&connection).await {
                 return Some(connection);
             }
         }

@@ -8,7 +8,7 @@ use larder_store::{Command, Error, Value};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::Node;
+use super::{Node, is_patient};
 use crate::near::Nears;
 use crate::wire::{Answered, Connection, Mode, Pushes, Until};
 
@@ -136,12 +136,13 @@ impl Node {
         commands: &[Command],
         until: Option<Instant>,
     ) -> Result<Vec<Answered>, Error> {
-        let _admission = self.breaker.admit()?;
+        let admission = self.breaker.admit()?;
         let connection = &tracked.connection;
+        let is_patient = is_patient(until);
         let answers = connection
             .call_all(commands.iter(), self.until(until))
             .await;
-        self.heard_all(connection, &answers);
+        self.heard_all(connection, &answers, &admission, is_patient);
         Ok(answers)
     }
 

@@ -20,6 +20,7 @@ use crate::events::{ConnectionEvent, Events};
 use crate::node::{GivenUp, Hub, Listener, Name, Node, Place};
 use crate::tries::Tries;
 use crate::verdict::Verdict;
+use crate::wire::Failure;
 
 /// The map of slots is not asked for more often than this.
 const CALM: Duration = Duration::from_millis(100);
@@ -226,7 +227,7 @@ impl Cluster {
         }
         let mut target = self.greeted.at(address.clone());
         target.is_replica = is_replica;
-        let node = Arc::new(Node::new(target, &self.config, &self.events));
+        let node = Node::new(target, &self.config, &self.events);
         kind.insert(address.clone(), Arc::clone(&node));
         Ok(node)
     }
@@ -292,10 +293,9 @@ impl Cluster {
             }
             let error = last.unwrap_or(Error::Closed);
             let is_hopeless = error == Error::Closed;
-            if is_hopeless || !tries.again() {
+            if is_hopeless || !tries.again() || !tries.pause().await {
                 return Err(error);
             }
-            tries.pause().await;
         }
     }
 
@@ -316,10 +316,12 @@ impl Cluster {
     async fn ask(&self, address: &Address, until: Instant) -> Result<Slots, Error> {
         let node = self.node_at(address)?;
         // Several may have to be asked.
-        let patience = (self.config.connect_timeout / 4).max(Duration::from_millis(50));
-        let until = until.min(Instant::now() + patience);
+        let until = until.min(Instant::now() + self.config.patience_with_one());
         let question = Command::new("CLUSTER").arg("SLOTS");
-        match node.call(None, &question, Some(until)).await?? {
+        let answer = node.call(None, &question, Some(until)).await?;
+        // Whatever became of the question: what the caller wants was not sent.
+        let lost = |failure: Failure| Error::away(format_args!("{address}: {}", failure.loss()));
+        match answer.map_err(lost)? {
             Value::Error(refusal) => Err(Error::away(format_args!("{address}: {refusal}"))),
             answer => match Slots::read(&answer, address) {
                 Some(slots) if !slots.is_empty() => Ok(slots),

@@ -4,6 +4,7 @@ mod cluster;
 mod sentinel;
 mod single;
 mod slots;
+mod told;
 
 use std::sync::Arc;
 

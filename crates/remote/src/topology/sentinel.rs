@@ -3,12 +3,12 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use larder_store::{BreakerState, Command, Error, NodeStatus, Part, Role, Value};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::told::{address_of, addresses_in, is_about_replica, names_of_masters, new_master};
 use super::{Greeted, Suspicion, replace};
 use crate::address::Address;
 use crate::config::Config;
@@ -50,6 +50,13 @@ struct Current {
 struct Asked {
     failure: Option<Error>,
     at: Option<Instant>,
+}
+
+/// What a Sentinel says, and the connection on which it can be asked more.
+struct Named {
+    master: Address,
+    by: Address,
+    connection: Connection,
 }
 
 /// Why a Sentinel did not help.
@@ -208,32 +215,49 @@ impl Sentinel {
         loop {
             let mut known = Vec::new();
             let mut last = None;
+            // The master that is doubted, if one of them still names it: another may know better.
+            let mut same = None;
             let sentinels = self.sentinels.lock().clone();
             for sentinel in &sentinels {
                 match self.ask(sentinel, until).await {
-                    Ok((master, connection)) => {
-                        self.put_in_front(sentinel);
-                        let node = self.switch(master)?;
-                        self.learn(&connection, until).await;
-                        self.watch();
-                        return Ok(node);
+                    Ok(named) if self.is_doubted(&named.master) => {
+                        same.get_or_insert(named);
                     }
+                    Ok(named) => return self.believe(named, until).await,
                     Err(NoHelp::Away(error)) => last = Some(error),
                     Err(NoHelp::Unknown(names)) => known.extend(names),
                 }
             }
+            if let Some(named) = same {
+                return self.believe(named, until).await;
+            }
             if last.is_none() {
                 return Err(self.unknown(known));
             }
-            if !tries.again() {
+            if !tries.again() || !tries.pause().await {
                 let reason = last.as_ref().map(reason).unwrap_or_default();
                 return Err(Error::away(format_args!(
                     "none of {} Sentinels says which server is the master: {reason}",
                     sentinels.len()
                 )));
             }
-            tries.pause().await;
         }
+    }
+
+    /// Whether the server at this address was taken for the master, and somebody doubts it.
+    fn is_doubted(&self, master: &Address) -> bool {
+        let current = self.current.lock();
+        let node = current.node.as_ref();
+        current.is_doubted && node.is_some_and(|node| node.target().address == *master)
+    }
+
+    /// Takes for the master what a Sentinel has named, and learns from it who else there is.
+    async fn believe(&self, named: Named, until: Instant) -> Result<Arc<Node>, Error> {
+        self.put_in_front(&named.by);
+        let node = self.switch(named.master)?;
+        self.learn(&named.connection, until).await;
+        self.watch();
+        Ok(node)
     }
 
     /// What a caller is told if no Sentinel knows the name.
@@ -252,13 +276,8 @@ impl Sentinel {
     }
 
     /// Asks a Sentinel which server is the master. One that says nothing leaves time for the others.
-    async fn ask(
-        &self,
-        sentinel: &Address,
-        until: Instant,
-    ) -> Result<(Address, Connection), NoHelp> {
-        let patience = (self.config.connect_timeout / 4).max(Duration::from_millis(50));
-        let until = until.min(Instant::now() + patience);
+    async fn ask(&self, sentinel: &Address, until: Instant) -> Result<Named, NoHelp> {
+        let until = until.min(Instant::now() + self.config.patience_with_one());
         let connection = self
             .connect(sentinel, None, until)
             .await
@@ -269,7 +288,11 @@ impl Sentinel {
         let answer = connection.call(&name, Until::Own(until)).await;
         match answer.map_err(|failure| NoHelp::Away(failure.into()))? {
             Value::Array(parts) => match address_of(&parts) {
-                Some(address) => Ok((address, connection)),
+                Some(master) => Ok(Named {
+                    master,
+                    by: sentinel.clone(),
+                    connection,
+                }),
                 None => Err(NoHelp::Away(Error::away("a Sentinel named no address"))),
             },
             Value::Error(refusal) => Err(NoHelp::Away(Error::away(refusal))),
@@ -305,7 +328,7 @@ impl Sentinel {
             return Ok(Arc::clone(node));
         }
         let name = master.to_string();
-        let node = Arc::new(Node::new(self.nodes.at(master), &self.config, &self.events));
+        let node = Node::new(self.nodes.at(master), &self.config, &self.events);
         let old = current.node.replace(Arc::clone(&node));
         drop(current);
         if let Some(old) = old {
@@ -355,7 +378,7 @@ impl Sentinel {
                 let mut target = self.nodes.at(address);
                 target.must_be_master = false;
                 let node = Node::new(target, &self.config, &self.events);
-                current.replicas.push(Arc::new(node));
+                current.replicas.push(node);
             }
         }
         drop(current);
@@ -478,9 +501,9 @@ impl Sentinel {
             .call_silent(&[listen], Until::Own(until))
             .await
             .ok()?;
-        if let Ok((master, asked)) = self.ask(address, until).await {
-            let _ = self.switch(master);
-            self.learn(&asked, until).await;
+        if let Ok(named) = self.ask(address, until).await {
+            let _ = self.switch(named.master);
+            self.learn(&named.connection, until).await;
         }
         Some(connection)
     }
@@ -494,123 +517,13 @@ async fn learn_news(sentinel: Weak<Sentinel>, from: Address) {
             return;
         };
         let until = Instant::now() + sentinel.config.connect_timeout;
-        if let Ok((_, asked)) = sentinel.ask(&from, until).await {
-            sentinel.learn(&asked, until).await;
+        if let Ok(named) = sentinel.ask(&from, until).await {
+            sentinel.learn(&named.connection, until).await;
         }
         let pause = sentinel.config.backoff_max;
         drop(sentinel);
         if is_first {
             sleep(pause).await;
         }
-    }
-}
-
-/// The master that a message names: `NAME old-host old-port new-host new-port`.
-fn new_master(parts: &[Value], name: &str) -> Option<Address> {
-    let [_, _, Value::Bytes(payload)] = parts else {
-        return None;
-    };
-    let text = std::str::from_utf8(payload).ok()?;
-    let mut words = text.rsplitn(5, ' ');
-    let (port, host) = (words.next()?, words.next()?);
-    let is_ours = words.nth(2)? == name;
-    is_ours
-        .then(|| Some(Address::tcp(host, port.parse().ok()?)))
-        .flatten()
-}
-
-/// Whether a message says that there is a replica of this master (again):
-/// `slave host:port host port @ NAME master-host master-port`.
-fn is_about_replica(parts: &[Value], name: &str) -> bool {
-    let [_, _, Value::Bytes(payload)] = parts else {
-        return false;
-    };
-    let text = std::str::from_utf8(payload).unwrap_or_default();
-    let Some((replica, master)) = text.split_once(" @ ") else {
-        return false;
-    };
-    replica.starts_with("slave ") && master.rsplitn(3, ' ').nth(2) == Some(name)
-}
-
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::Status(text) => Some(text),
-        _ => None,
-    }
-}
-
-/// `[host, port]`.
-fn address_of(parts: &[Value]) -> Option<Address> {
-    let [host, port] = parts else {
-        return None;
-    };
-    Some(Address::tcp(text(host)?, text(port)?.parse().ok()?))
-}
-
-/// The addresses of those in a list of maps that are not known to be down.
-fn addresses_in(list: &Value) -> Vec<Address> {
-    let Value::Array(all) = list else {
-        return Vec::new();
-    };
-    let address = |one: &Value| {
-        let field = |name| field(one, name);
-        let flags = field("flags").unwrap_or_default();
-        let is_down = flags
-            .split(',')
-            .any(|flag| matches!(flag, "s_down" | "o_down" | "disconnected"));
-        let port = field("port")?.parse().ok()?;
-        (!is_down).then(|| Address::tcp(field("ip").unwrap_or_default(), port))
-    };
-    all.iter().filter_map(address).collect()
-}
-
-fn field<'v>(one: &'v Value, wanted: &str) -> Option<&'v str> {
-    match one {
-        Value::Map(pairs) => {
-            let mut pairs = pairs.iter();
-            pairs.find_map(|(name, value)| (text(name) == Some(wanted)).then(|| text(value))?)
-        }
-        Value::Array(flat) => {
-            let mut pairs = flat.chunks_exact(2);
-            pairs.find_map(|pair| (text(&pair[0]) == Some(wanted)).then(|| text(&pair[1]))?)
-        }
-        _ => None,
-    }
-}
-
-/// The names that a Sentinel knows.
-async fn names_of_masters(connection: &Connection, until: Instant) -> Vec<String> {
-    let masters = Command::new("SENTINEL").arg("MASTERS");
-    match connection.call(&masters, Until::Own(until)).await {
-        Ok(Value::Array(all)) => {
-            let names = all.iter().filter_map(|one| field(one, "name"));
-            names.map(str::to_owned).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_message_of_another_master_is_none_of_ours() {
-        let message = |text: &'static str| {
-            let bytes = |text: &'static str| Value::Bytes(text.into());
-            [bytes("message"), bytes("+switch-master"), bytes(text)]
-        };
-        let ours = message("my master 10.0.0.1 6379 10.0.0.2 6380");
-        assert_eq!(
-            new_master(&ours, "my master"),
-            Some(Address::tcp("10.0.0.2", 6380))
-        );
-        assert_eq!(new_master(&ours, "master"), None);
-        assert_eq!(new_master(&message("x"), "x"), None);
-        let replica = message("slave 10.0.0.3:6379 10.0.0.3 6379 @ my master 10.0.0.1 6379");
-        assert!(is_about_replica(&replica, "my master"));
-        assert!(!is_about_replica(&replica, "my"), "it is another one's");
-        assert!(!is_about_replica(&ours, "my master"));
     }
 }

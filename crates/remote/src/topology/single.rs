@@ -31,7 +31,7 @@ impl Single {
     pub(crate) fn new(target: Target, config: &Arc<Config>, events: &Events) -> Arc<Single> {
         Arc::new_cyclic(|single: &Weak<Single>| Single {
             current: Mutex::new(Current {
-                node: Arc::new(Node::new(target, config, events)),
+                node: Node::new(target, config, events),
                 renewed: None,
                 is_closed: false,
             }),
@@ -72,7 +72,7 @@ impl Single {
             return;
         }
         current.renewed = Some(Instant::now());
-        current.node = Arc::new(node.renewed());
+        current.node = node.renewed();
         drop(current);
         replace(node);
     }

@@ -1,5 +1,8 @@
 //! Which node owns which slot.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use larder_store::Value;
 
 use crate::address::Address;
@@ -36,6 +39,7 @@ impl Slots {
             shards: Vec::new(),
             owners: vec![NOBODY; SLOTS],
         };
+        let mut places = HashMap::new();
         for range in ranges {
             let Value::Array(parts) = range else {
                 return None;
@@ -48,23 +52,21 @@ impl Slots {
                 .iter()
                 .filter_map(|node| address(node, asked))
                 .collect();
-            let owner = slots.place_of(Shard { master, replicas })?;
+            let owner = match places.entry(master.clone()) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => *new.insert(slots.add(Shard { master, replicas })?),
+            };
             let (first, last) = (usize::try_from(*first).ok()?, usize::try_from(*last).ok()?);
             slots.owners.get_mut(first..=last)?.fill(owner);
         }
         Some(slots)
     }
 
-    fn place_of(&mut self, shard: Shard) -> Option<u16> {
-        let known = self
-            .shards
-            .iter()
-            .position(|known| known.master == shard.master);
-        let place = known.unwrap_or_else(|| {
-            self.shards.push(shard);
-            self.shards.len() - 1
-        });
-        u16::try_from(place).ok().filter(|place| *place != NOBODY)
+    /// Adds a shard that is not known, and answers its place.
+    fn add(&mut self, shard: Shard) -> Option<u16> {
+        let place = u16::try_from(self.shards.len()).ok()?;
+        self.shards.push(shard);
+        (place != NOBODY).then_some(place)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -83,8 +85,13 @@ impl Slots {
             return false;
         }
         self.owners.resize(SLOTS, NOBODY);
+        let known = self.shards.iter().position(|known| known.master == master);
         let replicas = Vec::new();
-        if let Some(place) = self.place_of(Shard { master, replicas }) {
+        let place = match known {
+            Some(place) => u16::try_from(place).ok(),
+            None => self.add(Shard { master, replicas }),
+        };
+        if let Some(place) = place {
             self.owners[usize::from(slot)] = place;
         }
         true

@@ -158,7 +158,12 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn value(&mut self) -> Result<Value, Malformed> {
-        let (kind, text) = self.line()?;
+        let (mut kind, mut text) = self.line()?;
+        // What is said of a value stands before it, as often as a server likes.
+        while kind == b'|' {
+            self.pairs(length(text)?.unwrap_or(0))?;
+            (kind, text) = self.line()?;
+        }
         Ok(match kind {
             b'$' => self.string(text)?.map_or(Value::Null, |bytes| {
                 Value::Bytes(Bytes::copy_from_slice(bytes))
@@ -184,10 +189,6 @@ impl<'a> Reader<'a> {
             },
             b'~' => Value::Set(self.values(length(text)?.unwrap_or(0))?),
             b'%' => Value::Map(self.pairs(length(text)?.unwrap_or(0))?),
-            b'|' => {
-                self.pairs(length(text)?.unwrap_or(0))?;
-                self.value()?
-            }
             _ => return Err(Malformed("an unknown kind of value")),
         })
     }

@@ -40,6 +40,12 @@ impl Failure {
             Failure::NotSent(loss) | Failure::Unanswered(loss) => loss,
         }
     }
+
+    pub(crate) fn into_loss(self) -> Loss {
+        match self {
+            Failure::NotSent(loss) | Failure::Unanswered(loss) => loss,
+        }
+    }
 }
 
 impl From<Failure> for Error {
@@ -60,6 +66,9 @@ pub(crate) enum Loss {
     Io(Arc<std::io::Error>),
     #[error(transparent)]
     Malformed(#[from] Malformed),
+    /// It said so without having been asked, as a server that has as many clients as it may.
+    #[error("the server ended the connection: {0}")]
+    TurnedAway(Refusal),
     #[error("no answer came in time")]
     Late,
     #[error("as many commands are under way as may be, and none was answered in time")]
@@ -85,7 +94,7 @@ pub(crate) struct Patience {
     /// After so long without a word from the server it is asked whether it is there. `None` on a
     /// connection on which a command waits, which would hold up the question.
     pub(crate) ping_after: Option<Duration>,
-    /// How long the answer to that may take.
+    /// How long the answer to that may take, as any other may.
     pub(crate) response_timeout: Duration,
 }
 
@@ -95,7 +104,7 @@ pub(crate) enum Until {
     /// As long as answers may take on this connection. The driver sees to it, for all callers with one
     /// timer.
     Usual(Instant),
-    /// The caller has a time of its own, and a timer.
+    /// The caller has a time of its own, and a timer. When it is over, that says nothing of the connection.
     Own(Instant),
 }
 
@@ -134,7 +143,9 @@ pub(super) struct Shared {
     /// Set as soon as nothing should be sent any more; answers may still come.
     is_retired: AtomicBool,
     /// How many requests are sent or about to be.
-    pub(super) in_flight: AtomicUsize,
+    in_flight: AtomicUsize,
+    /// How long an answer may take before the connection is of no use.
+    response_timeout: Duration,
     ended: watch::Sender<bool>,
     /// Whether somebody has told that the connection was lost.
     is_told: AtomicBool,
@@ -145,24 +156,29 @@ pub(super) struct Shared {
 pub(super) struct Outbox {
     bytes: Vec<u8>,
     requests: Vec<Expected>,
-    /// Whoever drives the connection, while it has nothing to do.
+    /// Whoever drives the connection, while it has nothing to do or the stream takes nothing.
     driver: Option<Waker>,
     /// Why nothing can be sent any more.
     over: Option<Loss>,
     /// Nobody holds the connection any more.
     is_left: bool,
+    /// The time of somebody is over who wants what was answered so far.
+    is_overdue: bool,
 }
 
 /// An answer that will come, and who gets it.
 #[derive(Debug)]
 pub(super) struct Expected {
-    /// Nobody, if the caller's time was over before it came.
+    /// Nobody, if the caller was told something else before it came.
     pub(super) reply: Option<Reply>,
     /// How many more answers come for it.
     pub(super) left: usize,
     /// How many of them are of no interest to the caller.
     pub(super) skipped: usize,
+    /// Until when its caller waits.
     pub(super) until: Instant,
+    /// When the connection is of no use if it has not come. Never before that.
+    pub(super) due: Instant,
 }
 
 /// What came of a command of a batch: some may be answered before the connection is lost.
@@ -197,6 +213,28 @@ impl Expected {
             Some(Reply::Ping) | None => {}
         }
     }
+
+    /// Whether somebody still waits for it.
+    pub(super) fn is_wanted(&self) -> bool {
+        match &self.reply {
+            Some(Reply::One(to)) => !to.is_closed(),
+            Some(Reply::All(_, to)) => !to.is_closed(),
+            Some(Reply::Fence(_, to)) => !to.is_closed(),
+            Some(Reply::Ping) | None => false,
+        }
+    }
+
+    /// Whether its caller waits no longer, and wants what was answered so far.
+    fn is_overdue(&self, now: Instant) -> bool {
+        matches!(self.reply, Some(Reply::All(..))) && self.until <= now
+    }
+}
+
+/// Tells those whose time is over, and who want to know it, what was answered so far.
+pub(super) fn tell_overdue<'e>(all: impl Iterator<Item = &'e mut Expected>) {
+    let now = Instant::now();
+    all.filter(|expected| expected.is_overdue(now))
+        .for_each(|expected| expected.fail(Failure::Unanswered(Loss::Late)));
 }
 
 impl Connection {
@@ -208,6 +246,7 @@ impl Connection {
             turns: Semaphore::new(patience.in_flight_max.min(Semaphore::MAX_PERMITS)),
             is_retired: AtomicBool::new(false),
             in_flight: AtomicUsize::new(0),
+            response_timeout: patience.response_timeout,
             ended: watch::Sender::new(false),
             is_told: AtomicBool::new(false),
         });
@@ -222,8 +261,8 @@ impl Connection {
     pub(crate) async fn call(&self, command: &Command, until: Until) -> Result<Value, Failure> {
         let (to, answer) = oneshot::channel();
         let request = |out: &mut Vec<u8>| write(out, command.arguments());
-        self.send(request, Reply::One(to), (1, 0), until, answer)
-            .await
+        let until = self.send(request, Reply::One(to), (1, 0), until).await?;
+        wait(answer, until).await
     }
 
     /// The same, with another command right before it, whose answer is of no interest.
@@ -238,8 +277,8 @@ impl Connection {
             larder_resp::write_request(out, first);
             write(out, command.arguments());
         };
-        self.send(request, Reply::One(to), (2, 1), until, answer)
-            .await
+        let until = self.send(request, Reply::One(to), (2, 1), until).await?;
+        wait(answer, until).await
     }
 
     /// Sends commands together and waits for what comes of each.
@@ -248,13 +287,24 @@ impl Connection {
         commands: impl ExactSizeIterator<Item = &'c Command>,
         until: Until,
     ) -> Vec<Answered> {
-        let (to, answers) = oneshot::channel();
+        let (to, mut answers) = oneshot::channel();
         let len = commands.len();
         let request =
             |out: &mut Vec<u8>| commands.for_each(|command| write(out, command.arguments()));
         let reply = Reply::All(Vec::with_capacity(len), to);
-        let answers = self.send(request, reply, (len, 0), until, answers).await;
-        answers.unwrap_or_else(|failure| vec![Err(failure); len])
+        let outcome = match self.send(request, reply, (len, 0), until).await {
+            Ok(Until::Own(at)) => match timeout_at(at, &mut answers).await {
+                Ok(outcome) => outcome.unwrap_or_else(given_up),
+                // Some may have come, and the driver has them.
+                Err(_) => {
+                    self.handle.shared.tell_overdue();
+                    answers.await.unwrap_or_else(given_up)
+                }
+            },
+            Ok(Until::Usual(_)) => answers.await.unwrap_or_else(given_up),
+            Err(failure) => Err(failure),
+        };
+        outcome.unwrap_or_else(|failure| vec![Err(failure); len])
     }
 
     /// Sends commands that have no answer if they go well, such as SUBSCRIBE, and waits until the server is
@@ -272,17 +322,18 @@ impl Connection {
             larder_resp::write_request(out, &["PING"]);
         };
         let reply = Reply::Fence(Vec::new(), to);
-        self.send(request, reply, (1, 0), until, refused).await
+        let until = self.send(request, reply, (1, 0), until).await?;
+        wait(refused, until).await
     }
 
-    async fn send<T>(
+    /// Waits for a turn and puts a request into the outbox. Answers who looks at the clock from then on.
+    async fn send(
         &self,
         request: impl FnOnce(&mut Vec<u8>),
         reply: Reply,
         (left, skipped): (usize, usize),
         until: Until,
-        answer: oneshot::Receiver<Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+    ) -> Result<Until, Failure> {
         let shared = &self.handle.shared;
         let until = match shared.turns.try_acquire() {
             Ok(turn) => {
@@ -296,16 +347,13 @@ impl Connection {
             left,
             skipped,
             until: until.at(),
+            due: match until {
+                Until::Usual(at) => at,
+                Until::Own(at) => at.max(Instant::now() + shared.response_timeout),
+            },
         };
         shared.put(request, expected)?;
-        let ended = || Failure::Unanswered(GIVEN_UP);
-        match until {
-            Until::Usual(_) => answer.await.unwrap_or_else(|_| Err(ended())),
-            Until::Own(at) => match timeout_at(at, answer).await {
-                Ok(answer) => answer.unwrap_or_else(|_| Err(ended())),
-                Err(_) => Err(Failure::Unanswered(Loss::Late)),
-            },
-        }
+        Ok(until)
     }
 
     /// Sends nothing more on this connection; what is under way may still be answered.
@@ -340,6 +388,25 @@ impl Connection {
         let mut ended = self.handle.shared.ended.subscribe();
         let _ = ended.wait_for(|ended| *ended).await;
     }
+}
+
+/// Waits for an answer.
+async fn wait<T>(
+    answer: oneshot::Receiver<Result<T, Failure>>,
+    until: Until,
+) -> Result<T, Failure> {
+    match until {
+        Until::Usual(_) => answer.await.unwrap_or_else(given_up),
+        Until::Own(at) => match timeout_at(at, answer).await {
+            Ok(answer) => answer.unwrap_or_else(given_up),
+            Err(_) => Err(Failure::Unanswered(Loss::Late)),
+        },
+    }
+}
+
+/// What a caller is told whose request was taken, and given back by nobody.
+fn given_up<T>(_: oneshot::error::RecvError) -> Result<T, Failure> {
+    Err(Failure::Unanswered(GIVEN_UP))
 }
 
 impl Shared {
@@ -397,17 +464,50 @@ impl Shared {
         if outbox.is_left {
             return Taken::Left;
         }
+        if mem::take(&mut outbox.is_overdue) {
+            return Taken::Overdue;
+        }
         if outbox.requests.is_empty() {
-            match &mut outbox.driver {
-                Some(known) => known.clone_from(waker),
-                none => *none = Some(waker.clone()),
-            }
+            outbox.wake_later(waker);
             return Taken::Nothing;
         }
         mem::swap(bytes, &mut outbox.bytes);
         let taken = outbox.requests.len();
         requests.extend(outbox.requests.drain(..));
         Taken::Requests(taken)
+    }
+
+    /// What there is to be heard while the stream takes nothing more; else leaves a word for when there
+    /// will be.
+    pub(super) fn heed(&self, waker: &Waker) -> Taken {
+        let mut outbox = self.outbox.lock();
+        if outbox.is_left {
+            return Taken::Left;
+        }
+        outbox.wake_later(waker);
+        match mem::take(&mut outbox.is_overdue) {
+            true => {
+                // They may be sent yet.
+                tell_overdue(outbox.requests.iter_mut());
+                Taken::Overdue
+            }
+            false => Taken::Nothing,
+        }
+    }
+
+    /// The time of somebody is over who wants to know what was answered so far.
+    fn tell_overdue(&self) {
+        let mut outbox = self.outbox.lock();
+        outbox.is_overdue = true;
+        let driver = outbox.driver.take();
+        drop(outbox);
+        driver.into_iter().for_each(Waker::wake);
+    }
+
+    /// When the connection is of no use if what is still to be sent has no answer.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let outbox = self.outbox.lock();
+        outbox.requests.iter().map(|expected| expected.due).min()
     }
 
     /// The driver's own question whether anybody is there.
@@ -417,6 +517,7 @@ impl Shared {
             left: 1,
             skipped: 0,
             until,
+            due: until,
         };
         // If the connection is over, there is nobody to ask.
         let _ = self.put(|out| larder_resp::write_request(out, &["PING"]), ping);
@@ -445,6 +546,7 @@ impl Shared {
 
     /// The driver has ended.
     pub(super) fn end(&self) {
+        self.in_flight.store(0, Ordering::Relaxed);
         self.ended.send_replace(true);
     }
 }
@@ -454,8 +556,19 @@ impl Shared {
 pub(super) enum Taken {
     Requests(usize),
     Nothing,
+    /// Somebody wants to know what was answered so far.
+    Overdue,
     /// Nobody is interested any more.
     Left,
+}
+
+impl Outbox {
+    fn wake_later(&mut self, waker: &Waker) {
+        match &mut self.driver {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
 }
 
 fn write(out: &mut Vec<u8>, arguments: Arguments<'_>) {

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{self, Malformed, Scanner};
-use super::connection::{Expected, Failure, Loss, Patience, Reply, Shared, Taken};
+use super::connection::{Expected, Failure, Loss, Patience, Reply, Shared, Taken, tell_overdue};
 use super::stream::Stream;
 
 /// Gets messages that are no answers, in the order in which they came among the answers.
@@ -59,7 +59,8 @@ impl Driver {
         pushes: Option<Pushes>,
     ) -> Driver {
         let now = Instant::now();
-        let first = now + patience.ping_after.unwrap_or(patience.response_timeout);
+        let usual = patience.response_timeout;
+        let first = now + patience.ping_after.map_or(usual, |after| after.min(usual));
         Driver {
             stream,
             shared,
@@ -85,7 +86,7 @@ impl Driver {
             match self.write(context) {
                 Ok(true) => return Poll::Ready(LEFT),
                 Ok(false) => {}
-                Err(error) => return Poll::Ready(error.into()),
+                Err(error) => return Poll::Ready(self.last_words(context, error)),
             }
             // Each answer may be what a caller waits for before it asks again, so there may be more to
             // write after a read.
@@ -103,10 +104,21 @@ impl Driver {
         Poll::Pending
     }
 
+    /// Nothing can be written any more. What the server has said before, such as why, is read nevertheless.
+    fn last_words(&mut self, context: &mut Context<'_>, error: std::io::Error) -> Loss {
+        loop {
+            match self.read(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(loss @ Loss::TurnedAway(_))) => return loss,
+                Poll::Ready(Err(_)) | Poll::Pending => return error.into(),
+            }
+        }
+    }
+
     /// Writes as much as the stream takes. Answers whether nobody holds the connection any more.
     fn write(&mut self, context: &mut Context<'_>) -> std::io::Result<bool> {
         loop {
-            if self.written == self.output.len() && !self.refill(context)? {
+            if self.written == self.output.len() && !self.refill(context) {
                 break;
             }
             let rest = &self.output[self.written..];
@@ -117,8 +129,12 @@ impl Driver {
                     self.unwritten = 0;
                     self.is_flushed = false;
                 }
-                // Somebody may leave meanwhile, and is heard: a command that waits is written already.
-                Poll::Pending => return Ok(false),
+                // Callers may leave meanwhile, or their time be over.
+                Poll::Pending => {
+                    let heard = self.shared.heed(context.waker());
+                    self.mind(&heard);
+                    return Ok(self.has_ended);
+                }
             }
         }
         if !self.is_flushed && Pin::new(&mut self.stream).poll_flush(context)?.is_ready() {
@@ -128,26 +144,34 @@ impl Driver {
     }
 
     /// Takes what is to be sent. Answers whether there is something.
-    fn refill(&mut self, context: &mut Context<'_>) -> std::io::Result<bool> {
+    fn refill(&mut self, context: &mut Context<'_>) -> bool {
         self.written = 0;
         self.output.clear();
         if self.output.capacity() > KEPT {
             self.output = Vec::new();
         }
-        let taken = self
-            .shared
-            .take(&mut self.output, &mut self.sent, context.waker());
-        match taken {
-            Taken::Requests(requests) => {
-                self.unwritten = requests;
-                self.mind_the_first();
-                Ok(true)
+        loop {
+            let taken = self
+                .shared
+                .take(&mut self.output, &mut self.sent, context.waker());
+            self.mind(&taken);
+            match taken {
+                Taken::Requests(requests) => {
+                    self.unwritten = requests;
+                    return true;
+                }
+                Taken::Overdue => {}
+                Taken::Nothing | Taken::Left => return false,
             }
-            Taken::Nothing => Ok(false),
-            Taken::Left => {
-                self.has_ended = true;
-                Ok(false)
-            }
+        }
+    }
+
+    /// Does what callers want who wait no longer.
+    fn mind(&mut self, heard: &Taken) {
+        match heard {
+            Taken::Overdue => tell_overdue(self.sent.iter_mut()),
+            Taken::Left => self.has_ended = true,
+            Taken::Requests(_) | Taken::Nothing => {}
         }
     }
 
@@ -171,26 +195,28 @@ impl Driver {
     /// Gives each answer that is there as a whole to its caller.
     fn hand_out(&mut self) -> Result<(), Loss> {
         let mut done = Done::default();
-        let outcome: Result<(), Malformed> = loop {
+        let outcome: Result<(), Loss> = loop {
             let end = match self.scanner.end_of(&self.input) {
                 Ok(Some(end)) => end,
                 Ok(None) => break Ok(()),
-                Err(malformed) => break Err(malformed),
+                Err(malformed) => break Err(malformed.into()),
             };
             let value = match answer::read(&self.input[..end]) {
                 Ok(value) => value,
-                Err(malformed) => break Err(malformed),
+                Err(malformed) => break Err(malformed.into()),
             };
             let is_push = self.input[0] == b'>';
             self.input.advance(end);
             if is_push {
                 self.push(value);
-            } else if !self.answer(value, &mut done) {
-                break Err(Malformed("an answer that nobody has asked for"));
+            } else if self.sent.is_empty() {
+                break Err(unasked(value));
+            } else {
+                self.answer(value, &mut done);
             }
         };
         self.shared.answered(done.requests, done.pings);
-        Ok(outcome?)
+        outcome
     }
 
     fn push(&mut self, value: Value) {
@@ -199,15 +225,15 @@ impl Driver {
         }
     }
 
-    /// Gives an answer to whoever comes next. Answers whether there was somebody.
-    fn answer(&mut self, value: Value, done: &mut Done) -> bool {
+    /// Gives an answer to whoever comes next.
+    fn answer(&mut self, value: Value, done: &mut Done) {
         let Some(next) = self.sent.front_mut() else {
-            return false;
+            return;
         };
         if let (Some(Reply::Fence(refusals, _)), Value::Error(refusal)) = (&mut next.reply, &value)
         {
             refusals.push(refusal.clone());
-            return true;
+            return;
         }
         next.left -= 1;
         let is_skipped = next.skipped > 0;
@@ -222,7 +248,6 @@ impl Driver {
         } else if next.left == 0 {
             self.finish(value, done);
         }
-        true
     }
 
     /// The first of those who wait has all answers.
@@ -243,18 +268,19 @@ impl Driver {
 
     /// The timer went off: somebody may have waited too long, or the server been silent. Sets it again,
     /// or says why the connection is of no use.
+    ///
+    /// It goes off no later than an answer may take. What is asked meanwhile is due later than that, so the
+    /// timer is not set anew for each request.
     fn look_at_the_clock(&mut self) -> Option<Loss> {
         let now = Instant::now();
-        if self.sent.front().is_some_and(|first| first.until <= now) {
+        let dues = || self.sent.iter().map(|expected| expected.due);
+        if dues().chain(self.shared.due()).any(|due| due <= now) {
             self.shared.over(&Loss::Late);
-            let mut is_wanted = false;
-            for expected in &mut self.sent {
-                match expected.until <= now {
-                    true => expected.fail(Failure::Unanswered(Loss::Late)),
-                    false => is_wanted |= expected.reply.is_some(),
-                }
+            for expected in self.sent.iter_mut().filter(|expected| expected.due <= now) {
+                expected.fail(Failure::Unanswered(Loss::Late));
             }
-            if !is_wanted {
+            // Who is more patient than the others still waits.
+            if !self.sent.iter().any(Expected::is_wanted) {
                 return Some(Loss::Late);
             }
         }
@@ -265,22 +291,15 @@ impl Driver {
             self.is_asking = true;
             self.shared.ask(now + self.patience.response_timeout);
         }
-        let waiting = |expected: &&Expected| expected.until > now;
-        let due = self.sent.iter().find(waiting).map(|first| first.until);
-        let silent = ping.map(|after| self.heard + after).filter(|at| *at > now);
+        let dues = self.sent.iter().map(|expected| expected.due);
+        let silent = ping.map(|after| self.heard + after);
         let usual = now + self.patience.response_timeout;
-        let next = [due, silent].into_iter().flatten().min();
-        self.timer.as_mut().reset(next.unwrap_or(usual));
+        let next = dues.chain(self.shared.due()).chain(silent);
+        let next = next.filter(|at| *at > now).min();
+        self.timer
+            .as_mut()
+            .reset(next.map_or(usual, |next| next.min(usual)));
         None
-    }
-
-    /// Sees to it that the timer goes off when the first of those who wait has waited for too long.
-    fn mind_the_first(&mut self) {
-        if let Some(first) = self.sent.front()
-            && first.until < self.timer.deadline()
-        {
-            self.timer.as_mut().reset(first.until);
-        }
     }
 
     /// Tells everybody that the connection is over.
@@ -314,6 +333,14 @@ impl Drop for Driver {
     /// A runtime that ends drops its tasks without a word.
     fn drop(&mut self) {
         self.end(&RUNTIME_ENDED);
+    }
+}
+
+/// What it means that a server says something to nobody.
+fn unasked(value: Value) -> Loss {
+    match value {
+        Value::Error(refusal) => Loss::TurnedAway(refusal),
+        _ => Malformed("an answer that nobody has asked for").into(),
     }
 }
 

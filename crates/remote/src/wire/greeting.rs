@@ -130,22 +130,27 @@ async fn greet(
 ) -> Result<Greeting, ConnectError> {
     let commands = greetings(target);
     let answers = connection.call_all(commands.iter(), until).await;
-    let answers: Result<Vec<Value>, Failure> = answers.into_iter().collect();
-    let answers = answers.map_err(|failure| match failure.loss() {
-        Loss::Late => ConnectError::Late,
-        loss => ConnectError::Lost(loss.clone()),
-    })?;
-    // What is only good to know, such as the name, may be refused.
-    let needed = commands
-        .iter()
-        .zip(&answers)
-        .filter(|(command, _)| command.name() != b"CLIENT");
-    for (_, answer) in needed {
-        if let Value::Error(refusal) = answer {
-            return Err(ConnectError::Refused(refusal.clone()));
+    let mut greeting = Greeting::default();
+    for (command, answer) in commands.iter().zip(answers) {
+        match answer {
+            // What is only good to know, such as the name, may be refused.
+            Ok(_) if command.name() == b"CLIENT" => {}
+            Ok(Value::Error(refusal)) => return Err(ConnectError::Refused(refusal)),
+            Ok(answer) if command.name() == b"HELLO" => greeting = read(&answer),
+            Ok(_) => {}
+            Err(failure) => return Err(not_greeted(failure)),
         }
     }
-    Ok(answers.first().map(read).unwrap_or_default())
+    Ok(greeting)
+}
+
+/// The connection was lost before the greeting was over.
+fn not_greeted(failure: Failure) -> ConnectError {
+    match failure.into_loss() {
+        Loss::Late => ConnectError::Late,
+        Loss::TurnedAway(refusal) => ConnectError::Refused(refusal),
+        loss => ConnectError::Lost(loss),
+    }
 }
 
 fn greetings(target: &Target) -> Vec<Command> {
