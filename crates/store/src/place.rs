@@ -44,5 +44,5 @@ pub fn slot_of(command: &Command) -> Result<Option<u16>, Error> {
 
 fn about_one(command: &Command) -> Option<&'static str> {
     let is_named = |name: &&str| command.name().eq_ignore_ascii_case(name.as_bytes());
-    ABOUT_ONE.into_iter().find(|name| is_named(&name))
+    ABOUT_ONE.into_iter().find(|name| is_named(name))
 }
