@@ -83,7 +83,7 @@ fn a_setting_that_cant_be_is_refused_with_what_stands_there() {
     ]);
     is_refused::<Start>(&["", "first", "after"]);
     let error = read::<Start>("after 7").expect_err("an id has two numbers");
-    assert!(error.to_string().contains("not \"7\""), "{error}");
+    assert!(error.to_string().contains("not \"after 7\""), "{error}");
     is_refused::<Backoff>(&["", "1s", "1m to 1s", "1s to x"]);
     is_refused::<cache::WithoutStore>(&["", "load", "load 0", "load -1", "allow"]);
     is_refused::<rate_limit::WithoutStore>(&["pass"]);
