@@ -32,20 +32,27 @@ fn faults() -> Vec<Fault> {
 
 #[test]
 fn scores_ranks_and_order_are_those_of_a_model() {
-    Simulation::new()
-        .seeds(SEEDS)
-        .faults(faults())
-        .run(async |world| {
-            let mut tasks = JoinSet::new();
-            for process in PROCESSES {
-                tasks.spawn(work(world.clone(), process));
-            }
-            let members = tasks.join_all().await.into_iter().flatten().collect();
-            world.calm().await;
-            let all = board(&world, "dan").top(100).await?;
-            check(&all, &members);
-            Ok(())
-        });
+    hold_to_the_model(Simulation::new().seeds(SEEDS).faults(faults()));
+}
+
+#[test]
+fn scores_ranks_and_order_are_those_of_a_model_where_parts_go_away_and_slots_move() {
+    let faults = [faults(), Fault::parts()].concat();
+    hold_to_the_model(Simulation::new().seeds(SEEDS).parts(3).faults(faults));
+}
+
+fn hold_to_the_model(simulation: Simulation) {
+    simulation.run(async |world| {
+        let mut tasks = JoinSet::new();
+        for process in PROCESSES {
+            tasks.spawn(work(world.clone(), process));
+        }
+        let members = tasks.join_all().await.into_iter().flatten().collect();
+        world.calm().await;
+        let all = board(&world, "dan").top(100).await?;
+        check(&all, &members);
+        Ok(())
+    });
 }
 
 fn board(world: &World, process: &str) -> Leaderboard {

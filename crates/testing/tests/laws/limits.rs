@@ -59,15 +59,16 @@ fn faults() -> Vec<Fault> {
 }
 
 fn check(kind: &'static Kind) {
-    Simulation::new()
-        .seeds(SEEDS)
-        .faults(faults())
-        .run(async |world| {
-            let takes = contend(&world, kind).await;
-            check_most(kind, &takes.entries(), &steps_forward(&world));
-            is_open_after_a_wait(&world, kind).await;
-            Ok(())
-        });
+    check_in(Simulation::new().seeds(SEEDS).faults(faults()), kind);
+}
+
+fn check_in(simulation: Simulation, kind: &'static Kind) {
+    simulation.run(async |world| {
+        let takes = contend(&world, kind).await;
+        check_most(kind, &takes.entries(), &steps_forward(&world));
+        is_open_after_a_wait(&world, kind).await;
+        Ok(())
+    });
 }
 
 #[test]
@@ -88,6 +89,17 @@ fn a_sliding_counter_gives_no_more_than_its_limit_in_each_of_two_windows() {
 #[test]
 fn a_fixed_window_gives_no_more_than_its_limit_in_each_of_two_windows() {
     check(&FIXED_WINDOW);
+}
+
+#[test]
+fn no_limit_gives_more_where_parts_go_away_and_slots_move() {
+    for kind in [&GCRA, &SLIDING_WINDOW, &SLIDING_COUNTER, &FIXED_WINDOW] {
+        let faults = [faults(), Fault::parts()].concat();
+        check_in(
+            Simulation::new().seeds(SEEDS / 4).parts(3).faults(faults),
+            kind,
+        );
+    }
 }
 
 /// Several processes that take permits for the same name.

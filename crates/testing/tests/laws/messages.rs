@@ -18,32 +18,42 @@ type Message = (String, u64);
 /// What a subscription told, in order. `None` where something was lost.
 type Heard = Vec<Option<Message>>;
 
+fn faults() -> Vec<Fault> {
+    [Fault::network(), Fault::refusals()].concat()
+}
+
 #[test]
 fn a_message_comes_once_in_order_and_is_not_lost_without_a_word() {
-    let faults = [Fault::network(), Fault::refusals()].concat();
-    Simulation::new()
-        .seeds(SEEDS)
-        .faults(faults)
-        .run(async |world| {
-            let sent: History<Message, ()> = world.history();
-            let mut readers = JoinSet::new();
-            for process in PROCESSES {
-                let Ok(subscription) = channels(&world, process).subscribe("news").await else {
-                    continue;
-                };
-                readers.spawn(read(world.clone(), process, subscription));
-            }
-            let mut writers = JoinSet::new();
-            for process in PROCESSES {
-                writers.spawn(write(world.clone(), process, sent.clone()));
-            }
-            writers.join_all().await;
-            world.calm().await;
-            for heard in readers.join_all().await {
-                check(&heard, &sent.entries());
-            }
-            Ok(())
-        });
+    hear_all(Simulation::new().seeds(SEEDS).faults(faults()));
+}
+
+#[test]
+fn no_message_is_lost_without_a_word_where_parts_go_away_and_slots_move() {
+    let faults = [faults(), Fault::parts()].concat();
+    hear_all(Simulation::new().seeds(SEEDS).parts(3).faults(faults));
+}
+
+fn hear_all(simulation: Simulation) {
+    simulation.run(async |world| {
+        let sent: History<Message, ()> = world.history();
+        let mut readers = JoinSet::new();
+        for process in PROCESSES {
+            let Ok(subscription) = channels(&world, process).subscribe("news").await else {
+                continue;
+            };
+            readers.spawn(read(world.clone(), process, subscription));
+        }
+        let mut writers = JoinSet::new();
+        for process in PROCESSES {
+            writers.spawn(write(world.clone(), process, sent.clone()));
+        }
+        writers.join_all().await;
+        world.calm().await;
+        for heard in readers.join_all().await {
+            check(&heard, &sent.entries());
+        }
+        Ok(())
+    });
 }
 
 fn channels(world: &World, process: &str) -> PubSub {

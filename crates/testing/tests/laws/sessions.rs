@@ -17,6 +17,19 @@ fn harmless() -> Vec<Fault> {
     [Fault::network(), Fault::refusals()].concat()
 }
 
+/// A store of one part.
+fn one_part() -> Simulation {
+    Simulation::new().seeds(SEEDS).faults(harmless())
+}
+
+#[test]
+fn sessions_keep_their_laws_where_parts_go_away_and_slots_move() {
+    for law in [change_and_rotate, save_and_log_in, log_in_and_out] {
+        let faults = [harmless(), Fault::parts()].concat();
+        law(Simulation::new().seeds(SEEDS / 2).parts(3).faults(faults));
+    }
+}
+
 /// A session holds the numbers of the changes that were made to it.
 fn sessions(world: &World, process: &str) -> Sessions<Vec<u64>> {
     let store = world.store(process);
@@ -73,97 +86,99 @@ fn check_changes(changes: &Changes, data: &[u64]) {
 
 #[test]
 fn each_change_is_made_once_and_each_token_leads_on() {
-    Simulation::new()
-        .seeds(SEEDS)
-        .faults(harmless())
-        .run(async |world| {
-            let calm = Sessions::<Vec<u64>>::new(&world.without_faults(), "shop");
-            let first = calm.create("ann", Vec::new()).await?.token().to_owned();
-            let changes: Changes = world.history();
-            let mut tasks = JoinSet::new();
-            for process in PROCESSES {
-                let (world, changes) = (world.clone(), changes.clone());
-                let mut token = first.clone();
-                tasks.spawn(async move {
-                    let sessions = sessions(&world, process);
-                    let mut chance = world.chance(process);
-                    for _ in 0..5 {
-                        sleep(chance.time(&(Duration::ZERO..=Duration::from_millis(50)))).await;
-                        if chance.one_in(3) {
-                            let rotation = sessions.rotate(&token);
-                            if let Some(Ok(rotated)) = maybe_dropped(&mut chance, rotation).await {
-                                rotated
-                                    .expect("it has not ended")
-                                    .token()
-                                    .clone_into(&mut token);
-                            }
-                        } else {
-                            change(&sessions, (process, &token), &changes, &mut chance).await;
-                        }
-                    }
-                    token
-                });
-            }
-            let mut tokens = vec![first];
-            while let Some(token) = tasks.join_next().await {
-                tokens.push(token?);
-            }
-            world.calm().await;
+    change_and_rotate(one_part());
+}
 
-            let mut held = Vec::new();
-            for token in tokens {
-                let session = calm.load(&token).await?;
-                held.push(session.expect("its token is lost"));
-            }
-            assert!(held.windows(2).all(|two| two[0].token() == two[1].token()));
-            check_changes(&changes, &held[0].data);
-            Ok(())
-        });
+fn change_and_rotate(simulation: Simulation) {
+    simulation.run(async |world| {
+        let calm = Sessions::<Vec<u64>>::new(&world.without_faults(), "shop");
+        let first = calm.create("ann", Vec::new()).await?.token().to_owned();
+        let changes: Changes = world.history();
+        let mut tasks = JoinSet::new();
+        for process in PROCESSES {
+            let (world, changes) = (world.clone(), changes.clone());
+            let mut token = first.clone();
+            tasks.spawn(async move {
+                let sessions = sessions(&world, process);
+                let mut chance = world.chance(process);
+                for _ in 0..5 {
+                    sleep(chance.time(&(Duration::ZERO..=Duration::from_millis(50)))).await;
+                    if chance.one_in(3) {
+                        let rotation = sessions.rotate(&token);
+                        if let Some(Ok(rotated)) = maybe_dropped(&mut chance, rotation).await {
+                            rotated
+                                .expect("it has not ended")
+                                .token()
+                                .clone_into(&mut token);
+                        }
+                    } else {
+                        change(&sessions, (process, &token), &changes, &mut chance).await;
+                    }
+                }
+                token
+            });
+        }
+        let mut tokens = vec![first];
+        while let Some(token) = tasks.join_next().await {
+            tokens.push(token?);
+        }
+        world.calm().await;
+
+        let mut held = Vec::new();
+        for token in tokens {
+            let session = calm.load(&token).await?;
+            held.push(session.expect("its token is lost"));
+        }
+        assert!(held.windows(2).all(|two| two[0].token() == two[1].token()));
+        check_changes(&changes, &held[0].data);
+        Ok(())
+    });
 }
 
 #[test]
 fn a_login_has_what_was_saved_before_it_however_often_it_is_tried() {
-    Simulation::new()
-        .seeds(SEEDS)
-        .faults(harmless())
-        .run(async |world| {
-            let calm = Sessions::<Vec<u64>>::new(&world.without_faults(), "shop");
-            let visit = calm.create_anonymous(Vec::new()).await?.token().to_owned();
-            let changes: Changes = world.history();
-            let mut tasks = JoinSet::new();
-            for process in PROCESSES {
-                let (world, changes, visit) = (world.clone(), changes.clone(), visit.clone());
-                tasks.spawn(async move {
-                    let sessions = sessions(&world, process);
-                    let mut chance = world.chance(process);
-                    let mut token = None;
-                    for _ in 0..5 {
-                        sleep(chance.time(&(Duration::ZERO..=Duration::from_millis(50)))).await;
-                        if chance.one_in(2) {
-                            change(&sessions, (process, &visit), &changes, &mut chance).await;
-                        } else {
-                            let login = sessions.log_in(&visit, "ann");
-                            if let Some(Ok(session)) = maybe_dropped(&mut chance, login).await {
-                                token = Some(session.token().to_owned());
-                            }
+    save_and_log_in(one_part());
+}
+
+fn save_and_log_in(simulation: Simulation) {
+    simulation.run(async |world| {
+        let calm = Sessions::<Vec<u64>>::new(&world.without_faults(), "shop");
+        let visit = calm.create_anonymous(Vec::new()).await?.token().to_owned();
+        let changes: Changes = world.history();
+        let mut tasks = JoinSet::new();
+        for process in PROCESSES {
+            let (world, changes, visit) = (world.clone(), changes.clone(), visit.clone());
+            tasks.spawn(async move {
+                let sessions = sessions(&world, process);
+                let mut chance = world.chance(process);
+                let mut token = None;
+                for _ in 0..5 {
+                    sleep(chance.time(&(Duration::ZERO..=Duration::from_millis(50)))).await;
+                    if chance.one_in(2) {
+                        change(&sessions, (process, &visit), &changes, &mut chance).await;
+                    } else {
+                        let login = sessions.log_in(&visit, "ann");
+                        if let Some(Ok(session)) = maybe_dropped(&mut chance, login).await {
+                            token = Some(session.token().to_owned());
                         }
                     }
-                    token
-                });
-            }
-            let mut logins = Vec::new();
-            while let Some(token) = tasks.join_next().await {
-                logins.extend(token?);
-            }
-            world.calm().await;
+                }
+                token
+            });
+        }
+        let mut logins = Vec::new();
+        while let Some(token) = tasks.join_next().await {
+            logins.extend(token?);
+        }
+        world.calm().await;
 
-            let session = calm.log_in(&visit, "ann").await?;
-            assert_eq!(session.user(), Some("ann"));
-            assert!(logins.iter().all(|login| login == session.token()));
-            assert!(calm.load(&visit).await?.is_none());
-            check_changes(&changes, &session.data);
-            Ok(())
-        });
+        let session = calm.log_in(&visit, "ann").await?;
+        assert_eq!(session.user(), Some("ann"));
+        assert!(logins.iter().all(|login| login == session.token()));
+        assert!(calm.load(&visit).await?.is_none());
+        check_changes(&changes, &session.data);
+        Ok(())
+    });
 }
 
 /// Something that makes or ends sessions.
@@ -178,21 +193,22 @@ enum Asked {
 /// late, then made the session anew after its user had logged out everywhere.
 #[test]
 fn no_session_comes_back_and_none_is_lost() {
-    Simulation::new()
-        .seeds(SEEDS)
-        .faults(harmless())
-        .run(async |world| {
-            let told: History<Asked, String> = world.history();
-            let mut tasks = JoinSet::new();
-            for process in PROCESSES {
-                tasks.spawn(come_and_go(world.clone(), process, told.clone()));
-            }
-            while let Some(done) = tasks.join_next().await {
-                done?;
-            }
-            world.calm().await;
-            check_ends(&world, &told).await
-        });
+    log_in_and_out(one_part());
+}
+
+fn log_in_and_out(simulation: Simulation) {
+    simulation.run(async |world| {
+        let told: History<Asked, String> = world.history();
+        let mut tasks = JoinSet::new();
+        for process in PROCESSES {
+            tasks.spawn(come_and_go(world.clone(), process, told.clone()));
+        }
+        while let Some(done) = tasks.join_next().await {
+            done?;
+        }
+        world.calm().await;
+        check_ends(&world, &told).await
+    });
 }
 
 /// Logs in, does something, and logs out, or everybody.
