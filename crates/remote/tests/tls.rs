@@ -184,20 +184,63 @@ async fn a_server_that_asks_who_comes_is_shown_a_certificate() {
         .unwrap();
 }
 
+/// What a store says whose URL leads to this port.
+async fn said(url: &str, certificates: &Certificates) -> String {
+    let tls = Tls::new().authority(certificates.read("authority.pem"));
+    let store = Store::new(Remote::open(url, Config::default().tls(tls)).unwrap());
+    let error = store.call(Command::new("PING")).await.unwrap_err();
+    error.to_string()
+}
+
 #[tokio::test]
-async fn a_port_for_tls_that_is_taken_for_a_plain_one_is_told() {
+async fn a_port_for_tls_that_is_taken_for_a_plain_one_is_told_of_every_kind_of_store() {
     let Some(certificates) = Certificates::make("plain") else {
         return;
     };
     let Some((_server, port)) = server(&certificates, "no") else {
         return;
     };
-    let store = Remote::open(&format!("redis://127.0.0.1:{port}"), Config::default()).unwrap();
-    let error = Store::new(store)
-        .call(Command::new("PING"))
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("rediss://"), "{error}");
+    for (url, wanted) in [
+        (format!("redis://127.0.0.1:{port}"), "rediss://"),
+        (
+            format!("redis-sentinel://127.0.0.1:{port}/main"),
+            "rediss-sentinel://",
+        ),
+        (
+            format!("redis-cluster://127.0.0.1:{port}"),
+            "rediss-cluster://",
+        ),
+    ] {
+        let said = said(&url, &certificates).await;
+        assert!(said.contains(wanted), "{url}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_plain_port_that_is_taken_for_one_for_tls_is_told_of_every_kind_of_store() {
+    let Some(certificates) = Certificates::make("tls") else {
+        return;
+    };
+    let Some(server) = Server::start(ServerKind::Redis) else {
+        return;
+    };
+    let port = server.port();
+    for (url, wanted) in [
+        (format!("rediss://127.0.0.1:{port}"), "redis://"),
+        (
+            format!("rediss-sentinel://127.0.0.1:{port}/main"),
+            "redis-sentinel://",
+        ),
+        (
+            format!("rediss-cluster://127.0.0.1:{port}"),
+            "redis-cluster://",
+        ),
+    ] {
+        let said = said(&url, &certificates).await;
+        let words = said.split(|letter: char| letter.is_whitespace() || letter == '`');
+        let is_told = words.into_iter().any(|word| word.starts_with(wanted));
+        assert!(is_told, "{url}: {said}");
+    }
 }
 
 #[tokio::test]
