@@ -237,10 +237,7 @@ impl<'a> Batch<'a> {
             None => group.node.call_all(commands.into_iter(), self.own).await,
             Some(wait) => {
                 let commands: Vec<Command> = commands.into_iter().cloned().collect();
-                group
-                    .node
-                    .call_waiting(&commands, wait, self.delivery.within)
-                    .await
+                group.node.call_waiting(&commands, wait, self.own).await
             }
         };
         // Each answer to ASKING stands before the one that counts.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use larder_store::span;
+use larder_store::span::{self, LONGEST};
 use serde::Deserialize;
 
 use crate::open_error::OpenError;
@@ -234,8 +234,8 @@ impl Config {
         self
     }
 
-    /// Refuses what would fail every call.
-    pub(crate) fn check(&self) -> Result<(), OpenError> {
+    /// The same, without what is longer than can be waited. Refuses what would fail every call.
+    pub(crate) fn checked(mut self) -> Result<Config, OpenError> {
         let refuse = |name, wanted| Err(OpenError::Setting { name, wanted });
         for (name, number) in [
             ("in_flight_max", self.in_flight_max),
@@ -257,7 +257,18 @@ impl Config {
                 return refuse(name, "no server answers in no time at all");
             }
         }
-        Ok(())
+        for time in [
+            &mut self.connect_timeout,
+            &mut self.response_timeout,
+            &mut self.ping_after,
+            &mut self.backoff,
+            &mut self.backoff_max,
+            &mut self.breaker_pause,
+            &mut self.breaker_pause_max,
+        ] {
+            *time = LONGEST.min(*time);
+        }
+        Ok(self)
     }
 
     /// As whom Sentinels are greeted where the URL does not say it.
@@ -317,7 +328,7 @@ mod tests {
                 "response_timeout",
             ),
         ] {
-            let error = config.check().unwrap_err().to_string();
+            let error = config.checked().unwrap_err().to_string();
             assert!(error.contains(name), "{error}");
         }
         let typo = serde_json::from_str::<Config>(r#"{"retrys": 5}"#)

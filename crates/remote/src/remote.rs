@@ -233,8 +233,7 @@ impl<'a> Trip<'a> {
                     let asking = first.map(|_| Command::new("ASKING"));
                     let commands: Vec<_> =
                         asking.into_iter().chain([self.command.clone()]).collect();
-                    let within = self.command.delivery().within;
-                    let answers = node.call_waiting(&commands, wait, within).await;
+                    let answers = node.call_waiting(&commands, wait, self.own).await;
                     answers.map(|mut answers| answers.pop().unwrap_or_else(no_answer))
                 }
             };

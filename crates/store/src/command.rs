@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use larder_resp::{ArgumentBuffer, Arguments};
 
+use crate::span::LONGEST;
 use crate::{Delivery, Key, Part, Trail};
 
 /// A command of Redis with its arguments, as byte strings.
@@ -75,7 +76,7 @@ impl Command {
 
     /// The same command, whose caller wants to hear something within this time. If it was not sent by
     /// then the answer is [`Error::Away`], and [`Error::Unanswered`] if it was. The shorter of two such
-    /// times holds.
+    /// times holds, and a hundred years is the longest.
     ///
     /// A command that waits by itself (`BLPOP`, `XREAD ... BLOCK`) has its own wait and this on top.
     ///
@@ -101,7 +102,7 @@ impl Command {
     /// The same in place.
     pub(crate) fn limit(&mut self, time: Duration) {
         let within = &mut self.delivery_mut().within;
-        *within = Some(within.map_or(time, |before| before.min(time)));
+        *within = Some(within.unwrap_or(LONGEST).min(time));
     }
 
     /// The same command, for this part of the store, wherever its keys are: for what asks a part about

@@ -14,6 +14,10 @@ const UNITS: [(&str, u64); 5] = [
     ("d", 86_400_000),
 ];
 
+/// A hundred years: no time that is waited for is longer, and what is longer is cut to it. So an instant can
+/// always be added to.
+pub const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// Reads a whole number with its unit: `250ms`, `30s`, `5m`, `12h`, `7d`.
 ///
 /// # Errors

@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::Stream;
 
+use crate::span::LONGEST;
+
 /// What to listen to. Channels and patterns are apart: a channel named `a*` is not a pattern.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Channels {
@@ -57,7 +59,7 @@ impl Channels {
     /// Has the channels confirmed within this time; the shorter of two such times holds.
     #[must_use]
     pub fn within(mut self, time: Duration) -> Channels {
-        self.within = Some(self.within.map_or(time, |before| before.min(time)));
+        self.within = Some(self.within.unwrap_or(LONGEST).min(time));
         self
     }
 

@@ -33,7 +33,7 @@ pub struct Ttl {
 
 impl Ttl {
     /// The longest time to live that is not forever: a hundred years.
-    pub const MAX: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+    pub const MAX: Duration = span::LONGEST;
 
     /// This time. Stores count whole milliseconds; a part of one counts as a whole one.
     ///

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use larder_store::shape::Wait;
+use larder_store::span::LONGEST;
 use larder_store::{Command, Error};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -20,9 +21,6 @@ use crate::wire::{Answered, Connection, Failure, Loss, Patience, Until};
 
 /// A connection that has been idle no longer than this is used without a look at it.
 const TRUSTED: Duration = Duration::from_secs(5);
-
-/// How far in the future lies what a caller waits for who waits for ever.
-const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 const CLOSED: Loss = Loss::GivenUp("the store was closed");
 const REPLACED: Loss =
@@ -82,15 +80,15 @@ impl Pool {
 impl Node {
     /// Sends commands, of which at least one waits, on a connection that they have to themselves.
     ///
-    /// `until` is the caller's own time, which is counted from the end of what the commands wait by
-    /// themselves.
+    /// `own` is when the caller's own time is over; for answers it is longer by as long as the commands wait
+    /// by themselves.
     pub(crate) async fn call_waiting(
         &self,
         commands: &[Command],
         wait: Wait,
-        patience: Option<Duration>,
+        own: Option<Instant>,
     ) -> Result<Vec<Answered>, Error> {
-        let connect_until = Instant::now() + patience.unwrap_or(self.config.connect_timeout);
+        let connect_until = own.unwrap_or_else(|| Instant::now() + self.config.connect_timeout);
         let _turn = match timeout_at(connect_until, self.pool.turns.acquire()).await {
             Ok(Ok(turn)) => turn,
             // The turns are never closed.
@@ -101,7 +99,8 @@ impl Node {
             }
         };
         let admission = self.breaker.admit()?;
-        let connection = match self.idle_connection(admission.is_probe()).await {
+        let must_answer = admission.is_probe();
+        let connection = match self.idle_connection(must_answer, connect_until).await {
             Some(idle) => idle,
             None => self.connect_for_waiting(connect_until).await?,
         };
@@ -110,11 +109,10 @@ impl Node {
             self.is_there(&admission);
         }
         drop(admission);
-        let patience = patience.unwrap_or(self.config.response_timeout);
-        let until = Instant::now()
+        let until = own.unwrap_or_else(|| Instant::now() + self.config.response_timeout)
             + match wait {
-                Wait::Forever => FOREVER,
-                Wait::For(wait) => wait.saturating_add(patience).min(FOREVER),
+                Wait::Forever => LONGEST,
+                Wait::For(wait) => wait.min(LONGEST),
             };
         // If this future is dropped here the connection is dropped with it, and so closed.
         let answers = tokio::select! {
@@ -147,7 +145,7 @@ impl Node {
     }
 
     /// An idle connection that is alive; certainly so, if it `must_answer`.
-    async fn idle_connection(&self, must_answer: bool) -> Option<Connection> {
+    async fn idle_connection(&self, must_answer: bool, until: Instant) -> Option<Connection> {
         loop {
             let Idle { connection, since } = self.pool.idle.lock().pop()?;
             if connection.is_retired() {
@@ -156,14 +154,15 @@ impl Node {
             // It may have been cut without anybody noticing: a look at it is cheaper than a wait
             // that nobody answers.
             let is_trusted = since.elapsed() < TRUSTED && !must_answer;
-            if is_trusted || self.is_alive(&connection).await {
+            if is_trusted || self.is_alive(&connection, until).await {
                 return Some(connection);
             }
         }
     }
 
-    async fn is_alive(&self, connection: &Connection) -> bool {
-        let until = Until::Own(Instant::now() + self.config.response_timeout);
+    async fn is_alive(&self, connection: &Connection, until: Instant) -> bool {
+        let usual = Instant::now() + self.config.response_timeout;
+        let until = Until::Own(until.min(usual));
         connection.call(&Command::new("PING"), until).await.is_ok()
     }
 }

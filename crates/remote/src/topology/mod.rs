@@ -70,7 +70,7 @@ impl Greeted {
 impl Topology {
     /// The servers that a URL names.
     pub(crate) fn open(url: &str, config: Config, events: &Events) -> Result<Topology, OpenError> {
-        config.check()?;
+        let config = config.checked()?;
         let place = Place::parse(url)?;
         // Certificates that can't be used are told of at once, also where the URL does not ask for TLS.
         #[cfg(feature = "tls")]

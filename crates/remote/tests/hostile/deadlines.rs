@@ -39,6 +39,41 @@ async fn a_server_that_is_silent_after_its_greeting_costs_no_more_than_a_deadlin
     }
 }
 
+/// What it took to connect, to look at an old connection, and to try again came on top.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_waits_has_its_own_wait_and_the_deadline_once() {
+    let within = SHORT * 4;
+    let stub = Stub::start(move |mut peer| async move {
+        // Just in time, so that there is a connection.
+        sleep(within * 3 / 4).await;
+        peer.greet().await;
+        peer.be_silent().await;
+    })
+    .await;
+    let config = hasty()
+        .connect_timeout(within * 2)
+        .response_timeout(within * 10);
+    let store = open(&stub.url(), config).within(within);
+    let asked = Instant::now();
+    let answer = store
+        .call(words("BLPOP list").arg(SHORT.as_secs_f64()))
+        .await;
+    let waited = asked.elapsed();
+    let is_unanswered = matches!(answer, Err(Error::Unanswered { .. }));
+    assert!(is_unanswered, "{answer:?}");
+    assert!(waited >= within + SHORT, "{waited:?}");
+    assert!(waited < within + SHORT + SLACK * 2, "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_deadline_beyond_all_time_is_none() {
+    let stub = Stub::answering(|words| Some(echo(words))).await;
+    let store = open(&stub.url(), hasty()).within(Duration::MAX);
+    assert!(store.call(words("PING")).await.is_ok());
+    assert!(store.call_all(vec![words("PING")]).await.is_ok());
+    assert!(store.call(words("BLPOP list 0")).await.is_ok());
+}
+
 /// One who waits longer than usual stood in front of the others, and they waited as long as he did.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_patient_caller_does_not_make_the_others_wait() {

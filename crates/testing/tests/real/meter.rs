@@ -1,4 +1,7 @@
 //! Measures each call of a store from outside.
+//!
+//! A call has a task of its own, so that its time does not depend on when its caller looks: a worker, for
+//! one, reads while it awaits other calls.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,10 +13,11 @@ use larder_store::{
     Answer, Backend, Capabilities, Channels, Command, Delivery, Error, Part, Subscription, Value,
 };
 use parking_lot::Mutex;
+use tokio_util::task::AbortOnDropHandle;
 
 /// A store whose calls are measured.
 pub(crate) struct Metered<B> {
-    inner: B,
+    inner: Arc<B>,
     ledger: Arc<Ledger>,
     /// How long a call may take that has no deadline of its own.
     usual: Duration,
@@ -43,7 +47,7 @@ struct Worst {
 impl<B: Backend> Metered<B> {
     pub(crate) fn new(inner: B, ledger: &Arc<Ledger>, usual: Duration) -> Metered<B> {
         Metered {
-            inner,
+            inner: Arc::new(inner),
             ledger: Arc::clone(ledger),
             usual,
         }
@@ -110,29 +114,39 @@ impl Ledger {
     }
 }
 
+/// Runs a call in a task of its own, which ends with its caller.
+fn alone<T: Send + 'static>(
+    call: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Answer<'static, T> {
+    let task = AbortOnDropHandle::new(tokio::spawn(call));
+    Answer::later(async move { task.await.expect("a call does not panic") })
+}
+
 impl<B: Backend> Backend for Metered<B> {
     fn call(&self, command: Command) -> Answer<'_, Value> {
         let limit = self.limit(command.delivery(), command.waits());
         let name = String::from_utf8_lossy(command.name()).into_owned();
-        Answer::later(async move {
+        let (inner, ledger) = (Arc::clone(&self.inner), Arc::clone(&self.ledger));
+        alone(async move {
             let begun = Instant::now();
-            let answer = self.inner.call(command).await;
-            self.ledger.time(begun, limit, || name);
-            self.ledger.note([answer.as_ref().err()].into_iter());
+            let answer = inner.call(command).await;
+            ledger.time(begun, limit, || name);
+            ledger.note([answer.as_ref().err()].into_iter());
             answer
         })
     }
 
     fn call_all(&self, commands: Vec<Command>) -> Answer<'_, Vec<Result<Value, Error>>> {
         let limit = self.limit(&Delivery::of_all(&commands), Wait::of_all(&commands));
-        Answer::later(async move {
+        let (inner, ledger) = (Arc::clone(&self.inner), Arc::clone(&self.ledger));
+        alone(async move {
             let begun = Instant::now();
             let len = commands.len();
-            let answers = self.inner.call_all(commands).await;
-            self.ledger.time(begun, limit, || format!("{len} commands"));
+            let answers = inner.call_all(commands).await;
+            ledger.time(begun, limit, || format!("{len} commands"));
             match &answers {
-                Ok(answers) => self.ledger.note(answers.iter().map(|it| it.as_ref().err())),
-                Err(error) => self.ledger.note([Some(error)].into_iter()),
+                Ok(answers) => ledger.note(answers.iter().map(|it| it.as_ref().err())),
+                Err(error) => ledger.note([Some(error)].into_iter()),
             }
             answers
         })
