@@ -174,6 +174,7 @@ const PART_THIRD: &[&str] = &["ZADD", "ZINCRBY"];
 
 /// Commands that write, and look keys up as those do that read.
 const COUNTED_WRITES: &[&str] = &[
+    "BITFIELD",
     "BITOP",
     "COPY",
     "GEOSEARCHSTORE",

@@ -236,7 +236,7 @@ impl Keyspace<'_> {
 
     /// A key was looked up and not there.
     #[cold]
-    pub(super) fn announce_miss(&self, key: &[u8]) {
+    pub(crate) fn announce_miss(&self, key: &[u8]) {
         self.publish(KEY_MISS, key);
     }
 

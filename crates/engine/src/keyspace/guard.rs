@@ -214,6 +214,11 @@ impl<'a, 'e> StringGuard<'a, 'e> {
         self.0.is_new = true;
         self
     }
+
+    /// Names the change, where it is not called after the command.
+    pub(crate) fn event(&mut self, name: &'static str) {
+        self.0.named.written = Some(name);
+    }
 }
 
 impl Deref for StringGuard<'_, '_> {

@@ -446,6 +446,17 @@ impl<'e> Keyspace<'e> {
         );
     }
 
+    /// Gives a key these bytes as its string in an allocation of its own, whatever it held.
+    pub(crate) fn put_raw(&mut self, key: &[u8], bytes: Vec<u8>, expiry: Expiry) {
+        let bytes = Cell::new(bytes);
+        self.put_with(
+            key,
+            expiry,
+            |entry, _| entry.set_raw(bytes.take()),
+            |_| Entry::with_raw(key, bytes.take()),
+        );
+    }
+
     /// Gives a key this integer as its string, whatever it held.
     pub(crate) fn put_int(&mut self, key: &[u8], number: i64, expiry: Expiry) {
         self.put_with(

@@ -74,6 +74,7 @@ const WRITTEN: &[(&str, &str)] = &[
     ("GETSET", "set"),
     ("MSET", "set"),
     ("MSETNX", "set"),
+    ("BITOP", "set"),
     ("INCR", "incrby"),
     ("DECR", "incrby"),
     ("DECRBY", "incrby"),
@@ -101,7 +102,7 @@ const MOVED: &[(&str, &str)] = &[
 ];
 
 /// Commands whose writes are no event, but for those that they name.
-const SILENT: &[&str] = &["XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XACK"];
+const SILENT: &[&str] = &["BITFIELD", "XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XACK"];
 
 /// Commands that look keys up without counting that.
 const MISSED: &[(&str, Missed)] = &[
@@ -115,6 +116,7 @@ const MISSED: &[(&str, Missed)] = &[
     ("GETSET", Missed::First),
     ("GETDEL", Missed::First),
     ("GETEX", Missed::First),
+    ("BITOP", Missed::AllButFirst),
     ("COPY", Missed::First),
     ("SORT", Missed::First),
     ("SINTERSTORE", Missed::AllButFirst),
@@ -136,7 +138,7 @@ impl Naming {
         let name = command.name;
         let class = match family {
             _ if name == "SORT" => Classes::LIST,
-            "string" => Classes::STRING,
+            "string" | "bitmap" => Classes::STRING,
             "list" => Classes::LIST,
             "hash" => Classes::HASH,
             "set" => Classes::SET,

@@ -1,5 +1,6 @@
 //! The data types: their structures, and the commands on them.
 
+pub(crate) mod bitmap;
 pub(crate) mod hash;
 pub(crate) mod list;
 pub(crate) mod set;

@@ -5,7 +5,7 @@
 
 use super::Arity::{AtLeast, Exactly};
 use super::KeySpec::{
-    All, AllButFirst, Counted, CountedPairs, First, FirstAndStore, FirstTwo, None, ThirdAndKeys,
+    All, Counted, CountedPairs, First, FirstAndStore, FirstTwo, None, ThirdAndKeys,
 };
 use super::{Flags, Shape};
 
@@ -19,14 +19,6 @@ const FAST_GROWTH: Flags = GROWTH.and(Flags::FAST);
 const MESSAGE: Flags = Flags::PUBSUB.and(Flags::FAST);
 
 pub(super) const SHAPES: &[Shape] = &[
-    // Bitmaps.
-    Shape::new("BITCOUNT", AtLeast(2), First, READ),
-    Shape::new("BITFIELD", AtLeast(2), First, GROWTH),
-    Shape::new("BITFIELD_RO", AtLeast(2), First, FAST_READ),
-    Shape::new("BITOP", AtLeast(4), AllButFirst, GROWTH),
-    Shape::new("BITPOS", AtLeast(3), First, READ),
-    Shape::new("GETBIT", Exactly(3), First, FAST_READ),
-    Shape::new("SETBIT", Exactly(4), First, GROWTH),
     // Places on the earth.
     Shape::new("GEOADD", AtLeast(5), First, GROWTH),
     Shape::new("GEODIST", AtLeast(4), First, READ),

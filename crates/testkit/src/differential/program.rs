@@ -73,6 +73,14 @@ const NEVER_SPOILT: &[(&str, &str)] = &[
         "SCAN",
         "a walk that does not say how far it goes may end anywhere",
     ),
+    (
+        "BITCOUNT",
+        "refuses wrong words since Redis 7.2 even if there is no such key",
+    ),
+    (
+        "BITPOS",
+        "refuses wrong words since Redis 7.2 even if there is no such key",
+    ),
     ("ZRANK", "takes a word more since Redis 7.2"),
     ("ZREVRANK", "takes a word more since Redis 7.2"),
     (
@@ -90,7 +98,16 @@ const NEVER_SPOILT: &[(&str, &str)] = &[
 ];
 
 /// Options that are newer than their command, so that a Redis of [`VERSION`] does not know them.
-const NEWER: &[&str] = &["WITHSCORE", "NOVALUES", "IFEQ", "MAXAGE"];
+const NEWER: &[&str] = &[
+    "WITHSCORE",
+    "NOVALUES",
+    "IFEQ",
+    "MAXAGE",
+    "DIFF",
+    "DIFF1",
+    "ANDOR",
+    "ONE",
+];
 
 /// Scripts about the values that pass between Lua and commands. `KEYS[1]` is a string's key.
 const SCRIPTS: &[&str] = &[
@@ -184,6 +201,7 @@ impl Programs {
             "set",
             "sorted-set",
             "stream",
+            "bitmap",
             "generic",
         ];
         let theme = match random.random_bool(0.75) {

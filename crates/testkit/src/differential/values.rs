@@ -25,6 +25,7 @@ pub(super) struct Place<'a> {
 /// The start of the keys that hold values of a family's type.
 const TYPES: &[(&str, &str)] = &[
     ("string", "s"),
+    ("bitmap", "s"),
     ("list", "l"),
     ("hash", "h"),
     ("set", "e"),
@@ -79,6 +80,13 @@ const PATTERNS: &[&str] = &[
 
 const INTS: &str = "0 1 2 3 5 10 -1 -2 -3 -10 100";
 
+/// Places of bits.
+const BIT_OFFSETS: &str = "0 1 2 7 8 9 15 16 31 63 64 100 #0 #1 #3 #10 4095 -1 # #-1 5000000000";
+
+/// What integers inside strings become.
+const BIT_FIELDS: &str =
+    "0 1 -1 127 128 255 256 -128 -129 1000 9223372036854775807 -9223372036854775808";
+
 /// Seconds that are over, or that are not over during the longest run. Multiples of 1000 are in
 /// the middle of what counts as the same time.
 const SECONDS: &str =
@@ -116,9 +124,8 @@ pub(super) fn key(random: &mut StdRng, family: &str) -> Vec<u8> {
 /// A value for a place, mostly one that fits.
 pub(super) fn value(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
     match place.name {
-        "key" | "key1" | "key2" | "newkey" | "source" | "src" | "destination" | "dst" => {
-            key(random, place.family)
-        }
+        "key" | "key1" | "key2" | "newkey" | "source" | "src" | "destination" | "dst"
+        | "destkey" => key(random, place.family),
         "increment" | "decrement" if takes_integers(place) => integer(random),
         "score" | "weight" | "increment" | "decrement" => one_word_of(random, SCORES),
         "pattern" if !matches!(place.token, Some("BY" | "GET")) => one_of(random, PATTERNS),
@@ -164,6 +171,10 @@ fn choices(place: &Place<'_>) -> Option<&'static str> {
         "type" => "string list hash set zset stream nonsense STRING",
         "db" | "destination-db" | "index1" | "index2" => "0 0 1 1 16 -1",
         "index" if place.command == "SELECT" => "0 0 0 1 16 -1",
+        "value" | "bit" if place.family == "bitmap" && place.token.is_none() => "0 1 0 1 0 1 2 -1",
+        "value" if place.family == "bitmap" => BIT_FIELDS,
+        "encoding" => "u1 i1 u2 u8 i8 u8 i8 i16 u13 i5 u63 i63 i64 u64 i65 u0 8 U8",
+        "offset" if place.family == "bitmap" => BIT_OFFSETS,
         "offset" if place.command == "SETRANGE" => "0 1 2 5 20 -1 536870912 9223372036854775807",
         "index" | "start" | "stop" | "end" | "offset" | "min" | "max" => INTS,
         "entries-read" | "entries-added" => "0 1 5 10 -1 -2 100",

@@ -156,7 +156,10 @@ fn specs(command: &Row) -> Vec<Rule> {
         }
         (KeySpec::EveryOther, _) => vec![range(first, -1, 2, one)],
         (KeySpec::AllButLast, _) => vec![range(first, -2, 1, one)],
-        (KeySpec::AllButFirst, _) => vec![range(first + 1, -1, 1, one)],
+        (KeySpec::AllButFirst, None) => vec![range(first + 1, -1, 1, one)],
+        (KeySpec::AllButFirst, Some(other)) => {
+            vec![range(first + 1, 0, 1, one), range(first + 2, -1, 1, other)]
+        }
         (KeySpec::Counted(at) | KeySpec::CountedPairs(at), _) => vec![counted(at, one)],
         (KeySpec::ThirdAndKeys, _) => {
             vec![range(first + 2, 0, 1, one), unknown(one, OF_KEYS)]
