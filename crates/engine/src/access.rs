@@ -14,12 +14,16 @@ pub enum Access {
     Look,
     /// It answers, or uses, what the key holds.
     Read,
+    /// It answers what the key holds, and may write down there what it has found out.
+    Note,
     /// It changes what the key holds, and tells nothing of it.
     Update,
     /// It changes what the key holds, and tells of it.
     Change,
     /// It adds to what the key holds.
     Insert,
+    /// It adds to what the key holds, and looks at that.
+    Merge,
     /// It takes away from what the key holds.
     Delete,
     /// It takes away from what the key holds, and tells what.
@@ -32,7 +36,9 @@ pub enum Access {
     Remove,
 }
 
-use Access::{Change, Create, Delete, Insert, Look, Overwrite, Read, Remove, Take, Update};
+use Access::{
+    Change, Create, Delete, Insert, Look, Merge, Note, Overwrite, Read, Remove, Take, Update,
+};
 
 impl Access {
     /// In Redis's words: first how the key is touched, then what is done with its value.
@@ -40,9 +46,11 @@ impl Access {
         match self {
             Look => &["RO"],
             Read => &["RO", "access"],
+            Note => &["RW", "access"],
             Update => &["RW", "update"],
             Change => &["RW", "access", "update"],
             Insert => &["RW", "insert"],
+            Merge => &["RW", "access", "insert"],
             Delete => &["RW", "delete"],
             Take => &["RW", "access", "delete"],
             Overwrite => &["OW", "update"],
@@ -58,7 +66,7 @@ impl Access {
 
     /// Whether who may not write the key may not do this.
     pub fn writes(self) -> bool {
-        !matches!(self, Look | Read)
+        !matches!(self, Look | Read | Note)
     }
 }
 
@@ -88,6 +96,8 @@ const ACCESS: &[(&[Access], &[&str])] = &[
         ],
     ),
     (&[Read], &["XREADGROUP"]),
+    (&[Note], &["PFCOUNT"]),
+    (&[Merge, Read], &["PFMERGE"]),
     (
         &[Update],
         &[

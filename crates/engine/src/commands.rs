@@ -21,6 +21,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("generic", generic::object::COMMANDS),
     ("string", types::string::commands::COMMANDS),
     ("bitmap", types::bitmap::commands::COMMANDS),
+    ("hyperloglog", types::hyperloglog::commands::COMMANDS),
     ("list", types::list::commands::COMMANDS),
     ("hash", types::hash::commands::COMMANDS),
     ("set", types::set::commands::COMMANDS),

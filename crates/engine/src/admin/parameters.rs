@@ -193,6 +193,10 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         Place::Limit(|limits| &limits.stream_node_max_bytes, Unit::Memory),
     ),
     row(
+        "hll-sparse-max-bytes",
+        Place::Limit(|limits| &limits.hll_sparse_max_bytes, Unit::Memory),
+    ),
+    row(
         "tracking-table-max-keys",
         Place::Setting(
             |config| &config.tracked_keys_max,
@@ -427,7 +431,9 @@ impl Unit {
             Unit::Count => crate::args::parse_int(value)
                 .map(i128::from)
                 .ok_or("argument couldn't be parsed into an integer")?,
-            Unit::Memory => memory(value).ok_or("argument must be a memory value")?,
+            Unit::Memory => memory(value)
+                .filter(|bytes| *bytes >= 0)
+                .ok_or("argument must be a memory value")?,
         };
         let number = Some(number).filter(|number| (min..=max).contains(number));
         number

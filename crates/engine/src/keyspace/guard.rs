@@ -219,6 +219,11 @@ impl<'a, 'e> StringGuard<'a, 'e> {
     pub(crate) fn event(&mut self, name: &'static str) {
         self.0.named.written = Some(name);
     }
+
+    /// Says that nothing was changed after all.
+    pub(crate) fn unchanged(&mut self) {
+        self.0.is_changed = false;
+    }
 }
 
 impl Deref for StringGuard<'_, '_> {

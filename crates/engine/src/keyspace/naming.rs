@@ -75,6 +75,7 @@ const WRITTEN: &[(&str, &str)] = &[
     ("MSET", "set"),
     ("MSETNX", "set"),
     ("BITOP", "set"),
+    ("PFMERGE", "pfadd"),
     ("INCR", "incrby"),
     ("DECR", "incrby"),
     ("DECRBY", "incrby"),
@@ -102,7 +103,15 @@ const MOVED: &[(&str, &str)] = &[
 ];
 
 /// Commands whose writes are no event, but for those that they name.
-const SILENT: &[&str] = &["BITFIELD", "XREADGROUP", "XCLAIM", "XAUTOCLAIM", "XACK"];
+const SILENT: &[&str] = &[
+    "BITFIELD",
+    "PFADD",
+    "PFCOUNT",
+    "XREADGROUP",
+    "XCLAIM",
+    "XAUTOCLAIM",
+    "XACK",
+];
 
 /// Commands that look keys up without counting that.
 const MISSED: &[(&str, Missed)] = &[
@@ -117,6 +126,7 @@ const MISSED: &[(&str, Missed)] = &[
     ("GETDEL", Missed::First),
     ("GETEX", Missed::First),
     ("BITOP", Missed::AllButFirst),
+    ("PFMERGE", Missed::All),
     ("COPY", Missed::First),
     ("SORT", Missed::First),
     ("SINTERSTORE", Missed::AllButFirst),
@@ -138,7 +148,7 @@ impl Naming {
         let name = command.name;
         let class = match family {
             _ if name == "SORT" => Classes::LIST,
-            "string" | "bitmap" => Classes::STRING,
+            "string" | "bitmap" | "hyperloglog" => Classes::STRING,
             "list" => Classes::LIST,
             "hash" => Classes::HASH,
             "set" => Classes::SET,

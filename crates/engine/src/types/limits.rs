@@ -12,6 +12,8 @@ use crate::hash::Seed;
 pub(crate) struct Limits {
     /// The seed of the tables inside large collections.
     pub(crate) seed: Seed,
+    /// The longest HyperLogLog that is sparse.
+    pub(crate) hll_sparse_max_bytes: Limit,
     /// The most fields of a small hash.
     pub(crate) hash_max_listpack_entries: Limit,
     /// The longest field or value of a small hash.
@@ -40,6 +42,7 @@ impl Limits {
     pub(crate) fn new(seed: Seed) -> Limits {
         Limits {
             seed,
+            hll_sparse_max_bytes: Limit::new(3000),
             hash_max_listpack_entries: Limit::new(128),
             hash_max_listpack_value: Limit::new(64),
             list_max_listpack_size: NodeSize(AtomicI64::new(-2)),

@@ -2,6 +2,7 @@
 
 pub(crate) mod bitmap;
 pub(crate) mod hash;
+pub(crate) mod hyperloglog;
 pub(crate) mod list;
 pub(crate) mod set;
 pub(crate) mod sorted_set;

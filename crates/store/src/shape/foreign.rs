@@ -30,10 +30,6 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape::new("GEORADIUS_RO", AtLeast(6), First, READ),
     Shape::new("GEOSEARCH", AtLeast(7), First, READ),
     Shape::new("GEOSEARCHSTORE", AtLeast(8), FirstTwo, GROWTH),
-    // HyperLogLog. PFCOUNT may write down what it has counted, which changes nothing for anybody.
-    Shape::new("PFADD", AtLeast(2), First, FAST_GROWTH),
-    Shape::new("PFCOUNT", AtLeast(2), All, READ),
-    Shape::new("PFMERGE", AtLeast(2), All, GROWTH),
     // Copies of values.
     Shape::new("DUMP", Exactly(2), First, READ),
     Shape::new("MIGRATE", AtLeast(6), ThirdAndKeys, WRITE),

@@ -55,6 +55,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("SLOWLOG GET", "shows how long another server took"),
     ("SLOWLOG LEN", "belongs to the server, not to the program"),
     ("SLOWLOG RESET", "belongs to the server, not to the program"),
+    ("PFSELFTEST", "takes seconds"),
     ("PSUBSCRIBE", "answers more than once: transcripts"),
     ("PUNSUBSCRIBE", "answers more than once: transcripts"),
     ("QUIT", "ends the program"),
@@ -202,6 +203,7 @@ impl Programs {
             "sorted-set",
             "stream",
             "bitmap",
+            "hyperloglog",
             "generic",
         ];
         let theme = match random.random_bool(0.75) {
@@ -409,13 +411,17 @@ impl Writer<'_> {
 
     /// A value that is too large for the small encodings.
     fn large_value(&mut self) {
-        let count = *[127, 128, 129, 512, 513]
+        let mut count = *[127, 128, 129, 512, 513]
             .choose(&mut self.random)
             .unwrap_or(&128);
-        let key = values::key(&mut self.random, "");
-        let name = *["RPUSH", "SADD", "HSET", "ZADD"]
+        let mut key = values::key(&mut self.random, "");
+        let name = *["RPUSH", "SADD", "HSET", "ZADD", "PFADD"]
             .choose(&mut self.random)
             .unwrap_or(&"RPUSH");
+        if name == "PFADD" {
+            count *= 4;
+            key = values::key(&mut self.random, "hyperloglog");
+        }
         let start = self.random.random_range(-5..100);
         let mut words = vec![name.into(), key];
         for number in start..start + count {

@@ -26,6 +26,7 @@ pub(super) struct Place<'a> {
 const TYPES: &[(&str, &str)] = &[
     ("string", "s"),
     ("bitmap", "s"),
+    ("hyperloglog", "p"),
     ("list", "l"),
     ("hash", "h"),
     ("set", "e"),
@@ -125,7 +126,7 @@ pub(super) fn key(random: &mut StdRng, family: &str) -> Vec<u8> {
 pub(super) fn value(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
     match place.name {
         "key" | "key1" | "key2" | "newkey" | "source" | "src" | "destination" | "dst"
-        | "destkey" => key(random, place.family),
+        | "destkey" | "sourcekey" => key(random, place.family),
         "increment" | "decrement" if takes_integers(place) => integer(random),
         "score" | "weight" | "increment" | "decrement" => one_word_of(random, SCORES),
         "pattern" if !matches!(place.token, Some("BY" | "GET")) => one_of(random, PATTERNS),
