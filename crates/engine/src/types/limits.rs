@@ -43,7 +43,7 @@ impl Limits {
         Limits {
             seed,
             hll_sparse_max_bytes: Limit::new(3000),
-            hash_max_listpack_entries: Limit::new(128),
+            hash_max_listpack_entries: Limit::new(512),
             hash_max_listpack_value: Limit::new(64),
             list_max_listpack_size: NodeSize(AtomicI64::new(-2)),
             set_max_intset_entries: Limit::new(512),
