@@ -13,14 +13,12 @@
 //! A session without a device is the sealed data alone.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use larder_store::Error;
 use serde::{Deserialize, Serialize};
 
 use super::secret::Secret;
-use super::sessions::Sessions;
-use super::token::{self, Sealed, Token};
+use super::token;
 use crate::codec;
 
 /// What a session with a device begins with.
@@ -30,6 +28,8 @@ const WITH_DEVICE: u8 = 2;
 const HEAD_LEN: usize = 3;
 
 /// Where a session is used, as its application knows it: see [`Sessions::on_device`].
+///
+/// [`Sessions::on_device`]: super::Sessions::on_device
 ///
 /// ```
 /// use larder_toolkit::session::Device;
@@ -119,7 +119,7 @@ pub(super) fn split(stored: &[u8]) -> (Option<&[u8]>, &[u8]) {
 }
 
 /// A session as it is stored, of its sealed device and data.
-fn join(device: &[u8], data: &[u8]) -> Result<Vec<u8>, Error> {
+pub(super) fn join(device: &[u8], data: &[u8]) -> Result<Vec<u8>, Error> {
     let len = u16::try_from(device.len()).map_err(Error::codec)?;
     let mut stored = Vec::with_capacity(HEAD_LEN + device.len() + data.len());
     stored.push(WITH_DEVICE);
@@ -127,42 +127,4 @@ fn join(device: &[u8], data: &[u8]) -> Result<Vec<u8>, Error> {
     stored.extend_from_slice(device);
     stored.extend_from_slice(data);
     Ok(stored)
-}
-
-impl<T> Sessions<T> {
-    /// The same sessions, as they are used on this device: each session of a user that is made, saved or
-    /// rotated by these is noted to be used there, and [`Sessions::list`] shows it. It is for one request,
-    /// say: `sessions.clone().on_device(device).log_in(token, "ann")`. Without a device, the one that was
-    /// noted before stays.
-    ///
-    /// The store sees it sealed with a key that follows from the user's name and the [`Secret`]. Without a
-    /// secret, whoever can read the store and guess the name can read it.
-    ///
-    /// [`Sessions::list`]: super::Sessions::list
-    #[must_use]
-    pub fn on_device(mut self, device: Device) -> Sessions<T> {
-        self.device = Some(Arc::new(device));
-        self
-    }
-
-    /// The device that is noted for a session that had this one.
-    pub(super) fn device_after(&self, before: Option<&Device>) -> Option<Device> {
-        self.device.as_deref().or(before).cloned()
-    }
-
-    /// Seals what a session holds, and its device for the list of its user's sessions.
-    pub(super) fn seal(
-        &self,
-        token: &Token,
-        version: u64,
-        encoded: &[u8],
-        used: Option<(&str, &Device)>,
-    ) -> Result<Vec<u8>, Error> {
-        let data = token.seal(&self.secret, Sealed::Data(version), encoded)?;
-        let Some((user, device)) = used else {
-            return Ok(data);
-        };
-        let digest = token.digest(&self.secret);
-        join(&device.seal(&self.secret, user, &digest)?, &data)
-    }
 }

@@ -45,7 +45,7 @@ pub struct Sessions<T> {
     pub(super) per_user: u32,
     at_most: AtMost,
     /// Where they are used now.
-    pub(super) device: Option<Arc<Device>>,
+    device: Option<Arc<Device>>,
     data: PhantomData<fn(T) -> T>,
 }
 
@@ -441,6 +441,43 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     fn on_key<'a>(&'a self, script: &'a Script, key: Key) -> ScriptCall<'a> {
         let index = key.part("index");
         script.on(&self.store).key(key).key(index)
+    }
+}
+
+/// What needs to know nothing of the data.
+impl<T> Sessions<T> {
+    /// The same sessions, as they are used on this device: each session of a user that is made, saved or
+    /// rotated by these is noted to be used there, and [`Sessions::list`] shows it. It is for one request,
+    /// say: `sessions.clone().on_device(device).log_in(token, "ann")`. Without a device, the one that was
+    /// noted before stays.
+    ///
+    /// The store sees it sealed with a key that follows from the user's name and the [`Secret`]. Without a
+    /// secret, whoever can read the store and guess the name can read it.
+    #[must_use]
+    pub fn on_device(mut self, device: Device) -> Sessions<T> {
+        self.device = Some(Arc::new(device));
+        self
+    }
+
+    /// The device that is noted for a session that had this one.
+    pub(super) fn device_after(&self, before: Option<&Device>) -> Option<Device> {
+        self.device.as_deref().or(before).cloned()
+    }
+
+    /// Seals what a session holds, and its device for the list of its user's sessions.
+    pub(super) fn seal(
+        &self,
+        token: &Token,
+        version: u64,
+        encoded: &[u8],
+        used: Option<(&str, &Device)>,
+    ) -> Result<Vec<u8>, Error> {
+        let data = token.seal(&self.secret, Sealed::Data(version), encoded)?;
+        let Some((user, device)) = used else {
+            return Ok(data);
+        };
+        let digest = token.digest(&self.secret);
+        device::join(&device.seal(&self.secret, user, &digest)?, &data)
     }
 }
 
