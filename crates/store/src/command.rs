@@ -162,6 +162,34 @@ impl Command {
     }
 }
 
+impl Delivery {
+    /// How commands are to be delivered that are sent together: within the shortest time that one of
+    /// them names, to the part and with the trail of the first, and again or to a replica only if all of
+    /// them may.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use larder_store::{Command, Delivery};
+    ///
+    /// let get = |key, ms| Command::new("GET").arg(key).within(Duration::from_millis(ms));
+    /// let both = Delivery::of_all(&[get("a", 50), get("b", 20)]);
+    /// assert_eq!(both.within, Some(Duration::from_millis(20)));
+    /// ```
+    pub fn of_all(commands: &[Command]) -> Delivery {
+        let all = || commands.iter().map(Command::delivery);
+        Delivery {
+            within: all().filter_map(|delivery| delivery.within).min(),
+            part: all().next().and_then(|delivery| delivery.part.clone()),
+            is_repeatable: !commands.is_empty() && all().all(|delivery| delivery.is_repeatable),
+            from_replica: !commands.is_empty() && all().all(|delivery| delivery.from_replica),
+            script: None,
+            trail: all().next().and_then(|delivery| delivery.trail.clone()),
+        }
+    }
+}
+
 impl From<ArgumentBuffer> for Command {
     #[inline]
     fn from(arguments: ArgumentBuffer) -> Command {
@@ -287,5 +315,30 @@ pointers_to_arguments! { &T Box<T> Arc<T> }
 impl<T: ToArgument + ToOwned + ?Sized> ToArgument for Cow<'_, T> {
     fn write_to(&self, arguments: &mut ArgumentBuffer) {
         (**self).write_to(arguments);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_goes_where_its_first_goes_within_the_shortest_time_of_all() {
+        let ms = Duration::from_millis;
+        let (here, there) = (Part::new("a:1"), Part::new("b:1"));
+        let ping = || Command::new("PING");
+        let batch = [
+            ping().on(&here).within(ms(30)).repeatable(),
+            ping().on(&there).within(ms(20)).repeatable().from_replica(),
+            ping().repeatable(),
+        ];
+        let wanted = Delivery {
+            within: Some(ms(20)),
+            part: Some(here),
+            is_repeatable: true,
+            ..Delivery::default()
+        };
+        assert_eq!(Delivery::of_all(&batch), wanted);
+        assert_eq!(Delivery::of_all(&[]), Delivery::default());
     }
 }

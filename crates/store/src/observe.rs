@@ -9,14 +9,12 @@
 //! A store that nobody observes has none of this, and pays nothing for it.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::{
     Answer, Backend, Capabilities, Channels, Command, ConnectionEvents, Error, Native, NodeStatus,
-    Part, Subscription, TwinCall, Value, shape,
+    Part, Subscription, Trail, TwinCall, Value, shape,
 };
 
 /// Somebody who is told of each call of a store: [`Store::observed`](crate::Store::observed).
@@ -128,58 +126,6 @@ impl<'a> Outcome<'a> {
     /// Whether it is a failure: it was neither answered nor given up by its own caller.
     pub fn is_failure(self) -> bool {
         !matches!(self, Outcome::Answered | Outcome::Dropped)
-    }
-}
-
-/// What happens to a call on its way, noted by the backend that sends it: see [`Delivery::trail`].
-///
-/// [`Delivery::trail`]: crate::Delivery::trail
-#[derive(Default)]
-pub struct Trail {
-    tries: AtomicU32,
-    place: Mutex<Option<Place>>,
-}
-
-#[derive(Clone)]
-struct Place {
-    node: String,
-    db: u32,
-}
-
-impl Trail {
-    /// Notes that this node is asked for it.
-    pub fn asked(&self, node: impl fmt::Display, db: u32) {
-        self.tries.fetch_add(1, Ordering::Relaxed);
-        let node = node.to_string();
-        *self.place() = Some(Place { node, db });
-    }
-
-    /// Notes that several nodes are asked for it at once.
-    pub fn asked_several(&self) {
-        self.tries.fetch_add(1, Ordering::Relaxed);
-        *self.place() = None;
-    }
-
-    fn place(&self) -> MutexGuard<'_, Option<Place>> {
-        // Nothing that is done under it can panic half-way.
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl PartialEq for Trail {
-    /// Two calls are two, whatever happens to them.
-    fn eq(&self, other: &Trail) -> bool {
-        std::ptr::eq(self, other)
-    }
-}
-
-impl Eq for Trail {}
-
-impl fmt::Debug for Trail {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Trail")
-            .field("tries", &self.tries)
-            .finish_non_exhaustive()
     }
 }
 
@@ -377,14 +323,14 @@ impl Watch {
     fn end(&mut self, outcome: Outcome<'_>) {
         self.is_done = true;
         let elapsed = self.begun.elapsed();
-        let place = self.trail.place().take();
+        let place = self.trail.take_place();
         self.observer.done(&Call {
             operation: &self.subject.operation,
             script: self.subject.script.as_deref(),
             batch: self.subject.batch,
             node: place.as_ref().map(|place| &*place.node),
             db: place.as_ref().map(|place| place.db),
-            tries: self.trail.tries.load(Ordering::Relaxed),
+            tries: self.trail.tries(),
             outcome,
             elapsed,
         });

@@ -40,19 +40,36 @@ enum State {
 type Page = Option<Result<Vec<Bytes>, Error>>;
 type Step = Pin<Box<dyn Future<Output = (Box<Walk>, Page)> + Send>>;
 
-impl Scan {
-    pub(crate) fn new(store: Store, pattern: &[u8]) -> Scan {
+impl Store {
+    /// All keys that match a glob pattern, page by page, over all parts of the store.
+    ///
+    /// As with `SCAN`, a key that is there all the time comes at least once, and one that comes or goes
+    /// meanwhile may come or not. The store is not held up.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(store: larder_store::Store) -> Result<(), larder_store::Error> {
+    /// let mut pages = store.scan("user:*");
+    /// while let Some(keys) = pages.next().await {
+    ///     println!("{} keys more", keys?.len());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn scan(&self, pattern: impl AsRef<[u8]>) -> Scan {
         Scan {
             state: State::Resting(Box::new(Walk {
-                store,
-                pattern: Bytes::copy_from_slice(pattern),
+                store: self.clone(),
+                pattern: Bytes::copy_from_slice(pattern.as_ref()),
                 done: HashSet::new(),
                 at: None,
                 gone: 0,
             })),
         }
     }
+}
 
+impl Scan {
     /// The next page, or `None` when all keys have come.
     ///
     /// Nothing is lost if this is cancelled.

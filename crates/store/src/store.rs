@@ -12,7 +12,7 @@ use crate::observe::Observed;
 use crate::within::Within;
 use crate::{
     Answer, Backend, ByName, Capabilities, Channels, Command, ConnectionEvents, Direct, Error,
-    FromValue, Native, NodeStatus, Observer, Part, Scan, Subscription, Value,
+    FromValue, Native, NodeStatus, Observer, Part, Subscription, Value,
 };
 
 /// A store: an engine inside the process, or a server. Cloning it is cheap and shares it.
@@ -234,25 +234,6 @@ impl Store {
     /// Listens to channels and patterns until the subscription is dropped.
     pub fn subscribe(&self, channels: Channels) -> Answer<'_, Subscription> {
         self.backend.subscribe(channels)
-    }
-
-    /// All keys that match a glob pattern, page by page, over all parts of the store.
-    ///
-    /// As with `SCAN`, a key that is there all the time comes at least once, and one that comes or goes
-    /// meanwhile may come or not. The store is not held up.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # async fn example(store: larder_store::Store) -> Result<(), larder_store::Error> {
-    /// let mut pages = store.scan("user:*");
-    /// while let Some(keys) = pages.next().await {
-    ///     println!("{} keys more", keys?.len());
-    /// }
-    /// # Ok(()) }
-    /// ```
-    pub fn scan(&self, pattern: impl AsRef<[u8]>) -> Scan {
-        Scan::new(self.clone(), pattern.as_ref())
     }
 
     /// The parts that together hold all keys: the masters of a cluster, or one part that is all of the

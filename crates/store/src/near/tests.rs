@@ -1,8 +1,9 @@
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::{Backend, Channels, Subscription};
+use crate::{Answer, Backend, Channels, Command, Error, Store, Subscription, Value};
 
 /// Far more than anything here takes, and the bytes of a page.
 const ROOM: usize = 1 << 20;
