@@ -12,11 +12,11 @@ use larder_store::shape::Wait;
 use larder_store::{Command, Delivery, Error, Refusal, Value};
 use tokio::time::Instant;
 
+use crate::dispatch::Dispatch;
 use crate::node::Node;
-use crate::remote::{Inner, REDIRECTIONS_MAX, given};
 use crate::topology::{Route, Suspicion};
-use crate::tries::Tries;
-use crate::verdict::Verdict;
+use crate::tries::{REDIRECTIONS_MAX, Tries};
+use crate::verdict::{Verdict, given};
 use crate::wire::Answered;
 
 /// What came of a command.
@@ -24,7 +24,7 @@ type Outcome = Result<Answered, Error>;
 
 /// Commands that are sent together.
 pub(crate) struct Batch<'a> {
-    store: &'a Inner,
+    dispatch: &'a Dispatch,
     commands: &'a [Command],
     delivery: Delivery,
     tries: Tries<'a>,
@@ -65,18 +65,18 @@ struct Group {
 }
 
 impl<'a> Batch<'a> {
-    pub(crate) fn of(store: &'a Inner, commands: &'a [Command]) -> Batch<'a> {
-        store.budget.call();
+    pub(crate) fn of(dispatch: &'a Dispatch, commands: &'a [Command]) -> Batch<'a> {
+        dispatch.budget.call();
         let delivery = Delivery::of_all(commands);
         let own = delivery.within.map(|within| Instant::now() + within);
-        let until = own.unwrap_or_else(|| Instant::now() + store.config.response_timeout);
+        let until = own.unwrap_or_else(|| Instant::now() + dispatch.config.response_timeout);
         Batch {
-            store,
+            dispatch,
             commands,
             delivery,
-            tries: Tries::of_call(&store.config, &store.budget, until),
+            tries: Tries::of_call(&dispatch.config, &dispatch.budget, until),
             own,
-            last: own.unwrap_or(until + store.config.connect_timeout),
+            last: own.unwrap_or(until + dispatch.config.connect_timeout),
             outcomes: vec![None; commands.len()],
             redirections: 0,
             is_retry: false,
@@ -134,7 +134,7 @@ impl<'a> Batch<'a> {
             _ => None,
         });
         match refused.collect::<Option<Vec<_>>>().as_deref() {
-            Some([first, ..]) => self.store.wait_out(first, self.tries.until()).await,
+            Some([first, ..]) => self.dispatch.wait_out(first, self.tries.until()).await,
             _ => false,
         }
     }
@@ -168,14 +168,14 @@ impl<'a> Batch<'a> {
     fn route(&self, range: Range<usize>) -> Result<Route, Error> {
         let mut found = Route::Any;
         let part = self.delivery.part.as_ref();
-        if let Some(route) = part.and_then(|part| self.store.topology.route_to(part)) {
+        if let Some(route) = part.and_then(|part| self.dispatch.topology.route_to(part)) {
             return Ok(route);
         }
-        if !self.store.topology.is_cluster() {
+        if !self.dispatch.topology.is_cluster() {
             return Ok(found);
         }
         for command in &self.commands[range] {
-            match self.store.route(command)? {
+            match self.dispatch.route(command)? {
                 Route::Any => {}
                 route if found == Route::Any || found == route => found = route,
                 _ => {
@@ -192,7 +192,7 @@ impl<'a> Batch<'a> {
     async fn group(&mut self, units: Vec<Unit>) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         // All have the time of one: where no node is found, each would else wait behind the other.
-        let usual = Instant::now() + self.store.config.connect_timeout;
+        let usual = Instant::now() + self.dispatch.config.connect_timeout;
         let until = self.own.map_or(usual, |own| own.min(usual));
         let from_replica =
             self.delivery.from_replica && self.commands.iter().all(Command::is_read_only);
@@ -210,7 +210,7 @@ impl<'a> Batch<'a> {
                 continue;
             }
             let node = self
-                .store
+                .dispatch
                 .topology
                 .node(&unit.route, from_replica, Some(until))
                 .await;
@@ -316,7 +316,7 @@ impl<'a> Batch<'a> {
             Verdict::NotSent => match &self.outcomes[unit.range.start] {
                 // Who is refused by the breaker is refused at once, as is whoever has closed the store.
                 Some(Err(error)) => {
-                    self.store.topology.has_others()
+                    self.dispatch.topology.has_others()
                         && matches!(error, Error::Away(_))
                         && error.retry_after().is_none()
                 }
@@ -328,7 +328,7 @@ impl<'a> Batch<'a> {
 
     /// What a verdict asks to be done before the unit is sent again. Answers whether that counts as a try.
     fn prepare(&self, group: &Group, unit: &mut Unit, verdict: Verdict) -> Result<bool, Error> {
-        let topology = &self.store.topology;
+        let topology = &self.dispatch.topology;
         unit.ask = None;
         match verdict {
             Verdict::Moved(slot, to) => return Ok(!topology.moved(&group.node, slot, &to)),
@@ -381,7 +381,7 @@ impl<'a> Batch<'a> {
     /// Whether what came later could have seen what was to come before: in a cluster only by their
     /// keys, since nobody keeps an order between nodes.
     fn may_see(&self, later: Range<usize>, earlier: Range<usize>) -> bool {
-        if !self.store.topology.is_cluster() {
+        if !self.dispatch.topology.is_cluster() {
             return true;
         }
         let keys = |range: Range<usize>| self.commands[range].iter().flat_map(Command::keys);

@@ -18,6 +18,9 @@ const RETRIES_A_SECOND: f64 = 10.0;
 /// The most that are saved up.
 const SAVED_MAX: f64 = 100.0;
 
+/// How often a command follows redirections: a cluster whose nodes disagree could send it in circles.
+pub(crate) const REDIRECTIONS_MAX: u32 = 16;
+
 /// So many redirections are followed at once.
 const REDIRECTIONS_FREE: u32 = 3;
 

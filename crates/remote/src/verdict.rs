@@ -1,9 +1,9 @@
 //! What an answer, or its absence, means for what is done next. The one judge of refusals and losses.
 
-use larder_store::{Refusal, Value};
+use larder_store::{Error, Refusal, Value};
 
 use crate::address::Address;
-use crate::wire::Failure;
+use crate::wire::{Answered, Failure};
 
 /// Codes of refusals after which nothing was executed, and which may be over soon.
 pub(crate) const PASSING: [&str; 6] = [
@@ -42,7 +42,7 @@ pub(crate) enum Verdict {
 
 impl Verdict {
     /// Of what came for a command.
-    pub(crate) fn of(outcome: &Result<Value, Failure>) -> Verdict {
+    pub(crate) fn of(outcome: &Answered) -> Verdict {
         match outcome {
             Ok(Value::Error(refusal)) => Verdict::of_refusal(refusal),
             Ok(_) => Verdict::Final,
@@ -69,6 +69,15 @@ impl Verdict {
     /// Whether the command was certainly not executed, and may be when it is sent again.
     pub(crate) fn is_unexecuted(&self) -> bool {
         !matches!(self, Verdict::Final | Verdict::Unknown)
+    }
+}
+
+/// The answer that a caller gets.
+pub(crate) fn given(outcome: Answered) -> Result<Value, Error> {
+    match outcome {
+        Ok(Value::Error(refusal)) => Err(Error::Refused(refusal)),
+        Ok(value) => Ok(value),
+        Err(failure) => Err(failure.into()),
     }
 }
 

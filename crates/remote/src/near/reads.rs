@@ -9,8 +9,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::herd::Herd;
-use crate::remote::{Inner, given};
-use crate::verdict::Verdict;
+use crate::dispatch::Dispatch;
+use crate::trip::Trip;
+use crate::verdict::{Verdict, given};
 use crate::wire::{Answered, Failure, Loss};
 
 /// The answers of PTTL that are no time.
@@ -19,22 +20,22 @@ const IS_NOT_THERE: i64 = -2;
 
 /// What answers near reads of a store.
 pub(crate) struct Reads {
-    store: Arc<Inner>,
+    dispatch: Arc<Dispatch>,
     places: Arc<Places>,
     herd: Herd,
 }
 
 impl Reads {
-    pub(crate) fn open(store: &Arc<Inner>, bytes_max: usize) -> Reads {
+    pub(crate) fn open(dispatch: &Arc<Dispatch>, bytes_max: usize) -> Reads {
         Reads {
-            places: store.nears.open(bytes_max),
-            store: Arc::clone(store),
+            places: dispatch.nears.open(bytes_max),
+            dispatch: Arc::clone(dispatch),
             herd: Herd::default(),
         }
     }
 
     async fn ask(&self, command: Command, keep: Keep) -> Result<(Value, Freshness), Error> {
-        self.store.refuse_if_unusable()?;
+        self.dispatch.refuse_if_unusable()?;
         let own = command.delivery().within;
         let until = own.map(|within| Instant::now() + within);
         // Held until this is answered. Where nothing is kept, each has to have an answer of his own.
@@ -58,7 +59,7 @@ impl Reads {
             Some(until) => command.within(until.saturating_duration_since(Instant::now())),
             None => command,
         };
-        let value = self.store.call(&command).await?;
+        let value = Trip::of(&self.dispatch, &command)?.run().await?;
         drop(first);
         Ok((value, Freshness::NEVER))
     }
@@ -71,9 +72,14 @@ impl Reads {
         until: Option<Instant>,
     ) -> Option<Result<(Value, Freshness), Error>> {
         let key = command.arguments().get(shape::PURE_KEY)?;
-        let route = self.store.route(command).ok()?;
-        let node = self.store.topology.node(&route, false, until).await.ok()?;
-        let tracked = node.tracked(&self.store.nears, until).await?;
+        let route = self.dispatch.route(command).ok()?;
+        let node = self
+            .dispatch
+            .topology
+            .node(&route, false, until)
+            .await
+            .ok()?;
+        let tracked = node.tracked(&self.dispatch.nears, until).await?;
         let place = self.places.reserve(key, tracked.source())?;
         let sent = Clock::now();
         let request = [
@@ -103,7 +109,7 @@ impl Reads {
                 Some(end.map(Life::Until))
             }
             Ok(Value::Int(IS_NOT_THERE)) => {
-                let is_told = !self.store.topology.is_cluster();
+                let is_told = !self.dispatch.topology.is_cluster();
                 // One that gave another answer has expired since.
                 (is_told && says_nothing(&value)).then_some(None)
             }

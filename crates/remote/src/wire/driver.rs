@@ -12,7 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::answer::{self, Malformed, Scanner};
-use super::connection::{Expected, Failure, Loss, Patience, Reply, Shared, Taken, tell_overdue};
+use super::expected::{Expected, Reply, tell_overdue};
+use super::loss::{Failure, Loss};
+use super::outbox::{Patience, Shared, Taken};
 use super::stream::Stream;
 
 /// Gets messages that are no answers, in the order in which they came among the answers.

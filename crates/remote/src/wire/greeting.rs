@@ -5,8 +5,11 @@ use std::io;
 use larder_store::{Command, Refusal, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::connection::{Connection, Failure, Loss, Patience, Until};
+use super::connection::Connection;
 use super::driver::Pushes;
+use super::expected::Until;
+use super::loss::{Failure, Loss};
+use super::outbox::Patience;
 use super::stream::{Stream, look_up};
 use crate::address::Address;
 #[cfg(feature = "tls")]
