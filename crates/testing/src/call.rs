@@ -7,7 +7,7 @@ use larder_store::shape::Wait;
 use larder_store::{Command, Delivery, Error, Refusal, Value};
 
 use crate::asking::Answers;
-use crate::fault::Fault;
+use crate::fault::{Fault, away, unanswered};
 use crate::line::Connection;
 use crate::pause::pause;
 use crate::plan::Fate;
@@ -232,12 +232,4 @@ fn refused(unit: &[Command], refuse: Refuse) -> Vec<Result<Value, Error>> {
         .chain(queued)
         .chain([aborted])
         .collect()
-}
-
-pub(crate) fn away() -> Error {
-    Error::away("the plan says that the store is away")
-}
-
-pub(crate) fn unanswered() -> Error {
-    Error::unanswered("the plan says that the answer is lost")
 }

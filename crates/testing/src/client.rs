@@ -10,7 +10,7 @@ use larder_store::{
 use tokio_util::sync::CancellationToken;
 
 use crate::asking::Answers;
-use crate::call::away;
+use crate::fault::away;
 use crate::listen;
 use crate::near::Reads;
 use crate::shared::Shared;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use larder_store::Error;
+
 use crate::refuse::Refuse;
 
 /// Something that goes wrong, with a call or with the store.
@@ -177,4 +179,14 @@ impl fmt::Display for Fault {
             Fault::ClockBack(by) => write!(f, "the clock goes back by {by:?}"),
         }
     }
+}
+
+/// What the caller of an [away](Fault::Away) store is told.
+pub(crate) fn away() -> Error {
+    Error::away("the plan says that the store is away")
+}
+
+/// What a caller is told whose request or answer is lost.
+pub(crate) fn unanswered() -> Error {
+    Error::unanswered("the plan says that the answer is lost")
 }

@@ -10,8 +10,7 @@ use futures_util::stream::{Stream, unfold};
 use larder_store::{Channels, Command, Error, Event, Listen, Subscription};
 use tokio_util::sync::CancellationToken;
 
-use crate::call::{away, unanswered};
-use crate::fault::Fault;
+use crate::fault::{Fault, away, unanswered};
 use crate::line::Connection;
 use crate::pause::pause;
 use crate::plan::Fate;

@@ -10,8 +10,8 @@ use larder_store::{Command, Error, Part, Refusal, Value, slot, slot_of};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::call::away;
 use crate::chance::Chance;
+use crate::fault::away;
 use crate::pause::pause;
 use crate::site::Site;
 
