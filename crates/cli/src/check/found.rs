@@ -3,8 +3,6 @@
 use larder::NodeHealth;
 use serde::Serialize;
 
-use super::advice;
-
 /// What was found out about a store.
 #[derive(Debug, Serialize)]
 pub(super) struct Found {
@@ -93,12 +91,8 @@ impl Found {
         url: &str,
         capabilities: Vec<String>,
         nodes: Vec<Node>,
-        problems: Vec<String>,
+        warnings: Vec<String>,
     ) -> Found {
-        let topology = Topology::of(url);
-        let has_password = larder::without_password(url) != url;
-        let mut warnings = problems;
-        warnings.extend(advice::on(topology, &nodes, has_password));
         Found {
             url: larder::without_password(url),
             status: match warnings.is_empty() {
@@ -106,7 +100,7 @@ impl Found {
                 false => Status::Warnings,
             },
             error: None,
-            topology,
+            topology: Topology::of(url),
             capabilities,
             nodes,
             warnings,

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_util::future::join_all;
 use larder::{Command, Error, NodeHealth, Part, RemoteConfig, Store, Tls};
 
-use super::Args;
-use super::found::{Found, Node, Settings};
+use super::found::{Found, Node, Settings, Topology};
+use super::{Args, advice};
 
 /// Looks at the store that the arguments name.
 pub(super) async fn at(args: &Args, patience: Duration) -> Found {
@@ -48,7 +48,10 @@ async fn look(url: &str, store: &Store, patience: Duration) -> Found {
     let names = capabilities.map(|all| all.iter().map(|one| format!("{one:?}")).collect());
     let asked = health.nodes.into_iter().map(|node| ask(&store, node));
     let nodes = join_all(asked).await;
-    Found::new(url, names.unwrap_or_default(), nodes, health.problems)
+    let has_password = larder::without_password(url) != url;
+    let mut warnings = health.problems;
+    warnings.extend(advice::on(Topology::of(url), &nodes, has_password));
+    Found::new(url, names.unwrap_or_default(), nodes, warnings)
 }
 
 /// Asks a server what its health does not tell.
