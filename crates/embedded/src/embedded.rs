@@ -14,7 +14,7 @@ use crate::clock::Clock;
 use crate::disposal::Disposal;
 use crate::listen::Listeners;
 use crate::memory::MaxMemory;
-use crate::near::Sources;
+use crate::sources::Sources;
 use crate::timers::Timers;
 
 /// How often expired keys are looked for when nothing else is due.

@@ -15,7 +15,9 @@ mod embedded;
 mod listen;
 mod memory;
 mod near;
+mod sources;
 mod timers;
+mod until;
 
 pub use clock::{Clock, ManualClock};
 pub use embedded::{Config, Embedded};

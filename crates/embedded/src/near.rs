@@ -3,12 +3,11 @@
 //! The data is near already, so nothing is kept of it. What is of use is the [`Freshness`] of an answer,
 //! to whoever keeps what he makes of it: it ends inside the change, before whoever makes that is answered.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use larder_engine::{Invalidate, Invalidated, NearTracking};
 use larder_store::near::{Keep, Life, NearStats, Places, ReadNear, Source};
 use larder_store::{Answer, Command, Error, Freshness, Value, shape};
-use parking_lot::Mutex;
 
 use crate::embedded::Embedded;
 
@@ -96,27 +95,5 @@ impl ReadNear for Reads {
 
     fn stats(&self) -> NearStats {
         self.told.places.stats()
-    }
-}
-
-/// Those who vouch for what was read, until the store is closed.
-#[derive(Debug, Default)]
-pub(crate) struct Sources {
-    all: Mutex<Vec<Weak<Source>>>,
-}
-
-impl Sources {
-    pub(crate) fn keep(&self, source: &Arc<Source>) {
-        let mut all = self.all.lock();
-        all.retain(|source| source.strong_count() > 0);
-        all.push(Arc::downgrade(source));
-    }
-
-    pub(crate) fn end(&self) {
-        for source in self.all.lock().drain(..) {
-            if let Some(source) = source.upgrade() {
-                source.end();
-            }
-        }
     }
 }
