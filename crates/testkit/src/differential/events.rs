@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use larder_resp::Frame;
 
-use super::run::{PATIENCE, frame};
+use super::next::{PATIENCE, frame};
 use crate::transcript::target::{Arrived, Connection};
 
 /// The classes of events that are listened to.

@@ -14,6 +14,7 @@
 
 mod compare;
 mod events;
+mod next;
 mod program;
 mod run;
 mod syntax;

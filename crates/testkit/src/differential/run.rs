@@ -6,12 +6,10 @@ use larder_resp::Frame;
 
 use super::compare::{Freedom, is_newer_refusal};
 use super::events::{Event, Listeners, Tracking};
+use super::next::{PATIENCE, frame};
 use super::{Step, Words, values};
 use crate::server::ServerKind;
 use crate::transcript::target::{Arrived, Connection, InProcess, Open, Real};
-
-/// How long a real server may take for an answer that the engine gave at once.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a client is told is not compared if this occurs: Redis takes keys of the same name in all
 /// databases for one, does not tell of databases that are swapped, removes what has expired at its own
@@ -358,14 +356,6 @@ impl Client {
             "stream" => self.look(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]),
             _ => None,
         })
-    }
-}
-
-/// What comes next.
-pub(super) fn frame(side: &mut dyn Connection) -> Option<Frame> {
-    match side.receive_bytes(PATIENCE) {
-        Arrived::Bytes(bytes) => Frame::read(&bytes).ok().flatten().map(|(frame, _)| frame),
-        Arrived::Nothing | Arrived::Closed => None,
     }
 }
 

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::Words;
-use crate::transcript::value::quote;
+use crate::transcript::words::quote;
 
 /// Where in a request a value stands.
 pub(super) struct Place<'a> {

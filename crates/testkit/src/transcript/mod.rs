@@ -16,6 +16,7 @@ mod run;
 mod parse;
 pub(crate) mod target;
 pub(crate) mod value;
+pub(crate) mod words;
 
 use std::path::{Path, PathBuf};
 

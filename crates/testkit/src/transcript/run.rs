@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
-use super::parse::{Action, Answers, Case, Complaint, Step};
+use super::parse::{Action, Answers, Case, Step};
 use super::target::{Connection, Open};
-use super::value::{Came, Expected};
+use super::value::{Came, Complaint, Expected};
 
 /// How long an answer may take that has to come.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,10 +1,11 @@
 //! Answers as text, and whether what came is what was wanted.
 
-use std::fmt::Write;
-
 use larder_resp::Frame;
 
-use super::parse::{Complaint, unquote};
+use super::words::{quote, unquote};
+
+/// Where something is wrong, as a line number from 1, and what.
+pub(super) type Complaint = (usize, String);
 
 /// What is to come on a connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -228,23 +229,6 @@ fn write_leaf(frame: &Frame) -> String {
             Pattern::from(frame).lines().join(" ")
         }
     }
-}
-
-/// Bytes as a word in quotes.
-pub(crate) fn quote(bytes: &[u8]) -> String {
-    let mut out = String::from("\"");
-    for &byte in bytes {
-        match byte {
-            b'"' | b'\\' => out.extend(['\\', char::from(byte)]),
-            b'\n' => out.push_str("\\n"),
-            b'\r' => out.push_str("\\r"),
-            b'\t' => out.push_str("\\t"),
-            b' '..=b'~' => out.push(char::from(byte)),
-            _ => write!(out, "\\x{byte:02x}").expect("a string can be written to"),
-        }
-    }
-    out.push('"');
-    out
 }
 
 struct Reader<'a> {
