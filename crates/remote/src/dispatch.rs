@@ -36,6 +36,7 @@ impl Dispatch {
     ///
     /// As [`Remote::open`](crate::Remote::open).
     pub(crate) fn open(url: &str, config: Config) -> Result<Dispatch, OpenError> {
+        let config = config.checked()?;
         let events = Events::default();
         Ok(Dispatch {
             topology: Topology::open(url, config.clone(), &events)?,

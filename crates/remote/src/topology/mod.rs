@@ -68,9 +68,8 @@ impl Greeted {
 }
 
 impl Topology {
-    /// The servers that a URL names.
+    /// The servers that a URL names, by settings that were checked.
     pub(crate) fn open(url: &str, config: Config, events: &Events) -> Result<Topology, OpenError> {
-        let config = config.checked()?;
         let place = Place::parse(url)?;
         // Certificates that can't be used are told of at once, also where the URL does not ask for TLS.
         #[cfg(feature = "tls")]

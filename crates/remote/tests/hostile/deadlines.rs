@@ -74,6 +74,18 @@ async fn a_deadline_beyond_all_time_is_none() {
     assert!(store.call(words("BLPOP list 0")).await.is_ok());
 }
 
+#[tokio::test]
+async fn a_timeout_beyond_all_time_is_none() {
+    let stub = Stub::answering(|words| Some(echo(words))).await;
+    let config = hasty()
+        .connect_timeout(Duration::MAX)
+        .response_timeout(Duration::MAX);
+    let store = open(&stub.url(), config);
+    assert!(store.call(words("PING")).await.is_ok());
+    assert!(store.call_all(vec![words("PING")]).await.is_ok());
+    assert!(store.call(words("BLPOP list 0")).await.is_ok());
+}
+
 /// One who waits longer than usual stood in front of the others, and they waited as long as he did.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_patient_caller_does_not_make_the_others_wait() {
