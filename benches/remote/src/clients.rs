@@ -5,7 +5,7 @@ use bytes::Bytes;
 use fred::interfaces::{ClientLike, KeysInterface};
 use larder_remote::Remote;
 use larder_store::Store;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use rustis::commands::StringCommands;
 
@@ -45,50 +45,26 @@ impl Client for Larder {
     }
 }
 
-/// The `redis` crate's connection to one server.
+/// The `redis` crate's connection, to one server or to a cluster.
 #[derive(Clone)]
-pub(crate) struct Redis(MultiplexedConnection);
+pub(crate) struct Redis<C>(C);
 
-impl Redis {
-    pub(crate) async fn connect(url: &str) -> Result<Redis> {
+impl Redis<MultiplexedConnection> {
+    pub(crate) async fn connect(url: &str) -> Result<Self> {
         let client = redis::Client::open(url)?;
         Ok(Redis(client.get_multiplexed_async_connection().await?))
     }
 }
 
-impl Client for Redis {
-    async fn set(&self, key: &str, value: &[u8]) -> Result<()> {
-        let mut connection = self.0.clone();
-        Ok(redis::cmd("SET")
-            .arg(key)
-            .arg(value)
-            .query_async(&mut connection)
-            .await?)
-    }
-
-    async fn get(&self, key: &str) -> Result<()> {
-        let mut connection = self.0.clone();
-        let value: Option<Bytes> = redis::cmd("GET")
-            .arg(key)
-            .query_async(&mut connection)
-            .await?;
-        check(value)
-    }
-}
-
-/// Its connection to a cluster.
-#[derive(Clone)]
-pub(crate) struct RedisCluster(ClusterConnection);
-
-impl RedisCluster {
-    pub(crate) async fn connect(nodes: &[String]) -> Result<RedisCluster> {
+impl Redis<ClusterConnection> {
+    pub(crate) async fn connect_to_cluster(nodes: &[String]) -> Result<Self> {
         let urls: Vec<String> = nodes.iter().map(|node| format!("redis://{node}")).collect();
         let client = redis::cluster::ClusterClient::new(urls)?;
-        Ok(RedisCluster(client.get_async_connection().await?))
+        Ok(Redis(client.get_async_connection().await?))
     }
 }
 
-impl Client for RedisCluster {
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> Client for Redis<C> {
     async fn set(&self, key: &str, value: &[u8]) -> Result<()> {
         let mut connection = self.0.clone();
         Ok(redis::cmd("SET")

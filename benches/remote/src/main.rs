@@ -16,7 +16,7 @@ use clap::Parser;
 use cpu_time::ProcessTime;
 use larder_testkit::{Cluster, Server, ServerKind};
 
-use clients::{Client, Fred, Larder, Redis, RedisCluster, Rustis};
+use clients::{Client, Fred, Larder, Redis, Rustis};
 
 /// So many keys are set and got.
 const KEYS: usize = 10_000;
@@ -90,7 +90,7 @@ async fn run(options: &Options, server: &Server, cluster: Option<&Cluster>) -> R
         let nodes: Vec<String> = cluster.nodes.iter().map(|node| node.address()).collect();
         let mut table = Table::new("cluster", tasks);
         for _ in 0..options.rounds {
-            load.measure("redis", &mut table, RedisCluster::connect(&nodes))
+            load.measure("redis", &mut table, Redis::connect_to_cluster(&nodes))
                 .await?;
             load.measure("larder", &mut table, Larder::connect(&cluster.url()))
                 .await?;

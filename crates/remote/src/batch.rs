@@ -192,8 +192,7 @@ impl<'a> Batch<'a> {
     async fn group(&mut self, units: Vec<Unit>) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
         // All have the time of one: where no node is found, each would else wait behind the other.
-        let usual = Instant::now() + self.dispatch.config.connect_timeout;
-        let until = self.own.map_or(usual, |own| own.min(usual));
+        let until = self.dispatch.config.connect_by(self.own);
         let from_replica =
             self.delivery.from_replica && self.commands.iter().all(Command::is_read_only);
         for unit in units {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use larder_store::span::{self, LONGEST};
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use crate::open_error::OpenError;
 #[cfg(feature = "tls")]
@@ -285,6 +286,13 @@ impl Config {
     /// How long one server is waited for where several may have to be asked the same.
     pub(crate) fn patience_with_one(&self) -> Duration {
         (self.connect_timeout / 4).max(Duration::from_millis(50))
+    }
+
+    /// Until when somebody waits for a connection who has this time of his own: no longer than making one may
+    /// take.
+    pub(crate) fn connect_by(&self, own: Option<Instant>) -> Instant {
+        let usual = Instant::now() + self.connect_timeout;
+        own.map_or(usual, |own| own.min(usual))
     }
 
     /// How patient connections are that callers share.

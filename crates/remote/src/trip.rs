@@ -118,7 +118,7 @@ impl<'a> Trip<'a> {
     /// The node that is the right one now. Who does not find it in the time that making a connection may
     /// take looks no longer: nobody would be there to tell.
     async fn find_node(&mut self) -> Result<Arc<Node>, Error> {
-        let until = Instant::now() + self.dispatch.config.connect_timeout;
+        let until = self.dispatch.config.connect_by(None);
         loop {
             let found = self
                 .dispatch

@@ -309,39 +309,25 @@ async fn run(inner: Arc<Inner>) {
     };
     let mut tries = 0;
     while inner.is_wanted() {
-        let failed = match inner.connect().await {
-            Ok((node, connection)) => {
-                let served = inner.serve(&node, &connection).await;
-                inner.interrupt();
-                if !matches!(served, Served::Idle) {
-                    inner.place.suspect(&node);
-                }
-                match served {
-                    // That it was made says little, as long as nothing is listened to on it.
-                    Served::Never(failure) => {
-                        let is_hopeless = matches!(failure.loss(), Loss::Late);
-                        let is_enough = is_hopeless || tries >= inner.config.retries;
-                        Some((failure.into(), is_enough))
-                    }
-                    Served::Lost | Served::Idle => None,
-                }
-            }
-            // It was tried patiently.
-            Err(error) => Some((error, true)),
+        let Err(Unserved { error, is_enough }) = inner.attend(tries).await else {
+            tries = 0;
+            continue;
         };
-        match failed {
-            None => tries = 0,
-            Some((error, is_enough)) => {
-                tracing::debug!(%error, tries, "can't subscribe");
-                if is_enough {
-                    inner.fail(&error);
-                }
-                tokio::time::sleep(pause(&inner.config, tries)).await;
-                tries = tries.saturating_add(1);
-            }
+        tracing::debug!(%error, tries, "can't subscribe");
+        if is_enough {
+            inner.fail(&error);
         }
+        tokio::time::sleep(pause(&inner.config, tries)).await;
+        tries = tries.saturating_add(1);
     }
     running.is_over = true;
+}
+
+/// Why nothing could be listened to.
+struct Unserved {
+    error: Error,
+    /// Whether it was tried often enough: those who wait are told.
+    is_enough: bool,
 }
 
 /// How a connection has ended.
@@ -364,9 +350,33 @@ impl Inner {
         state.is_running
     }
 
+    /// Connects, and serves the names until the connection has ended. So often it has come to nothing before.
+    async fn attend(self: &Arc<Inner>, tries: u32) -> Result<(), Unserved> {
+        // It was tried patiently.
+        let patiently = |error| Unserved {
+            error,
+            is_enough: true,
+        };
+        let (node, connection) = self.connect().await.map_err(patiently)?;
+        let served = self.serve(&node, &connection).await;
+        self.interrupt();
+        if !matches!(served, Served::Idle) {
+            self.place.suspect(&node);
+        }
+        // That it was made says little, as long as nothing is listened to on it.
+        let Served::Never(failure) = served else {
+            return Ok(());
+        };
+        let is_hopeless = matches!(failure.loss(), Loss::Late);
+        Err(Unserved {
+            error: failure.into(),
+            is_enough: is_hopeless || tries >= self.config.retries,
+        })
+    }
+
     /// A connection to the server as it is now.
     async fn connect(self: &Arc<Inner>) -> Result<(Arc<Node>, Connection), Error> {
-        let until = Instant::now() + self.config.connect_timeout;
+        let until = self.config.connect_by(None);
         let mut tries = Tries::to_connect(&self.config, until);
         loop {
             let node = self.place.node().await?;

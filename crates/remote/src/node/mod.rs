@@ -251,7 +251,7 @@ impl Node {
         pushes: Option<fn() -> Pushes>,
         until: Instant,
     ) -> Result<Connection, Error> {
-        let usual = Instant::now() + self.config.connect_timeout;
+        let usual = self.config.connect_by(None);
         let until = until.min(usual);
         let mut tries = Tries::to_connect(&self.config, until);
         let mut earlier = None;

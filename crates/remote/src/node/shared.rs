@@ -104,7 +104,7 @@ impl Node {
         to: &watch::Sender<Option<Result<Connection, Error>>>,
     ) {
         self.forget(place);
-        let until = Instant::now() + self.config.connect_timeout;
+        let until = self.config.connect_by(None);
         let outcome = tokio::select! {
             biased;
             () = self.given_up() => Err(self.why_not_made()),

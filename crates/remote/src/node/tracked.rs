@@ -88,10 +88,8 @@ impl Node {
         if let Some(tracked) = self.tracking.current() {
             return Some(tracked);
         }
-        let usual = Instant::now() + self.config.connect_timeout;
-        let tracked = self
-            .connect_tracked(nears, until.map_or(usual, |own| own.min(usual)))
-            .await;
+        let until = self.config.connect_by(until);
+        let tracked = self.connect_tracked(nears, until).await;
         *failed = tracked.is_none().then(Instant::now);
         let tracked = tracked?;
         *self.tracking.current.lock() = Some(tracked.clone());

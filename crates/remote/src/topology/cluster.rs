@@ -263,8 +263,7 @@ impl Cluster {
 
     /// Asks a node for the map of slots, unless somebody has just done so: it is as it was then or later.
     async fn learn(&self, since: Instant, until: Option<Instant>) -> Result<(), Error> {
-        let usual = Instant::now() + self.config.connect_timeout;
-        let until = until.map_or(usual, |own| own.min(usual));
+        let until = self.config.connect_by(until);
         let late = |_| Error::away("no node of the cluster said in time who owns which slot");
         let mut asked = timeout_at(until, self.asking.lock()).await.map_err(late)?;
         if let Some(at) = asked.at

@@ -184,8 +184,7 @@ impl Sentinel {
     /// Callers wait for the one who asks, and share what he learns.
     async fn resolve(&self, until: Option<Instant>) -> Result<Arc<Node>, Error> {
         let begun = Instant::now();
-        let usual = begun + self.config.connect_timeout;
-        let until = until.map_or(usual, |own| own.min(usual));
+        let until = self.config.connect_by(until);
         let late = |_| Error::away("the Sentinels did not say in time which server is the master");
         let mut asked = timeout_at(until, self.asking.lock()).await.map_err(late)?;
         if let Some(node) = self.trusted() {
@@ -494,7 +493,7 @@ impl Sentinel {
             }
             tokio::spawn(learn_news(Weak::clone(&itself), from.clone()));
         });
-        let until = Instant::now() + self.config.connect_timeout;
+        let until = self.config.connect_by(None);
         let connection = self.connect(address, Some(pushes), until).await.ok()?;
         let listen = Command::new("SUBSCRIBE").args(["+switch-master", "+slave", "-sdown"]);
         connection
@@ -516,7 +515,7 @@ async fn learn_news(sentinel: Weak<Sentinel>, from: Address) {
         let Some(sentinel) = sentinel.upgrade() else {
             return;
         };
-        let until = Instant::now() + sentinel.config.connect_timeout;
+        let until = sentinel.config.connect_by(None);
         if let Ok(named) = sentinel.ask(&from, until).await {
             sentinel.learn(&named.connection, until).await;
         }
