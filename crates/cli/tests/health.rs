@@ -10,14 +10,11 @@ use std::error::Error as StdError;
 use std::time::{Duration, Instant};
 
 use larder::{BreakerState, Command, Health, Role, Store, health, health_within};
-use larder_testkit::{Cluster, Sentinels, Server, ServerKind};
+use larder_testkit::{Cluster, PATIENCE, Sentinels, Server, ServerKind};
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
 type Outcome = Result<(), Box<dyn StdError>>;
-
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Asks until the store is as it is to be.
 async fn until(store: &Store, holds: impl Fn(&Health) -> bool) -> Health {

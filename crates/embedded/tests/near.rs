@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use larder_embedded::{Clock, Config, Embedded};
-use larder_store::{Command, Error, Freshness, Near, Store, Value};
+use larder_store::{Error, Freshness, Near, Store, Value};
+use larder_testkit::words;
 
 const ROOM: usize = 1 << 20;
 
@@ -19,11 +20,6 @@ fn open() -> (Embedded, Store) {
     let clock = Clock::Manual(Clock::manual());
     let embedded = Embedded::open(Config::default().clock(clock)).unwrap();
     (embedded.clone(), Store::new(embedded))
-}
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
 }
 
 async fn fresh(near: &Near, line: &str) -> Freshness {

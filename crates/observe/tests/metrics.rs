@@ -8,8 +8,8 @@ use std::error::Error as StdError;
 use larder_embedded::{Config as EmbeddedConfig, Embedded};
 use larder_observe::Metrics;
 use larder_remote::{Config, Remote};
-use larder_store::{Call, Command, Observer, Store};
-use larder_testkit::{Cluster, ServerKind};
+use larder_store::{Call, Observer, Store};
+use larder_testkit::{Cluster, ServerKind, words};
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
 type Outcome = Result<(), Box<dyn StdError>>;
@@ -39,11 +39,6 @@ fn told(seen: &Snapshotter) -> Vec<(String, HashMap<String, String>, DebugValue)
         (name.as_str().to_owned(), labels, value)
     })
     .collect()
-}
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
 }
 
 #[tokio::test]

@@ -11,8 +11,8 @@ use std::error::Error as StdError;
 use larder_embedded::{Config as EmbeddedConfig, Embedded};
 use larder_observe::Otel;
 use larder_remote::{Config, Remote};
-use larder_store::{Command, Keys, Script, Store};
-use larder_testkit::{Server, ServerKind};
+use larder_store::{Keys, Script, Store};
+use larder_testkit::{Server, ServerKind, words};
 use opentelemetry::trace::{SpanKind, Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, Value};
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
@@ -61,11 +61,6 @@ impl Seen {
 fn attribute(span: &SpanData, name: &str) -> Option<String> {
     let found = span.attributes.iter().find(|one| one.key.as_str() == name);
     found.map(|one| one.value.to_string())
-}
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
 }
 
 fn memory() -> Store {

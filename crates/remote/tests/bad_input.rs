@@ -11,8 +11,8 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use larder_remote::{Config, Remote};
-use larder_store::{Channels, Command, Store};
-use larder_testkit::{Cluster, Lease, Sentinels, Server, ServerKind, free_port, lend};
+use larder_store::{Channels, Store};
+use larder_testkit::{Cluster, Lease, Sentinels, Server, ServerKind, free_port, lend, open, words};
 use tokio::task::block_in_place;
 
 /// How long making a connection may take.
@@ -21,15 +21,10 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// What a busy machine adds.
 const LITTLE: Duration = Duration::from_secs(1);
 
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
-
 /// Asks on a new store, and answers the error, which comes in time.
 async fn asked<T>(url: &str, ask: impl AsyncFn(Store) -> Result<T, larder_store::Error>) -> String {
     let config = Config::default().connect_timeout(CONNECT);
-    let store = Store::new(Remote::open(url, config).unwrap());
+    let store = open(url, config);
     let begun = Instant::now();
     let Err(error) = ask(store).await else {
         panic!("{url} is right");

@@ -7,26 +7,17 @@
 )]
 
 use std::error::Error as StdError;
-use std::time::Duration;
 
-use larder_remote::{Config, Remote};
+use larder_remote::Config;
 use larder_store::{Channels, Command, Error, Event, Store, Value, slot};
-use larder_testkit::{Cluster, ServerKind};
+use larder_testkit::{Cluster, PATIENCE, ServerKind, words};
 use tokio::task::block_in_place;
 use tokio::time::timeout;
 
 type Outcome = Result<(), Box<dyn StdError>>;
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
-
 fn open(cluster: &Cluster) -> Store {
-    Store::new(Remote::open(&cluster.url(), Config::default()).unwrap())
+    larder_testkit::open(&cluster.url(), Config::default())
 }
 
 /// A cluster and a store on it, or nothing where this machine has no server.
@@ -298,7 +289,7 @@ async fn a_cluster_is_told_from_a_single_server() -> Outcome {
     };
     let single = cluster.url().replace("redis-cluster", "redis");
     let single = single.split(',').next().unwrap();
-    let store = Store::new(Remote::open(single, Config::default())?);
+    let store = larder_testkit::open(single, Config::default());
     let error = store.call(words("GET a")).await.unwrap_err().to_string();
     assert!(
         error.contains("is a node of a cluster, and not a single server"),

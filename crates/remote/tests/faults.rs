@@ -15,20 +15,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use larder_remote::{Config, Remote};
-use larder_store::{Channels, Command, Error, Event, Store, Value};
-use larder_testkit::{Server, ServerKind};
+use larder_remote::Config;
+use larder_store::{Channels, Error, Event, Store, Value};
+use larder_testkit::{Server, ServerKind, open, words};
 
 type Outcome = Result<(), Box<dyn StdError>>;
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
-
-fn open(url: &str, config: Config) -> Store {
-    Store::new(Remote::open(url, config).unwrap())
-}
 
 /// A server and a store on it, or nothing where this machine has no server.
 fn start(options: &[&str]) -> Option<(Server, Store)> {

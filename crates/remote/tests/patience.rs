@@ -9,24 +9,19 @@
 use std::error::Error as StdError;
 use std::time::{Duration, Instant};
 
-use larder_remote::{Config, Remote};
+use larder_remote::Config;
 use larder_store::{Channels, Command, Error, Event, Store, Value};
-use larder_testkit::{Server, ServerKind};
+use larder_testkit::{Server, ServerKind, words};
 use tokio::time::timeout;
 
 type Outcome = Result<(), Box<dyn StdError>>;
 
 const SHORT: Duration = Duration::from_millis(200);
 
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
-
 /// A server, a store on it that is patient for a short time, and one by which a test looks at it.
 fn start(config: Config) -> Option<(Server, Store, Store)> {
     let server = Server::start_with(ServerKind::Redis, &["--enable-debug-command", "local"])?;
-    let open = |config| Store::new(Remote::open(&server.url(), config).unwrap());
+    let open = |config| larder_testkit::open(&server.url(), config);
     let (store, looking) = (open(config), open(Config::default()));
     Some((server, store, looking))
 }

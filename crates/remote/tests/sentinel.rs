@@ -9,25 +9,17 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use larder_remote::{Config, Remote};
+use larder_remote::Config;
 use larder_store::{Channels, Command, ConnectionEvent, Error, Event, Store, Value};
-use larder_testkit::{SentinelOptions, Sentinels, ServerKind};
+use larder_testkit::{PATIENCE, SentinelOptions, Sentinels, ServerKind, open, words};
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
 type Outcome = Result<(), Box<dyn StdError>>;
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
-
 fn start() -> Option<(Sentinels, Store)> {
     let sentinels = block_in_place(|| Sentinels::start(ServerKind::Redis))?;
-    let store = Store::new(Remote::open(&sentinels.url(), Config::default()).unwrap());
+    let store = open(&sentinels.url(), Config::default());
     Some((sentinels, store))
 }
 
@@ -61,7 +53,7 @@ async fn a_master_that_is_killed_is_replaced_and_nobody_waits_on_it() -> Outcome
     let Some((mut sentinels, store)) = start() else {
         return Ok(());
     };
-    let watching = Store::new(Remote::open(&sentinels.url(), Config::default())?);
+    let watching = open(&sentinels.url(), Config::default());
     let mut events = watching.connection_events();
     watching.call(words("PING")).await?;
     let pop = tokio::spawn({
@@ -112,15 +104,12 @@ async fn a_sentinel_that_is_gone_is_missed_by_nobody() -> Outcome {
         return Ok(());
     };
     block_in_place(|| sentinels.sentinels[0].kill());
-    let store = Store::new(Remote::open(&sentinels.url(), Config::default())?);
+    let store = open(&sentinels.url(), Config::default());
     store.run::<()>(words("SET a 1")).await?;
     // The Sentinel that was asked knows the others.
     let one = sentinels.sentinels[1].address();
     let name = sentinels.url().rsplit_once('/').unwrap().1.to_owned();
-    let store = Store::new(Remote::open(
-        &format!("redis-sentinel://{one}/{name}"),
-        Config::default(),
-    )?);
+    let store = open(&format!("redis-sentinel://{one}/{name}"), Config::default());
     store.run::<()>(words("SET a 2")).await?;
     Ok(())
 }
@@ -132,7 +121,7 @@ async fn a_sentinel_that_says_nothing_leaves_time_for_the_others() -> Outcome {
         return Ok(());
     };
     block_in_place(|| sentinels.sentinels[0].pause());
-    let store = Store::new(Remote::open(&sentinels.url(), Config::default())?);
+    let store = open(&sentinels.url(), Config::default());
     store.run::<()>(words("SET a 1")).await?;
     block_in_place(|| sentinels.sentinels[0].resume());
     Ok(())
@@ -144,7 +133,7 @@ async fn what_is_wrong_is_said_in_a_sentence() -> Outcome {
         return Ok(());
     };
     let asked = |url: &str| {
-        let store = Store::new(Remote::open(url, Config::default()).unwrap());
+        let store = open(url, Config::default());
         async move { store.call(words("PING")).await.unwrap_err().to_string() }
     };
     let (hosts, name) = sentinels
@@ -184,7 +173,6 @@ async fn sentinels_and_servers_have_passwords_of_their_own() -> Outcome {
         return Ok(());
     };
     let url = sentinels.url();
-    let open = |url: &str, config| Store::new(Remote::open(url, config).unwrap());
     let bare = url
         .split_once("://")
         .unwrap()

@@ -10,28 +10,20 @@ use std::error::Error as StdError;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use larder_remote::{Config, Remote};
+use larder_remote::Config;
 use larder_store::{
     BreakerState, Call, Command, ConnectionEvent, NodeStatus, Observer, Part, Role, Store, Value,
     slot,
 };
-use larder_testkit::{Cluster, Sentinels, Server, ServerKind};
+use larder_testkit::{Cluster, PATIENCE, Sentinels, Server, ServerKind, words};
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
 type Outcome = Result<(), Box<dyn StdError>>;
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
-
 fn open(url: &str) -> Store {
     let config = Config::default().retries(1).breaker_failures(1);
-    Store::new(Remote::open(url, config).unwrap())
+    larder_testkit::open(url, config)
 }
 
 fn count(nodes: &[NodeStatus], role: Role) -> usize {

@@ -102,7 +102,7 @@ fn server(certificates: &Certificates, asks_clients: &str) -> Option<(Server, u1
 }
 
 fn open(port: u16, config: Config) -> Store {
-    Store::new(Remote::open(&format!("rediss://127.0.0.1:{port}"), config).unwrap())
+    larder_testkit::open(&format!("rediss://127.0.0.1:{port}"), config)
 }
 
 #[tokio::test]
@@ -187,7 +187,7 @@ async fn a_server_that_asks_who_comes_is_shown_a_certificate() {
 /// What a store says whose URL leads to this port.
 async fn said(url: &str, certificates: &Certificates) -> String {
     let tls = Tls::new().authority(certificates.read("authority.pem"));
-    let store = Store::new(Remote::open(url, Config::default().tls(tls)).unwrap());
+    let store = larder_testkit::open(url, Config::default().tls(tls));
     let error = store.call(Command::new("PING")).await.unwrap_err();
     error.to_string()
 }

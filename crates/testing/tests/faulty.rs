@@ -13,13 +13,9 @@ use larder_testing::{
     Calls, Data, Fault, Faulty, Plan, Refuse, Simulation, World, at_every_await, dropped_at,
     simulate,
 };
+use larder_testkit::words;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
 
 async fn run(store: &Store, line: &str) -> Result<Value, Error> {
     store.call(words(line)).await

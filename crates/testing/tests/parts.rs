@@ -9,19 +9,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use larder_store::{Command, Error, Store};
+use larder_store::{Error, Store};
 use larder_testing::{Fault, Plan, Simulation, World, simulate};
+use larder_testkit::words;
 use tokio::time::Instant;
 
 const SECOND: Duration = Duration::from_secs(1);
 const KEYS: u32 = 200;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
 
 /// Runs a test on a store of three parts.
 fn on_three_parts(test: impl AsyncFn(World) -> Outcome + Sync) {

@@ -8,6 +8,8 @@
 //!   does what networks do. [`lend`] gives a test one that others have used before, which takes no time:
 //!   from the shelf that `LARDER_TEST_TOPOLOGIES` names, or from this process.
 //! - [`every_store!`] writes a test once and runs it on every kind of store.
+//! - [`words`] makes a command of a line, [`open`] a store on servers, and [`until`] waits for what must
+//!   come within [`PATIENCE`].
 //! - [`Browser`] is a real browser, for pages.
 //! - [`Transcript`] is a conversation with a server as text, run on the engine and on real servers.
 //! - [`Differential`] runs random programs on the engine and on a real server.
@@ -24,6 +26,7 @@ mod doctest;
 mod every_store;
 mod everywhere;
 mod household;
+mod open;
 mod port;
 mod process;
 mod proxy;
@@ -39,6 +42,7 @@ mod without_twins;
 pub use browser::Browser;
 pub use differential::Differential;
 pub use doctest::doctest;
+pub use open::{open, words};
 pub use port::free_port;
 pub use proxy::{Direction, Proxy};
 pub use server::{Server, ServerKind, skip};
@@ -50,7 +54,7 @@ pub use topology::{
 };
 pub use transcript::{Target, Transcript};
 pub use twins::{Turn, compare_twins, one_of};
-pub use until::until;
+pub use until::{PATIENCE, until};
 
 #[doc(hidden)]
 pub mod private {

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// Longer than anything takes that a test waits for.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
 /// How long lies between two looks.
 const PAUSE: Duration = Duration::from_millis(3);
 

@@ -8,13 +8,8 @@
 
 use std::time::Duration;
 
-use larder_store::{Channels, Command, Error, Event, Script, Value};
-use larder_testkit::every_store;
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap_or_default()).args(words)
-}
+use larder_store::{Channels, Error, Event, Script, Value};
+use larder_testkit::{every_store, words};
 
 /// The text of a refusal; empty if there was none.
 fn refusal<T>(answer: Result<T, Error>) -> String {

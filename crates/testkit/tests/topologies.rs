@@ -10,11 +10,8 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use larder_testkit::{Cluster, Node, Sentinels, Server, ServerKind, Shelf, until};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use larder_testkit::{Cluster, Node, PATIENCE, Sentinels, Server, ServerKind, Shelf, until};
 
 /// The program, with one topology of each kind on its shelf; or nothing, where there is no server.
 fn start() -> Option<(Child, Shelf)> {

@@ -116,13 +116,9 @@ impl Drop for Changes<'_> {
 mod tests {
     use larder_store::Freshness;
     use larder_store::near::Keep;
+    use larder_testkit::words;
 
     use super::*;
-
-    fn words(line: &str) -> Command {
-        let mut words = line.split(' ');
-        Command::new(words.next().unwrap()).args(words)
-    }
 
     fn read(places: &Arc<Places>, source: &Arc<Source>, key: &str) -> Freshness {
         let place = places.reserve(key.as_bytes(), source).unwrap();

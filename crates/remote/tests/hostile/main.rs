@@ -18,23 +18,14 @@ mod wire;
 
 use std::time::Duration;
 
-use larder_remote::{Config, Remote};
-use larder_store::{Command, Store};
+use larder_remote::Config;
+use larder_testkit::{open, words};
 
 /// How long an answer may take, in these tests.
 const SHORT: Duration = Duration::from_millis(400);
 
 /// What a busy machine may add to a deadline.
 const SLACK: Duration = Duration::from_millis(400);
-
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
-
-fn open(url: &str, config: Config) -> Store {
-    Store::new(Remote::open(url, config).unwrap())
-}
 
 /// Little patience, and no second tries.
 fn hasty() -> Config {

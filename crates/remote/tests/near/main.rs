@@ -13,26 +13,18 @@ mod topologies;
 use std::error::Error as StdError;
 use std::time::{Duration, Instant};
 
-use larder_remote::{Config, Remote};
+use larder_remote::Config;
 use larder_store::{Command, Error, Freshness, Near, Store, Value};
-use larder_testkit::{Server, ServerKind, TestStore, every_store};
+use larder_testkit::{PATIENCE, Server, ServerKind, TestStore, every_store, words};
 use tokio::time::{sleep, timeout};
 
 type Outcome = Result<(), Box<dyn StdError>>;
 
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 /// More than is kept where nothing has to make room.
 const ROOM: usize = 1 << 20;
 
-fn words(line: &str) -> Command {
-    let mut words = line.split(' ');
-    Command::new(words.next().unwrap()).args(words)
-}
-
 fn open(url: &str) -> Store {
-    Store::new(Remote::open(url, Config::default()).unwrap())
+    larder_testkit::open(url, Config::default())
 }
 
 fn text(text: &str) -> Value {
