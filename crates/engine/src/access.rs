@@ -181,7 +181,10 @@ const ACCESS: &[(&[Access], &[&str])] = &[
     ),
     (&[Take, Overwrite], &["RENAME"]),
     (&[Take, Create], &["RENAMENX"]),
-    (&[Read, Overwrite], &["COPY", "SORT"]),
+    (
+        &[Read, Overwrite],
+        &["COPY", "GEORADIUS", "GEORADIUSBYMEMBER", "SORT"],
+    ),
     (
         &[Overwrite, Read],
         &[

@@ -177,6 +177,8 @@ const COUNTED_WRITES: &[&str] = &[
     "BITFIELD",
     "BITOP",
     "COPY",
+    "GEORADIUS",
+    "GEORADIUSBYMEMBER",
     "GEOSEARCHSTORE",
     "GETDEL",
     "GETEX",

@@ -26,6 +26,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("hash", types::hash::commands::COMMANDS),
     ("set", types::set::commands::COMMANDS),
     ("sorted-set", types::sorted_set::commands::COMMANDS),
+    ("geo", types::geo::commands::COMMANDS),
     ("stream", types::stream::commands::COMMANDS),
     ("pubsub", pubsub::commands::COMMANDS),
     ("scripting", scripting::commands::COMMANDS),

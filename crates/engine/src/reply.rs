@@ -43,6 +43,13 @@ pub trait Reply {
     fn push(&mut self, len: usize);
     /// A floating-point number. It is never NaN.
     fn double(&mut self, number: f64);
+    /// A floating-point number that is finite, with up to 17 decimals where numbers are texts.
+    fn long_double(&mut self, number: f64) {
+        match self.is_resp3() {
+            true => self.double(number),
+            false => self.bulk(decimals(number).as_bytes()),
+        }
+    }
     /// A yes or a no; 1 or 0 in RESP2.
     fn bool(&mut self, yes: bool);
     /// An integer of any size, in decimal.
@@ -84,6 +91,16 @@ pub trait Reply {
         for item in items {
             self.bulk(item);
         }
+    }
+}
+
+/// A number with 17 decimals, of which zeros at the end are left out.
+fn decimals(number: f64) -> String {
+    let text = format!("{number:.17}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    match text {
+        "-0" => "0".to_owned(),
+        text => text.to_owned(),
     }
 }
 
@@ -303,6 +320,18 @@ impl Reply for RespReply<'_> {
         match self.resp3 {
             true => resp::double(self.out, number),
             false => resp::double_bulk(self.out, number),
+        }
+    }
+
+    fn long_double(&mut self, number: f64) {
+        let text = decimals(number);
+        if !self.resp3 {
+            return self.bulk(text.as_bytes());
+        }
+        if self.has_room(0) {
+            self.out.push(b',');
+            self.out.extend_from_slice(text.as_bytes());
+            self.out.extend_from_slice(b"\r\n");
         }
     }
 

@@ -1,6 +1,7 @@
 //! The data types: their structures, and the commands on them.
 
 pub(crate) mod bitmap;
+pub(crate) mod geo;
 pub(crate) mod hash;
 pub(crate) mod hyperloglog;
 pub(crate) mod list;

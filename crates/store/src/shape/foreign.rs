@@ -4,9 +4,7 @@
 //! subcommands touch no keys, and what only servers say to each other, are left out.
 
 use super::Arity::{AtLeast, Exactly};
-use super::KeySpec::{
-    All, Counted, CountedPairs, First, FirstAndStore, FirstTwo, None, ThirdAndKeys,
-};
+use super::KeySpec::{All, Counted, CountedPairs, First, None, ThirdAndKeys};
 use super::{Flags, Shape};
 
 const READ: Flags = Flags::READONLY;
@@ -19,17 +17,6 @@ const FAST_GROWTH: Flags = GROWTH.and(Flags::FAST);
 const MESSAGE: Flags = Flags::PUBSUB.and(Flags::FAST);
 
 pub(super) const SHAPES: &[Shape] = &[
-    // Places on the earth.
-    Shape::new("GEOADD", AtLeast(5), First, GROWTH),
-    Shape::new("GEODIST", AtLeast(4), First, READ),
-    Shape::new("GEOHASH", AtLeast(2), First, READ),
-    Shape::new("GEOPOS", AtLeast(2), First, READ),
-    Shape::new("GEORADIUS", AtLeast(6), FirstAndStore(6), GROWTH),
-    Shape::new("GEORADIUSBYMEMBER", AtLeast(5), FirstAndStore(5), GROWTH),
-    Shape::new("GEORADIUSBYMEMBER_RO", AtLeast(5), First, READ),
-    Shape::new("GEORADIUS_RO", AtLeast(6), First, READ),
-    Shape::new("GEOSEARCH", AtLeast(7), First, READ),
-    Shape::new("GEOSEARCHSTORE", AtLeast(8), FirstTwo, GROWTH),
     // Copies of values.
     Shape::new("DUMP", Exactly(2), First, READ),
     Shape::new("MIGRATE", AtLeast(6), ThirdAndKeys, WRITE),

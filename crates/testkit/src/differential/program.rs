@@ -108,6 +108,7 @@ const NEWER: &[&str] = &[
     "DIFF1",
     "ANDOR",
     "ONE",
+    "BYPOLYGON",
 ];
 
 /// Scripts about the values that pass between Lua and commands. `KEYS[1]` is a string's key.
@@ -204,6 +205,7 @@ impl Programs {
             "stream",
             "bitmap",
             "hyperloglog",
+            "geo",
             "generic",
         ];
         let theme = match random.random_bool(0.75) {
@@ -282,6 +284,7 @@ impl Writer<'_> {
             "XADD x1 5-0 a 3",
             "XGROUP CREATE x1 g1 0",
             "XREADGROUP GROUP g1 c1 COUNT 2 STREAMS x1 >",
+            "GEOADD g1 13.361389 38.115556 a 15.087269 37.502669 b -0.5 10.5 c 179.9 0 ab",
         ] {
             if self.random.random_bool(0.8) {
                 self.push(words(line));

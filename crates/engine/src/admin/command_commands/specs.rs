@@ -180,6 +180,19 @@ fn specs(command: &Row) -> Vec<Rule> {
             };
             vec![spec(Begin::Keyword("STREAMS", from), find, one)]
         }
+        (KeySpec::FirstAndStore(from), Some(other)) if command.name != "SORT" => {
+            let find = || Find::Range {
+                last: 0,
+                step: 1,
+                limit: 0,
+            };
+            let stored = |word| spec(Begin::Keyword(word, from as i64), find(), other);
+            vec![
+                range(first, 0, 1, one),
+                stored("STORE"),
+                stored("STOREDIST"),
+            ]
+        }
         (KeySpec::FirstAndStore(_), other) => vec![
             range(first, 0, 1, one),
             unknown(one, OF_SORT),

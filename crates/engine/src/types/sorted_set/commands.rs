@@ -446,11 +446,11 @@ pub(super) fn answer_members<'s>(
 
 // --- adding and removing ------------------------------------------------------------------------
 
-/// When ZADD gives a member a score.
+/// When ZADD and GEOADD give a member a score.
 #[derive(Clone, Copy, Debug, Default)]
-struct Condition {
-    nx: bool,
-    xx: bool,
+pub(crate) struct Condition {
+    pub(crate) nx: bool,
+    pub(crate) xx: bool,
     gt: bool,
     lt: bool,
 }
@@ -548,7 +548,7 @@ fn zadd(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 /// Gives members their scores. Answers how many are new, and how many others have moved.
-fn add(
+pub(crate) fn add(
     call: &mut Call<'_, '_>,
     key: &[u8],
     pairs: &[(Score, &[u8])],
