@@ -7,6 +7,8 @@ use crate::servers::Server;
 
 /// The keys, fields and members that commands choose from.
 pub(super) const KEYS: usize = 1_000_000;
+/// How many places are searched.
+const PLACES: usize = 100_000;
 const VALUE: &str = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
 const SCRIPT: &str = "return redis.call('GET', KEYS[1])";
 /// How many elements are added by one command where keys are filled.
@@ -59,9 +61,26 @@ pub(super) const ROWS: &[Row] = &[
     row("SADD", &["SADD", "set", "member:__rand_int__"]),
     row("SPOP", &["SPOP", "lots"]).before(Before::FillSet("lots")),
     row("ZRANGE_100", &["ZRANGE", "hundred:board", "0", "99"]).weight(5),
+    row("SETBIT", &["SETBIT", "seen:__rand_int__", "100", "1"]),
+    row("PFADD", &["PFADD", "visitors", "__rand_int__"]),
+    row("GEOSEARCH_10", &GEOSEARCH_10).weight(10),
     row("PUBLISH_100", &["PUBLISH", "news", VALUE])
         .weight(50)
         .heard_by(100),
+];
+
+/// The ten nearest of some forty that are within two kilometres.
+const GEOSEARCH_10: [&str; 10] = [
+    "GEOSEARCH",
+    "places",
+    "FROMLONLAT",
+    "13.4",
+    "52.5",
+    "BYRADIUS",
+    "2",
+    "km",
+    "COUNT",
+    "10",
 ];
 
 const MSET_10: [&str; 21] = {
@@ -141,6 +160,16 @@ pub(super) fn fill(server: &Server) -> Result<()> {
     })?;
     add(server, &["ZADD", "hundred:board"], 100, |at| {
         vec![at.to_string(), format!("member:{at:012}")]
+    })?;
+    add(server, &["GEOADD", "places"], PLACES, |at| {
+        // Over two degrees in both directions, by steps that come to another place each time.
+        let degrees = |from, step, parts| from + (at * step % parts) as f64 / 10_000.0;
+        let (longitude, latitude) = (degrees(12.4, 7_919, 20_000), degrees(51.5, 1_237, 19_997));
+        vec![
+            format!("{longitude:.4}"),
+            format!("{latitude:.4}"),
+            format!("place:{at:012}"),
+        ]
     })?;
     add(server, &["HSET", "ten:hash"], 10, |at| {
         vec![format!("field:{at}"), VALUE.into()]

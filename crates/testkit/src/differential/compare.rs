@@ -283,13 +283,13 @@ fn double(bytes: &[u8]) -> Option<f64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
-/// Whether the bytes are a number of 16 or 17 digits. Redis 7.0 writes all digits of a score, later
-/// versions as many as are needed.
+/// Whether the bytes are a number of 15 to 17 digits. Redis 7.0 writes all digits of a score, later
+/// versions as many as are needed, and those with an exponent where it would not.
 fn is_long_double(bytes: &[u8]) -> bool {
     let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
     let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
     let digits = digits.skip_while(|digit| *digit == b'0').count();
-    (16..=17).contains(&digits) && double(bytes).is_some()
+    (15..=17).contains(&digits) && double(bytes).is_some()
 }
 
 /// A number with as many digits as are needed.

@@ -22,6 +22,7 @@ const ALLOW_BUSY: &[&str] = &[
 const NOT_LOADING: &[&str] = &[
     "EVAL",
     "EVALSHA",
+    "PFSELFTEST",
     "PING",
     "SCRIPT EXISTS",
     "SCRIPT FLUSH",

@@ -44,6 +44,10 @@ const OF_KEYS: &str = "For the optional KEYS keyword, behind which all words are
 /// What the access of a command's first keys does not tell.
 const NOTES: &[(&str, &str)] = &[
     (
+        "BITFIELD",
+        "This command allows both access and modification of the key",
+    ),
+    (
         "EVAL",
         "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE",
     ),
@@ -52,12 +56,19 @@ const NOTES: &[(&str, &str)] = &[
         "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS",
     ),
     ("GETEX", "RW and UPDATE because it changes the TTL"),
+    (
+        "PFCOUNT",
+        "RW because it may change the internal representation of the key, and propagate to replicas",
+    ),
     ("SET", "RW and ACCESS due to the optional `GET` argument"),
     (
         "XADD",
         "UPDATE instead of INSERT because of the optional trimming feature",
     ),
 ];
+
+/// Commands that do other things with their keys by their words.
+const VARIABLE: &[&str] = &["BITFIELD", "SET"];
 
 /// Whether a [`range`] does not tell all keys.
 pub(super) fn are_movable(keys: KeySpec) -> bool {
@@ -108,7 +119,7 @@ pub(super) fn write(described: Described<'_>, reply: &mut dyn Reply) {
     }
     reply.array(specs.len());
     for spec in specs {
-        write_spec(&spec, described.name == "SET", reply);
+        write_spec(&spec, VARIABLE.contains(&described.name), reply);
     }
 }
 
