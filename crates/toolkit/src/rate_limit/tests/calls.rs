@@ -187,7 +187,7 @@ async fn a_policy_is_for_stores_that_do_not_serve_and_for_nothing_else() {
 #[test]
 #[should_panic(expected = "there is a limit \"plan\" already")]
 fn two_limits_of_one_name_are_refused() {
-    let store = larder_testkit::TestStore::memory().store;
+    let store = TestStore::memory().store;
     let limit = || Limit::gcra(Quota::per_second(1)).named("plan");
     let _ = Limiter::new(&store, "api", limit()).and(limit());
 }

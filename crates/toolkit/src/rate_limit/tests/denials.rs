@@ -88,7 +88,7 @@ every_store! {
         let (store, _) = counted(&test.store);
         let limiter = Limiter::new(&store, "api", Limit::gcra(quota(1))).remember_denied(10);
         limiter.take("ann", 1).await?;
-        let denied = std::time::Instant::now();
+        let denied = Instant::now();
         let wait = retry_after(limiter.take("ann", 1).await?);
         test.pass(wait).await;
         // A clock that is moved by hand is not the one by which this process remembers.

@@ -66,7 +66,7 @@ every_store! {
 async fn what_has_come_back_by_itself_is_not_given_back_once_more()
 -> Result<(), Box<dyn std::error::Error>> {
     for limit in every_kind(quota(10)) {
-        let test = larder_testkit::TestStore::memory();
+        let test = TestStore::memory();
         let limiter = Limiter::new(&test.store, "api", limit.clone());
         let first = take(&limiter, 10).await?;
         test.pass(2 * WINDOW).await;
@@ -81,7 +81,7 @@ async fn what_has_come_back_by_itself_is_not_given_back_once_more()
 #[tokio::test]
 async fn what_came_back_earlier_as_others_gave_back_is_not_given_back_once_more()
 -> Result<(), Box<dyn std::error::Error>> {
-    let test = larder_testkit::TestStore::memory();
+    let test = TestStore::memory();
     let limiter = Limiter::new(&test.store, "api", Limit::gcra(quota(10)));
     let (one, other) = (take(&limiter, 5).await?, take(&limiter, 5).await?);
     limiter.refund("ann", &one).await?;
@@ -101,7 +101,7 @@ async fn refunds_never_let_more_through_than_the_limit() -> Result<(), Box<dyn s
         Limit::gcra(Quota::per_second(size)),
     ] {
         let is_window = limit.to_string().starts_with("sliding-window");
-        let test = larder_testkit::TestStore::memory();
+        let test = TestStore::memory();
         let limiter = Limiter::new(&test.store, "api", limit);
         let mut held: Vec<(Duration, Permit)> = Vec::new();
         let mut now = Duration::ZERO;

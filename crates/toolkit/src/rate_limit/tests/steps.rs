@@ -10,7 +10,7 @@ mod nobody_waits_for_longer_after_a_step_back_than_the_limit_alone_would_have_it
     async fn memory() -> Result<(), Box<dyn std::error::Error>> {
         for step in [US, WINDOW / 2, WINDOW, 3 * WINDOW, DAY, 30 * DAY] {
             for limit in every_kind(quota(10)) {
-                let test = larder_testkit::TestStore::memory();
+                let test = TestStore::memory();
                 let limiter = Limiter::new(&test.store, "api", limit.clone()).block(WINDOW / 4);
                 limiter.take("ann", 10).await?;
                 limiter.take("ann", 1).await?;
@@ -33,7 +33,7 @@ mod nobody_waits_for_longer_after_a_step_back_than_the_limit_alone_would_have_it
 #[tokio::test]
 async fn what_is_taken_right_after_a_step_back_counts_with_what_was_before() -> Result<(), Error> {
     for limit in every_kind(quota(10)) {
-        let test = larder_testkit::TestStore::memory();
+        let test = TestStore::memory();
         let limiter = Limiter::new(&test.store, "api", limit.clone());
         limiter.take("ann", 4).await?;
         test.set_back(DAY);
@@ -48,7 +48,7 @@ async fn what_is_taken_right_after_a_step_back_counts_with_what_was_before() -> 
 async fn what_was_taken_is_not_forgotten_when_the_clock_steps_back() -> Result<(), Error> {
     for step in [US, WINDOW / 2, WINDOW, 3 * WINDOW, DAY] {
         for limit in every_kind(quota(10)) {
-            let test = larder_testkit::TestStore::memory();
+            let test = TestStore::memory();
             let limiter = Limiter::new(&test.store, "api", limit.clone());
             limiter.take("ann", 10).await?;
 
@@ -68,7 +68,7 @@ async fn what_was_taken_is_not_forgotten_when_the_clock_steps_back() -> Result<(
 async fn never_more_than_the_limit_is_taken_in_a_window_however_the_clock_steps()
 -> Result<(), Error> {
     let size = 20;
-    let test = larder_testkit::TestStore::memory();
+    let test = TestStore::memory();
     let quota = Quota::per_second(size);
     let window = Limiter::new(&test.store, "api", Limit::sliding_window(quota));
     let bucket = Limiter::new(&test.store, "api", Limit::gcra(quota));
