@@ -49,7 +49,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// Those of [`Sessions::load`]. [`Error::Conflict`] if others have saved the session dozens of
     /// times meanwhile.
     pub async fn rotate(&self, token: &str) -> Result<Option<Session<T>>, Error> {
-        let Some(old) = Token::parse(token) else {
+        let Some(old) = Token::parse(token, &self.secret) else {
             return Ok(None);
         };
         let Lead::Here(mut session) = self.lead(old.clone()).await? else {
@@ -60,7 +60,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
                 // Somebody has just rotated it: for all that come with the old token, once.
                 return Ok(Some(session));
             }
-            let new = Token::new(old.tag());
+            let new = Token::new(old.tag(), &self.secret);
             let device = self.device_after(session.device.as_ref());
             let exchange = Exchange {
                 word: Sealed::Exchanged,
@@ -70,7 +70,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             };
             match self.leave(&session, exchange).await? {
                 Changed::Made(known) => {
-                    session.id = new.digest(&self.secret);
+                    session.id = new.digest();
                     (session.token, session.times) = (new, known.times);
                     session.device = session.user().and(device);
                     return Ok(Some(session));
@@ -117,7 +117,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// [`TOO_MANY`](super::TOO_MANY), and the old session stays. [`Error::Conflict`] if others have
     /// saved it dozens of times meanwhile. Those of [`Sessions::load`].
     pub async fn log_in(&self, token: &str, user: &str) -> Result<Session<T>, Error> {
-        let old = Token::parse(token).ok_or(Error::Gone)?;
+        let old = Token::parse(token, &self.secret).ok_or(Error::Gone)?;
         for _ in 0..TRIES_MAX {
             let session = match self.lead(old.clone()).await? {
                 Lead::Here(session) => session,
@@ -147,7 +147,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
                 return Err(Error::invalid(what));
             }
         };
-        let token = Token::new(&tag_of(user, &self.secret));
+        let token = Token::new(&tag_of(user, &self.secret), &self.secret);
         let encoded = encode(Some(user), &session.data)?;
         let device = self.device_after(device);
         let new = self.make(token, encoded, device, per_user).await?;
@@ -189,14 +189,12 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             to,
             stays,
         } = exchange;
-        let text = session
-            .token
-            .seal(&self.secret, word, to.as_str().as_bytes())?;
+        let text = session.token.seal(word, to.as_str().as_bytes())?;
         let (digest, sealed) = match stays {
             Some((encoded, device)) => {
                 let used = session.user().zip(device.as_ref());
                 let sealed = self.seal(to, session.version, &encoded, used)?;
-                (to.digest(&self.secret), sealed)
+                (to.digest(), sealed)
             }
             None => (String::new(), Vec::new()),
         };

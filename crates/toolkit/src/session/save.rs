@@ -175,7 +175,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
             };
             match word.and_then(|word| self.read(&token, Sealed::Exchanged, &word)) {
                 Some(next) => {
-                    session.id = next.digest(&self.secret);
+                    session.id = next.digest();
                     session.token = next;
                 }
                 None => break,

@@ -174,7 +174,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// a refusal of [`TOO_MANY`]; or that of the store. If that is in doubt, there may be a session
     /// that nobody has the token of. It expires like any other.
     pub async fn create(&self, user: &str, data: T) -> Result<Session<T>, Error> {
-        let token = Token::new(&tag_of(user, &self.secret));
+        let token = Token::new(&tag_of(user, &self.secret), &self.secret);
         let encoded = encode(Some(user), &data)?;
         let device = self.device_after(None);
         self.make(token, encoded, device, self.per_user).await
@@ -186,7 +186,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     ///
     /// As [`Sessions::create`].
     pub async fn create_anonymous(&self, data: T) -> Result<Session<T>, Error> {
-        let token = Token::new(&token::anonymous_tag());
+        let token = Token::new(&token::anonymous_tag(), &self.secret);
         self.make(token, encode(None, &data)?, None, 0).await
     }
 
@@ -199,7 +199,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     ) -> Result<Session<T>, Error> {
         // What is stored is what will be loaded; and what can't be loaded is not stored.
         let (user, data) = decode(&encoded)?;
-        let id = token.digest(&self.secret);
+        let id = token.digest();
         let used = user.as_deref().zip(device.as_ref());
         let sealed = self.seal(&token, 1, &encoded, used)?;
         let made = self
@@ -247,7 +247,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// as it is; or that of the store. To note that a session was seen is worth no error: a store
     /// that is full, or may only be read, gives it all the same.
     pub async fn load(&self, token: &str) -> Result<Option<Session<T>>, Error> {
-        let Some(token) = Token::parse(token) else {
+        let Some(token) = Token::parse(token, &self.secret) else {
             return Ok(None);
         };
         Ok(match self.lead(token).await? {
@@ -265,7 +265,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     ///
     /// As [`Sessions::load`].
     pub async fn has_logged_in(&self, token: &str) -> Result<bool, Error> {
-        let Some(token) = Token::parse(token) else {
+        let Some(token) = Token::parse(token, &self.secret) else {
             return Ok(false);
         };
         Ok(matches!(self.lead(token).await?, Lead::LoggedIn(_)))
@@ -274,7 +274,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// Follows a token to its session.
     pub(super) async fn lead(&self, mut token: Token) -> Result<Lead<T>, Error> {
         for _ in 0..EXCHANGES_MAX {
-            let id = token.digest(&self.secret);
+            let id = token.digest();
             let call = self.on_session(&calls::LOAD, token.tag(), &id);
             let word = match call.run().await? {
                 Found::Session(stored) => return self.open(token, id, &stored).map(Lead::Here),
@@ -294,8 +294,8 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
 
     /// The token in a word that was left where this one has led.
     pub(super) fn read(&self, token: &Token, what: Sealed, word: &[u8]) -> Option<Token> {
-        let opened = token.open(&self.secret, what, word)?;
-        Token::parse(std::str::from_utf8(&opened).ok()?)
+        let opened = token.open(what, word)?;
+        Token::parse(std::str::from_utf8(&opened).ok()?, &self.secret)
     }
 
     /// A session as the store has it, opened with its token, of which this is the digest.
@@ -307,7 +307,7 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     ) -> Result<Session<T>, Error> {
         let what = Sealed::Data(stored.known.version);
         let (device, sealed) = device::split(&stored.sealed);
-        let opened = token.open(&self.secret, what, sealed);
+        let opened = token.open(what, sealed);
         let encoded = opened.ok_or_else(|| {
             Error::codec("the session can't be opened with its token: it was changed in the store")
         })?;
@@ -332,10 +332,10 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     ///
     /// That of the store; if it is in doubt, the session may have ended.
     pub async fn destroy(&self, token: &str) -> Result<bool, Error> {
-        let mut token = Token::parse(token);
+        let mut token = Token::parse(token, &self.secret);
         for _ in 0..EXCHANGES_MAX {
             let Some(known) = &token else { break };
-            let digest = known.digest(&self.secret);
+            let digest = known.digest();
             let call = self.on_session(&calls::DESTROY, known.tag(), &digest);
             let (is_ended, word): (bool, Option<Bytes>) = call.run().await?;
             if is_ended {
@@ -472,11 +472,11 @@ impl<T> Sessions<T> {
         encoded: &[u8],
         used: Option<(&str, &Device)>,
     ) -> Result<Vec<u8>, Error> {
-        let data = token.seal(&self.secret, Sealed::Data(version), encoded)?;
+        let data = token.seal(Sealed::Data(version), encoded)?;
         let Some((user, device)) = used else {
             return Ok(data);
         };
-        let digest = token.digest(&self.secret);
+        let digest = token.digest();
         device::join(&device.seal(&self.secret, user, &digest)?, &data)
     }
 }

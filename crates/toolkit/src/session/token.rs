@@ -17,6 +17,7 @@
 use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use larder_store::Error;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::secret::Secret;
@@ -97,39 +98,42 @@ impl Sealed {
     }
 }
 
-/// What a visitor shows: `TAG.SECRET`. It is wiped from memory when it is dropped.
+/// What a visitor shows: `TAG.SECRET`, and the key that follows from it. Both are wiped from memory when
+/// they are dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Token {
     text: Zeroizing<String>,
+    key: Zeroizing<[u8; 32]>,
 }
 
 impl Token {
     /// A new one, which leads to the keys with this tag.
-    pub(super) fn new(tag: &str) -> Token {
-        let secret = Zeroizing::new(random::bytes::<{ SECRET_LEN / 2 }>());
-        let digits = Zeroizing::new(hex::encode(&secret[..]));
+    pub(super) fn new(tag: &str, secret: &Secret) -> Token {
+        let random = Zeroizing::new(random::bytes::<{ SECRET_LEN / 2 }>());
+        let digits = Zeroizing::new(hex::encode(&random[..]));
         // In one piece, so that nothing of it stays behind where it grew.
         let mut text = Zeroizing::new(String::with_capacity(TAG_LEN + 1 + SECRET_LEN));
         for part in [tag, ".", &digits] {
             text.push_str(part);
         }
-        Token { text }
+        Token::of(text, secret)
     }
 
     /// A token that a visitor has shown, if it has the form of one.
-    pub(super) fn parse(text: &str) -> Option<Token> {
-        let (tag, secret) = text.split_once('.')?;
-        let is_token = tag.len() == TAG_LEN && secret.len() == SECRET_LEN;
-        (is_token && is_hex(tag) && is_hex(secret)).then(|| Token {
-            text: Zeroizing::new(text.to_owned()),
-        })
+    pub(super) fn parse(text: &str, secret: &Secret) -> Option<Token> {
+        let (tag, random) = text.split_once('.')?;
+        let is_token = tag.len() == TAG_LEN && random.len() == SECRET_LEN;
+        (is_token && is_hex(tag) && is_hex(random)).then(|| Token::named(text, secret))
     }
 
     /// A secret name of any form, which leads to no user's keys.
-    pub(super) fn named(name: &str) -> Token {
-        Token {
-            text: Zeroizing::new(name.to_owned()),
-        }
+    pub(super) fn named(name: &str, secret: &Secret) -> Token {
+        Token::of(Zeroizing::new(name.to_owned()), secret)
+    }
+
+    fn of(text: Zeroizing<String>, secret: &Secret) -> Token {
+        let key = secret.derive("larder session", &text);
+        Token { text, key }
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -140,34 +144,21 @@ impl Token {
         &self.text[..TAG_LEN]
     }
 
-    /// What the store knows the token by.
-    pub(super) fn digest(&self, secret: &Secret) -> String {
-        digits(&secret.derive("larder session id", &self.text))
+    /// What the store knows the token by. It follows from the key, which nobody finds from it.
+    pub(super) fn digest(&self) -> String {
+        let id = Sha256::new_with_prefix(b"larder session id\0").chain_update(&self.key[..]);
+        digits(&id.finalize().into())
     }
 
     /// Seals bytes, so that only this token opens them, and only as what they are.
-    pub(super) fn seal(
-        &self,
-        secret: &Secret,
-        what: Sealed,
-        bytes: &[u8],
-    ) -> Result<Vec<u8>, Error> {
-        seal(&self.key(secret), &what.associated(), bytes)
+    pub(super) fn seal(&self, what: Sealed, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        seal(&self.key, &what.associated(), bytes)
     }
 
     /// The bytes that were sealed with this token. `None` if they were not, or not as this, or were
     /// changed since.
-    pub(super) fn open(
-        &self,
-        secret: &Secret,
-        what: Sealed,
-        sealed: &[u8],
-    ) -> Option<Zeroizing<Vec<u8>>> {
-        open(&self.key(secret), &what.associated(), sealed)
-    }
-
-    fn key(&self, secret: &Secret) -> Zeroizing<[u8; 32]> {
-        secret.derive("larder session data", &self.text)
+    pub(super) fn open(&self, what: Sealed, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        open(&self.key, &what.associated(), sealed)
     }
 }
 
@@ -208,33 +199,30 @@ mod tests {
     const AS: Sealed = Sealed::Data(1);
 
     fn token() -> Token {
-        Token::new(&anonymous_tag())
+        Token::new(&anonymous_tag(), &Secret::none())
     }
 
     #[test]
     fn only_the_token_opens_what_it_sealed() {
-        let (token, other, secret) = (token(), token(), Secret::none());
-        let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
-        let opened = token.open(&secret, AS, &sealed).expect("it is its own");
+        let (token, other) = (token(), token());
+        let sealed = token.seal(AS, b"a cart").expect("it is short");
+        let opened = token.open(AS, &sealed).expect("it is its own");
         assert_eq!(&opened[..], b"a cart");
-        assert!(other.open(&secret, AS, &sealed).is_none());
-        assert_ne!(
-            token.seal(&secret, AS, b"a cart").expect("it is short"),
-            sealed
-        );
+        assert!(other.open(AS, &sealed).is_none());
+        assert_ne!(token.seal(AS, b"a cart").expect("it is short"), sealed);
     }
 
     #[test]
     fn what_is_sealed_is_opened_as_nothing_else() {
-        let (token, secret) = (token(), Secret::none());
-        let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
+        let token = token();
+        let sealed = token.seal(AS, b"a cart").expect("it is short");
         for other in [
             Sealed::Data(2),
             Sealed::Exchanged,
             Sealed::LoggedIn,
             Sealed::Value,
         ] {
-            assert!(token.open(&secret, other, &sealed).is_none(), "{other:?}");
+            assert!(token.open(other, &sealed).is_none(), "{other:?}");
         }
     }
 
@@ -242,24 +230,22 @@ mod tests {
     fn another_secret_opens_nothing() {
         let token = token();
         let secret = Secret::new([7; 32]).expect("it is long enough");
-        let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
-        assert!(token.open(&secret, AS, &sealed).is_some());
-        assert!(token.open(&Secret::none(), AS, &sealed).is_none());
-        assert_ne!(token.digest(&secret), token.digest(&Secret::none()));
+        let secretive = Token::named(token.as_str(), &secret);
+        let sealed = secretive.seal(AS, b"a cart").expect("it is short");
+        assert!(secretive.open(AS, &sealed).is_some());
+        assert!(token.open(AS, &sealed).is_none());
+        assert_ne!(token.digest(), secretive.digest());
     }
 
     #[test]
     fn sealed_data_that_was_changed_is_not_opened() {
-        let (token, secret) = (token(), Secret::none());
-        let sealed = token.seal(&secret, AS, b"a cart").expect("it is short");
+        let token = token();
+        let sealed = token.seal(AS, b"a cart").expect("it is short");
         for place in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[place] ^= 1;
-            assert!(token.open(&secret, AS, &changed).is_none(), "byte {place}");
-            assert!(
-                token.open(&secret, AS, &sealed[..place]).is_none(),
-                "{place} bytes"
-            );
+            assert!(token.open(AS, &changed).is_none(), "byte {place}");
+            assert!(token.open(AS, &sealed[..place]).is_none(), "{place} bytes");
         }
     }
 }

@@ -89,9 +89,9 @@ impl Vault {
         lasts: Duration,
         only: &str,
     ) -> Result<bool, Error> {
-        let token = Token::named(name);
+        let token = Token::named(name, &self.secret);
         let encoded = codec::encode(value).map_err(Error::codec)?;
-        let sealed = token.seal(&self.secret, Sealed::Value, &encoded)?;
+        let sealed = token.seal(Sealed::Value, &encoded)?;
         let set = Command::new("SET")
             .arg(self.key(&token))
             .arg(sealed)
@@ -109,12 +109,12 @@ impl Vault {
     ///
     /// [`Error::Codec`] if it is of another type or was changed in the store, or that of the store.
     pub async fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
-        let token = Token::named(name);
+        let token = Token::named(name, &self.secret);
         let found: Option<Bytes> = self.store.get(self.key(&token)).await?;
         let Some(sealed) = found else {
             return Ok(None);
         };
-        let opened = token.open(&self.secret, Sealed::Value, &sealed);
+        let opened = token.open(Sealed::Value, &sealed);
         let encoded = opened.ok_or_else(|| Error::codec("the value was changed in the store"))?;
         codec::decode(&encoded).map(Some).map_err(Error::codec)
     }
@@ -125,11 +125,13 @@ impl Vault {
     ///
     /// That of the store.
     pub async fn remove(&self, name: &str) -> Result<bool, Error> {
-        self.store.del(self.key(&Token::named(name))).await
+        self.store
+            .del(self.key(&Token::named(name, &self.secret)))
+            .await
     }
 
     fn key(&self, token: &Token) -> Key {
-        self.keys.of(&token.digest(&self.secret))
+        self.keys.of(&token.digest())
     }
 }
 
