@@ -34,10 +34,12 @@ pub enum Access {
     Create,
     /// It removes the key.
     Remove,
+    /// What stands there is no key, and lies where a key of this name would: the channel of a shard.
+    NotKey,
 }
 
 use Access::{
-    Change, Create, Delete, Insert, Look, Merge, Note, Overwrite, Read, Remove, Take, Update,
+    Change, Create, Delete, Insert, Look, Merge, NotKey, Note, Overwrite, Read, Remove, Take, Update,
 };
 
 impl Access {
@@ -56,6 +58,7 @@ impl Access {
             Overwrite => &["OW", "update"],
             Create => &["OW", "insert"],
             Remove => &["RM", "delete"],
+            NotKey => &["not_key"],
         }
     }
 
@@ -66,7 +69,7 @@ impl Access {
 
     /// Whether who may not write the key may not do this.
     pub fn writes(self) -> bool {
-        !matches!(self, Look | Read | Note)
+        !matches!(self, Look | Read | Note | NotKey)
     }
 }
 
@@ -175,6 +178,7 @@ const ACCESS: &[(&[Access], &[&str])] = &[
     (&[Overwrite], &["MSET", "PSETEX", "RESTORE", "SETEX"]),
     (&[Create], &["MSETNX", "SETNX"]),
     (&[Remove], &["DEL", "UNLINK"]),
+    (&[NotKey], &["SPUBLISH", "SSUBSCRIBE", "SUNSUBSCRIBE"]),
     (
         &[Take, Insert],
         &["BLMOVE", "BRPOPLPUSH", "LMOVE", "RPOPLPUSH", "SMOVE"],

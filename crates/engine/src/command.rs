@@ -144,7 +144,7 @@ impl Row {
 const STEADY: &[&str] = &["DEL", "MSET", "MSETNX"];
 
 /// Commands that touch no key and leave their connection as it is.
-const STATELESS: &[&str] = &["ECHO", "PING", "PUBLISH", "TIME"];
+const STATELESS: &[&str] = &["ECHO", "PING", "PUBLISH", "SPUBLISH", "TIME"];
 
 /// Commands whose words are a key, and a field or a member of its value.
 const PART_SECOND: &[&str] = &[

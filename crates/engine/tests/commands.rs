@@ -190,11 +190,28 @@ fn the_table_describes_itself() {
 }
 
 #[test]
+fn who_listens_to_channels_of_shards_is_shown_as_a_listener() {
+    let mut client = Connection::open();
+    client.send("SSUBSCRIBE a b");
+    let mut other = Connection::to(&client.engine);
+    let lines = other.send("CLIENT LIST TYPE pubsub");
+    assert!(lines.contains(" flags=P "), "{lines}");
+    assert!(lines.contains(" sub=0 psub=0 ssub=2 "), "{lines}");
+    let stats = other.send("INFO stats");
+    assert!(stats.contains("pubsub_channels:0\n"), "{stats}");
+    assert!(stats.contains("pubsubshard_channels:2\n"), "{stats}");
+
+    client.send("RESET");
+    let stats = other.send("INFO stats");
+    assert!(stats.contains("pubsubshard_channels:0\n"), "{stats}");
+}
+
+#[test]
 fn help_lists_the_subcommands() {
     let mut client = Connection::open();
     let help = client.send("PUBSUB HELP");
     let mut wanted =
-        "*9\n+PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\n".to_owned();
+        "*13\n+PUBSUB <subcommand> [<arg> [value] [opt] ...]. Subcommands are:\n".to_owned();
     let _ = write!(wanted, "+CHANNELS [pattern]\n+    Lists the channels");
     assert!(help.starts_with(&wanted), "{help}");
 }

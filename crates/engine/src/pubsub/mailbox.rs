@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
+use super::Topic;
 use crate::reply::{Reply, RespReply};
 
 /// A message, or a line for monitors, shared by all who receive it in the same way.
@@ -15,6 +16,8 @@ use crate::reply::{Reply, RespReply};
 pub struct Message {
     /// The pattern by which it is received, if it is by one.
     pub pattern: Option<Bytes>,
+    /// Whether its channel is one of a shard.
+    pub is_sharded: bool,
     /// Where it was published.
     pub channel: Bytes,
     /// What was published.
@@ -224,9 +227,11 @@ impl State {
 }
 
 impl Message {
-    pub(super) fn new(pattern: Option<Bytes>, channel: Bytes, payload: Bytes) -> Message {
+    /// A message that is received by a name of this kind.
+    pub(super) fn new(topic: Topic, name: &Bytes, channel: Bytes, payload: Bytes) -> Message {
         Message {
-            pattern,
+            pattern: (topic == Topic::Pattern).then(|| name.clone()),
+            is_sharded: topic == Topic::ShardChannel,
             channel,
             payload,
             encoded: [OnceLock::new(), OnceLock::new()],
@@ -240,6 +245,7 @@ impl Message {
         let line = Bytes::from(line);
         Message {
             pattern: None,
+            is_sharded: false,
             channel: Bytes::new(),
             payload: line.clone(),
             encoded: [line.clone().into(), line.into()],
@@ -255,7 +261,11 @@ impl Message {
             match &self.pattern {
                 None => {
                     reply.push(3);
-                    reply.bulk(b"message");
+                    reply.bulk(if self.is_sharded {
+                        b"smessage"
+                    } else {
+                        b"message"
+                    });
                 }
                 Some(pattern) => {
                     reply.push(4);
@@ -316,8 +326,8 @@ impl Invalidation {
 
 impl PartialEq for Message {
     fn eq(&self, other: &Message) -> bool {
-        (&self.pattern, &self.channel, &self.payload)
-            == (&other.pattern, &other.channel, &other.payload)
+        (self.is_sharded, &self.pattern) == (other.is_sharded, &other.pattern)
+            && (&self.channel, &self.payload) == (&other.channel, &other.payload)
     }
 }
 

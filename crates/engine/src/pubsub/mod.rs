@@ -41,6 +41,7 @@ pub(crate) struct PubSub {
 struct Listeners {
     channels: HashMap<Bytes, Vec<Arc<Mailbox>>>,
     patterns: HashMap<Bytes, Vec<Arc<Mailbox>>>,
+    shard_channels: HashMap<Bytes, Vec<Arc<Mailbox>>>,
 }
 
 /// Channels by name, or by pattern. A channel that is named like a pattern is not one.
@@ -48,15 +49,36 @@ struct Listeners {
 pub(crate) enum Topic {
     Channel,
     Pattern,
+    /// Channels by name that are others than those of [`Topic::Channel`], and that no pattern matches:
+    /// on a cluster they belong to the shard of their slot.
+    ShardChannel,
+}
+
+impl Topic {
+    const ALL: [Topic; 3] = [Topic::Channel, Topic::Pattern, Topic::ShardChannel];
 }
 
 impl PubSub {
     /// Gives a message to all who listen to its channel. Answers how many they are; one who
     /// listens to the channel in several ways counts, and hears, as often.
     pub(crate) fn publish(&self, channel: &[u8], payload: &[u8]) -> usize {
+        self.deliver(channel, payload, Listeners::of_channel)
+    }
+
+    /// The same for a channel of a shard.
+    pub(crate) fn publish_sharded(&self, channel: &[u8], payload: &[u8]) -> usize {
+        self.deliver(channel, payload, Listeners::of_shard_channel)
+    }
+
+    fn deliver(
+        &self,
+        channel: &[u8],
+        payload: &[u8],
+        receivers: impl for<'l> Fn(&'l Listeners, &[u8]) -> Deliveries<'l>,
+    ) -> usize {
         let turn = self.turns[self.hasher.hash_one(channel) as usize % TURNS].lock();
         let listeners = self.listeners.read();
-        let deliveries = listeners.of_channel(channel);
+        let deliveries = receivers(&listeners, channel);
         if deliveries.is_empty() {
             return 0;
         }
@@ -64,25 +86,25 @@ impl PubSub {
             Bytes::copy_from_slice(channel),
             Bytes::copy_from_slice(payload),
         );
-        let mut receivers = 0;
+        let mut count = 0;
         let mut readers = Vec::new();
-        for (pattern, mailboxes) in deliveries {
-            let message = Message::new(pattern.cloned(), channel.clone(), payload.clone());
+        for (topic, name, mailboxes) in deliveries {
+            let message = Message::new(topic, name, channel.clone(), payload.clone());
             let message = Arc::new(message);
             readers.extend(mailboxes.iter().filter_map(|mailbox| mailbox.put(&message)));
-            receivers += mailboxes.len();
+            count += mailboxes.len();
         }
         drop(listeners);
         drop(turn);
         // Waking takes as long as a system call, and nobody has to wait for that.
         readers.into_iter().for_each(Waker::wake);
-        receivers
+        count
     }
 
     fn add(&self, topic: Topic, name: &Bytes, mailbox: &Arc<Mailbox>) {
         let mut listeners = self.listeners.write();
         listeners
-            .of(topic)
+            .of_mut(topic)
             .entry(name.clone())
             .or_default()
             .push(Arc::clone(mailbox));
@@ -90,7 +112,7 @@ impl PubSub {
 
     fn remove(&self, topic: Topic, name: &[u8], mailbox: &Arc<Mailbox>) {
         let mut listeners = self.listeners.write();
-        let names = listeners.of(topic);
+        let names = listeners.of_mut(topic);
         let Some(mailboxes) = names.get_mut(name) else {
             return;
         };
@@ -100,50 +122,67 @@ impl PubSub {
         }
     }
 
-    /// The channels to which somebody listens by name.
-    pub(crate) fn channels(&self) -> Vec<Bytes> {
-        self.listeners.read().channels.keys().cloned().collect()
+    /// The names of this kind to which somebody listens.
+    pub(crate) fn names(&self, topic: Topic) -> Vec<Bytes> {
+        self.listeners.read().of(topic).keys().cloned().collect()
     }
 
-    /// How many listen to a channel by name.
-    pub(crate) fn listeners_of(&self, channel: &[u8]) -> usize {
-        self.listeners
-            .read()
-            .channels
-            .get(channel)
-            .map_or(0, Vec::len)
+    /// How many names of this kind somebody listens to.
+    pub(crate) fn len(&self, topic: Topic) -> usize {
+        self.listeners.read().of(topic).len()
     }
 
-    /// Whether nobody listens to anything.
+    /// How many listen to a name of this kind.
+    pub(crate) fn listeners_of(&self, topic: Topic, name: &[u8]) -> usize {
+        let listeners = self.listeners.read();
+        listeners.of(topic).get(name).map_or(0, Vec::len)
+    }
+
+    /// Whether nobody listens to anything but channels of shards.
     pub(crate) fn is_unheard(&self) -> bool {
         let listeners = self.listeners.read();
         listeners.channels.is_empty() && listeners.patterns.is_empty()
     }
-
-    /// How many patterns somebody listens to.
-    pub(crate) fn patterns_len(&self) -> usize {
-        self.listeners.read().patterns.len()
-    }
 }
 
-/// Mailboxes that receive the same message, and the pattern by which they do.
-type Delivery<'a> = (Option<&'a Bytes>, &'a [Arc<Mailbox>]);
+/// Mailboxes that receive the same message, and the name by which they do.
+type Delivery<'a> = (Topic, &'a Bytes, &'a [Arc<Mailbox>]);
+
+type Deliveries<'a> = SmallVec<[Delivery<'a>; 4]>;
 
 impl Listeners {
     /// Who listens to a channel: by its name, and by each pattern that matches it.
-    fn of_channel(&self, channel: &[u8]) -> SmallVec<[Delivery<'_>; 4]> {
-        let by_name = self.channels.get(channel);
-        let by_name = by_name.map(|mailboxes| (None, &mailboxes[..]));
+    fn of_channel(&self, channel: &[u8]) -> Deliveries<'_> {
+        let by_name = self.channels.get_key_value(channel);
+        let by_name = by_name.map(|(name, mailboxes)| (Topic::Channel, name, &mailboxes[..]));
         let by_pattern = self.patterns.iter();
         let by_pattern = by_pattern.filter(|(pattern, _)| glob::matches(pattern, channel));
-        let by_pattern = by_pattern.map(|(pattern, mailboxes)| (Some(pattern), &mailboxes[..]));
+        let by_pattern =
+            by_pattern.map(|(pattern, mailboxes)| (Topic::Pattern, pattern, &mailboxes[..]));
         by_name.into_iter().chain(by_pattern).collect()
     }
 
-    fn of(&mut self, topic: Topic) -> &mut HashMap<Bytes, Vec<Arc<Mailbox>>> {
+    /// Who listens to a channel of a shard.
+    fn of_shard_channel(&self, channel: &[u8]) -> Deliveries<'_> {
+        let found = self.shard_channels.get_key_value(channel).into_iter();
+        found
+            .map(|(name, mailboxes)| (Topic::ShardChannel, name, &mailboxes[..]))
+            .collect()
+    }
+
+    fn of(&self, topic: Topic) -> &HashMap<Bytes, Vec<Arc<Mailbox>>> {
+        match topic {
+            Topic::Channel => &self.channels,
+            Topic::Pattern => &self.patterns,
+            Topic::ShardChannel => &self.shard_channels,
+        }
+    }
+
+    fn of_mut(&mut self, topic: Topic) -> &mut HashMap<Bytes, Vec<Arc<Mailbox>>> {
         match topic {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
+            Topic::ShardChannel => &mut self.shard_channels,
         }
     }
 }
@@ -155,6 +194,7 @@ pub struct Subscriber {
     mailbox: Arc<Mailbox>,
     channels: BTreeSet<Bytes>,
     patterns: BTreeSet<Bytes>,
+    shard_channels: BTreeSet<Bytes>,
     /// How many bytes all of them take, here and where messages find them.
     bytes: usize,
 }
@@ -171,6 +211,7 @@ impl Subscriber {
             mailbox,
             channels: BTreeSet::new(),
             patterns: BTreeSet::new(),
+            shard_channels: BTreeSet::new(),
             bytes: 0,
         }
     }
@@ -206,6 +247,7 @@ impl Subscriber {
         match topic {
             Topic::Channel => &self.channels,
             Topic::Pattern => &self.patterns,
+            Topic::ShardChannel => &self.shard_channels,
         }
     }
 
@@ -213,6 +255,7 @@ impl Subscriber {
         match topic {
             Topic::Channel => &mut self.channels,
             Topic::Pattern => &mut self.patterns,
+            Topic::ShardChannel => &mut self.shard_channels,
         }
     }
 
@@ -220,14 +263,24 @@ impl Subscriber {
         self.bytes
     }
 
+    /// How much it listens to in all.
     pub(crate) fn count(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+        Topic::ALL.map(|topic| self.names(topic).len()).iter().sum()
+    }
+
+    /// How many subscriptions an answer about a name of this kind counts: channels of shards are
+    /// counted on their own.
+    pub(crate) fn counted_with(&self, topic: Topic) -> usize {
+        match topic {
+            Topic::Channel | Topic::Pattern => self.channels.len() + self.patterns.len(),
+            Topic::ShardChannel => self.shard_channels.len(),
+        }
     }
 }
 
 impl Drop for Subscriber {
     fn drop(&mut self) {
-        for topic in [Topic::Channel, Topic::Pattern] {
+        for topic in Topic::ALL {
             for name in self.names(topic) {
                 self.engine.pubsub.remove(topic, name, &self.mailbox);
             }

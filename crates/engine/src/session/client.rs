@@ -97,6 +97,7 @@ pub struct Client {
 struct Doing {
     channels: AtomicUsize,
     patterns: AtomicUsize,
+    shard_channels: AtomicUsize,
     watched: AtomicUsize,
     /// How many requests are queued, and 1; or 0 outside of a transaction.
     queued: AtomicUsize,
@@ -255,11 +256,15 @@ impl Client {
 
     pub(crate) fn kind(&self) -> ClientKind {
         let Doing {
-            channels, patterns, ..
+            channels,
+            patterns,
+            shard_channels,
+            ..
         } = &self.doing;
-        match channels.load(Relaxed) + patterns.load(Relaxed) {
-            0 => ClientKind::Normal,
-            _ => ClientKind::PubSub,
+        let topics = [channels, patterns, shard_channels];
+        match topics.iter().any(|count| count.load(Relaxed) > 0) {
+            true => ClientKind::PubSub,
+            false => ClientKind::Normal,
         }
     }
 
@@ -294,6 +299,8 @@ impl Client {
         self.db.store(session.db, Relaxed);
         self.doing.channels.store(topics(Topic::Channel), Relaxed);
         self.doing.patterns.store(topics(Topic::Pattern), Relaxed);
+        let shard_channels = topics(Topic::ShardChannel);
+        self.doing.shard_channels.store(shard_channels, Relaxed);
         self.doing.queued.store(queued, Relaxed);
         self.doing.queued_bytes.store(queued_bytes, Relaxed);
         let interest_bytes = session.interest_bytes();
@@ -447,7 +454,7 @@ impl Client {
             ("db", &self.db.load(Relaxed)),
             ("sub", &doing.channels.load(Relaxed)),
             ("psub", &doing.patterns.load(Relaxed)),
-            ("ssub", &0),
+            ("ssub", &doing.shard_channels.load(Relaxed)),
             ("multi", &(doing.queued.load(Relaxed) as i64 - 1)),
             ("qbuf", &unanswered),
             ("qbuf-free", &input.saturating_sub(unanswered)),

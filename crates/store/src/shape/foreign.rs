@@ -14,7 +14,6 @@ const FAST_WRITE: Flags = WRITE.and(Flags::FAST);
 /// Writes that need memory.
 const GROWTH: Flags = WRITE.and(Flags::DENY_OOM);
 const FAST_GROWTH: Flags = GROWTH.and(Flags::FAST);
-const MESSAGE: Flags = Flags::PUBSUB.and(Flags::FAST);
 
 pub(super) const SHAPES: &[Shape] = &[
     // Copies of values.
@@ -58,10 +57,6 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape::new("VREM", Exactly(3), First, WRITE),
     Shape::new("VSETATTR", Exactly(4), First, FAST_WRITE),
     Shape::new("VSIM", AtLeast(4), First, READ),
-    // Messages of a shard. A channel has a slot as a key has, and is found at the same place.
-    Shape::new("SPUBLISH", Exactly(3), First, MESSAGE),
-    Shape::new("SSUBSCRIBE", AtLeast(2), All, Flags::PUBSUB),
-    Shape::new("SUNSUBSCRIBE", AtLeast(1), All, Flags::PUBSUB),
     // Replicas and the disk.
     Shape::new("ROLE", Exactly(1), None, Flags::FAST),
     Shape::new("WAIT", Exactly(3), None, Flags::BLOCKING),

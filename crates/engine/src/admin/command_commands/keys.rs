@@ -34,7 +34,7 @@ fn with_keys(
     let request = call.args.whole().slice(call.command.first()..);
     let command =
         commands::find(request).map_err(|_| Error::text("ERR Invalid command specified"))?;
-    if command.keys == KeySpec::None {
+    if command.keys == KeySpec::None || command.accesses() == [Access::NotKey] {
         return Err(Error::text("ERR The command has no key arguments"));
     }
     if !command.arity.allows(request.len()) {

@@ -4,6 +4,7 @@ use super::Lines;
 use crate::command::Call;
 use crate::commands;
 use crate::keyspace::{DATABASES, Figure, Figures};
+use crate::pubsub::Topic;
 
 pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
     let (engine, stats) = (call.engine, &call.engine.stats);
@@ -55,9 +56,12 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
         ("current_eviction_exceeded_time", 0),
         ("keyspace_hits", sum(|figures| &figures.hits)),
         ("keyspace_misses", sum(|figures| &figures.misses)),
-        ("pubsub_channels", engine.pubsub.channels().len() as u64),
-        ("pubsub_patterns", engine.pubsub.patterns_len() as u64),
-        ("pubsubshard_channels", 0),
+        ("pubsub_channels", engine.pubsub.len(Topic::Channel) as u64),
+        ("pubsub_patterns", engine.pubsub.len(Topic::Pattern) as u64),
+        (
+            "pubsubshard_channels",
+            engine.pubsub.len(Topic::ShardChannel) as u64,
+        ),
         ("latest_fork_usec", 0),
         ("total_forks", 0),
         ("migrate_cached_sockets", 0),
