@@ -7,7 +7,7 @@ use larder_store::shape::{Found, Names};
 
 use crate::command::Row;
 use crate::error::{Error, Result};
-use crate::{admin, generic, pubsub, scripting, session, types};
+use crate::{acl, admin, generic, pubsub, scripting, session, types};
 
 /// The families of commands, each with its rows.
 const FAMILIES: &[(&str, &[Row])] = &[
@@ -30,6 +30,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("stream", types::stream::commands::COMMANDS),
     ("pubsub", pubsub::commands::COMMANDS),
     ("scripting", scripting::commands::COMMANDS),
+    ("server", acl::commands::COMMANDS),
     ("server", admin::commands::COMMANDS),
     ("server", admin::info::COMMANDS),
     ("server", admin::slowlog_commands::COMMANDS),

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use larder_store::Value;
 use parking_lot::Mutex;
 
+use crate::acl::Acl;
 use crate::admin::config::Config;
 use crate::eviction::Memory;
 use crate::hash::{Seed, derive};
@@ -107,6 +108,7 @@ pub struct Engine {
     pub(crate) scripts: Scripts,
     pub(crate) clients: Clients,
     pub(crate) config: Config,
+    pub(crate) acl: Acl,
     pub(crate) stats: Stats,
     pub(crate) memory: Memory,
     /// 40 hexadecimal digits that no other engine has.
@@ -147,6 +149,7 @@ impl Engine {
             scripts: Scripts::default(),
             clients: Clients::default(),
             config: Config::default(),
+            acl: Acl::new(&seed),
             stats: Stats::new(now),
             memory: Memory::default(),
             run_id: hexadecimal(&derive::<20>(&seed, "run id")),

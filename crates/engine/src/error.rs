@@ -95,6 +95,8 @@ pub enum Error {
          RESP protocol version at the same time"
     )]
     HelloNotAuthenticated,
+    #[error("NOPERM {0}")]
+    NoPermission(String),
     #[error("WRONGPASS invalid username-password pair or user is disabled.")]
     WrongPassword,
     #[error(

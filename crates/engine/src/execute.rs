@@ -234,14 +234,14 @@ impl Engine {
         if !command.arity.allows(arguments.len()) {
             return Err(Error::WrongArity(command.full_name()));
         }
-        if !session.is_authenticated() && !command.flags.has(Flags::NO_AUTH) {
-            return Err(Error::NotAuthenticated);
+        if session.is_queueing() && command.flags.has(Flags::NO_MULTI) {
+            return Err(Error::NotInTransaction);
+        }
+        if session.is_checked() {
+            self.guard(session, command, arguments, clock.now())?;
         }
         if session.is_subscriber_only() && !command.flags.has(Flags::SUBSCRIBED) {
             return Err(Error::Subscribed(command.full_name()));
-        }
-        if session.is_queueing() && command.flags.has(Flags::NO_MULTI) {
-            return Err(Error::NotInTransaction);
         }
         if self.is_over_limit() {
             self.admit_to_memory(session, command, arguments, clock)?;

@@ -31,6 +31,7 @@ mod types;
 
 mod observe;
 
+mod acl;
 mod admin;
 mod generic;
 mod pubsub;
@@ -42,6 +43,7 @@ mod scripting;
 mod session;
 
 pub use access::Access;
+pub use acl::UserFile;
 pub use admin::{
     ClientsMemory, CpuTime, Host, OutputClass, OutputLimit, OutputLimits, memory_size,
 };

@@ -7,6 +7,8 @@
 
 use std::sync::Arc;
 
+use larder_store::{Refusal, Value};
+
 use crate::command::Call;
 use crate::commands;
 use crate::engine::{Engine, TimeSource};
@@ -87,6 +89,14 @@ impl Engine {
         }
         let mut reply = ValueReply::for_protocol(waiter.resp3);
         keyspace.select(waiter.db);
+        // Its user may not be allowed any more what it was when it began to wait.
+        if session.is_checked()
+            && let Err(error) = self.guard(&session, command, arguments, keyspace.now())
+        {
+            let refusal = Refusal::new(error.to_string());
+            self.end_served(keyspace, waiter, Value::Error(refusal));
+            return Served::Tried;
+        }
         let ran = Call {
             engine: self,
             session: &mut session,
@@ -103,13 +113,18 @@ impl Engine {
             self.wait_on(waiter);
             return Served::Tried;
         }
+        self.end_served(keyspace, waiter, reply.take_value());
+        Served::Tried
+    }
+
+    /// Answers a claimed waiter, whose keys are held.
+    fn end_served(&self, keyspace: &mut Keyspace<'_>, waiter: &Arc<Waiter>, answer: Value) {
         // Here, where the keys are held, and not by `forget`, which would find them held.
         for key in &waiter.keys {
             keyspace.shard_of(key).stop_waiting(waiter.db, key, waiter);
         }
         self.forget_wait(waiter);
-        waiter.answer(reply.take_value());
-        Served::Tried
+        waiter.answer(answer);
     }
 
     /// Does what a call has left, when it has let its shards go.

@@ -15,6 +15,9 @@ use crate::engine::Engine;
 pub(crate) struct Config {
     password: RwLock<Option<Box<[u8]>>>,
     pub(super) protected_mode: AtomicBool,
+    pub(crate) acl_log_len_max: AtomicU64,
+    /// Whether new users may listen to all channels.
+    pub(super) acl_all_channels: AtomicBool,
     pub(super) clients_max: AtomicU64,
     pub(super) idle_timeout_s: AtomicU64,
     pub(super) bulk_len_max: AtomicU64,
@@ -77,6 +80,8 @@ impl Default for Config {
         Config {
             password: RwLock::default(),
             protected_mode: AtomicBool::new(true),
+            acl_log_len_max: AtomicU64::new(128),
+            acl_all_channels: AtomicBool::new(false),
             clients_max: AtomicU64::new(10_000),
             idle_timeout_s: AtomicU64::new(0),
             bulk_len_max: AtomicU64::new(512 << 20),
@@ -97,22 +102,12 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Whether connections have to authenticate.
-    pub(crate) fn needs_password(&self) -> bool {
-        self.password.read().is_some()
+    /// Whether new users may listen to all channels: `acl-pubsub-default`.
+    pub(crate) fn has_all_channels(&self) -> bool {
+        self.acl_all_channels.load(Relaxed)
     }
 
-    /// Whether this user may come in with this password. There is one user, `default`.
-    pub(crate) fn accepts(&self, user: &[u8], password: &[u8]) -> bool {
-        let wanted = self.password.read();
-        user == b"default" && wanted.as_ref().is_none_or(|wanted| same(wanted, password))
-    }
-
-    pub(crate) fn set_password(&self, password: Option<&[u8]>) {
-        *self.password.write() = password.map(Box::from);
-    }
-
-    /// The password, or nothing.
+    /// The password of the default user as it was configured last, or nothing.
     pub(super) fn password(&self) -> Vec<u8> {
         let password = self.password.read();
         password.as_deref().unwrap_or_default().to_vec()
@@ -196,13 +191,19 @@ impl Config {
 impl Engine {
     /// Has connections authenticate with this password, or with none.
     pub fn set_password(&self, password: Option<&str>) {
-        self.config.set_password(password.map(str::as_bytes));
+        self.require_password(password.map(str::as_bytes));
+    }
+
+    /// Has the default user come in with this password, or with none: `requirepass`.
+    pub(super) fn require_password(&self, password: Option<&[u8]>) {
+        *self.config.password.write() = password.map(Box::from);
+        self.set_default_password(password);
     }
 
     /// Whether whoever comes from another machine is to be turned away, since there is no password:
     /// `protected-mode`.
     pub fn is_protected(&self) -> bool {
-        self.config.protected_mode.load(Relaxed) && !self.config.needs_password()
+        self.config.protected_mode.load(Relaxed) && self.acl.is_open()
     }
 
     /// Has those who come from other machines turned away as long as there is no password, or not.
@@ -287,9 +288,4 @@ impl Engine {
     pub fn set_host(&self, host: Host) {
         *self.config.host.write() = host;
     }
-}
-
-/// Whether two secrets are the same, in a time that does not tell where they differ.
-fn same(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |diff, (a, b)| diff | (a ^ b)) == 0
 }

@@ -137,6 +137,7 @@ fn failed(parameter: &Parameter, why: &str) -> Error {
 
 fn resetstat(call: &mut Call<'_, '_>) -> Result<()> {
     call.engine.stats.reset();
+    call.engine.acl.reset_denials();
     call.engine.clients.reset_seen();
     let figures = call.engine.shards.figures();
     figures.for_each(Figures::reset);

@@ -46,10 +46,14 @@ enum Place {
     Switch(fn(&Config) -> &AtomicBool),
     /// `notify-keyspace-events`: classes of events.
     Events,
+    /// `acl-pubsub-default`.
+    NewUsersChannels,
     /// What is looked at of commands.
     Observed(&'static Observed),
     /// It has this value and no other; the reason says why.
     Only(&'static str, &'static str),
+    /// `aclfile`.
+    UserFile,
     /// Whoever started the process decided.
     Started(fn(&Host) -> String),
 }
@@ -77,6 +81,8 @@ pub(super) enum Value {
     Same,
 }
 
+/// What new users may listen to: everything, or nothing.
+const NEW_USERS_CHANNELS: &[&str] = &["allchannels", "resetchannels"];
 const NOTHING_KEPT: &str = "nothing is kept on disk by this server";
 const NO_CLASS: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
 const NO_REPLICAS: &str = "this server has no replicas";
@@ -285,6 +291,17 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         ),
     ),
     row("notify-keyspace-events", Place::Events),
+    row("aclfile", Place::UserFile),
+    row("acl-pubsub-default", Place::NewUsersChannels),
+    row(
+        "acllog-max-len",
+        Place::Setting(
+            |config| &config.acl_log_len_max,
+            Unit::Count,
+            0,
+            i64::MAX as u64,
+        ),
+    ),
 ];
 
 const fn row(name: &'static str, place: Place) -> Parameter {
@@ -333,6 +350,11 @@ impl Parameter {
                 false => "no".to_owned(),
             },
             Place::Events => engine.shards.event_classes().to_string(),
+            Place::NewUsersChannels => {
+                let has_none = usize::from(!engine.config.has_all_channels());
+                NEW_USERS_CHANNELS[has_none].to_owned()
+            }
+            Place::UserFile => engine.acl.file_name(),
             Place::Observed(parameter) => (parameter.get)(&engine.config),
             Place::Only(value, _) => (*value).to_owned(),
             Place::Started(value) => value(&engine.config.host()),
@@ -367,6 +389,7 @@ impl Parameter {
             Place::ClientsMemory => read_clients_memory(value).map(Value::ClientsMemory),
             Place::Password => Ok(Value::Password(value.to_vec())),
             Place::Switch(_) => read_switch(value).map(Value::Switch),
+            Place::NewUsersChannels => read_choice(value, NEW_USERS_CHANNELS).map(Value::Number),
             Place::Events => Classes::parse(value)
                 .map(Value::Events)
                 .ok_or_else(|| NO_CLASS.to_owned()),
@@ -375,7 +398,7 @@ impl Parameter {
             }
             Place::Only(only, _) if value.eq_ignore_ascii_case(only.as_bytes()) => Ok(Value::Same),
             Place::Only(_, reason) => Err(reason.to_owned()),
-            Place::Started(_) => Err(IMMUTABLE.to_owned()),
+            Place::Started(_) | Place::UserFile => Err(IMMUTABLE.to_owned()),
         }
     }
 
@@ -410,10 +433,13 @@ impl Parameter {
             }
             (Place::Password, Value::Password(password)) => {
                 let password = Some(&*password).filter(|password| !password.is_empty());
-                engine.config.set_password(password);
+                engine.require_password(password);
             }
             (Place::Switch(switch), Value::Switch(is_on)) => {
                 switch(&engine.config).store(is_on, Relaxed);
+            }
+            (Place::NewUsersChannels, Value::Number(place)) => {
+                engine.config.acl_all_channels.store(place == 0, Relaxed);
             }
             (Place::Events, Value::Events(classes)) => engine.shards.set_event_classes(classes),
             (Place::Observed(parameter), Value::Text(text)) => {

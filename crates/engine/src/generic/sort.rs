@@ -58,13 +58,15 @@ pub(crate) fn looks_elsewhere(command: &Row, arguments: Arguments<'_>) -> bool {
 
 fn sort(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
-    let request = Request::read(&mut call.args, true)?;
+    let reads_all = call.session.may_read_all(call.command, call.request());
+    let request = Request::read(&mut call.args, true, reads_all)?;
     run(call, key, &request)
 }
 
 fn sort_ro(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
-    let request = Request::read(&mut call.args, false)?;
+    let reads_all = call.session.may_read_all(call.command, call.request());
+    let request = Request::read(&mut call.args, false, reads_all)?;
     run(call, key, &request)
 }
 
@@ -95,7 +97,12 @@ enum Order<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn read(args: &mut Args<'a>, may_store: bool) -> Result<Request<'a>> {
+    fn read(args: &mut Args<'a>, may_store: bool, reads_all: bool) -> Result<Request<'a>> {
+        let denied = |option| {
+            Error::text(format!(
+                "ERR {option} option of SORT denied due to insufficient ACL permissions."
+            ))
+        };
         let (mut by, mut alpha) = (None, false);
         let mut request = Request {
             order: Order::Unchanged,
@@ -118,8 +125,15 @@ impl<'a> Request<'a> {
             } else if may_store && args.len() > 1 && args.option("STORE") {
                 request.store = Some(args.key()?);
             } else if args.len() > 1 && args.option("BY") {
-                by = Some(args.bytes()?);
+                let pattern = args.bytes()?;
+                if !reads_all && pattern.contains(&b'*') {
+                    return Err(denied("BY"));
+                }
+                by = Some(pattern);
             } else if args.len() > 1 && args.option("GET") {
+                if !reads_all {
+                    return Err(denied("GET"));
+                }
                 request.get.push(Pattern::new(args.bytes()?));
             } else {
                 return Err(Error::Syntax);

@@ -196,6 +196,13 @@ fn listen(call: &mut Call<'_, '_>, topic: Topic, kind: &str) -> Result<()> {
         subscriber.add(topic, name);
         confirm(call, topic, kind, Some(name));
     }
+    // Its user may have lost the right to while this was looked at, and whoever took it did not see this
+    // subscription yet.
+    let is_allowed = |name| call.session.may_listen(name, topic == Topic::Pattern);
+    let names = call.request().iter().skip(1);
+    if !{ names }.all(is_allowed) {
+        call.session.close();
+    }
     Ok(())
 }
 

@@ -138,6 +138,23 @@ impl PubSub {
         listeners.of(topic).get(name).map_or(0, Vec::len)
     }
 
+    /// Who listens to one of the names that `is_wanted`; whoever listens to several, several times.
+    pub(crate) fn mailboxes_of(
+        &self,
+        is_wanted: impl Fn(Topic, &[u8]) -> bool,
+    ) -> Vec<Arc<Mailbox>> {
+        let listeners = self.listeners.read();
+        let names = Topic::ALL.into_iter().flat_map(|topic| {
+            let names = listeners.of(topic).iter();
+            names.map(move |(name, mailboxes)| (topic, name, mailboxes))
+        });
+        let wanted = names.filter(|(topic, name, _)| is_wanted(*topic, name));
+        wanted
+            .flat_map(|(_, _, mailboxes)| mailboxes)
+            .cloned()
+            .collect()
+    }
+
     /// Whether nobody listens to anything but channels of shards.
     pub(crate) fn is_unheard(&self) -> bool {
         let listeners = self.listeners.read();

@@ -145,15 +145,17 @@ fn replicate_commands(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise>
     Ok(1)
 }
 
-/// `redis.acl_check_cmd`: a script may run what it may name, as its caller has all permissions.
+/// `redis.acl_check_cmd`: whether the caller may run a command. That is not noted in ACL LOG.
 fn acl_check_cmd(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise> {
     let mut words = ArgumentBuffer::new();
     let len_max = context.memory_max();
     calls::read(context.stack, &mut words, len_max)?;
-    if commands::find(words.as_arguments()).is_err() {
+    let request = words.as_arguments();
+    let Ok(command) = commands::find(request) else {
         return refuse("Invalid command passed to redis.acl_check_cmd()");
-    }
-    context.stack.push_bool(true);
+    };
+    let is_allowed = context.running.work.session.may_run(command, request);
+    context.stack.push_bool(is_allowed);
     Ok(1)
 }
 

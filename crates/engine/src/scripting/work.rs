@@ -103,6 +103,11 @@ impl Work<'_, '_> {
         if command.flags.has(Flags::NO_SCRIPT) {
             return Err(Error::NotFromScript);
         }
+        if self.session.is_checked() {
+            let now = self.keyspace.now();
+            self.engine
+                .guard_in_script(self.session, command, arguments, now)?;
+        }
         let is_write = command.flags.has(Flags::WRITE) || command.flags.has(Flags::MAY_REPLICATE);
         if self.is_readonly && is_write {
             let text = "ERR Write commands are not allowed from read-only scripts.";

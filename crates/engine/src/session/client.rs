@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::Session;
 use super::transaction::Watching;
+use crate::acl::Login;
 use crate::command::Row;
 use crate::commands;
 use crate::engine::{Engine, Now};
@@ -69,6 +70,7 @@ pub struct Client {
     id: u64,
     info: ClientInfo,
     names: Mutex<Names>,
+    login: Login,
     db: AtomicUsize,
     last_seen_us: AtomicU64,
     /// The number of the row that was asked for last, and 1; or 0.
@@ -160,6 +162,31 @@ impl Held {
 }
 
 impl Client {
+    fn new(id: u64, info: ClientInfo, login: Login, mailbox: &Arc<Mailbox>) -> Client {
+        Client {
+            id,
+            last_seen_us: AtomicU64::new(info.since_us),
+            info,
+            login,
+            names: Mutex::default(),
+            db: AtomicUsize::new(0),
+            last_command: AtomicUsize::new(0),
+            doing: Doing::default(),
+            buffers: Held::default(),
+            accounted: AtomicUsize::new(0),
+            is_kept: AtomicBool::new(false),
+            is_untouching: AtomicBool::new(false),
+            is_killed: AtomicBool::new(false),
+            killer: Mutex::new(None),
+            waiter: Mutex::new(Weak::new()),
+            mailbox: Arc::clone(mailbox),
+            tracker: Mutex::new(Weak::new()),
+            is_listener: AtomicBool::new(false),
+            is_gone: AtomicBool::new(false),
+            watch: Mutex::new(Weak::new()),
+        }
+    }
+
     /// The number that `CLIENT ID` answers.
     pub fn id(&self) -> u64 {
         self.id
@@ -249,9 +276,10 @@ impl Client {
         self.names.lock()
     }
 
-    /// The user that it came in as: there is one.
-    pub(crate) fn user(&self) -> &'static str {
-        "default"
+    /// As whom it came in.
+    #[inline]
+    pub(crate) fn login(&self) -> &Login {
+        &self.login
     }
 
     pub(crate) fn kind(&self) -> ClientKind {
@@ -387,8 +415,18 @@ impl Client {
         now.unix_us().saturating_sub(self.info.since_us) / 1_000_000
     }
 
+    /// For how long it has sent nothing, in whole seconds.
+    pub(crate) fn idle_s(&self, now: Now) -> u64 {
+        now.unix_us().saturating_sub(self.last_seen_us()) / 1_000_000
+    }
+
+    /// The database that it is in.
+    pub(super) fn db(&self) -> usize {
+        self.db.load(Relaxed)
+    }
+
     /// The flags of CLIENT LIST.
-    fn flags(&self) -> String {
+    pub(super) fn flags(&self) -> String {
         let tracker = self.tracker();
         let is_tracking = |is: fn(&Tracker) -> bool| tracker.as_deref().is_some_and(is);
         let watch = self.watch.lock().upgrade();
@@ -424,7 +462,9 @@ impl Client {
         let doing = &self.doing;
         let last = self.last_command.load(Relaxed).checked_sub(1);
         let last = last.and_then(commands::row);
-        let idle_s = now.unix_us().saturating_sub(self.last_seen_us()) / 1_000_000;
+        let idle_s = self.idle_s(now);
+        let user = self.login.user();
+        let user = String::from_utf8_lossy(&user);
         let Buffers {
             unanswered,
             input_capacity: input,
@@ -468,7 +508,7 @@ impl Client {
             ("tot-mem", &self.bytes()),
             ("events", &if unwritten + chunks > 0 { "rw" } else { "r" }),
             ("cmd", &last.map_or("NULL".into(), Row::full_name)),
-            ("user", &self.user()),
+            ("user", &user),
             ("redir", &redirected.unwrap_or(-1)),
             ("resp", &if doing.is_resp3.load(Relaxed) { 3 } else { 2 }),
             ("lib-name", &names.library),
@@ -517,28 +557,11 @@ impl Clients {
         info: ClientInfo,
         mailbox: &Arc<Mailbox>,
     ) -> Registered {
-        let client = Arc::new(Client {
-            id: engine.fresh_id(),
-            last_seen_us: AtomicU64::new(info.since_us),
-            info,
-            names: Mutex::default(),
-            db: AtomicUsize::new(0),
-            last_command: AtomicUsize::new(0),
-            doing: Doing::default(),
-            buffers: Held::default(),
-            accounted: AtomicUsize::new(0),
-            is_kept: AtomicBool::new(false),
-            is_untouching: AtomicBool::new(false),
-            is_killed: AtomicBool::new(false),
-            killer: Mutex::new(None),
-            waiter: Mutex::new(Weak::new()),
-            mailbox: Arc::clone(mailbox),
-            tracker: Mutex::new(Weak::new()),
-            is_listener: AtomicBool::new(false),
-            is_gone: AtomicBool::new(false),
-            watch: Mutex::new(Weak::new()),
+        let client = engine.log_in_stranger(|login| {
+            let client = Arc::new(Client::new(engine.fresh_id(), info, login, mailbox));
+            self.clients.lock().insert(client.id, Arc::clone(&client));
+            client
         });
-        self.clients.lock().insert(client.id, Arc::clone(&client));
         self.seen.fetch_add(1, Relaxed);
         engine.account(&client);
         Registered {

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use larder_store::{Refusal, Value};
 
 use super::Replies;
-use super::client::{Client, ClientKind, Names};
+use super::client::{Client, Names};
+use super::filters::Filters;
 use crate::admin::help;
-use crate::args::Args;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::commands;
-use crate::engine::Now;
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 
 /// What a client is answered whose wait another one has ended.
@@ -70,7 +70,14 @@ pub(crate) const COMMANDS: &[Row] = &[
         arity: Arity::AtLeast(2),
         keys: KeySpec::None,
         flags: ADMIN,
-        syntax: "[TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] [ID client-id [client-id ...]]",
+        syntax: "[ID client-id [client-id ...]] [NOT-ID client-id [client-id ...]] \
+                 [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] \
+                 [NOT-TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] \
+                 [USER username] [NOT-USER username] [ADDR ip:port] [NOT-ADDR ip:port] \
+                 [LADDR ip:port] [NOT-LADDR ip:port] [IP ip] [NOT-IP ip] [NAME name] \
+                 [NOT-NAME name] [LIB-NAME name] [NOT-LIB-NAME name] [LIB-VER version] \
+                 [NOT-LIB-VER version] [DB index] [NOT-DB index] [FLAGS flags] \
+                 [NOT-FLAGS flags] [IDLE seconds] [MAXAGE seconds] [SKIPME <YES | NO>]",
         summary: "Lists connections.",
         complexity: "O(n), n the number of connections.",
         since: "2.4.0",
@@ -92,9 +99,14 @@ pub(crate) const COMMANDS: &[Row] = &[
         arity: Arity::AtLeast(3),
         keys: KeySpec::None,
         flags: ADMIN,
-        syntax: "<ip:port | <[ID client-id] [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] \
-                 [USER username] [ADDR ip:port] [LADDR ip:port] [SKIPME <YES | NO>] \
-                 [MAXAGE seconds]>>",
+        syntax: "<ip:port | <[ID client-id [client-id ...]] [NOT-ID client-id [client-id ...]] \
+                 [TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] \
+                 [NOT-TYPE <NORMAL | MASTER | REPLICA | PUBSUB>] \
+                 [USER username] [NOT-USER username] [ADDR ip:port] [NOT-ADDR ip:port] \
+                 [LADDR ip:port] [NOT-LADDR ip:port] [IP ip] [NOT-IP ip] [NAME name] \
+                 [NOT-NAME name] [LIB-NAME name] [NOT-LIB-NAME name] [LIB-VER version] \
+                 [NOT-LIB-VER version] [DB index] [NOT-DB index] [FLAGS flags] \
+                 [NOT-FLAGS flags] [IDLE seconds] [MAXAGE seconds] [SKIPME <YES | NO>]>>",
         summary: "Closes connections.",
         complexity: "O(n), n the number of connections.",
         since: "2.4.0",
@@ -211,27 +223,13 @@ fn printable(text: &[u8]) -> Option<String> {
 // --- lists ------------------------------------------------------------------------------------
 
 fn list(call: &mut Call<'_, '_>) -> Result<()> {
-    let clients = if call.args.is_empty() {
-        call.engine.clients.all()
-    } else if call.args.option("TYPE") {
-        let kind = client_kind(call.args.bytes()?)?;
-        call.args.end()?;
-        let mut clients = call.engine.clients.all();
-        clients.retain(|client| client.kind() == kind);
-        clients
-    } else if call.args.option("ID") && !call.args.is_empty() {
-        let ids = call.args.rest().map(|id| {
-            let id = crate::args::parse_int(id).and_then(|id| u64::try_from(id).ok());
-            id.ok_or_else(|| Error::text("ERR Invalid client ID"))
-        });
-        let ids = ids.collect::<Result<Vec<u64>>>()?;
-        let clients = ids.iter().filter_map(|id| call.engine.clients.get(*id));
-        clients.collect()
-    } else {
-        return Err(Error::Syntax);
-    };
-    let lines = clients.iter().map(|client| client.line(call.now()) + "\n");
-    let lines: String = lines.collect();
+    let filters = Filters::read(&mut call.args, call.engine, false)?;
+    let clients = call.engine.clients.all();
+    let (now, own_id) = (call.now(), call.session.id());
+    let listed = clients.iter().filter(|client| {
+        filters.have(client, now) && !(filters.spares_caller && client.id() == own_id)
+    });
+    let lines: String = listed.map(|client| client.line(now) + "\n").collect();
     call.reply.verbatim(&lines);
     Ok(())
 }
@@ -245,113 +243,18 @@ fn info(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-fn client_kind(name: &[u8]) -> Result<ClientKind> {
-    let name = String::from_utf8_lossy(name);
-    match name.to_ascii_lowercase().as_str() {
-        "normal" => Ok(ClientKind::Normal),
-        "pubsub" => Ok(ClientKind::PubSub),
-        "master" | "slave" | "replica" => Ok(ClientKind::Replication),
-        _ => Err(Error::text(format!("ERR Unknown client type '{name}'"))),
-    }
-}
-
 // --- ends -------------------------------------------------------------------------------------
-
-/// Which connections CLIENT KILL closes: those to which all that is given applies.
-struct Victims<'a> {
-    id: Option<u64>,
-    address: Option<&'a [u8]>,
-    local_address: Option<&'a [u8]>,
-    kind: Option<ClientKind>,
-    age_s_min: Option<u64>,
-    spares_caller: bool,
-}
-
-impl<'a> Victims<'a> {
-    fn read(args: &mut Args<'a>) -> Result<Victims<'a>> {
-        let mut victims = Victims {
-            id: None,
-            address: None,
-            local_address: None,
-            kind: None,
-            age_s_min: None,
-            spares_caller: true,
-        };
-        while !args.is_empty() {
-            if args.len() < 2 {
-                return Err(Error::Syntax);
-            }
-            match () {
-                () if args.option("ID") => victims.id = Some(client_id(args)?),
-                () if args.option("TYPE") => victims.kind = Some(client_kind(args.bytes()?)?),
-                () if args.option("ADDR") => victims.address = Some(args.bytes()?),
-                () if args.option("LADDR") => victims.local_address = Some(args.bytes()?),
-                () if args.option("USER") => user(args.bytes()?)?,
-                () if args.option("MAXAGE") => victims.age_s_min = Some(max_age_s(args)?),
-                () if args.option("SKIPME") => victims.spares_caller = yes_or_no(args)?,
-                () => return Err(Error::Syntax),
-            }
-        }
-        Ok(victims)
-    }
-
-    fn has(&self, client: &Client, now: Now) -> bool {
-        let info = client.info();
-        self.id.is_none_or(|id| id == client.id())
-            && self.kind.is_none_or(|kind| kind == client.kind())
-            && self
-                .age_s_min
-                .is_none_or(|age_s| client.age_s(now) >= age_s)
-            && self
-                .address
-                .is_none_or(|address| address == info.address.as_bytes())
-            && self
-                .local_address
-                .is_none_or(|address| address == info.local_address.as_bytes())
-    }
-}
-
-fn max_age_s(args: &mut Args<'_>) -> Result<u64> {
-    let age_s = args
-        .int()
-        .map_err(|_| Error::text("ERR maxage is not an integer or out of range"))?;
-    let age_s = u64::try_from(age_s).ok().filter(|age_s| *age_s > 0);
-    age_s.ok_or_else(|| Error::text("ERR maxage should be greater than 0"))
-}
-
-fn client_id(args: &mut Args<'_>) -> Result<u64> {
-    let id = args.int().ok().and_then(|id| u64::try_from(id).ok());
-    id.filter(|id| *id > 0)
-        .ok_or_else(|| Error::text("ERR client-id should be greater than 0"))
-}
-
-fn yes_or_no(args: &mut Args<'_>) -> Result<bool> {
-    match () {
-        () if args.option("YES") => Ok(true),
-        () if args.option("NO") => Ok(false),
-        () => Err(Error::Syntax),
-    }
-}
-
-/// Refuses a user that there is not. All connections are the user `default`.
-fn user(name: &[u8]) -> Result<()> {
-    if name == b"default" {
-        return Ok(());
-    }
-    let name = String::from_utf8_lossy(name);
-    Err(Error::text(format!("ERR No such user '{name}'")))
-}
 
 fn kill(call: &mut Call<'_, '_>) -> Result<()> {
     if call.args.len() == 1 {
         return kill_address(call);
     }
-    let victims = Victims::read(&mut call.args)?;
+    let filters = Filters::read(&mut call.args, call.engine, true)?;
 
-    let own_id = call.session.id();
+    let (now, own_id) = (call.now(), call.session.id());
     let mut clients = call.engine.clients.all();
     clients.retain(|client| {
-        victims.has(client, call.now()) && !(victims.spares_caller && client.id() == own_id)
+        filters.have(client, now) && !(filters.spares_caller && client.id() == own_id)
     });
     for client in &clients {
         close(call, client);
@@ -380,10 +283,17 @@ fn close(call: &mut Call<'_, '_>, client: &Arc<Client>) {
         call.session.close();
         return;
     }
-    call.engine.clients.kill(client);
-    if let Some(waiter) = client.waiter().filter(|waiter| waiter.claim()) {
-        waiter.answer(Value::Null);
-        call.engine.forget(&waiter);
+    call.engine.cut_off(client);
+}
+
+impl Engine {
+    /// Closes a connection. It takes nothing more from the keys that it waits for.
+    pub(crate) fn cut_off(&self, client: &Client) {
+        self.clients.kill(client);
+        if let Some(waiter) = client.waiter().filter(|waiter| waiter.claim()) {
+            waiter.answer(Value::Null);
+            self.forget(&waiter);
+        }
     }
 }
 

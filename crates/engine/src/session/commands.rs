@@ -1,5 +1,6 @@
 //! Commands on the connection itself.
 
+use crate::acl;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 
@@ -129,19 +130,17 @@ fn auth(call: &mut Call<'_, '_>) -> Result<()> {
         (user, Some(password)) => (Some(user), password),
     };
     call.args.end()?;
-    if user.is_none() && !call.engine.config.needs_password() {
+    if user.is_none() && call.engine.acl.is_open() {
         return Err(Error::NoPasswordSet);
     }
-    if !call
-        .engine
-        .config
-        .accepts(user.unwrap_or(b"default"), password)
-    {
-        return Err(Error::WrongPassword);
-    }
-    call.session.set_authenticated(true);
+    log_in(call, (user.unwrap_or(acl::DEFAULT), password))?;
     call.reply.ok();
     Ok(())
+}
+
+fn log_in(call: &Call<'_, '_>, login: (&[u8], &[u8])) -> Result<()> {
+    let (session, now) = (&*call.session, call.now());
+    call.engine.log_in(session, call.request(), login, now)
 }
 
 fn hello(call: &mut Call<'_, '_>) -> Result<()> {
@@ -168,10 +167,7 @@ fn hello(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     match login {
-        Some((user, password)) if call.engine.config.accepts(user, password) => {
-            call.session.set_authenticated(true);
-        }
-        Some(_) => return Err(Error::WrongPassword),
+        Some(login) => log_in(call, login)?,
         None if !call.session.is_authenticated() => return Err(Error::HelloNotAuthenticated),
         None => {}
     }
@@ -215,8 +211,7 @@ fn quit(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn reset(call: &mut Call<'_, '_>) -> Result<()> {
-    let needs_password = call.engine.config.needs_password();
-    call.session.reset(needs_password);
+    call.session.reset(call.engine);
     call.reply.set_resp3(false);
     call.reply.status("RESET");
     Ok(())

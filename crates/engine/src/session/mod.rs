@@ -4,6 +4,7 @@ mod caller;
 pub(crate) mod client;
 pub(crate) mod client_commands;
 pub(crate) mod commands;
+mod filters;
 pub(crate) mod tracking;
 pub(crate) mod transaction;
 
@@ -35,7 +36,6 @@ use transaction::{Transaction, Watching};
 pub struct Session {
     pub(crate) db: usize,
     pub(crate) resp3: bool,
-    authenticated: bool,
     closing: bool,
     replies: Replies,
     is_in_script: bool,
@@ -82,7 +82,6 @@ impl Session {
         Session {
             db: 0,
             resp3: true,
-            authenticated: true,
             closing: false,
             replies: Replies::On,
             is_in_script: false,
@@ -129,7 +128,6 @@ impl Session {
         };
         Session {
             resp3: false,
-            authenticated: !engine.config.needs_password(),
             caller,
             state: Some(Box::new(state)),
             ..Session::local()
@@ -265,11 +263,43 @@ impl Session {
 
     /// Whether the connection has authenticated, or need not.
     pub fn is_authenticated(&self) -> bool {
-        self.authenticated
+        self.client()
+            .is_none_or(|client| !client.login().is_locked_out())
     }
 
-    pub(crate) fn set_authenticated(&mut self, authenticated: bool) {
-        self.authenticated = authenticated;
+    /// Whether it has to be checked of each request whether the connection may send it.
+    #[inline]
+    pub(crate) fn is_checked(&self) -> bool {
+        self.client()
+            .is_some_and(|client| client.login().is_checked())
+    }
+
+    /// Whether the connection may listen to a channel, or to a pattern of them.
+    pub(crate) fn may_listen(&self, name: &[u8], is_pattern: bool) -> bool {
+        let client = self.client();
+        client.is_none_or(|client| {
+            let login = client.login();
+            !login.is_checked() || login.rules().allow_channel(name, is_pattern)
+        })
+    }
+
+    /// Whether the caller may send a request.
+    #[cfg(feature = "lua")]
+    pub(crate) fn may_run(&self, command: &'static Row, request: Arguments<'_>) -> bool {
+        let client = self.client();
+        client.is_none_or(|client| {
+            let login = client.login();
+            !login.is_checked() || login.rules().check(command, request).is_ok()
+        })
+    }
+
+    /// Whether the caller may send a request that reads keys which it does not name.
+    pub(crate) fn may_read_all(&self, command: &'static Row, request: Arguments<'_>) -> bool {
+        let client = self.client();
+        client.is_none_or(|client| {
+            let login = client.login();
+            !login.is_checked() || login.rules().allow_reading_all(command, request)
+        })
     }
 
     /// Whether the connection's reads do not count as uses of keys: CLIENT NO-TOUCH.
@@ -303,7 +333,7 @@ impl Session {
     }
 
     /// Makes the session as if it were new.
-    pub(crate) fn reset(&mut self, needs_password: bool) {
+    pub(crate) fn reset(&mut self, engine: &Engine) {
         self.unwatch();
         self.end_transaction();
         if let Some(connection) = self.connection_mut() {
@@ -313,11 +343,11 @@ impl Session {
         self.stop_tracking();
         if let Some(client) = self.client() {
             client.reset();
+            engine.log_out(client);
         }
         self.db = 0;
         self.resp3 = false;
         self.replies = Replies::On;
-        self.authenticated = !needs_password;
     }
 
     // --- what it remembers of what it has read ------------------------------------------------

@@ -173,6 +173,17 @@ fn exec(call: &mut Call<'_, '_>) -> Result<()> {
 
     call.reply.array(transaction.queue.len());
     for (command, request) in &transaction.queue {
+        if call.session.is_checked() {
+            let now = call.now();
+            let request = request.arguments();
+            if let Err(error) = call
+                .engine
+                .guard_queued(call.session, command, request, now)
+            {
+                call.reply.error(&error);
+                continue;
+            }
+        }
         let args = command.args(request.arguments());
         let db = call.session.db;
         call.keyspace.select(db);

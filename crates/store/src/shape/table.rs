@@ -6,6 +6,19 @@ use super::Arity::{AtLeast, Exactly};
 use super::{Flags, KeySpec, Shape};
 
 pub(super) static SHAPES: &[Shape] = &[
+    Shape::new("ACL CAT", AtLeast(2), KeySpec::None, Flags::NO_SCRIPT),
+    Shape::new("ACL DELUSER", AtLeast(3), KeySpec::None, Flags::NO_SCRIPT.and(Flags::ADMIN)),
+    Shape::new("ACL DRYRUN", AtLeast(4), KeySpec::None, Flags::NO_SCRIPT.and(Flags::ADMIN)),
+    Shape::new("ACL GENPASS", AtLeast(2), KeySpec::None, Flags::NO_SCRIPT),
+    Shape::new("ACL GETUSER", Exactly(3), KeySpec::None, Flags::NO_SCRIPT.and(Flags::ADMIN)),
+    Shape::new("ACL HELP", Exactly(2), KeySpec::None, Flags::NONE),
+    Shape::new("ACL LIST", Exactly(2), KeySpec::None, Flags::NO_SCRIPT.and(Flags::ADMIN)),
+    Shape::new("ACL LOAD", Exactly(2), KeySpec::None, Flags::NO_SCRIPT.and(Flags::ADMIN)),
+    Shape::new("ACL LOG", AtLeast(2), KeySpec::None, Flags::NO_SCRIPT.and(Flags::ADMIN)),
+    Shape::new("ACL SAVE", Exactly(2), KeySpec::None, Flags::NO_SCRIPT.and(Flags::ADMIN)),
+    Shape::new("ACL SETUSER", AtLeast(3), KeySpec::None, Flags::NO_SCRIPT.and(Flags::ADMIN)),
+    Shape::new("ACL USERS", Exactly(2), KeySpec::None, Flags::NO_SCRIPT.and(Flags::ADMIN)),
+    Shape::new("ACL WHOAMI", Exactly(2), KeySpec::None, Flags::NO_SCRIPT),
     Shape::new("APPEND", Exactly(3), KeySpec::First, Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST)),
     Shape::new("AUTH", AtLeast(2), KeySpec::None, Flags::FAST.and(Flags::NO_SCRIPT).and(Flags::NO_AUTH)),
     Shape::new("BITCOUNT", AtLeast(2), KeySpec::First, Flags::READONLY),

@@ -162,13 +162,19 @@ impl Connection for Call {
         }
         match read(&self.answers) {
             Some((_, len)) => Arrived::Bytes(self.answers.drain(..len).collect()),
-            None if self.is_closed => Arrived::Closed,
+            None if self.is_closed || self.is_killed() => Arrived::Closed,
             None => self.take_mail().map_or(Arrived::Nothing, Arrived::Bytes),
         }
     }
 }
 
 impl Call {
+    fn is_killed(&self) -> bool {
+        self.session
+            .client()
+            .is_some_and(|client| client.is_killed())
+    }
+
     fn look_at_wait(&mut self) {
         let Some(waiting) = &mut self.waiting else {
             return;

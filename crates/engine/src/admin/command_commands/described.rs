@@ -24,7 +24,7 @@ impl<'a> Described<'a> {
         }
     }
 
-    fn subcommand(family: &'static str, command: &'static Row) -> Described<'a> {
+    pub(super) fn subcommand(family: &'static str, command: &'static Row) -> Described<'a> {
         Described {
             family,
             name: command.name,

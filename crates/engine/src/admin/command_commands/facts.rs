@@ -5,6 +5,9 @@ use super::described::Described;
 use super::specs;
 use crate::command::{Flags, KeySpec};
 
+/// How many categories there are.
+pub(super) const CATEGORIES: usize = 21;
+
 /// Commands that may be sent while a script keeps others waiting for too long.
 const ALLOW_BUSY: &[&str] = &[
     "AUTH",
@@ -183,6 +186,11 @@ impl Described<'_> {
 
     /// The categories that access control lists know it by, in Redis's order.
     pub(super) fn categories(self) -> Vec<&'static str> {
+        applying(&self.category_marks())
+    }
+
+    /// All categories, in Redis's order, and whether it is in them.
+    pub(super) fn category_marks(self) -> [(bool, &'static str); CATEGORIES] {
         // A container is none, and of a text for people it matters only what it is about.
         let is_help = self.name.ends_with(" HELP");
         let is_of = |family: &str| self.command.is_some() && self.family == family;
@@ -190,7 +198,7 @@ impl Described<'_> {
         let is_script = self.has(Flags::SCRIPT);
         let is_dangerous = self.has(Flags::ADMIN) || self.is_one_of(DANGEROUS);
         let is_command = self.name == "COMMAND" || self.name.starts_with("COMMAND ");
-        let marks = [
+        [
             (is_of("generic") && !is_sort, "@keyspace"),
             (self.has(Flags::READONLY) && !is_script, "@read"),
             (self.has(Flags::WRITE), "@write"),
@@ -212,8 +220,7 @@ impl Described<'_> {
             (is_of("connection") || is_command, "@connection"),
             (is_of("transactions"), "@transaction"),
             (is_of("scripting"), "@scripting"),
-        ];
-        applying(&marks)
+        ]
     }
 
     /// Hints for clients of clusters.

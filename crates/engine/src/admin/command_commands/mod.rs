@@ -1,5 +1,6 @@
 //! COMMAND and its subcommands: what the table of commands says, for clients to read.
 
+pub(crate) mod categories;
 mod described;
 mod docs;
 mod facts;

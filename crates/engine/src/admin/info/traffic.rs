@@ -85,6 +85,13 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
             stats.traffic(|traffic| &traffic.writes),
         ),
     ]);
+    let [login, command, key, channel] = engine.acl.denials();
+    lines.add_all(&[
+        ("acl_access_denied_auth", login),
+        ("acl_access_denied_cmd", command),
+        ("acl_access_denied_key", key),
+        ("acl_access_denied_channel", channel),
+    ]);
 }
 
 pub(super) fn commandstats(call: &Call<'_, '_>, lines: &mut Lines) {
