@@ -40,6 +40,14 @@ pub(crate) struct Args {
     )]
     requirepass: Option<String>,
 
+    /// File of users, one a line as ACL LIST shows them; ACL SAVE writes it.
+    #[arg(long, value_name = "PATH", conflicts_with = "user")]
+    aclfile: Option<PathBuf>,
+
+    /// User, as `NAME RULES`, such as 'ann on >secret ~ann:* +@all'; may be given several times.
+    #[arg(long, value_name = "USER")]
+    user: Vec<String>,
+
     /// Whether clients from other machines are refused as long as there is no password: yes or no.
     #[arg(
         long,
@@ -94,7 +102,6 @@ pub(crate) struct Args {
 
 /// Serves until SIGINT or SIGTERM.
 pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
-    let is_open = args.requirepass.is_none();
     let config = EmbeddedConfig::default()
         .password(args.requirepass)
         .max_memory(args.maxmemory.unwrap_or(MaxMemory::FourFifths))
@@ -104,6 +111,8 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         listen: args.listen,
         unixsocket: args.unixsocket.clone(),
         protected_mode: args.protected_mode,
+        aclfile: args.aclfile,
+        users: args.user,
         threads: args.threads.map(usize::from),
         maxclients: clients_allowed(args.maxclients),
         timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into())),
@@ -115,6 +124,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let signals = runtime.block_on(async { Signals::listen() })?;
     let server = Server::start(config, &embedded)?;
+    let is_open = !embedded.engine().needs_password();
     for address in server.addresses() {
         if is_open && !address.ip().to_canonical().is_loopback() {
             warn_of_strangers(*address, args.protected_mode);

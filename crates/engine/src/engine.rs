@@ -18,6 +18,7 @@ use crate::pubsub::PubSub;
 use crate::random::Random;
 use crate::scripting::Scripts;
 use crate::session::client::Clients;
+use crate::session::pause::Pauses;
 
 /// How many expired keys are removed under one lock.
 const EXPIRE_STEP: usize = 64;
@@ -107,6 +108,7 @@ pub struct Engine {
     pub(crate) pubsub: Arc<PubSub>,
     pub(crate) scripts: Scripts,
     pub(crate) clients: Clients,
+    pub(crate) pauses: Pauses,
     pub(crate) config: Config,
     pub(crate) acl: Acl,
     pub(crate) stats: Stats,
@@ -148,6 +150,7 @@ impl Engine {
             pubsub,
             scripts: Scripts::default(),
             clients: Clients::default(),
+            pauses: Pauses::default(),
             config: Config::default(),
             acl: Acl::new(&seed),
             stats: Stats::new(now),
@@ -170,6 +173,7 @@ impl Engine {
         let now = clock.now();
         self.shards.access().set(now, self.memory.noted_of_uses());
         self.end_waits(clock.ticks());
+        self.end_pause(clock.ticks());
         self.note_overdue_scripts(clock.ticks());
         for index in 0..SHARDS {
             if let Some(mut shard) = self.shards.try_take(index) {
@@ -178,9 +182,9 @@ impl Engine {
                 let keys_max = self.config.tracked_keys_max();
                 self.shards.bound_tracked(&mut shard, keys_max, FORGET_STEP);
             }
-            for db in 0..DATABASES {
-                while self.expire_some(index, db, clock) {}
-            }
+        }
+        if !self.is_paused(clock.ticks()) {
+            self.expire_all(clock);
         }
         self.measure_beside();
         if self.is_over_limit() {
@@ -190,6 +194,15 @@ impl Engine {
         self.serve_unserved(clock);
         self.shards.parking().wake_all();
         self.stats.tick(now);
+    }
+
+    /// Removes all expired keys whose shards nobody holds.
+    pub(crate) fn expire_all(self: &Arc<Engine>, clock: &dyn TimeSource) {
+        for index in 0..SHARDS {
+            for db in 0..DATABASES {
+                while self.expire_some(index, db, clock) {}
+            }
+        }
     }
 
     /// Removes some expired keys under one lock, if nobody holds it. Answers whether there are more.
@@ -209,11 +222,20 @@ impl Engine {
         has_more
     }
 
-    /// When the next wait ends, if one does.
+    /// When the next wait ends, or the pause of all clients, if one does.
     pub fn next_deadline(&self) -> Option<Ticks> {
         let waits = self.waits.lock();
-        let ((deadline, _), _) = waits.first_key_value()?;
-        Some(*deadline).filter(|deadline| *deadline < Ticks::NEVER)
+        let next = waits.first_key_value();
+        let wait = next.map(|((deadline, _), _)| *deadline);
+        let deadlines = wait.into_iter().chain(self.pauses.end());
+        deadlines.min().filter(|deadline| *deadline < Ticks::NEVER)
+    }
+
+    /// Has the alarm called, since something is to end then.
+    pub(crate) fn expect_at(&self, deadline: Ticks) {
+        if let Some(alarm) = &*self.alarm.lock() {
+            alarm(deadline);
+        }
     }
 
     /// Has `alarm` called whenever a wait begins that ends before all others.
@@ -266,11 +288,8 @@ impl Engine {
         let next = waits.first_key_value();
         let is_next = next.is_some_and(|((_, id), _)| *id == waiter.id);
         drop(waits);
-        if is_next
-            && let Some(deadline) = waiter.deadline
-            && let Some(alarm) = &*self.alarm.lock()
-        {
-            alarm(deadline);
+        if is_next && let Some(deadline) = waiter.deadline {
+            self.expect_at(deadline);
         }
     }
 

@@ -121,6 +121,10 @@ pub enum Error {
     #[error("BUSY the keys of the request are held by others")]
     #[doc(hidden)]
     Contended { index: usize, epoch: u64 },
+    /// Not for callers either: there is a pause, and the request is run again when it is over.
+    #[error("BUSY clients are paused")]
+    #[doc(hidden)]
+    Paused { epoch: u64 },
     #[error(
         "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
     )]

@@ -358,6 +358,9 @@ impl Engine {
         let Some((candidates, choice)) = self.memory.policy().parts() else {
             return Err(Error::OutOfMemory);
         };
+        if self.is_paused(clock.ticks()) {
+            return Ok(());
+        }
         let patience = self.memory.patience();
         let (begun, mut evicted) = (clock.ticks(), 0);
         while self.is_over_limit() {

@@ -126,6 +126,7 @@ impl Engine {
     ) -> Outcome {
         let command = match self.admit(session, arguments, foreseen, clock) {
             Ok(command) => command,
+            Err(Error::Paused { epoch }) => return Outcome::Parked(Parked::new(self, epoch)),
             Err(error) => {
                 session.note(commands::find(arguments).ok());
                 return self.refuse(session, arguments, error, reply);
@@ -239,14 +240,32 @@ impl Engine {
         }
         if session.is_checked() {
             self.guard(session, command, arguments, clock.now())?;
+            if session.is_paused() {
+                self.admit_now(session, command, arguments, clock)?;
+                self.wait_for_pause(session, command, arguments, clock.ticks())?;
+                return Ok(command);
+            }
         }
+        self.admit_now(session, command, arguments, clock)?;
+        Ok(command)
+    }
+
+    /// Refuses what may not run in the state in which the session and the store are.
+    #[inline]
+    fn admit_now(
+        self: &Arc<Engine>,
+        session: &Session,
+        command: &'static Row,
+        arguments: Arguments<'_>,
+        clock: &dyn TimeSource,
+    ) -> Result<()> {
         if session.is_subscriber_only() && !command.flags.has(Flags::SUBSCRIBED) {
             return Err(Error::Subscribed(command.full_name()));
         }
         if self.is_over_limit() {
             self.admit_to_memory(session, command, arguments, clock)?;
         }
-        Ok(command)
+        Ok(())
     }
 
     /// Makes room for a command that may write, and refuses it if there is none and it would take

@@ -20,6 +20,11 @@ pub struct Config {
     pub unixsocketperm: Option<u32>,
     /// Whether clients from other machines are turned away as long as there is no password.
     pub protected_mode: bool,
+    /// The file of users: one user a line, as ACL LIST shows them. ACL LOAD reads it again, and ACL SAVE
+    /// writes it.
+    pub aclfile: Option<PathBuf>,
+    /// Users, if there is no file of them: a name and rules each, as ACL SETUSER takes them.
+    pub users: Vec<String>,
     /// Threads that serve connections; one for each core that the process may use if `None`.
     pub threads: Option<usize>,
     /// Connections that there may be at once.
@@ -52,6 +57,8 @@ impl Default for Config {
             unixsocket: None,
             unixsocketperm: None,
             protected_mode: true,
+            aclfile: None,
+            users: Vec::new(),
             threads: None,
             maxclients: 10_000,
             timeout: None,

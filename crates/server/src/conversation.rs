@@ -99,7 +99,7 @@ impl Conversation {
     /// Whether the client waits for a key or for messages, so that its silence is no sign that it is
     /// idle.
     pub(crate) fn is_waiting(&self) -> bool {
-        self.blocked.is_some() || self.session.is_listening()
+        self.blocked.is_some() || self.parked.is_some() || self.session.is_listening()
     }
 
     // --- bytes ---------------------------------------------------------------------------------

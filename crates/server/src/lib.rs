@@ -31,6 +31,7 @@ mod rounds;
 mod shared;
 mod socket;
 mod threads;
+mod users;
 mod worker;
 
 pub use config::Config;

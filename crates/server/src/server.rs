@@ -16,6 +16,7 @@ use crate::connections::Connections;
 use crate::listener::{ListenError, listen, listen_on_path};
 use crate::shared::Shared;
 use crate::threads::Threads;
+use crate::users::UsersOnDisk;
 
 /// A server that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum StartError {
     /// There is no address and no path to listen on.
     #[error("there is nothing to listen on: give an address or the path of a Unix socket")]
     Nowhere,
+    /// The users are not what they should be.
+    #[error("the users can't be read: {0}")]
+    Users(String),
     /// A place can't be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -46,7 +50,8 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a place can't be listened on, or the system gives no threads. Nothing is left behind.
+    /// When users can't be read, a place can't be listened on, or the system gives no threads. Nothing is
+    /// left behind.
     ///
     /// # Examples
     ///
@@ -73,6 +78,8 @@ impl Server {
                 connections: Arc::new(Connections::default()),
             }),
         };
+        // Before anybody can come.
+        server.read_users()?;
         // From here on dropping it undoes what has been done.
         let listeners = server.listen()?;
         if listeners.is_empty() {
@@ -106,6 +113,22 @@ impl Server {
         self.ending.cancel();
         let timeout = longest_end(self.shared.config.shutdown_timeout);
         self.threads.wait(timeout + Duration::from_secs(1))
+    }
+
+    fn read_users(&self) -> Result<(), StartError> {
+        let (engine, config) = (self.shared.engine(), &self.shared.config);
+        if config.aclfile.is_some() && !config.users.is_empty() {
+            let text = "they stand either in a file or in the configuration, and not in both";
+            return Err(StartError::Users(text.to_owned()));
+        }
+        let read = match &config.aclfile {
+            Some(path) => {
+                engine.set_user_file(Box::new(UsersOnDisk::at(path)));
+                engine.load_users()
+            }
+            None => engine.add_users(&config.users),
+        };
+        read.map_err(StartError::Users)
     }
 
     fn listen(&mut self) -> Result<Vec<Listener>, ListenError> {

@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
 
-use super::DEFAULT;
 use super::rules::{RuleError, Rules, has_spaces, merge_selectors};
 use super::users::Users;
 
@@ -76,9 +75,6 @@ pub(super) fn read(text: &[u8], name: &str, has_all_channels: bool) -> Result<Us
         );
         return Err(wrong);
     }
-    users
-        .entry(DEFAULT.into())
-        .or_insert_with(|| Arc::new(Rules::all()));
     Ok(users)
 }
 
@@ -176,11 +172,5 @@ mod tests {
             ),
             "{wrong}"
         );
-    }
-
-    #[test]
-    fn a_file_without_the_default_user_leaves_it_as_it_is_at_first() {
-        let users = read(b"user ann on", "users.acl", false).unwrap();
-        assert!(users[DEFAULT].are_all());
     }
 }

@@ -13,6 +13,11 @@ const LOCKED_OUT: u8 = 1;
 /// Its user may not do everything.
 const RESTRICTED: u8 = 1 << 1;
 
+/// There is a pause, and requests may have to wait.
+const PAUSED: u8 = 1 << 2;
+/// A request waits for the end of the pause.
+const PUT_OFF: u8 = 1 << 3;
+
 /// As whom a connection came in. Whoever changes it holds the lock of the users.
 #[derive(Debug)]
 pub(crate) struct Login {
@@ -31,9 +36,10 @@ pub(crate) struct State {
 }
 
 impl Login {
-    pub(super) fn new(state: State, default: &Rules) -> Login {
+    pub(super) fn new(state: State, default: &Rules, is_paused: bool) -> Login {
+        let pause = if is_paused { PAUSED } else { 0 };
         Login {
-            checks: AtomicU8::new(checks(&state, default)),
+            checks: AtomicU8::new(checks(&state, default) | pause),
             state: Mutex::new(state),
         }
     }
@@ -68,7 +74,31 @@ impl Login {
     pub(super) fn change(&self, default: &Rules, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
-        self.checks.store(checks(&state, default), Relaxed);
+        let pause = self.checks.load(Relaxed) & (PAUSED | PUT_OFF);
+        self.checks.store(checks(&state, default) | pause, Relaxed);
+    }
+
+    /// Whether requests may have to wait for the end of a pause.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.checks.load(Relaxed) & PAUSED != 0
+    }
+
+    /// Notes that a pause begins, or is over.
+    pub(super) fn set_paused(&self, is_paused: bool) {
+        match is_paused {
+            true => self.checks.fetch_or(PAUSED, Relaxed),
+            false => self.checks.fetch_and(!(PAUSED | PUT_OFF), Relaxed),
+        };
+    }
+
+    /// Notes that a request waits for the end of the pause.
+    pub(crate) fn put_off(&self) {
+        self.checks.fetch_or(PUT_OFF, Relaxed);
+    }
+
+    /// Whether a request waits for the end of a pause.
+    pub(crate) fn is_put_off(&self) -> bool {
+        self.checks.load(Relaxed) & (PAUSED | PUT_OFF) == PAUSED | PUT_OFF
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use hmac_sha256::HMAC;
 use larder_resp::Arguments;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::DEFAULT;
 use super::check::Denied;
@@ -27,7 +27,9 @@ pub(super) type Users = BTreeMap<Box<[u8]>, Arc<Rules>>;
 pub(crate) struct Acl {
     /// Taken before the list of connections, and before their logins.
     users: RwLock<Users>,
-    file: RwLock<Option<Box<dyn UserFile>>>,
+    /// Held while it is read or written, so that what is written last is what came last. Taken before
+    /// `users`.
+    file: Mutex<Option<Box<dyn UserFile>>>,
     pub(super) log: Log,
     /// What passwords are made from, which nobody sees.
     secret: [u8; 32],
@@ -44,7 +46,7 @@ impl Acl {
     pub(crate) fn new(random_bytes: &[u8; 32]) -> Acl {
         Acl {
             users: RwLock::new(BTreeMap::from([(DEFAULT.into(), Arc::new(Rules::all()))])),
-            file: RwLock::default(),
+            file: Mutex::default(),
             log: Log::default(),
             secret: HMAC::mac(b"passwords", random_bytes),
         }
@@ -80,7 +82,7 @@ impl Acl {
 
     /// The name of the file of users, or nothing.
     pub(crate) fn file_name(&self) -> String {
-        let file = self.file.read();
+        let file = self.file.lock();
         file.as_ref().map(|file| file.name()).unwrap_or_default()
     }
 
@@ -114,7 +116,7 @@ fn stranger(users: &Users) -> State {
 impl Engine {
     /// Has users kept in this file: ACL LOAD and ACL SAVE.
     pub fn set_user_file(&self, file: Box<dyn UserFile>) {
-        *self.acl.file.write() = Some(file);
+        *self.acl.file.lock() = Some(file);
     }
 
     /// Has the users be those of the file, if there is one. Who is logged in as a user that is no more
@@ -129,7 +131,7 @@ impl Engine {
 
     /// The same on behalf of a connection. Answers whether it is to be cut off itself.
     pub(super) fn load_users_but(&self, caller: Option<&Arc<Client>>) -> Result<bool, String> {
-        let file = self.acl.file.read();
+        let file = self.acl.file.lock();
         let Some(file) = &*file else {
             return Ok(false);
         };
@@ -138,15 +140,39 @@ impl Engine {
             let error = system_text(&error);
             format!("Error loading ACLs, opening file '{name}': {error}")
         })?;
-        let new = file::read(&text, &name, self.config.has_all_channels())?;
+        let mut new = file::read(&text, &name, self.config.has_all_channels())?;
+        let default = new.entry(DEFAULT.into());
+        default.or_insert_with(|| Arc::new(Rules::all()));
         let mut users = self.acl.users.write();
         let old = std::mem::replace(&mut *users, new);
         Ok(self.renew_logins(&old, &users, caller))
     }
 
+    /// Has there be users as lines say, that would stand behind `user` in a configuration: a name, and
+    /// rules. The default user stays as it is if there is no line about it.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the lines. Nothing has changed then.
+    pub fn add_users(&self, lines: &[String]) -> Result<(), String> {
+        let lines: String = lines.iter().map(|line| format!("user {line}\n")).collect();
+        let has_all_channels = self.config.has_all_channels();
+        let new = file::read(lines.as_bytes(), "user", has_all_channels)?;
+        let mut users = self.acl.users.write();
+        let old = users.clone();
+        users.extend(new);
+        self.renew_logins(&old, &users, None);
+        Ok(())
+    }
+
+    /// Whether connections have to say a password before they may do anything.
+    pub fn needs_password(&self) -> bool {
+        default_of(&self.acl.users.read()).ask_for_login()
+    }
+
     /// Writes the file of users.
     pub(super) fn save_users(&self) -> std::io::Result<()> {
-        let file = self.acl.file.read();
+        let file = self.acl.file.lock();
         match &*file {
             Some(file) => file.replace(&file::text(&self.acl.users.read())),
             None => Ok(()),
@@ -289,7 +315,17 @@ impl Engine {
     /// that is changed meanwhile is changed for it as well.
     pub(crate) fn log_in_stranger<T>(&self, make: impl FnOnce(Login) -> T) -> T {
         let users = self.acl.users.read();
-        make(Login::new(stranger(&users), default_of(&users)))
+        let is_paused = self.pauses.end().is_some();
+        make(Login::new(stranger(&users), default_of(&users), is_paused))
+    }
+
+    /// Shows all connections whether there is a pause.
+    pub(crate) fn show_pause(&self) {
+        let _users = self.acl.users.write();
+        let is_paused = self.pauses.end().is_some();
+        let clients = self.clients.all();
+        let logins = clients.iter().map(|client| client.login());
+        logins.for_each(|login| login.set_paused(is_paused));
     }
 
     /// Has a connection be as if it had said nothing: RESET.

@@ -27,6 +27,11 @@ impl Scripts {
         false
     }
 
+    /// Whether the script of this request may write. It is refused.
+    pub(crate) fn may_write(&self, _: &Row, _: Arguments<'_>) -> bool {
+        false
+    }
+
     /// How many bytes the texts of the known scripts take.
     pub(crate) fn bytes(&self) -> usize {
         0

@@ -115,6 +115,19 @@ impl Scripts {
         shebang.is_some_and(script::Shebang::takes_memory)
     }
 
+    /// Whether the script of this request may write: it does not say that it does not.
+    #[cold]
+    pub(crate) fn may_write(&self, command: &Row, arguments: Arguments<'_>) -> bool {
+        let word = arguments.get(1).unwrap_or_default();
+        let script = match command.name {
+            name if name.ends_with("_RO") => return false,
+            name if name.starts_with("EVALSHA") => self.find(word),
+            _ => self.read(word).ok(),
+        };
+        let shebang = script.as_ref().and_then(|script| script.shebang());
+        !shebang.is_some_and(|shebang| shebang.is_readonly)
+    }
+
     /// The script that is known by this digest, in hexadecimal of either case.
     pub(crate) fn find(&self, digest: &[u8]) -> Option<Arc<Script>> {
         let mut digest = Digest::try_from(digest).ok()?;

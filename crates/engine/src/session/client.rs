@@ -369,6 +369,11 @@ impl Client {
         waiter.filter(|waiter| waiter.is_waiting())
     }
 
+    /// Whether a request of the connection waits: for keys, or for the end of a pause.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.login.is_put_off() || self.waiter().is_some()
+    }
+
     /// Where messages for it are put.
     pub(crate) fn mailbox(&self) -> &Mailbox {
         &self.mailbox
@@ -434,7 +439,7 @@ impl Client {
             (self.doing.is_monitor.load(Relaxed), 'O'),
             (self.kind() == ClientKind::PubSub, 'P'),
             (self.doing.queued.load(Relaxed) > 0, 'x'),
-            (self.waiter().is_some(), 'b'),
+            (self.is_blocked(), 'b'),
             (tracker.is_some(), 't'),
             (is_tracking(Tracker::is_broken), 'R'),
             (is_tracking(Tracker::is_broadcasting), 'B'),

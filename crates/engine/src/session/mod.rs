@@ -5,6 +5,7 @@ pub(crate) mod client;
 pub(crate) mod client_commands;
 pub(crate) mod commands;
 mod filters;
+pub(crate) mod pause;
 pub(crate) mod tracking;
 pub(crate) mod transaction;
 
@@ -272,6 +273,12 @@ impl Session {
     pub(crate) fn is_checked(&self) -> bool {
         self.client()
             .is_some_and(|client| client.login().is_checked())
+    }
+
+    /// Whether requests may have to wait for the end of a pause.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.client()
+            .is_some_and(|client| client.login().is_paused())
     }
 
     /// Whether the connection may listen to a channel, or to a pattern of them.

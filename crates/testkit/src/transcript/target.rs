@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use larder_embedded::{Clock, Config, Embedded};
 use larder_engine::{
-    ClientInfo, Mailbox, Outcome, Overflow, RespReply, Session, TimeSource, Waiting,
+    ClientInfo, Mailbox, Outcome, Overflow, Parked, RespReply, Session, TimeSource, Waiting,
 };
 use larder_resp::{ArgumentBuffer, Frame, write_request};
 
@@ -111,6 +111,7 @@ impl Open for InProcess {
             embedded,
             mailbox,
             waiting: None,
+            parked: None,
             answers: Vec::new(),
             is_closed: false,
         })
@@ -126,6 +127,8 @@ struct Call {
     session: Session,
     mailbox: Arc<Mailbox>,
     waiting: Option<Waiting>,
+    /// A request that is to be sent again, and when.
+    parked: Option<(Parked, Vec<Vec<u8>>)>,
     answers: Vec<u8>,
     is_closed: bool,
 }
@@ -145,12 +148,12 @@ impl Connection for Call {
             Outcome::Done => {}
             Outcome::Close => self.is_closed = true,
             Outcome::Blocked(waiting) => self.waiting = Some(waiting),
-            // Transcripts send one request at a time, and nothing else runs for long.
-            Outcome::Parked(_) => self.send(words),
+            Outcome::Parked(parked) => self.parked = Some((parked, words.to_vec())),
         }
     }
 
     fn receive_bytes(&mut self, patience: Duration) -> Arrived {
+        self.look_at_parked();
         self.look_at_wait();
         if let (Some(_), Some(end)) = (&self.waiting, self.embedded.engine().next_deadline())
             && let Some(left_us) = end.us().checked_sub(self.embedded.ticks().us())
@@ -173,6 +176,17 @@ impl Call {
         self.session
             .client()
             .is_some_and(|client| client.is_killed())
+    }
+
+    fn look_at_parked(&mut self) {
+        let Some((mut parked, words)) = self.parked.take() else {
+            return;
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(&mut parked).poll(&mut context) {
+            Poll::Ready(()) => self.send(&words),
+            Poll::Pending => self.parked = Some((parked, words)),
+        }
     }
 
     fn look_at_wait(&mut self) {

@@ -35,7 +35,7 @@ pub(super) fn server(call: &Call<'_, '_>, lines: &mut Lines) {
 
 pub(super) fn clients(call: &Call<'_, '_>, lines: &mut Lines) {
     let clients = call.engine.clients.all();
-    let blocked = clients.iter().filter(|client| client.waiter().is_some());
+    let blocked = clients.iter().filter(|client| client.is_blocked());
     let largest = |buffer: fn(Buffers) -> usize| {
         let buffers = clients.iter().map(|client| buffer(client.buffers()));
         buffers.max().unwrap_or(0) as u64
