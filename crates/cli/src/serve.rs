@@ -44,7 +44,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", conflicts_with = "user")]
     aclfile: Option<PathBuf>,
 
-    /// User, as `NAME RULES`, such as 'ann on >secret ~ann:* +@all'; may be given several times.
+    /// User, as NAME and rules, such as 'ann on #SHA256 ~ann:* +@all'; may be given several times. Whoever
+    /// sees the processes of this machine sees it: give a password as its digest.
     #[arg(long, value_name = "USER")]
     user: Vec<String>,
 

@@ -173,6 +173,41 @@ fn the_memory_of_clients_is_bounded_unless_it_is_said_otherwise() {
     assert!(bytes > 64 << 20, "{bytes}");
 }
 
+#[test]
+fn users_come_from_the_command_line_or_from_a_file_and_not_from_both() {
+    // The digest of `secret`.
+    let digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+    let server = Serve::start(
+        ":",
+        &format!("--user 'ann on #{digest} +ping' --user 'bob off'"),
+    );
+    let mut client = server.connect();
+    ask(&mut client, "AUTH ann secret\r\n", "+OK\r\n");
+    ask(&mut client, "PING\r\n", "+PONG\r\n");
+    ask(
+        &mut client,
+        "GET a\r\n",
+        "-NOPERM User ann has no permissions to run the 'get' command\r\n",
+    );
+
+    let larder = env!("CARGO_BIN_EXE_larder");
+    let words = [
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--aclfile",
+        "/nowhere/users.acl",
+    ];
+    let refused = Command::new(larder).args(words).output().unwrap();
+    assert!(!refused.status.success());
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(told.contains("opening file '/nowhere/users.acl'"), "{told}");
+
+    let words = words.iter().chain(&["--user", "ann on"]);
+    let refused = Command::new(larder).args(words).output().unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+}
+
 /// One call of a function of Lua can't be interrupted, so the first signal waits for it.
 #[test]
 fn a_second_signal_ends_it_though_a_script_never_ends() {

@@ -110,7 +110,9 @@ fn shown(entry: &Frame) -> String {
         Frame::Integer(number) => number.to_string(),
         _ => String::new(),
     };
-    let fields = fields.chunks(2).map(|pair| (text(&pair[0]), text(&pair[1])));
+    let fields = fields
+        .chunks(2)
+        .map(|pair| (text(&pair[0]), text(&pair[1])));
     let fields = fields.map(|(name, value)| match name.as_str() {
         "client-info" => value.split(' ').nth(1).unwrap_or_default().to_owned(),
         "timestamp-created" | "timestamp-last-updated" => {
@@ -290,7 +292,10 @@ fn no_two_passwords_that_are_made_are_alike() {
         one.send("ACL GENPASS"),
         two.send("ACL GENPASS"),
     ];
-    assert!(made.iter().all(|text| text.starts_with("$64\n")), "{made:?}");
+    assert!(
+        made.iter().all(|text| text.starts_with("$64\n")),
+        "{made:?}"
+    );
     assert!(made[0] != made[1] && made[0] != made[2]);
     assert!(one.send("ACL GENPASS 5").starts_with("$2\n"));
     assert!(one.send("ACL GENPASS 4096").starts_with("$1024\n"));
@@ -406,7 +411,9 @@ fn connections_are_found_by_what_they_are_and_are_not() {
     admin.pass_s(10);
     let mut found = |filters: &str| {
         let list = admin.send(&format!("CLIENT LIST {filters}"));
-        let ids = list.split_whitespace().filter_map(|word| word.strip_prefix("id="));
+        let ids = list
+            .split_whitespace()
+            .filter_map(|word| word.strip_prefix("id="));
         ids.collect::<Vec<_>>().join(" ")
     };
     for (filters, ids) in [
@@ -434,7 +441,10 @@ fn connections_are_found_by_what_they_are_and_are_not() {
     }
     for (filters, refusal) in [
         ("USER nobody", "-ERR No such user 'nobody'\n"),
-        ("FLAGS ?", "-ERR Unknown flags found in the provided filter: ?\n"),
+        (
+            "FLAGS ?",
+            "-ERR Unknown flags found in the provided filter: ?\n",
+        ),
         ("DB 16", "-ERR DB number should be between 0 and 15\n"),
         ("IDLE 0", "-ERR idle should be greater than 0\n"),
         ("NOT-IDLE 5", "-ERR syntax error\n"),

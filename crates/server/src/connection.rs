@@ -92,7 +92,7 @@ impl Connection {
     pub(crate) fn new(accepted: Accepted, shared: Arc<Shared>) -> io::Result<Option<Connection>> {
         let is_denied = shared.engine().is_protected() && !accepted.is_local();
         let info = accepted.info(shared.embedded.now());
-        let mut socket = accepted.into_socket(shared.config.tcp_keepalive)?;
+        let mut socket = accepted.into_socket(shared.engine().tcp_keepalive())?;
         if is_denied {
             shared.engine().note_rejected_connection();
             socket.write(DENIED.as_bytes())?;

@@ -156,6 +156,7 @@ impl Server {
         engine.set_protected_mode(config.protected_mode);
         engine.set_clients_max(config.maxclients);
         engine.set_idle_timeout(config.timeout);
+        engine.set_tcp_keepalive(config.tcp_keepalive);
         engine.set_bulk_len_max(config.proto_max_bulk_len);
         engine.set_query_buffer_max(config.client_query_buffer_limit);
         engine.set_output_limits(&config.client_output_buffer_limit);

@@ -20,6 +20,8 @@ pub(crate) struct Config {
     pub(super) acl_all_channels: AtomicBool,
     pub(super) clients_max: AtomicU64,
     pub(super) idle_timeout_s: AtomicU64,
+    /// 0 for never.
+    pub(super) keepalive_s: AtomicU64,
     pub(super) bulk_len_max: AtomicU64,
     pub(super) query_buffer_max: AtomicU64,
     pub(super) output_limits: SharedOutputLimits,
@@ -84,6 +86,7 @@ impl Default for Config {
             acl_all_channels: AtomicBool::new(false),
             clients_max: AtomicU64::new(10_000),
             idle_timeout_s: AtomicU64::new(0),
+            keepalive_s: AtomicU64::new(300),
             bulk_len_max: AtomicU64::new(512 << 20),
             query_buffer_max: AtomicU64::new(1 << 30),
             output_limits: SharedOutputLimits::new(&OutputLimits::default()),
@@ -229,9 +232,19 @@ impl Engine {
 
     /// Has idle connections closed after this time, or never. Parts of a second count as one.
     pub fn set_idle_timeout(&self, timeout: Option<Duration>) {
-        let ceil = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        let seconds = timeout.map_or(0, ceil);
-        self.config.idle_timeout_s.store(seconds, Relaxed);
+        self.config.idle_timeout_s.store(whole_s(timeout), Relaxed);
+    }
+
+    /// How long a new connection may be silent before the system probes whether the other end is there,
+    /// if it does: `tcp-keepalive`.
+    pub fn tcp_keepalive(&self) -> Option<Duration> {
+        let seconds = self.config.keepalive_s.load(Relaxed);
+        (seconds > 0).then(|| Duration::from_secs(seconds))
+    }
+
+    /// Has new connections probed after this time, or never. Parts of a second count as one.
+    pub fn set_tcp_keepalive(&self, silence: Option<Duration>) {
+        self.config.keepalive_s.store(whole_s(silence), Relaxed);
     }
 
     /// The longest word that a request may have: `proto-max-bulk-len`.
@@ -288,4 +301,10 @@ impl Engine {
     pub fn set_host(&self, host: Host) {
         *self.config.host.write() = host;
     }
+}
+
+/// A time in whole seconds, of which a part counts as one; 0 for none.
+fn whole_s(time: Option<Duration>) -> u64 {
+    let ceil = |time: Duration| time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    time.map_or(0, ceil)
 }

@@ -113,6 +113,15 @@ pub(super) const PARAMETERS: &[Parameter] = &[
         ),
     ),
     row(
+        "tcp-keepalive",
+        Place::Setting(
+            |config| &config.keepalive_s,
+            Unit::Count,
+            0,
+            i32::MAX as u64,
+        ),
+    ),
+    row(
         "proto-max-bulk-len",
         Place::Setting(
             |config| &config.bulk_len_max,
