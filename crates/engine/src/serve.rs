@@ -93,6 +93,7 @@ impl Engine {
         if session.is_checked()
             && let Err(error) = self.guard(&session, command, arguments, keyspace.now())
         {
+            self.note_rejection(arguments, &error);
             let refusal = Refusal::new(error.to_string());
             self.end_served(keyspace, waiter, Value::Error(refusal));
             return Served::Tried;

@@ -245,12 +245,14 @@ impl Conversation {
             && Pin::new(parked).poll(context).is_ready()
         {
             self.parked = None;
+            self.end_waiting();
             is_new = true;
         }
         if let Some(waiting) = &mut self.blocked
             && let Poll::Ready(value) = Pin::new(waiting).poll(context)
         {
             self.unblock(&value);
+            self.end_waiting();
             is_new = true;
         }
         if self.session.is_listening() {
@@ -264,6 +266,11 @@ impl Conversation {
             true => Poll::Ready(Next::Run),
             false => Poll::Pending,
         }
+    }
+
+    /// The client has not been idle while it waited: that begins now.
+    fn end_waiting(&self) {
+        self.session.seen(&self.shared.embedded);
     }
 
     /// Writes the answer that was waited for.

@@ -13,6 +13,7 @@ use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use larder_embedded::Embedded;
 use larder_resp::{Frame, write_request};
 use larder_server::{Config, OutputLimit, OutputLimits, Server};
 use support::{Client, TestServer, bulk, bulks, error, status, until};
@@ -304,6 +305,27 @@ fn an_idle_client_is_closed_and_a_waiting_one_is_not() {
 }
 
 /// It counted as one that waits for ever after.
+/// A worker that had waited for a job for longer than `timeout` was closed when it had it.
+#[test]
+fn who_has_waited_has_not_been_idle() {
+    let clock = larder_embedded::Clock::manual();
+    let store = Embedded::open(larder_embedded::Config::default().clock(clock)).unwrap();
+    let config = Config {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+        ..Config::default()
+    };
+    let server = Server::start(config, &store).unwrap();
+    let server = TestServer { store, server };
+    let (mut worker, mut other) = (server.connect(), server.connect());
+    worker.request("BLPOP jobs 0");
+    until(|| other.list().contains(" flags=b "));
+    server.store.pass(Duration::from_secs(60));
+    assert_eq!(other.ask("RPUSH jobs one"), Frame::Integer(1));
+    assert_eq!(worker.answer(), Frame::Array(bulks(&["jobs", "one"])));
+    let list = other.list();
+    assert_eq!(list.matches(" idle=0 ").count(), 2, "{list}");
+}
+
 #[test]
 fn who_listens_to_nothing_any_more_may_be_idle() {
     let config = Config {

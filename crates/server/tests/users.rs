@@ -176,6 +176,29 @@ fn users_of_the_configuration_leave_the_default_user_as_it_is_unless_one_is_name
 }
 
 #[test]
+fn who_waits_for_a_pause_may_be_closed_and_is_never_idle() {
+    let config = Config {
+        timeout: Some(std::time::Duration::from_secs(1)),
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let (mut admin, mut first, mut second) = (server.connect(), server.connect(), server.connect());
+    let Frame::Integer(id) = first.ask("CLIENT ID") else {
+        unreachable!("each client has a number");
+    };
+    assert_eq!(second.ask("PING"), status("PONG"));
+    assert_eq!(admin.ask("CLIENT PAUSE 2500 WRITE"), status("OK"));
+    first.request("SET a 1");
+    second.request("SET b 1");
+    until(|| admin.list().matches(" flags=b ").count() == 2);
+    let kill = format!("CLIENT KILL FLAGS b ID {id} MAXAGE 1");
+    until(|| admin.ask(&kill) == Frame::Integer(1));
+    assert_eq!(first.answer_or_end(), None);
+    assert_eq!(second.answer(), status("OK"));
+    assert_eq!(server.connect().ask("EXISTS a b"), Frame::Integer(1));
+}
+
+#[test]
 fn a_request_that_a_pause_puts_off_is_run_when_it_is_over() {
     let server = TestServer::start();
     let (mut admin, mut client) = (server.connect(), server.connect());

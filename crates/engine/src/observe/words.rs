@@ -47,7 +47,7 @@ fn secrets(command: &Row, words: Arguments<'_>) -> Vec<usize> {
             .filter(|&name| is(name + 1, "requirepass"))
             .map(|name| name + 2)
             .collect(),
-        "ACL SETUSER" => places.skip(1).collect(),
+        "ACL SETUSER" | "ACL GETUSER" | "ACL DELUSER" => places.skip(1).collect(),
         _ => Vec::new(),
     }
 }
