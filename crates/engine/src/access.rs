@@ -39,7 +39,8 @@ pub enum Access {
 }
 
 use Access::{
-    Change, Create, Delete, Insert, Look, Merge, NotKey, Note, Overwrite, Read, Remove, Take, Update,
+    Change, Create, Delete, Insert, Look, Merge, NotKey, Note, Overwrite, Read, Remove, Take,
+    Update,
 };
 
 impl Access {

@@ -4,7 +4,7 @@
 //! subcommands touch no keys, and what only servers say to each other, are left out.
 
 use super::Arity::{AtLeast, Exactly};
-use super::KeySpec::{All, Counted, CountedPairs, First, None, ThirdAndKeys};
+use super::KeySpec::{Counted, CountedPairs, First, None, ThirdAndKeys};
 use super::{Flags, Shape};
 
 const READ: Flags = Flags::READONLY;
