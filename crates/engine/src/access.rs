@@ -213,21 +213,43 @@ impl Row {
         mut visit: impl FnMut(&'a [u8], Access),
     ) {
         let accesses = self.accesses();
-        let is_plain_set = self.name == "SET"
-            && !request
-                .iter()
-                .skip(3)
-                .any(|word| word.eq_ignore_ascii_case(b"GET"));
+        let special = self.special_access(request);
         let mut nth = 0;
         self.each_key(request, |key| {
-            let access = match is_plain_set {
-                true => Overwrite,
-                false => accesses[nth.min(accesses.len() - 1)],
-            };
+            let usual = accesses[nth.min(accesses.len() - 1)];
             nth += 1;
-            visit(key, access);
+            visit(key, special.unwrap_or(usual));
         });
     }
+
+    /// What this request does with its key, where that is less than what the command may do.
+    fn special_access(&self, request: Arguments<'_>) -> Option<Access> {
+        match self.name {
+            "SET" => {
+                let mut options = request.iter().skip(3);
+                let gets = options.any(|word| word.eq_ignore_ascii_case(b"GET"));
+                (!gets).then_some(Overwrite)
+            }
+            "BITFIELD" => only_gets(request).then_some(Read),
+            _ => None,
+        }
+    }
+}
+
+/// Whether a BITFIELD has no operations but GET.
+fn only_gets(request: Arguments<'_>) -> bool {
+    let mut words = request.slice(request.len().min(2)..).iter();
+    while let Some(word) = words.next() {
+        let operands = match word.to_ascii_uppercase().as_slice() {
+            b"GET" => 2,
+            b"OVERFLOW" => 1,
+            _ => return false,
+        };
+        if words.by_ref().take(operands).count() < operands {
+            return false;
+        }
+    }
+    true
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use larder_resp::Arguments;
 use larder_store::Key;
 
-use crate::access::Access;
 use crate::command::{Call, Flags, Row};
 use crate::commands;
 use crate::engine::Engine;
@@ -72,9 +71,10 @@ impl<'a> Bounds<'a> {
     /// Whether a command touches declared keys alone.
     fn allow(&mut self, command: &Row, arguments: Arguments<'_>) -> bool {
         let mut is_allowed = !command.flags.has(Flags::WHOLE);
-        command.each_access(arguments, |key, access| {
-            is_allowed &= access == Access::NotKey || self.contain(key);
-        });
+        // What messages go to are no keys.
+        if !command.flags.has(Flags::PUBSUB) {
+            command.each_key(arguments, |key| is_allowed &= self.contain(key));
+        }
         is_allowed
     }
 
