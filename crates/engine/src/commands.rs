@@ -25,6 +25,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("hyperloglog", types::hyperloglog::commands::COMMANDS),
     ("list", types::list::commands::COMMANDS),
     ("hash", types::hash::commands::COMMANDS),
+    ("hash", types::hash::expiry_commands::COMMANDS),
     ("set", types::set::commands::COMMANDS),
     ("sorted-set", types::sorted_set::commands::COMMANDS),
     ("geo", types::geo::commands::COMMANDS),

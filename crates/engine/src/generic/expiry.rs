@@ -163,7 +163,7 @@ pub(crate) const COMMANDS: &[Row] = &[
 
 /// When EXPIRE sets a time.
 #[derive(Clone, Copy, Debug, Default)]
-struct Condition {
+pub(crate) struct Condition {
     nx: bool,
     xx: bool,
     gt: bool,
@@ -198,8 +198,18 @@ impl Condition {
         Ok(condition)
     }
 
-    /// Whether a key that expires at `old`, or never, may expire at `new`.
-    fn allows(self, old: Option<u64>, new: i64) -> bool {
+    /// Reads one condition, if the next word is one.
+    pub(crate) fn read_one(args: &mut Args<'_>) -> Condition {
+        let mut condition = Condition::default();
+        condition.nx = args.option("NX");
+        condition.xx = !condition.nx && args.option("XX");
+        condition.gt = !condition.nx && !condition.xx && args.option("GT");
+        condition.lt = !condition.nx && !condition.xx && !condition.gt && args.option("LT");
+        condition
+    }
+
+    /// Whether what expires at `old`, or never, may expire at `new`.
+    pub(crate) fn allows(self, old: Option<u64>, new: i64) -> bool {
         let new = i128::from(new);
         match old.map(i128::from) {
             Some(_) if self.nx => false,

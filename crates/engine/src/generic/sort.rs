@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::float::parse_float;
 use crate::keyspace::entry::{Collection, Entry, Object, Str};
 use crate::keyspace::{Expiry, Keyspace};
-use crate::types::hash::Hash;
+use crate::types::hash::{FieldMap, Hash, TimedHash};
 use crate::types::list::{List, Side};
 
 pub(crate) const COMMANDS: &[Row] = &[
@@ -212,11 +212,18 @@ impl<'a> Pattern<'a> {
         // A key that holds another type is as good as none.
         match field {
             None => Some(keyspace.read_string(&key).ok()??.into_bytes()),
-            Some(field) => keyspace
-                .read::<Hash>(&key)
-                .ok()??
-                .get(field)
-                .map(Str::into_bytes),
+            Some(field) => field_of(keyspace, &key, field).map(Str::into_bytes),
+        }
+    }
+}
+
+/// The value of a field of a hash, whether or not fields of it may expire.
+fn field_of<'v>(keyspace: &'v Keyspace<'_>, key: &[u8], field: &[u8]) -> Option<Str<'v>> {
+    match keyspace.read::<Hash>(key) {
+        Ok(hash) => hash?.get(field),
+        Err(_) => {
+            let hash = keyspace.entry(key)?.object::<TimedHash>()?;
+            hash.get_at(field, keyspace.now_ms())
         }
     }
 }

@@ -43,6 +43,10 @@ pub(crate) enum What {
     Trimmed,
     /// A command took the last of what it held, so it was removed.
     Emptied,
+    /// Fields of a hash were removed since their time had come.
+    FieldsExpired,
+    /// The last field of a hash was removed since its time had come, and so was the key.
+    LastFieldExpired,
     /// A command removed it.
     Removed,
     /// It was removed since its time had come. WATCH sees by itself that it is not there any more.

@@ -1,6 +1,6 @@
 //! Db: the keys of one database that fall into one shard.
 
-use super::entry::Entry;
+use super::entry::{Entry, Kind};
 use super::expiries::{Expiries, Record};
 use super::table::{Found, Table};
 use crate::hash::Seed;
@@ -11,8 +11,12 @@ pub(crate) struct Db {
     pub(crate) expiries: Expiries,
     /// How many keys have an expiry.
     pub(crate) volatile: usize,
-    /// How many bytes the entries take, with all that they own.
-    entries: usize,
+    /// How many bytes the entries take, with all that they own, and the records of fields that expire.
+    pub(super) entries: usize,
+    /// The hashes of which a field expires, by the time of the next.
+    pub(super) deadlines: Expiries,
+    /// How many such hashes are filed there.
+    pub(super) timed: usize,
 }
 
 /// How many doubted records a change looks after. Eight keep the records below twice the entries:
@@ -39,6 +43,8 @@ impl Db {
             expiries: Expiries::default(),
             volatile: 0,
             entries: 0,
+            deadlines: Expiries::default(),
+            timed: 0,
         }
     }
 
@@ -110,8 +116,11 @@ impl Db {
     }
 
     pub(super) fn remove_at(&mut self, found: Found) -> Option<Entry> {
-        let entry = self.table.remove_at(found)?;
+        let mut entry = self.table.remove_at(found)?;
         self.entries -= entry.bytes();
+        if entry.kind() == Kind::TimedHash {
+            self.forget_deadlines(found.hash, &mut entry);
+        }
         if entry.expires_at().is_some() {
             self.volatile -= 1;
             if let Some(filed) = entry.filed() {
@@ -156,9 +165,10 @@ impl Db {
                 entry.filed() == Some(record.slot)
                     && entry.expires_at().is_some_and(|at| at <= now_ms)
             };
-            if let Some(entry) = self.table.remove_where(record.hash, is_expired) {
+            if let Some(mut entry) = self.table.remove_where(record.hash, is_expired) {
                 self.volatile -= 1;
                 self.entries -= entry.bytes();
+                self.forget_deadlines(record.hash, &mut entry);
                 expired.push(entry);
                 continue;
             }

@@ -325,9 +325,19 @@ impl Entry {
     /// Whether freeing it takes so long that others should not wait for it.
     #[inline]
     pub(crate) fn is_bulky(&self) -> bool {
-        let is_one_part = matches!(self.kind(), Kind::Inline | Kind::Int | Kind::Raw);
-        let is_one_part = is_one_part || self.is_packed();
-        !is_one_part && self.collection().map_or(0, Collection::parts) > BULKY
+        !self.is_one_part() && self.collection().map_or(0, Collection::parts) > BULKY
+    }
+
+    /// Whether who overwrites the value has something to do with it: it is bulky, or it is filed by
+    /// what of it expires.
+    #[inline]
+    pub(crate) fn is_missed(&self) -> bool {
+        !self.is_one_part() && (self.kind() == Kind::TimedHash || self.is_bulky())
+    }
+
+    #[inline]
+    fn is_one_part(&self) -> bool {
+        matches!(self.kind(), Kind::Inline | Kind::Int | Kind::Raw) || self.is_packed()
     }
 
     /// Takes the value out, as an entry with the same key, and leaves a number in its place.

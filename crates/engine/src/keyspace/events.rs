@@ -15,7 +15,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use smallvec::SmallVec;
 
 use super::change::{Interest, What};
-use super::naming::{DEL, EVICTED, EXPIRE, EXPIRED, Event, KEY_MISS, Missed, NEW, Naming, PERSIST};
+use super::naming::{
+    DEL, EVICTED, EXPIRE, EXPIRED, Event, FIELDS_EXPIRED, KEY_MISS, Missed, NEW, Naming, PERSIST,
+};
 use super::{Keyspace, Leftover};
 use crate::args::Args;
 use crate::command::Row;
@@ -203,6 +205,11 @@ impl Keyspace<'_> {
             What::Added => return self.publish(NEW, key),
             What::Expired => return self.publish(EXPIRED, key),
             What::Evicted => return self.publish(EVICTED, key),
+            What::FieldsExpired => return self.publish(FIELDS_EXPIRED, key),
+            What::LastFieldExpired => {
+                self.publish(FIELDS_EXPIRED, key);
+                return self.publish(DEL, key);
+            }
             What::Written | What::Annotated | What::LostGroup | What::Trimmed => {
                 [written, also, None]
             }

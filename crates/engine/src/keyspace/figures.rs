@@ -19,6 +19,8 @@ pub(crate) struct Figures {
     pub(crate) misses: Figure,
     /// How many keys have been removed since they had expired.
     pub(crate) expired: Figure,
+    /// How many fields of hashes have been removed since they had expired.
+    pub(crate) expired_fields: Figure,
     /// How many keys have been removed to make room.
     pub(crate) evicted: Figure,
     /// By how many bytes the shard has grown since that was reported to all.
@@ -89,7 +91,7 @@ impl Figures {
     /// Begins all counters anew; what the shard holds stays.
     pub(crate) fn reset(&self) {
         let hit_or_miss = [&self.hits, &self.misses];
-        let gone = [&self.expired, &self.evicted];
+        let gone = [&self.expired, &self.expired_fields, &self.evicted];
         for counter in hit_or_miss.into_iter().chain(gone) {
             counter.reset();
         }

@@ -189,6 +189,10 @@ impl<T: Object> DerefMut for WriteGuard<'_, '_, T> {
 impl<T: Object> Drop for WriteGuard<'_, '_, T> {
     #[inline]
     fn drop(&mut self) {
+        if T::HAS_DEADLINES {
+            let Guarded { hash, found, .. } = self.guarded;
+            self.guarded.keyspace.db_of_mut(hash).file_deadline(found);
+        }
         self.guarded.let_go(|entry| {
             let is_empty = entry.object::<T>().is_none_or(Object::is_empty);
             (is_empty, T::varying_bytes(entry))

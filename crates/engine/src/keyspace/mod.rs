@@ -20,6 +20,7 @@
 mod access;
 mod change;
 mod db;
+mod deadlines;
 mod direct;
 pub(crate) mod entry;
 mod events;
@@ -57,6 +58,7 @@ pub(crate) use access::Noted;
 pub(crate) use change::What;
 pub(crate) use db::Db;
 pub(crate) use events::Classes;
+pub(crate) use expiries::Slot;
 pub(crate) use figures::{Figure, Figures};
 pub(crate) use guard::{StringGuard, WriteGuard};
 pub(crate) use hold::{Contended, Needs};
@@ -361,6 +363,11 @@ impl<'e> Keyspace<'e> {
         self.cause = Some(command);
     }
 
+    /// What the command looks up from here on counts no more: it has been looked up before.
+    pub(crate) fn count_no_lookups(&mut self) {
+        self.counts_lookups = false;
+    }
+
     // --- changing what a key holds ----------------------------------------------------------
 
     /// The value of a key that holds a `T`, to be changed; an empty one if there is no such key.
@@ -542,10 +549,10 @@ impl<'e> Keyspace<'e> {
             at(was)
         };
         let access = self.shards.access();
-        let (bulky, is_new) = (Cell::new(None), Cell::new(false));
+        let (missed, is_new) = (Cell::new(None), Cell::new(false));
         let set = |entry: &mut Entry, at| {
-            if entry.is_bulky() {
-                bulky.set(Some(entry.take_value()));
+            if entry.is_missed() {
+                missed.set(Some(entry.take_value()));
             }
             set(entry, at);
             access.touch(entry);
@@ -558,8 +565,9 @@ impl<'e> Keyspace<'e> {
         };
         self.db_of_mut(hash).put(hash, key, at, set, make);
         self.now.set(now.get());
-        if let Some(bulky) = bulky.into_inner() {
-            self.discard(bulky);
+        if let Some(mut missed) = missed.into_inner() {
+            self.db_of_mut(hash).forget_deadlines(hash, &mut missed);
+            self.discard(missed);
         }
         if old_expiry.get().is_some_and(|at| at <= self.now_ms()) {
             self.note_expired(hash, key);
@@ -629,7 +637,12 @@ impl<'e> Keyspace<'e> {
         if let Some(old) = self.db_of_mut(hash).remove(hash, &key) {
             self.discard(old);
         }
-        self.db_of_mut(hash).insert(hash, entry);
+        let is_timed = entry.kind() == Kind::TimedHash;
+        let db = self.db_of_mut(hash);
+        db.insert(hash, entry);
+        if is_timed && let Some(found) = db.table.locate(hash, &key) {
+            db.file_deadline(found);
+        }
         self.note_new(hash, &key, What::Written);
     }
 
@@ -699,6 +712,7 @@ impl<'e> Keyspace<'e> {
             self.note_expired(hash, entry.key());
             self.discard(entry);
         }
+        let has_more = self.expire_fields_of(index, limit) || has_more;
         // Records may have gone also where no key did.
         let shard = self.held.shard(index);
         self.shards.show(shard.figures(), db, &shard.dbs[db]);

@@ -32,6 +32,10 @@ pub(super) const EXPIRED: Event<'static> = Event {
     class: Classes::EXPIRED,
     name: "expired",
 };
+pub(super) const FIELDS_EXPIRED: Event<'static> = Event {
+    class: Classes::HASH,
+    name: "hexpired",
+};
 pub(super) const EVICTED: Event<'static> = Event {
     class: Classes::EVICTED,
     name: "evicted",

@@ -209,6 +209,18 @@ impl<E: Keyed> Table<E> {
         self.find_tagged(hash, wanted)
     }
 
+    /// Where the first entry with this hash lies for which `wanted` holds.
+    pub(crate) fn locate_where(&self, hash: u64, wanted: impl FnMut(&E) -> bool) -> Option<Found> {
+        let wanted = with_hash(self.seed, hash, wanted);
+        let segment = self.index(hash)?;
+        let place = self.segments[segment].place(hash, wanted)?;
+        Some(Found {
+            hash,
+            segment,
+            place,
+        })
+    }
+
     /// Adds an entry whose key is not there yet.
     pub(crate) fn insert(&mut self, hash: u64, entry: E) {
         debug_assert_eq!(

@@ -26,7 +26,7 @@ use crate::keyspace::{Contended, Expiry, HashedKeys, Keyspace, Parked};
 use crate::observe::Occasion;
 use crate::reply::ValueReply;
 use crate::session::Session;
-use crate::types::hash::Hash;
+use crate::types::hash::{FieldMap, Hash};
 use crate::types::sorted_set::{Score, SortedSet};
 
 /// The numbers of the rows.

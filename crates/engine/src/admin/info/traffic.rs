@@ -46,6 +46,7 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
         ("sync_full", 0),
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
+        ("expired_subkeys", sum(|figures| &figures.expired_fields)),
         ("expired_keys", sum(|figures| &figures.expired)),
         ("evicted_keys", sum(|figures| &figures.evicted)),
         (

@@ -68,6 +68,21 @@ impl<L: Large> Housed<L> {
         Housed(entry, PhantomData)
     }
 
+    /// The collection of an entry, taken out of it. None if it has no such collection.
+    pub(crate) fn taken_from(entry: &mut Entry) -> Option<Housed<L>> {
+        if entry.kind() != L::KIND {
+            return None;
+        }
+        let mut taken = entry.take_value();
+        taken.rehouse(Some(b""), None);
+        Some(Housed(taken, PhantomData))
+    }
+
+    /// How many bytes it takes where it is not under a key. O(1).
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.bytes()
+    }
+
     /// How it is held.
     #[inline]
     pub(crate) fn held(&self) -> Held<'_, L> {

@@ -21,6 +21,9 @@ pub(crate) trait Object: Default + Send + Sync + 'static + stored::Stored {
     /// Whether its elements have an order of their own, which SORT may keep.
     const IS_ORDERED: bool = false;
 
+    /// Whether parts of it expire by themselves, so that the keyspace files it by the time of the next.
+    const HAS_DEADLINES: bool = false;
+
     /// How many parts it has, each of which may take time to be freed.
     fn len(&self) -> usize;
 
@@ -296,6 +299,8 @@ types! {
         Set = types::set::Set,
         /// A stream.
         Stream = types::stream::Stream,
+        /// A hash of which fields may expire.
+        TimedHash = types::hash::TimedHash,
     }
     housed {
         /// A hash.

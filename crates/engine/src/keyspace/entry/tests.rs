@@ -9,6 +9,7 @@ use super::*;
 use crate::hash::Seed;
 use crate::types;
 use crate::types::Limits;
+use crate::types::hash::FieldMap;
 use crate::types::list::Side;
 use crate::types::sorted_set::Score;
 
@@ -380,6 +381,25 @@ proptest! {
         count_bytes::<types::hash::Hash>(&changes, |hash, change| match change {
             Change::Add(field, value) => {
                 let _ = hash.set(field, value, &limits);
+            }
+            Change::Remove(field) => {
+                let _ = hash.remove(field);
+            }
+            Change::Expire(_) => {}
+        });
+    }
+
+    #[test]
+    fn a_hash_whose_fields_expire_takes_the_bytes_that_it_says(changes in changes()) {
+        let limits = limits();
+        count_bytes::<types::hash::TimedHash>(&changes, |hash, change| match change {
+            Change::Add(field, value) => {
+                let _ = hash.update(field, value, &limits);
+                let at_ms = value.first().map(|byte| u64::from(byte % 8));
+                hash.set_deadline(field, at_ms, &limits);
+            }
+            Change::Remove(field) if field.len() == 1 => {
+                hash.expire(4, 2);
             }
             Change::Remove(field) => {
                 let _ = hash.remove(field);

@@ -1,11 +1,12 @@
 //! Commands on hashes.
 
-use super::{Hash, Written};
+use super::either::of_either;
+use super::{FieldMap, Written};
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 use crate::float::parse_float;
 use crate::generic::commands::ScanOptions;
-use crate::keyspace::entry::{Object, Str};
+use crate::keyspace::entry::Str;
 use crate::long_double::LongDouble;
 use crate::reply::Reply;
 use crate::types::cursor;
@@ -18,7 +19,7 @@ const WRITE_FAST: Flags = Flags::WRITE.and(Flags::DENY_OOM).and(Flags::FAST);
 pub(crate) const COMMANDS: &[Row] = &[
     Row {
         name: "HSET",
-        run: hset,
+        run: of_either!(hset),
         arity: Arity::AtLeast(4),
         keys: KeySpec::First,
         flags: WRITE_FAST,
@@ -29,7 +30,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HMSET",
-        run: hmset,
+        run: of_either!(hmset),
         arity: Arity::AtLeast(4),
         keys: KeySpec::First,
         flags: WRITE_FAST,
@@ -40,7 +41,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HSETNX",
-        run: hsetnx,
+        run: of_either!(hsetnx),
         arity: Arity::Exactly(4),
         keys: KeySpec::First,
         flags: WRITE_FAST,
@@ -51,7 +52,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HGET",
-        run: hget,
+        run: of_either!(hget),
         arity: Arity::Exactly(3),
         keys: KeySpec::First,
         flags: READ_FAST,
@@ -62,7 +63,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HMGET",
-        run: hmget,
+        run: of_either!(hmget),
         arity: Arity::AtLeast(3),
         keys: KeySpec::First,
         flags: READ_FAST,
@@ -73,7 +74,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HGETALL",
-        run: hgetall,
+        run: of_either!(hgetall),
         arity: Arity::Exactly(2),
         keys: KeySpec::First,
         flags: READ,
@@ -84,7 +85,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HKEYS",
-        run: hkeys,
+        run: of_either!(hkeys),
         arity: Arity::Exactly(2),
         keys: KeySpec::First,
         flags: READ,
@@ -95,7 +96,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HVALS",
-        run: hvals,
+        run: of_either!(hvals),
         arity: Arity::Exactly(2),
         keys: KeySpec::First,
         flags: READ,
@@ -106,7 +107,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HLEN",
-        run: hlen,
+        run: of_either!(hlen),
         arity: Arity::Exactly(2),
         keys: KeySpec::First,
         flags: READ_FAST,
@@ -117,7 +118,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HSTRLEN",
-        run: hstrlen,
+        run: of_either!(hstrlen),
         arity: Arity::Exactly(3),
         keys: KeySpec::First,
         flags: READ_FAST,
@@ -128,7 +129,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HEXISTS",
-        run: hexists,
+        run: of_either!(hexists),
         arity: Arity::Exactly(3),
         keys: KeySpec::First,
         flags: READ_FAST,
@@ -139,7 +140,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HDEL",
-        run: hdel,
+        run: of_either!(hdel),
         arity: Arity::AtLeast(3),
         keys: KeySpec::First,
         flags: Flags::WRITE.and(Flags::FAST),
@@ -150,7 +151,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HINCRBY",
-        run: hincrby,
+        run: of_either!(hincrby),
         arity: Arity::Exactly(4),
         keys: KeySpec::First,
         flags: WRITE_FAST,
@@ -161,7 +162,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HINCRBYFLOAT",
-        run: hincrbyfloat,
+        run: of_either!(hincrbyfloat),
         arity: Arity::Exactly(4),
         keys: KeySpec::First,
         flags: WRITE_FAST,
@@ -172,7 +173,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HSCAN",
-        run: hscan,
+        run: of_either!(hscan),
         arity: Arity::AtLeast(3),
         keys: KeySpec::First,
         flags: READ,
@@ -183,7 +184,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HRANDFIELD",
-        run: hrandfield,
+        run: of_either!(hrandfield),
         arity: Arity::AtLeast(2),
         keys: KeySpec::First,
         flags: READ,
@@ -196,20 +197,20 @@ pub(crate) const COMMANDS: &[Row] = &[
 
 // --- writing ------------------------------------------------------------------------------------
 
-fn hset(call: &mut Call<'_, '_>) -> Result<()> {
-    let added = set_pairs(call)?;
+fn hset<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
+    let added = set_pairs::<H>(call)?;
     call.reply.int(added);
     Ok(())
 }
 
-fn hmset(call: &mut Call<'_, '_>) -> Result<()> {
-    set_pairs(call)?;
+fn hmset<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
+    set_pairs::<H>(call)?;
     call.reply.ok();
     Ok(())
 }
 
 /// Writes pairs of field and value, and answers how many fields are new.
-fn set_pairs(call: &mut Call<'_, '_>) -> Result<i64> {
+fn set_pairs<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<i64> {
     let key = call.args.key()?;
     let mut words = call.args.rest();
     if !words.len().is_multiple_of(2) {
@@ -217,7 +218,7 @@ fn set_pairs(call: &mut Call<'_, '_>) -> Result<i64> {
     }
 
     let limits = call.keyspace.limits();
-    let mut guard = call.keyspace.write::<Hash>(key)?;
+    let mut guard = call.keyspace.write::<H>(key)?;
     let hash = &mut *guard;
     let mut added = 0;
     while let (Some(field), Some(value)) = (words.next(), words.next()) {
@@ -226,11 +227,11 @@ fn set_pairs(call: &mut Call<'_, '_>) -> Result<i64> {
     Ok(added)
 }
 
-fn hsetnx(call: &mut Call<'_, '_>) -> Result<()> {
+fn hsetnx<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, field, value) = (call.args.key()?, call.args.bytes()?, call.args.bytes()?);
 
     let limits = call.keyspace.limits();
-    let mut hash = call.keyspace.write::<Hash>(key)?;
+    let mut hash = call.keyspace.write::<H>(key)?;
     let is_new = !hash.contains(field);
     if is_new {
         hash.set(field, value, limits);
@@ -240,10 +241,10 @@ fn hsetnx(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-fn hdel(call: &mut Call<'_, '_>) -> Result<()> {
+fn hdel<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
     let mut removed = 0;
-    if let Some(mut guard) = call.keyspace.write_existing::<Hash>(key)? {
+    if let Some(mut guard) = call.keyspace.write_existing::<H>(key)? {
         let hash = &mut *guard;
         removed = call.args.rest().filter(|field| hash.remove(field)).count();
         if removed == 0 {
@@ -254,11 +255,11 @@ fn hdel(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-fn hincrby(call: &mut Call<'_, '_>) -> Result<()> {
+fn hincrby<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, field, increment) = (call.args.key()?, call.args.bytes()?, call.args.int()?);
 
     let limits = call.keyspace.limits();
-    let mut hash = call.keyspace.write::<Hash>(key)?;
+    let mut hash = call.keyspace.write::<H>(key)?;
     let number = match hash.get(field) {
         Some(value) => value
             .int()
@@ -268,13 +269,13 @@ fn hincrby(call: &mut Call<'_, '_>) -> Result<()> {
     let sum = number
         .checked_add(increment)
         .ok_or(Error::IncrementOverflow)?;
-    hash.set(field, itoa::Buffer::new().format(sum).as_bytes(), limits);
+    hash.update(field, itoa::Buffer::new().format(sum).as_bytes(), limits);
     drop(hash);
     call.reply.int(sum);
     Ok(())
 }
 
-fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
+fn hincrbyfloat<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, field, increment) = (call.args.key()?, call.args.bytes()?, call.args.bytes()?);
     if parse_float(increment).is_some_and(f64::is_infinite) {
         return Err(Error::text("ERR value is NaN or Infinity"));
@@ -282,7 +283,7 @@ fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
     let increment = LongDouble::read(increment, Error::NotAFloat)?;
 
     let limits = call.keyspace.limits();
-    let mut hash = call.keyspace.write::<Hash>(key)?;
+    let mut hash = call.keyspace.write::<H>(key)?;
     let number = match hash.get(field) {
         Some(value) => value.with_bytes(|value| {
             LongDouble::read(value, Error::text("ERR hash value is not a float"))
@@ -290,7 +291,7 @@ fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
         None => LongDouble::default(),
     };
     let sum = number.checked_add(increment)?.to_string();
-    hash.set(field, sum.as_bytes(), limits);
+    hash.update(field, sum.as_bytes(), limits);
     drop(hash);
     call.reply.bulk(sum.as_bytes());
     Ok(())
@@ -298,16 +299,16 @@ fn hincrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
 
 // --- reading ------------------------------------------------------------------------------------
 
-fn hget(call: &mut Call<'_, '_>) -> Result<()> {
+fn hget<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, field) = (call.args.key()?, call.args.bytes()?);
-    let hash = call.keyspace.read::<Hash>(key)?;
+    let hash = call.keyspace.read::<H>(key)?;
     Str::write_or_null(hash.and_then(|hash| hash.get(field)), call.reply);
     Ok(())
 }
 
-fn hmget(call: &mut Call<'_, '_>) -> Result<()> {
+fn hmget<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
-    let hash = call.keyspace.read::<Hash>(key)?;
+    let hash = call.keyspace.read::<H>(key)?;
     let fields = call.args.rest();
     call.reply.array(fields.len());
     for field in fields {
@@ -316,11 +317,11 @@ fn hmget(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-fn hgetall(call: &mut Call<'_, '_>) -> Result<()> {
+fn hgetall<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
-    let hash = call.keyspace.read::<Hash>(key)?;
-    call.reply.map(hash.map_or(0, Hash::len));
-    let pairs = hash.into_iter().flat_map(Hash::iter);
+    let hash = call.keyspace.read::<H>(key)?;
+    call.reply.map(hash.map_or(0, H::count));
+    let pairs = hash.into_iter().flat_map(H::iter);
     pairs.for_each(|(field, value)| {
         field.write(call.reply);
         value.write(call.reply);
@@ -328,50 +329,50 @@ fn hgetall(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-fn hkeys(call: &mut Call<'_, '_>) -> Result<()> {
+fn hkeys<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
-    let hash = call.keyspace.read::<Hash>(key)?;
-    call.reply.array(hash.map_or(0, Hash::len));
-    let pairs = hash.into_iter().flat_map(Hash::iter);
+    let hash = call.keyspace.read::<H>(key)?;
+    call.reply.array(hash.map_or(0, H::count));
+    let pairs = hash.into_iter().flat_map(H::iter);
     pairs.for_each(|(field, _)| field.write(call.reply));
     Ok(())
 }
 
-fn hvals(call: &mut Call<'_, '_>) -> Result<()> {
+fn hvals<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
-    let hash = call.keyspace.read::<Hash>(key)?;
-    call.reply.array(hash.map_or(0, Hash::len));
-    let pairs = hash.into_iter().flat_map(Hash::iter);
+    let hash = call.keyspace.read::<H>(key)?;
+    call.reply.array(hash.map_or(0, H::count));
+    let pairs = hash.into_iter().flat_map(H::iter);
     pairs.for_each(|(_, value)| value.write(call.reply));
     Ok(())
 }
 
-fn hlen(call: &mut Call<'_, '_>) -> Result<()> {
+fn hlen<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
-    let len = call.keyspace.read::<Hash>(key)?.map_or(0, Hash::len);
+    let len = call.keyspace.read::<H>(key)?.map_or(0, H::count);
     call.reply.int(len as i64);
     Ok(())
 }
 
-fn hstrlen(call: &mut Call<'_, '_>) -> Result<()> {
+fn hstrlen<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, field) = (call.args.key()?, call.args.bytes()?);
-    let hash = call.keyspace.read::<Hash>(key)?;
+    let hash = call.keyspace.read::<H>(key)?;
     let len = hash.and_then(|hash| hash.get(field)).map_or(0, Str::len);
     call.reply.int(len as i64);
     Ok(())
 }
 
-fn hexists(call: &mut Call<'_, '_>) -> Result<()> {
+fn hexists<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, field) = (call.args.key()?, call.args.bytes()?);
-    let hash = call.keyspace.read::<Hash>(key)?;
+    let hash = call.keyspace.read::<H>(key)?;
     let is_there = hash.is_some_and(|hash| hash.contains(field));
     call.reply.int(i64::from(is_there));
     Ok(())
 }
 
-fn hscan(call: &mut Call<'_, '_>) -> Result<()> {
+fn hscan<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, at) = cursor::arguments(&mut call.args)?;
-    let Some(hash) = call.keyspace.read::<Hash>(key)? else {
+    let Some(hash) = call.keyspace.read::<H>(key)? else {
         cursor::answer(call.reply, 0, &[]);
         return Ok(());
     };
@@ -398,12 +399,12 @@ fn hscan(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-fn hrandfield(call: &mut Call<'_, '_>) -> Result<()> {
+fn hrandfield<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
     let (wanted, with_values) = Wanted::read_with(&mut call.args, "WITHVALUES")?;
 
     let mut random = sample::randoms(call.engine);
-    let hash = call.keyspace.read::<Hash>(key)?;
+    let hash = call.keyspace.read::<H>(key)?;
     match (wanted, hash) {
         (Wanted::One, hash) => {
             let field = hash
@@ -414,7 +415,7 @@ fn hrandfield(call: &mut Call<'_, '_>) -> Result<()> {
         (_, None) => call.reply.array(0),
         (Wanted::Distinct(count), Some(hash)) => {
             let one = |random| hash.sample(random);
-            let pairs = sample::distinct(count, hash.len(), random, one, hash.iter());
+            let pairs = sample::distinct(count, hash.count(), random, one, hash.iter());
             answer_pairs(call.reply, pairs.len(), pairs.into_iter(), with_values);
         }
         (Wanted::Repeated(count), Some(hash)) => {

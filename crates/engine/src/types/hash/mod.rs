@@ -3,8 +3,19 @@
 //! A small hash is a listpack, field and value in turn, in its entry. When it has more than
 //! `hash-max-listpack-entries` fields, or one that is longer than `hash-max-listpack-value`, it
 //! becomes a table of [`Fields`] and stays one.
+//!
+//! A hash of which a field has been given a time to expire at becomes a [`TimedHash`], which is of
+//! another kind and holds the hash: so one without such times neither has room for them nor asks for
+//! them. What commands do with either is [`FieldMap`].
 
 pub(crate) mod commands;
+mod deadlines;
+mod either;
+pub(crate) mod expiry_commands;
+mod setex;
+mod timed;
+
+pub(crate) use timed::TimedHash;
 
 use crate::keyspace::entry::{Held, HeldMut, Housed, Object, Str};
 use crate::keyspace::prefetch::Step;
@@ -25,11 +36,52 @@ pub(crate) struct Fields {
     field_bytes: usize,
 }
 
-/// What [`Hash::set`] did.
+/// What [`FieldMap::set`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     Added,
     Updated,
+}
+
+/// What commands do with a hash, whether or not fields of it may expire.
+pub(crate) trait FieldMap: Object {
+    /// How many fields there are.
+    fn count(&self) -> usize;
+
+    /// The value of a field.
+    fn get(&self, field: &[u8]) -> Option<Str<'_>>;
+
+    /// Whether the field is there.
+    fn contains(&self, field: &[u8]) -> bool {
+        self.get(field).is_some()
+    }
+
+    /// Gives a field this value, adding the field if it is new. It does not expire any more.
+    fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> Written;
+
+    /// Gives a field this value, adding the field if it is new. When it expires stays.
+    fn update(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> Written {
+        self.set(field, value, limits)
+    }
+
+    /// Removes a field, and says whether it was there.
+    fn remove(&mut self, field: &[u8]) -> bool;
+
+    /// When a field expires, in Unix milliseconds, if ever; none if there is no such field.
+    fn deadline(&self, field: &[u8]) -> Option<Option<u64>> {
+        self.contains(field).then_some(None)
+    }
+
+    /// All fields with their values: in the order of their adding while the hash is small.
+    fn iter(&self) -> impl Iterator<Item = (Str<'_>, Str<'_>)>;
+
+    /// Visits some fields, and answers the cursor to go on from, which is 0 at the end.
+    ///
+    /// A small hash is visited whole. See [`Table::scan`] for what is promised of a large one.
+    fn scan(&self, cursor: u64, visit: &mut dyn FnMut(Str<'_>, Str<'_>)) -> u64;
+
+    /// A field chosen by `random`, each with the same chance, and its value.
+    fn sample(&self, random: u64) -> Option<(Str<'_>, Str<'_>)>;
 }
 
 impl Object for Hash {
@@ -70,9 +122,12 @@ impl Object for Hash {
     }
 }
 
-impl Hash {
-    /// The value of a field.
-    pub(crate) fn get(&self, field: &[u8]) -> Option<Str<'_>> {
+impl FieldMap for Hash {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn get(&self, field: &[u8]) -> Option<Str<'_>> {
         match self.held() {
             Held::Packed(packed) => {
                 let value = packed.skip(packed.find::<2>(field)?, 1);
@@ -86,13 +141,7 @@ impl Hash {
         }
     }
 
-    /// Whether the field is there.
-    pub(crate) fn contains(&self, field: &[u8]) -> bool {
-        self.get(field).is_some()
-    }
-
-    /// Gives a field this value, adding the field if it is new.
-    pub(crate) fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> Written {
+    fn set(&mut self, field: &[u8], value: &[u8], limits: &Limits) -> Written {
         self.make_room_for(field, value, limits);
         match self.held_mut() {
             HeldMut::Large(fields) => fields.set(field, value),
@@ -115,8 +164,7 @@ impl Hash {
         }
     }
 
-    /// Removes a field, and says whether it was there.
-    pub(crate) fn remove(&mut self, field: &[u8]) -> bool {
+    fn remove(&mut self, field: &[u8]) -> bool {
         match self.held_mut() {
             HeldMut::Large(fields) => fields.remove(field),
             HeldMut::Packed(mut room) => {
@@ -129,8 +177,7 @@ impl Hash {
         }
     }
 
-    /// All fields with their values: in the order of their adding while the hash is small.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Str<'_>, Str<'_>)> {
+    fn iter(&self) -> impl Iterator<Item = (Str<'_>, Str<'_>)> {
         let (small, large) = match self.held() {
             Held::Packed(packed) => (Some(packed.pairs()), None),
             Held::Large(fields) => (None, Some(fields.table.iter().map(Field::strings))),
@@ -141,10 +188,7 @@ impl Hash {
             .chain(large.into_iter().flatten())
     }
 
-    /// Visits some fields, and answers the cursor to go on from, which is 0 at the end.
-    ///
-    /// A small hash is visited whole. See [`Table::scan`] for what is promised of a large one.
-    pub(crate) fn scan(&self, cursor: u64, visit: &mut dyn FnMut(Str<'_>, Str<'_>)) -> u64 {
+    fn scan(&self, cursor: u64, visit: &mut dyn FnMut(Str<'_>, Str<'_>)) -> u64 {
         match self.held() {
             Held::Packed(packed) => {
                 packed
@@ -159,8 +203,7 @@ impl Hash {
         }
     }
 
-    /// A field chosen by `random`, each with the same chance, and its value.
-    pub(crate) fn sample(&self, random: u64) -> Option<(Str<'_>, Str<'_>)> {
+    fn sample(&self, random: u64) -> Option<(Str<'_>, Str<'_>)> {
         match self.held() {
             Held::Packed(packed) if packed.is_empty() => None,
             Held::Packed(packed) => {
@@ -170,7 +213,9 @@ impl Hash {
             Held::Large(fields) => fields.table.sample(random).map(Field::strings),
         }
     }
+}
 
+impl Hash {
     /// Becomes a table if the field cannot be added, or cannot get this value, otherwise.
     fn make_room_for(&mut self, field: &[u8], value: &[u8], limits: &Limits) {
         let Held::Packed(packed) = self.held() else {

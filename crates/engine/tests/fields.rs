@@ -1,0 +1,132 @@
+//! Fields of hashes that expire: many of them, and those that nobody comes to.
+
+#![allow(clippy::panic, reason = "a test that can not go on fails")]
+
+use std::sync::Arc;
+
+use larder_engine::{Engine, Now, Outcome, RespReply, Session};
+use larder_resp::ArgumentBuffer;
+
+const START_MS: u64 = 1_700_000_000_000;
+
+/// An engine and its clock.
+struct Store {
+    engine: Arc<Engine>,
+    now_ms: u64,
+}
+
+impl Store {
+    fn open() -> Store {
+        let now = Now::from_unix_us(START_MS * 1000);
+        Store {
+            engine: Engine::new([7; 32], now),
+            now_ms: START_MS,
+        }
+    }
+
+    fn call(&self, request: &str) -> String {
+        let mut words = ArgumentBuffer::new();
+        { request.split(' ') }.for_each(|word| words.push(word.as_bytes()));
+        let mut out = Vec::new();
+        let mut reply = RespReply::new(&mut out, false);
+        let mut session = Session::local();
+        let now = Now::from_unix_us(self.now_ms * 1000);
+        let words = words.as_arguments();
+        let outcome = { &self.engine }.execute(&mut session, words, &now, &mut reply);
+        assert!(matches!(outcome, Outcome::Done), "it waits");
+        String::from_utf8_lossy(&out).trim().to_owned()
+    }
+
+    /// Lets the time pass, with a tick at its end.
+    fn pass(&mut self, ms: u64) {
+        self.now_ms += ms;
+        self.engine.tick(&Now::from_unix_us(self.now_ms * 1000));
+    }
+
+    /// A figure of INFO.
+    fn figure(&self, name: &str) -> u64 {
+        let info = self.call("INFO everything");
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        let figure = line.and_then(|line| line.strip_prefix(':'));
+        figure
+            .and_then(|figure| figure.parse().ok())
+            .expect("INFO has it")
+    }
+
+    /// Adds fields to `hash`, from `first` on, which expire after so many milliseconds.
+    fn add(&self, first: usize, fields: usize, ms: u64) {
+        let pairs: Vec<String> = { first..first + fields }
+            .map(|n| format!("f{n} v{n}"))
+            .collect();
+        let pairs = pairs.join(" ");
+        let answer = self.call(&format!("HSETEX hash PX {ms} FIELDS {fields} {pairs}"));
+        assert_eq!(answer, ":1");
+    }
+}
+
+/// All at once they would keep the shard for a second.
+#[test]
+fn a_command_on_a_hash_of_which_very_many_fields_have_expired_removes_some_of_them() {
+    let mut store = Store::open();
+    store.add(0, 20_000, 100);
+    store.call("HSET hash other value");
+    store.now_ms += 200;
+
+    assert_eq!(store.call("HGET hash f19999"), "$-1");
+    assert_eq!(store.figure("expired_subkeys"), 1024);
+    assert_eq!(store.call("HLEN hash"), ":1");
+    assert_eq!(store.call("HKEYS hash"), "*1\r\n$5\r\nother");
+    assert_eq!(store.call("HSET hash f19999 new"), ":1");
+    assert_eq!(store.call("HRANDFIELD hash 10").lines().next(), Some("*2"));
+
+    store.pass(300);
+    assert_eq!(
+        store.figure("expired_subkeys"),
+        20_000 - 1,
+        "one was set anew"
+    );
+    assert_eq!(store.call("HLEN hash"), ":2");
+}
+
+#[test]
+fn fields_that_nobody_comes_to_leave_with_the_ticks_and_so_does_their_memory() {
+    let mut store = Store::open();
+    let empty = store.figure("used_memory_dataset");
+    for turn in 0..20 {
+        store.add(turn * 1000, 1000, 1000 + 100 * turn as u64);
+    }
+    assert!(store.figure("used_memory_dataset") > empty + 1_000_000);
+    (0..40).for_each(|_| store.pass(100));
+    assert_eq!(store.call("DBSIZE"), ":0");
+    assert_eq!(store.figure("expired_subkeys"), 20_000);
+    let left = store.figure("used_memory_dataset");
+    assert!(left < empty + 50_000, "{left} bytes of {empty}");
+}
+
+#[test]
+fn hashes_that_are_overwritten_or_removed_leave_no_records_behind() {
+    let store = Store::open();
+    let run = |times: usize| {
+        for turn in 0..times {
+            store.call("HSETEX hash EX 1000000 FIELDS 1 f v");
+            store.call(["SET hash v", "DEL hash", "RENAME hash other", "HDEL hash f"][turn % 4]);
+            store.call("DEL hash");
+        }
+        store.figure("used_memory_dataset")
+    };
+    let few = run(2_000);
+    let many = run(40_000);
+    assert!(many < few + 20_000, "{few}, then {many}");
+}
+
+#[test]
+fn a_hash_whose_clock_is_put_back_keeps_its_fields() {
+    let mut store = Store::open();
+    store.add(0, 3, 1000);
+    store.pass(500);
+    store.now_ms -= 400;
+    store.pass(0);
+    assert_eq!(store.call("HPTTL hash FIELDS 1 f1"), "*1\r\n:900");
+    store.pass(1300);
+    assert_eq!(store.call("EXISTS hash"), ":0");
+}
