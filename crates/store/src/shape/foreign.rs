@@ -23,19 +23,6 @@ pub(super) const SHAPES: &[Shape] = &[
     // Functions.
     Shape::new("FCALL", AtLeast(3), Counted(2), Flags::SCRIPT),
     Shape::new("FCALL_RO", AtLeast(3), Counted(2), READ.and(Flags::SCRIPT)),
-    // Fields of hashes with a time to live: Redis 7.4 and 8.0, Valkey 9.0.
-    Shape::new("HEXPIRE", AtLeast(6), First, FAST_GROWTH),
-    Shape::new("HEXPIREAT", AtLeast(6), First, FAST_GROWTH),
-    Shape::new("HEXPIRETIME", AtLeast(5), First, FAST_READ),
-    Shape::new("HGETDEL", AtLeast(5), First, FAST_WRITE),
-    Shape::new("HGETEX", AtLeast(5), First, FAST_WRITE),
-    Shape::new("HPERSIST", AtLeast(5), First, FAST_WRITE),
-    Shape::new("HPEXPIRE", AtLeast(6), First, FAST_GROWTH),
-    Shape::new("HPEXPIREAT", AtLeast(6), First, FAST_GROWTH),
-    Shape::new("HPEXPIRETIME", AtLeast(5), First, FAST_READ),
-    Shape::new("HPTTL", AtLeast(5), First, FAST_READ),
-    Shape::new("HSETEX", AtLeast(6), First, FAST_GROWTH),
-    Shape::new("HTTL", AtLeast(5), First, FAST_READ),
     // Strings under conditions: Redis 8.4.
     Shape::new("DELEX", AtLeast(2), First, FAST_WRITE),
     Shape::new("DIGEST", Exactly(2), First, FAST_READ),
