@@ -5,6 +5,7 @@
 //! the same arithmetic, in integers: a number is read to the nearest of 64 bits, sums are rounded
 //! to the nearest, and ties go to the even one.
 
+use std::cmp::Ordering;
 use std::fmt;
 
 use crate::error::{Error, Result};
@@ -176,6 +177,32 @@ impl LongDouble {
         match sum.exponent <= EXPONENT_MAX {
             true => Ok(sum),
             false => Err(Error::IncrementNotFinite),
+        }
+    }
+
+    /// The number with the other sign.
+    pub(crate) fn negated(self) -> LongDouble {
+        let is_negative = !self.is_negative && self.mantissa != 0;
+        LongDouble {
+            is_negative,
+            ..self
+        }
+    }
+
+    /// Whether it is below 0.
+    pub(crate) fn is_negative(self) -> bool {
+        self.is_negative && self.mantissa != 0
+    }
+
+    /// Which of the two numbers is greater.
+    pub(crate) fn order(self, other: LongDouble) -> Ordering {
+        match self.checked_add(other.negated()) {
+            Ok(LongDouble { mantissa: 0, .. }) => Ordering::Equal,
+            Ok(difference) if difference.is_negative => Ordering::Less,
+            Ok(_) => Ordering::Greater,
+            // Only numbers of different signs are so far apart.
+            Err(_) if self.is_negative => Ordering::Less,
+            Err(_) => Ordering::Greater,
         }
     }
 

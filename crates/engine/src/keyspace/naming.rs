@@ -80,6 +80,8 @@ const WRITTEN: &[(&str, &str)] = &[
     ("MSETNX", "set"),
     ("BITOP", "set"),
     ("PFMERGE", "pfadd"),
+    ("MSETEX", "set"),
+    ("GCRA", "set"),
     ("INCR", "incrby"),
     ("DECR", "incrby"),
     ("DECRBY", "incrby"),

@@ -4,7 +4,7 @@
 //! subcommands touch no keys, and what only servers say to each other, are left out.
 
 use super::Arity::{AtLeast, Exactly};
-use super::KeySpec::{Counted, CountedPairs, First, None, ThirdAndKeys};
+use super::KeySpec::{Counted, First, None, ThirdAndKeys};
 use super::{Flags, Shape};
 
 const READ: Flags = Flags::READONLY;
@@ -23,10 +23,6 @@ pub(super) const SHAPES: &[Shape] = &[
     // Functions.
     Shape::new("FCALL", AtLeast(3), Counted(2), Flags::SCRIPT),
     Shape::new("FCALL_RO", AtLeast(3), Counted(2), READ.and(Flags::SCRIPT)),
-    // Strings under conditions: Redis 8.4.
-    Shape::new("DELEX", AtLeast(2), First, FAST_WRITE),
-    Shape::new("DIGEST", Exactly(2), First, FAST_READ),
-    Shape::new("MSETEX", AtLeast(4), CountedPairs(1), GROWTH),
     // Streams: Redis 8.2.
     Shape::new("XACKDEL", AtLeast(6), First, FAST_WRITE),
     Shape::new("XDELEX", AtLeast(5), First, FAST_WRITE),

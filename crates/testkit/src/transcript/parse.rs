@@ -10,11 +10,20 @@ use super::words::split;
 #[derive(Debug, Default)]
 pub(crate) struct Case {
     pub(super) title: String,
-    /// The version of Redis from which on real servers answer so.
-    pub(super) since: Option<Vec<u32>>,
+    /// From which versions on real servers answer so.
+    pub(super) since: Since,
     /// Whether Valkey answers otherwise, and is not asked.
     pub(super) is_not_valkeys: bool,
     pub(super) steps: Vec<Step>,
+}
+
+/// From which versions on real servers answer as a case says.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Since {
+    /// The version of Redis, with which others say that they are compatible.
+    pub(super) redis: Option<Vec<u32>>,
+    /// The version of Valkey. Where there is one and none of Redis, Redis is not asked.
+    pub(super) valkey: Option<Vec<u32>>,
 }
 
 /// One step of a case.
@@ -59,7 +68,7 @@ pub(super) fn cases(text: &str) -> Result<Vec<Case>, Complaint> {
     let mut cases: Vec<Case> = Vec::new();
     // What stands before the first case goes for all.
     let mut preamble = Vec::new();
-    let mut since_all = None;
+    let mut since_all = Since::default();
     let mut order = Order::default();
     while let Some((at, line)) = lines.next() {
         let complain = |text: &str| (at + 1, format!("{text}: {line}"));
@@ -86,11 +95,15 @@ pub(super) fn cases(text: &str) -> Result<Vec<Case>, Complaint> {
             continue;
         }
         if let Some(version) = line.strip_prefix("since ") {
-            let version = parse_version(version).ok_or_else(|| complain("no version"))?;
-            match cases.last_mut() {
-                Some(case) => case.since = Some(version),
-                None => since_all = Some(version),
-            }
+            let since = match cases.last_mut() {
+                Some(case) => &mut case.since,
+                None => &mut since_all,
+            };
+            let (version, since) = match version.strip_prefix("valkey ") {
+                Some(version) => (version, &mut since.valkey),
+                None => (version, &mut since.redis),
+            };
+            *since = Some(parse_version(version).ok_or_else(|| complain("no version"))?);
             continue;
         }
         if let Some(directive) = line.strip_prefix('@') {

@@ -14,7 +14,7 @@ use larder_engine::{
 };
 use larder_resp::{ArgumentBuffer, Frame, write_request};
 
-use super::parse::{Case, parse_version};
+use super::parse::{Case, Since, parse_version};
 use super::value::Came;
 use crate::server::{Server, ServerKind};
 
@@ -290,12 +290,18 @@ impl Open for Real {
         };
         let info = String::from_utf8_lossy(&info);
         let field = |name| info.lines().find_map(|line| line.strip_prefix(name));
-        let is_new_enough = case.since.as_ref().is_none_or(|since| {
-            field("redis_version:")
-                .and_then(|version| parse_version(version.trim()))
-                .is_some_and(|version| version >= *since)
-        });
-        is_new_enough && !(case.is_not_valkeys && field("valkey_version:").is_some())
+        let is_from = |name, since: &Option<Vec<u32>>| {
+            let version = field(name).and_then(|version| parse_version(version.trim()));
+            version.is_some() && version >= *since
+        };
+        let Since { redis, valkey } = &case.since;
+        let is_valkey = field("valkey_version:").is_some();
+        let is_new_enough = match (redis, valkey) {
+            (_, Some(_)) if is_valkey => is_from("valkey_version:", valkey),
+            (None, Some(_)) => false,
+            (redis, _) => is_from("redis_version:", redis),
+        };
+        is_new_enough && !(case.is_not_valkeys && is_valkey)
     }
 
     fn connect(&mut self) -> Box<dyn Connection> {

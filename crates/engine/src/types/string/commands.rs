@@ -4,6 +4,7 @@
 //! permission checks, `COMMAND DOCS`, cluster slots, COMMANDS.md and the differential tests are
 //! all derived from the row.
 
+use super::condition::Condition;
 use super::lcs::lcs;
 use crate::args::Args;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
@@ -35,8 +36,8 @@ pub(crate) const COMMANDS: &[Row] = &[
         arity: Arity::AtLeast(3),
         keys: KeySpec::First,
         flags: WRITE,
-        syntax: "key value [NX | XX | IFEQ comparison-value] [GET] [EX seconds | PX milliseconds | \
-                 EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
+        syntax: "key value [NX | XX | IFEQ ifeq-value | IFNE ifne-value | IFDEQ ifdeq-digest | \
+                 IFDNE ifdne-digest] [GET] [EX seconds | PX milliseconds | EXAT unix-time-seconds | PXAT unix-time-milliseconds | KEEPTTL]",
         summary: "Gives a key a string, whatever it held.",
         complexity: "O(1)",
         since: "1.0.0",
@@ -262,17 +263,6 @@ pub(crate) const COMMANDS: &[Row] = &[
         complexity: "O(n*m), n and m the lengths of the strings.",
         since: "7.0.0",
     },
-    Row {
-        name: "DELIFEQ",
-        run: delifeq,
-        arity: Arity::Exactly(3),
-        keys: KeySpec::First,
-        flags: Flags::WRITE.and(Flags::FAST),
-        syntax: "key value",
-        summary: "Removes a key if its string is this one. Valkey has it, and Redis does not.",
-        complexity: "O(1)",
-        since: "9.0.0",
-    },
 ];
 
 // --- one key, whole ---------------------------------------------------------------------------
@@ -296,29 +286,6 @@ fn answer_string(
     Ok(())
 }
 
-/// When SET sets.
-#[derive(Clone, Copy, Debug)]
-enum Condition<'a> {
-    Always,
-    IfMissing,
-    IfPresent,
-    IfEqual(&'a [u8]),
-}
-
-impl Condition<'_> {
-    fn allows(self, keyspace: &Keyspace<'_>, key: &[u8]) -> Result<bool> {
-        Ok(match self {
-            Condition::Always => true,
-            Condition::IfMissing => !keyspace.exists(key),
-            Condition::IfPresent => keyspace.exists(key),
-            Condition::IfEqual(wanted) => match keyspace.read_string(key)? {
-                Some(string) => string.with_bytes(|bytes| bytes == wanted),
-                None => false,
-            },
-        })
-    }
-}
-
 /// The options of SET.
 struct SetOptions<'a> {
     condition: Condition<'a>,
@@ -337,8 +304,10 @@ impl<'a> SetOptions<'a> {
                 condition = Some(Condition::IfMissing);
             } else if matches!(condition, None | Some(Condition::IfPresent)) && args.option("XX") {
                 condition = Some(Condition::IfPresent);
-            } else if condition.is_none() && args.option("IFEQ") {
-                condition = Some(Condition::IfEqual(args.bytes()?));
+            } else if condition.is_none()
+                && let Some(read) = Condition::read(args)?
+            {
+                condition = Some(read);
             } else if args.option("GET") {
                 answers_old = true;
             } else if until.is_none() && args.option("KEEPTTL") {
@@ -396,7 +365,7 @@ fn set(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 /// Gives a key a string. If its time to live is over already, it leaves again at once.
-fn put_until(keyspace: &mut Keyspace<'_>, key: &[u8], value: &[u8], expiry: Expiry) {
+pub(super) fn put_until(keyspace: &mut Keyspace<'_>, key: &[u8], value: &[u8], expiry: Expiry) {
     keyspace.put_string(key, value, expiry);
     if let Expiry::At(at) = expiry
         && at <= keyspace.now_ms()
@@ -443,16 +412,6 @@ fn getdel(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
     answer_string(call.keyspace, key, call.reply)?;
     call.keyspace.remove(key);
-    Ok(())
-}
-
-fn delifeq(call: &mut Call<'_, '_>) -> Result<()> {
-    let (key, value) = (call.args.key()?, call.args.bytes()?);
-    let is_equal = Condition::IfEqual(value).allows(call.keyspace, key)?;
-    if is_equal {
-        call.keyspace.remove(key);
-    }
-    call.reply.int(i64::from(is_equal));
     Ok(())
 }
 

@@ -3,7 +3,11 @@
 //! Where a string lies is the business of [`crate::keyspace::entry`]; here are its commands.
 
 pub(crate) mod commands;
+pub(crate) mod condition;
+pub(crate) mod gcra;
+pub(crate) mod increx;
 mod lcs;
+pub(crate) mod msetex;
 
 use std::borrow::Cow;
 
