@@ -19,6 +19,7 @@ use crate::random::Random;
 use crate::scripting::Scripts;
 use crate::session::client::Clients;
 use crate::session::pause::Pauses;
+use crate::wakes::Wakes;
 
 /// How many expired keys are removed under one lock.
 const EXPIRE_STEP: usize = 64;
@@ -120,6 +121,8 @@ pub struct Engine {
     waits: Mutex<BTreeMap<(Ticks, u64), Arc<Waiter>>>,
     /// Keys whose waiters could not be served, since others held shards that those need.
     unserved: Mutex<Vec<Ready>>,
+    /// When callers that wait look again.
+    pub(crate) wakes: Wakes,
     alarm: Mutex<Option<Alarm>>,
     disposal: OnceLock<Disposal>,
     last_id: AtomicU64,
@@ -159,6 +162,7 @@ impl Engine {
             random: Random::new(u64::from_le_bytes(derive(&seed, "random numbers"))),
             waits: Mutex::default(),
             unserved: Mutex::default(),
+            wakes: Wakes::default(),
             alarm: Mutex::default(),
             disposal: OnceLock::new(),
             last_id: AtomicU64::new(0),
@@ -174,6 +178,7 @@ impl Engine {
         self.shards.access().set(now, self.memory.noted_of_uses());
         self.end_waits(clock.ticks());
         self.end_pause(clock.ticks());
+        self.wake(clock.ticks());
         self.note_overdue_scripts(clock.ticks());
         for index in 0..SHARDS {
             if let Some(mut shard) = self.shards.try_take(index) {
@@ -222,16 +227,17 @@ impl Engine {
         has_more
     }
 
-    /// When the next wait ends, or the pause of all clients, if one does.
+    /// When the next wait ends, somebody who waits looks again, or the pause of all clients ends.
     pub fn next_deadline(&self) -> Option<Ticks> {
         let waits = self.waits.lock();
-        let next = waits.first_key_value();
-        let wait = next.map(|((deadline, _), _)| *deadline);
-        let deadlines = wait.into_iter().chain(self.pauses.end());
+        let first = waits.first_key_value().map(|((deadline, _), _)| *deadline);
+        drop(waits);
+        let deadlines = first.into_iter().chain(self.wakes.next());
+        let deadlines = deadlines.chain(self.pauses.end());
         deadlines.min().filter(|deadline| *deadline < Ticks::NEVER)
     }
 
-    /// Has the alarm called, since something is to end then.
+    /// Has the alarm called, since something is to happen then.
     pub(crate) fn expect_at(&self, deadline: Ticks) {
         if let Some(alarm) = &*self.alarm.lock() {
             alarm(deadline);

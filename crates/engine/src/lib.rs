@@ -28,6 +28,7 @@ mod near;
 mod per_thread;
 mod random;
 mod types;
+mod wakes;
 
 mod observe;
 

@@ -37,7 +37,7 @@ pub(crate) enum What {
     /// Something about it that is not its content: the groups of a stream. WATCH does not look at
     /// them, and nobody waits for them.
     Annotated,
-    /// A group of a stream is gone, in which somebody may wait.
+    /// A group of a stream is gone, in which somebody may wait, or has entries that nobody has.
     LostGroup,
     /// It holds less, so that nobody who waits gets anything: entries of a stream were removed.
     Trimmed,

@@ -161,6 +161,12 @@ impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
         self.guarded.what = What::LostGroup;
     }
 
+    /// Says that a group of the stream has entries that nobody has: WATCH does not look at it, but those
+    /// who wait in it may get some.
+    pub(crate) fn released(&mut self) {
+        self.guarded.what = What::LostGroup;
+    }
+
     /// Says that entries of the stream are gone and none came, so that nobody who waits gets one.
     pub(crate) fn trimmed(&mut self) {
         self.guarded.what = What::Trimmed;

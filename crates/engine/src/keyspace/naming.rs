@@ -120,6 +120,8 @@ const SILENT: &[&str] = &[
     "XCLAIM",
     "XAUTOCLAIM",
     "XACK",
+    "XNACK",
+    "XCFGSET",
 ];
 
 /// Commands that look keys up without counting that.

@@ -23,9 +23,6 @@ pub(super) const SHAPES: &[Shape] = &[
     // Functions.
     Shape::new("FCALL", AtLeast(3), Counted(2), Flags::SCRIPT),
     Shape::new("FCALL_RO", AtLeast(3), Counted(2), READ.and(Flags::SCRIPT)),
-    // Streams: Redis 8.2.
-    Shape::new("XACKDEL", AtLeast(6), First, FAST_WRITE),
-    Shape::new("XDELEX", AtLeast(5), First, FAST_WRITE),
     // Sets of vectors: Redis 8.0.
     Shape::new("VADD", AtLeast(5), First, GROWTH),
     Shape::new("VCARD", Exactly(2), First, FAST_READ),

@@ -5,9 +5,12 @@
 //! - `Group::pending` finds it by id, and knows its consumer;
 //! - `Consumer::pending` walks one consumer's.
 //!
-//! Invariant: `consumers[c].pending` has `id` exactly when `pending[id].consumer` is `c`. Only
-//! [`Group::assign`], [`Group::forget`] and [`Group::remove_consumer`] write either view. So the ids
-//! of both views together are twice as many as are pending.
+//! An entry that was given back is pending, and no consumer has it. Once somebody has asked who may
+//! claim what, there is a third view: `Group::turns`, in the order in which entries may be claimed.
+//!
+//! Invariant: `consumers[c].pending` has `id` exactly when `pending[id].consumer` is `c`, and `turns`,
+//! if there is one, has the turn of each pending entry. Only [`Group::keep`], [`Group::take`] and
+//! [`Group::change`] write `pending` and `turns`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +25,10 @@ pub(crate) struct Group {
     /// How many of the stream's entries come up to `last_delivered_id`, where that is known.
     entries_read: Option<u64>,
     pending: BTreeMap<Id, Pending>,
+    /// None until somebody asks for it.
+    turns: Option<Box<BTreeSet<Turn>>>,
+    /// How many entries were ever given back.
+    released: u64,
     consumers: BTreeMap<Arc<[u8]>, Consumer>,
     /// How long the names of all consumers are together.
     name_bytes: usize,
@@ -30,9 +37,20 @@ pub(crate) struct Group {
 /// An entry that was delivered and not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pending {
-    pub(crate) consumer: Arc<[u8]>,
-    pub(crate) delivered_at_ms: u64,
+    /// Who has it; nobody if it was given back.
+    pub(crate) consumer: Option<Arc<[u8]>>,
+    /// When it was delivered; if nobody has it, how many were given back before it.
+    at: u64,
     pub(crate) deliveries: u64,
+}
+
+/// When an entry may be claimed, in the order of turns: what was given back first, then what was
+/// delivered first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    is_had: bool,
+    at: u64,
+    id: Id,
 }
 
 /// One that reads as a member of a group.
@@ -150,7 +168,7 @@ impl Group {
         let consumer = self.consumers.remove(name)?;
         self.name_bytes -= name.len();
         for id in &consumer.pending {
-            self.pending.remove(id);
+            self.take(*id);
         }
         Some(consumer.pending.len())
     }
@@ -227,13 +245,15 @@ impl Group {
             return false;
         };
         let pending = Pending {
-            consumer: name.clone(),
-            delivered_at_ms,
+            consumer: Some(name.clone()),
+            at: delivered_at_ms,
             deliveries,
         };
-        let previous = self.pending.insert(id, pending);
-        if let Some(previous) = previous.filter(|previous| &*previous.consumer != consumer) {
-            self.unlist(&previous.consumer, id);
+        let previous = self
+            .keep(id, pending)
+            .and_then(|previous| previous.consumer);
+        if let Some(previous) = previous.filter(|previous| &**previous != consumer) {
+            self.unlist(&previous, id);
         }
         if let Some(consumer) = self.consumers.get_mut(consumer) {
             consumer.pending.insert(id);
@@ -243,20 +263,107 @@ impl Group {
 
     /// Notes that a pending entry was delivered once more to the consumer that has it.
     pub(crate) fn deliver_again(&mut self, id: Id, now_ms: u64) {
-        if let Some(pending) = self.pending.get_mut(&id) {
-            pending.delivered_at_ms = now_ms;
+        self.change(id, |pending| {
+            if pending.consumer.is_some() {
+                pending.at = now_ms;
+            }
             pending.deliveries = pending.deliveries.saturating_add(1);
-        }
+        });
     }
 
     /// Takes an entry off the pending ones: it was acknowledged, or is no more. Answers whether
     /// it was pending.
     pub(crate) fn forget(&mut self, id: Id) -> bool {
-        let Some(pending) = self.pending.remove(&id) else {
+        let Some(pending) = self.take(id) else {
             return false;
         };
-        self.unlist(&pending.consumer, id);
+        if let Some(consumer) = pending.consumer {
+            self.unlist(&consumer, id);
+        }
         true
+    }
+
+    // --- entries that may be claimed -----------------------------------------------------------
+
+    /// Gives an entry back, whoever had it: it is pending and nobody has it, behind all others that
+    /// were given back.
+    pub(crate) fn release(&mut self, id: Id, deliveries: u64) {
+        let pending = Pending {
+            consumer: None,
+            at: self.released,
+            deliveries,
+        };
+        self.released += 1;
+        let previous = self
+            .keep(id, pending)
+            .and_then(|previous| previous.consumer);
+        if let Some(previous) = previous {
+            self.unlist(&previous, id);
+        }
+    }
+
+    /// How many pending entries nobody has. O(n).
+    #[cfg(test)]
+    fn released_len(&self) -> usize {
+        { self.pending.values() }
+            .filter(|pending| pending.consumer.is_none())
+            .count()
+    }
+
+    /// The ids of up to `count` entries that have been pending for so long, in the order of their turns.
+    pub(crate) fn claimable(&mut self, idle_min_ms: u64, now_ms: u64, count: usize) -> Vec<Id> {
+        let turns = self.turns();
+        let is_idle = |turn: &&Turn| !turn.is_had || is_idle(turn.at, idle_min_ms, now_ms);
+        let idle = turns.iter().take_while(is_idle);
+        idle.take(count).map(|turn| turn.id).collect()
+    }
+
+    /// When the entry was delivered whose turn is next, if anybody has one.
+    pub(crate) fn first_delivered_at_ms(&mut self) -> Option<u64> {
+        let first = self.turns().first()?;
+        first.is_had.then_some(first.at)
+    }
+
+    fn turns(&mut self) -> &BTreeSet<Turn> {
+        let pending = &self.pending;
+        self.turns.get_or_insert_with(|| {
+            let turns = pending.iter().map(|(id, pending)| pending.turn(*id));
+            Box::new(turns.collect())
+        })
+    }
+
+    // --- the views -----------------------------------------------------------------------------
+
+    fn keep(&mut self, id: Id, pending: Pending) -> Option<Pending> {
+        let turn = pending.turn(id);
+        let previous = self.pending.insert(id, pending);
+        if let Some(turns) = &mut self.turns {
+            if let Some(previous) = &previous {
+                turns.remove(&previous.turn(id));
+            }
+            turns.insert(turn);
+        }
+        previous
+    }
+
+    fn take(&mut self, id: Id) -> Option<Pending> {
+        let pending = self.pending.remove(&id)?;
+        if let Some(turns) = &mut self.turns {
+            turns.remove(&pending.turn(id));
+        }
+        Some(pending)
+    }
+
+    fn change(&mut self, id: Id, change: impl FnOnce(&mut Pending)) {
+        let Some(pending) = self.pending.get_mut(&id) else {
+            return;
+        };
+        let before = pending.turn(id);
+        change(pending);
+        if let Some(turns) = &mut self.turns {
+            turns.remove(&before);
+            turns.insert(pending.turn(id));
+        }
     }
 
     fn unlist(&mut self, consumer: &[u8], id: Id) {
@@ -269,11 +376,16 @@ impl Group {
     /// hold. O(1).
     pub(crate) fn bytes(&self) -> usize {
         let consumer = size_of::<(Arc<[u8]>, Consumer)>() + 2 * size_of::<usize>();
+        // What nobody has is in one view less; it counts as if it were not.
         let pending = size_of::<(Id, Pending)>() + size_of::<Id>();
         size_of::<Group>()
             + self.name_bytes
             + self.consumers.len() * consumer
             + self.pending.len() * pending
+            + self
+                .turns
+                .as_ref()
+                .map_or(0, |turns| turns.len() * size_of::<Turn>())
     }
 
     /// What [`Group::bytes`] counts, by a walk: of the pending ones, each view has its own.
@@ -286,7 +398,10 @@ impl Group {
         });
         let pending = self.pending.iter();
         let pending = pending.map(|(id, pending)| size_of_val(id) + size_of_val(pending));
-        size_of::<Group>() + consumers.sum::<usize>() + pending.sum::<usize>()
+        let turns = self.turns.iter().flat_map(|turns| turns.iter());
+        let turns = turns.map(size_of_val).sum::<usize>();
+        let missing = self.released_len() * size_of::<Id>();
+        size_of::<Group>() + consumers.sum::<usize>() + pending.sum::<usize>() + turns + missing
     }
 }
 
@@ -294,8 +409,31 @@ impl Pending {
     /// Whether it was delivered at least so long ago. A clock that went back makes nothing wait
     /// that need not.
     pub(crate) fn is_idle(&self, idle_min_ms: u64, now_ms: u64) -> bool {
-        idle_min_ms == 0 || now_ms.saturating_sub(self.delivered_at_ms) >= idle_min_ms
+        self.consumer.is_none() || is_idle(self.at, idle_min_ms, now_ms)
     }
+
+    /// When it was delivered, if anybody has it.
+    pub(crate) fn delivered_at_ms(&self) -> Option<u64> {
+        self.consumer.is_some().then_some(self.at)
+    }
+
+    /// For how long it has been pending, in milliseconds, as Redis shows it: -1 if nobody has it.
+    pub(crate) fn idle_ms(&self, now_ms: u64) -> i64 {
+        let delivered_at_ms = self.delivered_at_ms();
+        delivered_at_ms.map_or(-1, |at_ms| now_ms.saturating_sub(at_ms) as i64)
+    }
+
+    fn turn(&self, id: Id) -> Turn {
+        Turn {
+            is_had: self.consumer.is_some(),
+            at: self.at,
+            id,
+        }
+    }
+}
+
+fn is_idle(delivered_at_ms: u64, idle_min_ms: u64, now_ms: u64) -> bool {
+    idle_min_ms == 0 || now_ms.saturating_sub(delivered_at_ms) >= idle_min_ms
 }
 
 impl Consumer {

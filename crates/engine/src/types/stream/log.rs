@@ -48,6 +48,16 @@ pub(crate) enum Precision {
     },
 }
 
+impl Precision {
+    /// The most entries that are trimmed at once.
+    pub(super) fn limit(self) -> u64 {
+        match self {
+            Precision::Approximate { limit } if limit > 0 => limit,
+            Precision::Approximate { .. } | Precision::Exact => u64::MAX,
+        }
+    }
+}
+
 impl Log {
     /// How many entries there are.
     pub(crate) fn len(&self) -> u64 {
@@ -224,33 +234,47 @@ impl Log {
         true
     }
 
-    /// Removes entries from the front. Answers how many.
-    pub(crate) fn trim(&mut self, until: Trim, precision: Precision) -> u64 {
-        let len_before = self.len;
-        let limit = match precision {
-            Precision::Approximate { limit } if limit > 0 => limit,
-            _ => u64::MAX,
-        };
-        while let Some(block) = self.blocks.first_entry() {
-            let entries = block.get().len() as u64;
-            let excess = excess(block.get(), self.len, until);
-            if excess == 0 || len_before - self.len + entries > limit {
+    /// How many entries are to be trimmed.
+    pub(crate) fn excess(&self, until: Trim, precision: Precision) -> u64 {
+        let limit = precision.limit();
+        let mut sum = 0;
+        for block in self.blocks.values() {
+            let entries = block.len() as u64;
+            let excess = excess(block, self.len - sum, until);
+            if excess == 0 || sum + entries > limit {
                 break;
             }
             if excess < entries {
                 if precision == Precision::Exact {
-                    block.into_mut().remove_first(excess as usize);
-                    self.len -= excess;
+                    sum += excess;
                 }
                 break;
             }
-            self.block_bytes -= block.remove().heap_bytes();
-            self.len -= entries;
+            sum += entries;
         }
-        if self.len < len_before {
+        sum
+    }
+
+    /// Removes entries from the front. Answers how many.
+    pub(crate) fn trim(&mut self, until: Trim, precision: Precision) -> u64 {
+        let excess = self.excess(until, precision);
+        let mut left = excess;
+        while left > 0
+            && let Some(block) = self.blocks.first_entry()
+        {
+            let entries = block.get().len() as u64;
+            if left < entries {
+                block.into_mut().remove_first(left as usize);
+                break;
+            }
+            self.block_bytes -= block.remove().heap_bytes();
+            left -= entries;
+        }
+        self.len -= excess;
+        if excess > 0 {
             self.find_first_id();
         }
-        len_before - self.len
+        excess
     }
 
     fn find_first_id(&mut self) {

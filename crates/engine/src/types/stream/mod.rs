@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! Stream ── Log ── Block (up to 100 entries, packed) ── Entry: id and fields
-//!       └── groups ── Group ── pending: delivered and not acknowledged
-//!                          └── consumers
+//!       ├── groups ── Group ── pending: delivered and not acknowledged
+//!       │                  └── consumers
+//!       └── producers: who has added which entries under which names
 //! ```
 //!
-//! Log and groups do not know of each other: an entry that is removed stays pending, as in Redis.
+//! Log and groups do not know of each other: an entry that is removed stays pending, as in Redis, unless
+//! it is said otherwise (`references.rs`).
 //!
 //! Nothing here knows of keys, replies or time; a time is given in. Those are the business of
 //! `commands.rs`.
@@ -16,6 +18,8 @@ pub(crate) mod commands;
 mod group;
 mod id;
 mod log;
+mod producers;
+mod references;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +30,8 @@ pub(crate) use self::block::Entry;
 pub(crate) use self::group::{Consumer, Group, Pending};
 pub(crate) use self::id::{Bound, Id, NewId, NoBound};
 pub(crate) use self::log::{Log, Precision, Trim};
+pub(crate) use self::producers::{Name, Producers};
+pub(crate) use self::references::{References, Removal};
 use crate::keyspace::entry::Object;
 use crate::types::Limits;
 
@@ -36,6 +42,8 @@ pub(crate) struct Stream {
     pub(crate) log: Log,
     /// The consumer groups, in order of their names.
     pub(crate) groups: BTreeMap<Box<[u8]>, Group>,
+    /// What is remembered of producers, once there was one.
+    pub(crate) producers: Option<Box<Producers>>,
 }
 
 impl Object for Stream {
@@ -62,7 +70,9 @@ impl Object for Stream {
             .groups
             .iter()
             .map(|(name, group)| name.len() + group.bytes());
-        self.log.heap_bytes() + groups.sum::<usize>()
+        let producers = self.producers.as_ref();
+        let producers = producers.map_or(0, |producers| producers.bytes());
+        self.log.heap_bytes() + groups.sum::<usize>() + producers
     }
 
     fn copy(&self, _: &Limits) -> Stream {

@@ -168,34 +168,59 @@ proptest! {
 
     #[test]
     fn a_pending_entry_has_one_consumer(
-        steps in prop::collection::vec((0u8..4, 0u64..20, 0u8..4), 0..200),
+        steps in prop::collection::vec((0u8..6, 0u64..20, 0u8..4), 0..200),
+        claims in any::<bool>(),
     ) {
         let mut group = Group::new(Id::MIN, None);
-        let mut model: BTreeMap<Id, u8> = BTreeMap::new();
-        for (step, ms, consumer) in steps {
+        // Who has each, and its place among those that may be claimed.
+        let mut model: BTreeMap<Id, (Option<u8>, u64)> = BTreeMap::new();
+        for (at, (step, ms, consumer)) in steps.into_iter().enumerate() {
+            let at = at as u64;
             // Names that are not of one length.
             let name = vec![consumer; usize::from(consumer) + 1];
             let id = Id { ms, seq: 0 };
             match step {
                 0 | 1 => {
                     group.add_consumer(&name, 0);
-                    prop_assert!(group.assign(id, &name, 0, 1));
-                    model.insert(id, consumer);
+                    prop_assert!(group.assign(id, &name, at, 1));
+                    model.insert(id, (Some(consumer), at));
                 }
                 2 => prop_assert_eq!(group.forget(id), model.remove(&id).is_some()),
+                3 => {
+                    group.release(id, 1);
+                    model.insert(id, (None, at));
+                }
+                4 => {
+                    group.deliver_again(id, at);
+                    if let Some((Some(_), delivered_at)) = model.get_mut(&id) {
+                        *delivered_at = at;
+                    }
+                }
                 _ => {
                     let before = model.len();
-                    model.retain(|_, owner| *owner != consumer);
+                    model.retain(|_, (owner, _)| *owner != Some(consumer));
                     let removed = group.remove_consumer(&name).unwrap_or(0);
                     prop_assert_eq!(removed, before - model.len());
                 }
             }
             prop_assert_eq!(group.bytes(), group.walked_bytes());
+            let owner = |pending: &Pending| pending.consumer.as_ref().map(|name| name[0]);
             let all = group.pending_range(Id::MIN, Id::MAX);
-            prop_assert!(all.map(|(id, pending)| (id, pending.consumer[0])).eq(model.clone()));
+            let wanted = model.iter().map(|(id, (owner, _))| (*id, *owner));
+            prop_assert!(all.map(|(id, pending)| (id, owner(pending))).eq(wanted));
+            if claims {
+                let mut wanted: Vec<_> = model.iter().collect();
+                wanted.sort_by_key(|(id, (owner, at))| (owner.is_some(), *at, **id));
+                let wanted: Vec<Id> = wanted.into_iter().map(|(id, _)| *id).collect();
+                prop_assert_eq!(group.claimable(0, at, usize::MAX), wanted);
+                let old = group.claimable(10, at, usize::MAX);
+                let is_old = |id: &Id| model[id].0.is_none() || model[id].1 + 10 <= at;
+                prop_assert_eq!(old.len(), model.keys().filter(|id| is_old(id)).count());
+                prop_assert!(old.iter().all(is_old));
+            }
             for (name, consumer) in group.consumers() {
                 let own = group.pending_range_of(consumer, Id::MIN, Id::MAX).map(|(id, _)| id);
-                let wanted = model.iter().filter(|(_, owner)| **owner == name[0]);
+                let wanted = model.iter().filter(|(_, (owner, _))| *owner == Some(name[0]));
                 prop_assert!(own.eq(wanted.map(|(id, _)| *id)));
             }
         }

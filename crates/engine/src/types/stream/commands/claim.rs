@@ -25,6 +25,9 @@ struct Claim<'a> {
     just_id: bool,
 }
 
+/// The greatest number that an answer has.
+pub(super) const DELIVERIES_MAX: u64 = i64::MAX as u64;
+
 /// What became of an entry that was to be claimed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Claimed {
@@ -53,7 +56,7 @@ impl Claim<'_> {
         let deliveries = match self.deliveries {
             Some(deliveries) => deliveries,
             None if self.just_id => before,
-            None => before.saturating_add(1),
+            None => before.saturating_add(1).min(DELIVERIES_MAX),
         };
         group.assign(id, self.consumer, self.delivered_at_ms, deliveries);
         group.activate(self.consumer, self.now_ms);
@@ -146,7 +149,7 @@ pub(super) fn xclaim(call: &mut Call<'_, '_>) -> Result<()> {
 
     let mut guard = call.keyspace.write::<Stream>(key)?;
     guard.unwatched();
-    let Stream { log, groups } = &mut *guard;
+    let Stream { log, groups, .. } = &mut *guard;
     let Some(group) = groups.get_mut(name) else {
         return Err(Error::Internal);
     };
@@ -227,7 +230,7 @@ pub(super) fn xautoclaim(call: &mut Call<'_, '_>) -> Result<()> {
 
     let mut guard = call.keyspace.write::<Stream>(key)?;
     guard.unwatched();
-    let Stream { log, groups } = &mut *guard;
+    let Stream { log, groups, .. } = &mut *guard;
     let Some(group) = groups.get_mut(name) else {
         return Err(Error::Internal);
     };

@@ -1,6 +1,6 @@
 //! Commands on the entries of one stream: adding, reading ranges, removing.
 
-use super::super::{Bound, Id, Log, NewId, Precision, Stream, Trim};
+use super::super::{Bound, Id, Log, Name, NewId, Precision, Producers, References, Stream, Trim};
 use super::{INVALID_ID, answer_entries, answer_id, id, option_with_value, parse_bound, parse_id};
 use crate::args::Args;
 use crate::command::Call;
@@ -20,18 +20,64 @@ const NOT_GREATER: &str =
 struct Trimming {
     until: Trim,
     precision: Precision,
+    references: References,
 }
 
 /// The options of XADD and XTRIM while they are read.
 #[derive(Debug, Default)]
-struct Options {
+struct Options<'a> {
     until: Option<Trim>,
     approximate: bool,
     limit: Option<u64>,
+    references: Option<References>,
     no_mkstream: bool,
+    producer: Option<Produced<'a>>,
 }
 
-impl Options {
+/// Who adds an entry, and under which name; none if its fields are its name.
+#[derive(Debug)]
+struct Produced<'a> {
+    producer: &'a [u8],
+    name: Option<&'a [u8]>,
+}
+
+impl<'a> Produced<'a> {
+    /// Reads what IDMP and IDMPAUTO are given, if the next word is one of these.
+    fn read(args: &mut Args<'a>, is_second: bool) -> Result<Option<Produced<'a>>> {
+        let (option, has_name) = match () {
+            () if option_with_value(args, "IDMP") => ("IDMP", true),
+            () if option_with_value(args, "IDMPAUTO") => ("IDMPAUTO", false),
+            () => return Ok(None),
+        };
+        if is_second {
+            return Err(Error::text("ERR IDMP/IDMPAUTO specified multiple times"));
+        }
+        let mut word = |what: &str| match args.bytes()? {
+            b"" => Err(Error::text(format!(
+                "ERR {option} requires a non-empty {what} ID"
+            ))),
+            word => Ok(word),
+        };
+        let producer = word("producer")?;
+        let name = match has_name {
+            true => Some(word("idempotent")?),
+            false => None,
+        };
+        Ok(Some(Produced { producer, name }))
+    }
+}
+
+/// Reads the next word as what becomes of references, if it is that.
+pub(super) fn read_references(args: &mut Args<'_>) -> Option<References> {
+    match () {
+        () if args.option("KEEPREF") => Some(References::Keep),
+        () if args.option("DELREF") => Some(References::Remove),
+        () if args.option("ACKED") => Some(References::Respect),
+        () => None,
+    }
+}
+
+impl Options<'_> {
     /// Reads the next word as an option that both commands have. Answers whether it is one.
     fn read_one(&mut self, args: &mut Args<'_>) -> Result<bool> {
         if option_with_value(args, "MAXLEN") {
@@ -46,6 +92,10 @@ impl Options {
             let limit = u64::try_from(args.int()?)
                 .map_err(|_| Error::text("ERR The LIMIT argument must be >= 0."))?;
             self.limit = Some(limit);
+        } else if self.references.is_none()
+            && let Some(references) = read_references(args)
+        {
+            self.references = Some(references);
         } else {
             return Ok(false);
         }
@@ -84,7 +134,12 @@ impl Options {
             (false, Some(_)) => return Err(Error::text(LIMIT_OF_EXACT)),
             (false, None) => Precision::Exact,
         };
-        Ok(Some(Trimming { until, precision }))
+        let references = self.references.unwrap_or_default();
+        Ok(Some(Trimming {
+            until,
+            precision,
+            references,
+        }))
     }
 }
 
@@ -106,6 +161,10 @@ pub(super) fn xadd(call: &mut Call<'_, '_>) -> Result<()> {
         if options.read_one(&mut call.args)? {
             continue;
         }
+        if let Some(produced) = Produced::read(&mut call.args, options.producer.is_some())? {
+            options.producer = Some(produced);
+            continue;
+        }
         if !call.args.option("NOMKSTREAM") {
             break;
         }
@@ -119,6 +178,11 @@ pub(super) fn xadd(call: &mut Call<'_, '_>) -> Result<()> {
     let fields = call.args.rest();
     let wanted = wanted.filter(|_| fields.len() >= 2 && fields.len().is_multiple_of(2));
     let wanted = wanted.ok_or_else(|| Error::WrongArity(call.command.full_name()))?;
+    if options.producer.is_some() && wanted != NewId::Auto {
+        return Err(Error::text(
+            "ERR IDMP/IDMPAUTO can be used only with auto-generated IDs",
+        ));
+    }
     if wanted == NewId::Given(Id::MIN) {
         return Err(Error::text(
             "ERR The ID specified in XADD must be greater than 0-0",
@@ -130,17 +194,42 @@ pub(super) fn xadd(call: &mut Call<'_, '_>) -> Result<()> {
         call.reply.null();
         return Ok(());
     }
+    let named = options.producer.map(|Produced { producer, name }| {
+        let name = name.map(|name| Name::Given(name.into()));
+        (producer, name.unwrap_or_else(|| Name::of(fields.clone())))
+    });
+    if let (Some((producer, name)), Some(stream)) = (&named, stream)
+        && let Some(id) = added_before(stream, producer, name, now_ms)
+    {
+        answer_id(call.reply, id);
+        return Ok(());
+    }
     let id = next_id(stream.map(|stream| &stream.log), wanted, now_ms)?;
     let mut stream = call.keyspace.write::<Stream>(key)?;
-    let log = &mut stream.log;
-    log.append(id, fields, limits);
-    if let Some(Trimming { until, precision }) = trimming
-        && log.trim(until, precision) > 0
+    stream.log.append(id, fields, limits);
+    if let Some((producer, name)) = named {
+        let producers = stream.producers.get_or_insert_default();
+        producers.note(producer, name, id, now_ms);
+    }
+    if let Some(trimming) = trimming
+        && trimming.apply(&mut stream) > 0
     {
         stream.also("xtrim");
     }
     answer_id(call.reply, id);
     Ok(())
+}
+
+impl Trimming {
+    fn apply(self, stream: &mut Stream) -> u64 {
+        stream.trim(self.until, self.precision, self.references)
+    }
+}
+
+/// The id of the entry that a producer has added under this name already.
+fn added_before(stream: &Stream, producer: &[u8], name: &Name, now_ms: u64) -> Option<Id> {
+    let producers: &Producers = stream.producers.as_deref()?;
+    producers.find(producer, name, now_ms)
 }
 
 /// The id of a new entry; `log` is `None` if there is no stream yet.
@@ -243,12 +332,12 @@ pub(super) fn xtrim(call: &mut Call<'_, '_>) -> Result<()> {
     let trimming = options.trimming(call.keyspace.limits())?;
 
     let stream = call.keyspace.write_existing::<Stream>(key)?;
-    let (Some(mut stream), Some(Trimming { until, precision })) = (stream, trimming) else {
+    let (Some(mut stream), Some(trimming)) = (stream, trimming) else {
         call.reply.int(0);
         return Ok(());
     };
     stream.trimmed();
-    let removed = stream.log.trim(until, precision);
+    let removed = trimming.apply(&mut stream);
     if removed == 0 {
         stream.unchanged();
     }

@@ -1,6 +1,6 @@
 //! XINFO.
 
-use super::super::{Consumer, Group, Id, Log, Stream};
+use super::super::{Consumer, Group, Id, Log, Producers, Stream};
 use super::{answer_entries, answer_entry_or_null, answer_id, no_group};
 use crate::args::Args;
 use crate::command::Call;
@@ -38,8 +38,12 @@ pub(super) fn stream(call: &mut Call<'_, '_>) -> Result<()> {
     let (log, reply) = (&stream.log, &mut *call.reply);
     match count? {
         None => {
-            reply.map(10);
+            let producers = stream.producers.as_deref();
+            reply.map(if producers.is_some() { 14 } else { 10 });
             answer_counters(reply, log);
+            if let Some(producers) = producers {
+                answer_producers(reply, producers);
+            }
             named_int(reply, "groups", stream.groups.len());
             reply.bulk(b"first-entry");
             answer_entry_or_null(reply, log.first());
@@ -47,8 +51,12 @@ pub(super) fn stream(call: &mut Call<'_, '_>) -> Result<()> {
             answer_entry_or_null(reply, log.last());
         }
         Some(count) => {
-            reply.map(9);
+            let producers = stream.producers.as_deref();
+            reply.map(if producers.is_some() { 13 } else { 9 });
             answer_counters(reply, log);
+            if let Some(producers) = producers {
+                answer_producers(reply, producers);
+            }
             reply.bulk(b"entries");
             answer_entries(reply, log.range(Id::MIN, Id::MAX).take(count));
             reply.bulk(b"groups");
@@ -59,6 +67,19 @@ pub(super) fn stream(call: &mut Call<'_, '_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is remembered of producers. Redis shows it since 8.6; here it is shown where there is some, so
+/// that clients of older servers see what they know.
+fn answer_producers(reply: &mut dyn Reply, producers: &Producers) {
+    named_int(
+        reply,
+        "idmp-duration",
+        producers.duration_ms() as usize / 1000,
+    );
+    named_int(reply, "idmp-maxsize", producers.names_max());
+    named_int(reply, "pids-tracked", producers.len());
+    named_int(reply, "iids-tracked", producers.names());
 }
 
 /// The seven counters that both forms begin with.
@@ -90,8 +111,8 @@ fn answer_full_group(reply: &mut dyn Reply, name: &[u8], group: &Group, log: &Lo
     for (id, pending) in group.pending_range(Id::MIN, Id::MAX).take(count) {
         reply.array(4);
         answer_id(reply, id);
-        reply.bulk(&pending.consumer);
-        reply.int(pending.delivered_at_ms as i64);
+        reply.bulk(pending.consumer.as_deref().unwrap_or_default());
+        reply.int(pending.delivered_at_ms().unwrap_or(0) as i64);
         reply.int(pending.deliveries as i64);
     }
 
@@ -125,7 +146,7 @@ fn answer_full_consumer(
     {
         reply.array(3);
         answer_id(reply, id);
-        reply.int(pending.delivered_at_ms as i64);
+        reply.int(pending.delivered_at_ms().unwrap_or(0) as i64);
         reply.int(pending.deliveries as i64);
     }
 }

@@ -9,6 +9,7 @@ mod groups;
 mod info;
 mod pending;
 mod read;
+mod removing;
 
 use super::{Bound, Entry, Group, Id, NoBound, Stream};
 use crate::admin::help;
@@ -29,8 +30,9 @@ pub(crate) const COMMANDS: &[Row] = &[
         arity: Arity::AtLeast(5),
         keys: KeySpec::First,
         flags: ADD,
-        syntax: "key [NOMKSTREAM] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] <* | id> \
-                 field value [field value ...]",
+        syntax: "key [NOMKSTREAM] [KEEPREF | DELREF | ACKED] [IDMP producer-id idempotent-id | \
+                 IDMPAUTO producer-id] [<MAXLEN | MINID> [= | ~] threshold [LIMIT count]] \
+                 <* | id> field value [field value ...]",
         summary: "Adds an entry at the end of a stream, and gives its id.",
         complexity: "O(1), or O(n) when n entries are trimmed.",
         since: "5.0.0",
@@ -85,10 +87,34 @@ pub(crate) const COMMANDS: &[Row] = &[
         arity: Arity::AtLeast(4),
         keys: KeySpec::First,
         flags: Flags::WRITE,
-        syntax: "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count]",
+        syntax: "key <MAXLEN | MINID> [= | ~] threshold [LIMIT count] [KEEPREF | DELREF | ACKED]",
         summary: "Removes entries from the beginning of a stream.",
         complexity: "O(n), n the number of entries removed.",
         since: "5.0.0",
+    },
+    Row {
+        name: "XDELEX",
+        run: removing::xdelex,
+        arity: Arity::AtLeast(5),
+        keys: KeySpec::First,
+        flags: Flags::WRITE.and(Flags::FAST),
+        syntax: "key [KEEPREF | DELREF | ACKED] IDS numids id [id ...]",
+        summary: "Removes entries with or without what groups have to do with them, or those that \
+                  all groups are done with.",
+        complexity: "O(log(s)) for each entry, s the length of the stream.",
+        since: "8.2.0",
+    },
+    Row {
+        name: "XCFGSET",
+        run: removing::xcfgset,
+        arity: Arity::AtLeast(2),
+        keys: KeySpec::First,
+        flags: Flags::WRITE.and(Flags::FAST),
+        syntax: "key [IDMP-DURATION idmp-duration] [IDMP-MAXSIZE idmp-maxsize]",
+        summary: "Says for how long, and how many of, the names are remembered under which a \
+                  producer has added entries.",
+        complexity: "O(n), n the number of names that are forgotten.",
+        since: "8.6.0",
     },
     Row {
         name: "XSETID",
@@ -118,8 +144,8 @@ pub(crate) const COMMANDS: &[Row] = &[
         arity: Arity::AtLeast(7),
         keys: KeySpec::Streams,
         flags: Flags::WRITE.and(Flags::BLOCKING),
-        syntax: "GROUP group consumer [COUNT count] [BLOCK milliseconds] [NOACK] STREAMS key [key \
-                 ...] id [id ...]",
+        syntax: "GROUP group consumer [COUNT count] [BLOCK milliseconds] [CLAIM min-idle-time] \
+                 [NOACK] STREAMS key [key ...] id [id ...]",
         summary: "Gives a consumer entries that nobody in its group has got, or those that are \
                   pending for it; waits for some.",
         complexity: "O(n), n the number of entries given.",
@@ -135,6 +161,28 @@ pub(crate) const COMMANDS: &[Row] = &[
         summary: "Takes entries off the pending ones of a group, and answers how many there were.",
         complexity: "O(1) for each entry.",
         since: "5.0.0",
+    },
+    Row {
+        name: "XACKDEL",
+        run: removing::xackdel,
+        arity: Arity::AtLeast(6),
+        keys: KeySpec::First,
+        flags: Flags::WRITE.and(Flags::FAST),
+        syntax: "key group [KEEPREF | DELREF | ACKED] IDS numids id [id ...]",
+        summary: "Takes entries off the pending ones of a group, and removes them as XDELEX does.",
+        complexity: "O(log(s)) for each entry, s the length of the stream.",
+        since: "8.2.0",
+    },
+    Row {
+        name: "XNACK",
+        run: removing::xnack,
+        arity: Arity::AtLeast(7),
+        keys: KeySpec::First,
+        flags: Flags::WRITE.and(Flags::FAST),
+        syntax: "key group <SILENT | FAIL | FATAL> IDS numids id [id ...] [RETRYCOUNT count] [FORCE]",
+        summary: "Gives pending entries back, so that any consumer may claim them at once.",
+        complexity: "O(log(n)) for each entry, n the number of pending ones.",
+        since: "8.8.0",
     },
     Row {
         name: "XPENDING",
@@ -344,6 +392,11 @@ fn answer_id(reply: &mut dyn Reply, id: Id) {
 /// An entry is its id and its fields, names and values in turn.
 fn answer_entry(reply: &mut dyn Reply, entry: Entry<'_>) {
     reply.array(2);
+    answer_fields(reply, entry);
+}
+
+/// The id of an entry, and its fields.
+fn answer_fields(reply: &mut dyn Reply, entry: Entry<'_>) {
     answer_id(reply, entry.id);
     reply.array(2 * entry.fields.len());
     for (name, value) in entry.fields {

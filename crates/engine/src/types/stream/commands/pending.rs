@@ -119,8 +119,8 @@ fn answer_query(reply: &mut dyn Reply, group: &Group, query: &Query<'_>, now_ms:
     for (id, pending) in found {
         reply.array(4);
         answer_id(reply, id);
-        reply.bulk(&pending.consumer);
-        reply.int(now_ms.saturating_sub(pending.delivered_at_ms) as i64);
+        reply.bulk(pending.consumer.as_deref().unwrap_or_default());
+        reply.int(pending.idle_ms(now_ms));
         reply.int(pending.deliveries as i64);
     }
 }

@@ -2,10 +2,11 @@
 
 use larder_store::Command as Request;
 
-use super::super::{Entry, Id, Stream};
+use super::super::{Entry, Group, Id, Log, Stream};
+use super::claim::DELIVERIES_MAX;
 use super::{
-    CONSUMER_CREATED, answer_entries, answer_entry, answer_id, option_with_value, parse_id,
-    stream_and_group,
+    CONSUMER_CREATED, answer_entries, answer_entry, answer_fields, answer_id, int_or,
+    option_with_value, parse_id, stream_and_group,
 };
 use crate::args::Args;
 use crate::command::Call;
@@ -24,6 +25,8 @@ struct Options<'a> {
     /// How long to wait, in microseconds, if at all; `Some(None)` is for ever.
     wait_us: Option<Option<u64>>,
     no_ack: bool,
+    /// For how long an entry has to be pending to be claimed, in milliseconds, if any is.
+    claim_ms: Option<u64>,
     /// Each stream's key, and from where it is read.
     streams: Vec<(&'a [u8], &'a [u8])>,
 }
@@ -42,6 +45,7 @@ impl<'a> Options<'a> {
             count: usize::MAX,
             wait_us: None,
             no_ack: false,
+            claim_ms: None,
             streams: Vec::new(),
         };
         let args = &mut call.args;
@@ -53,6 +57,9 @@ impl<'a> Options<'a> {
                     Ok(count @ 1..) => count,
                     _ => usize::MAX,
                 };
+            } else if option_with_value(args, "CLAIM") {
+                only_in_group(reader, "CLAIM")?;
+                options.claim_ms = Some(claim_ms(args)?);
             } else if option_with_value(args, "STREAMS") {
                 break;
             } else if args.len() > 2 && args.option("GROUP") {
@@ -78,6 +85,13 @@ impl<'a> Options<'a> {
         keys.dedup();
         keys
     }
+}
+
+/// Reads for how long an entry has to be pending to be claimed.
+fn claim_ms(args: &mut Args<'_>) -> Result<u64> {
+    let number = int_or(args, "ERR min-idle-time is not an integer")?;
+    let refusal = Error::text("ERR min-idle-time must be a positive integer");
+    u64::try_from(number).map_err(|_| refusal)
 }
 
 fn only_in_group(reader: Reader, option: &str) -> Result<()> {
@@ -201,6 +215,15 @@ enum Served {
     /// The entries from one id to another.
     New(Id, Id),
     Pending(Vec<Id>),
+    /// Entries that others had, and then new ones, the ids of the first and the last.
+    Claimed(Vec<Claimed>, Option<(Id, Id)>),
+}
+
+/// An entry that was pending, as it was before.
+struct Claimed {
+    id: Id,
+    idle_ms: i64,
+    deliveries: u64,
 }
 
 pub(super) fn xreadgroup(call: &mut Call<'_, '_>) -> Result<()> {
@@ -236,14 +259,56 @@ pub(super) fn xreadgroup(call: &mut Call<'_, '_>) -> Result<()> {
     }
     match options.wait_us {
         None => call.reply.null_array(),
-        Some(timeout_us) => call.wait_for(Wait {
-            keys: options.keys(),
-            // That the group has gone is an answer too.
-            kind: None,
-            timeout_us,
-            nothing: Nothing::NullArray,
-            request: None,
-        }),
+        Some(timeout_us) => {
+            look_again(call, &options, group, timeout_us)?;
+            call.wait_for(Wait {
+                keys: options.keys(),
+                // That the group has gone is an answer too.
+                kind: None,
+                timeout_us,
+                nothing: Nothing::NullArray,
+                request: None,
+            })
+        }
+    }
+    Ok(())
+}
+
+/// How soon a caller that waits for entries to claim looks again, at the least, where there is none that
+/// could be claimed.
+const LOOK_AGAIN_MS: u64 = 100;
+
+/// Has a caller that waits look again when the next entry may be claimed: nothing changes then.
+fn look_again(
+    call: &mut Call<'_, '_>,
+    options: &Options<'_>,
+    group: &[u8],
+    timeout_us: Option<u64>,
+) -> Result<()> {
+    let Some(claim_ms) = options.claim_ms.filter(|_| call.may_wait()) else {
+        return Ok(());
+    };
+    let (now_ms, db, ticks) = (
+        call.keyspace.now_ms(),
+        call.keyspace.db(),
+        call.keyspace.ticks(),
+    );
+    for &(key, _) in &options.streams {
+        let mut stream = call.keyspace.write_existing::<Stream>(key)?;
+        let Some(stream) = &mut stream else {
+            continue;
+        };
+        let group = stream.groups.get_mut(group);
+        let first_ms = group.and_then(Group::first_delivered_at_ms);
+        stream.unchanged();
+        let wait_ms = match first_ms {
+            None => claim_ms.max(LOOK_AGAIN_MS),
+            Some(at_ms) => at_ms.saturating_add(claim_ms).saturating_sub(now_ms).max(1),
+        };
+        let wait_us = wait_ms.saturating_mul(1000);
+        if timeout_us.is_none_or(|timeout_us| wait_us < timeout_us) {
+            call.engine.look_again(ticks.after_us(wait_us), db, key);
+        }
     }
     Ok(())
 }
@@ -268,7 +333,7 @@ fn serve(
     };
     let mut guard = keyspace.write::<Stream>(key)?;
     guard.unwatched();
-    let Stream { log, groups } = &mut *guard;
+    let Stream { log, groups, .. } = &mut *guard;
     let Some(group) = groups.get_mut(group) else {
         return Ok(None);
     };
@@ -276,22 +341,17 @@ fn serve(
     let is_new = group.add_consumer(consumer, now_ms);
     group.see(consumer, now_ms);
     let served = match wanted {
-        Wanted::New => {
-            let ids = log
-                .range_after(group.last_delivered_id())
-                .take(options.count);
-            let ids: Vec<Id> = ids.map(|entry| entry.id).collect();
-            for &id in &ids {
-                group.advance(id, log);
-                if !options.no_ack {
-                    group.deliver(id, consumer, now_ms);
-                }
+        Wanted::New => match options.claim_ms {
+            None => deliver_new(log, group, consumer, options, options.count, now_ms)
+                .map(|(first, last)| Served::New(first, last)),
+            Some(claim_ms) => {
+                let claimed = claim(log, group, consumer, (claim_ms, options.count), now_ms);
+                let count = options.count - claimed.len();
+                let new = deliver_new(log, group, consumer, options, count, now_ms);
+                let is_none = claimed.is_empty() && new.is_none();
+                (!is_none).then_some(Served::Claimed(claimed, new))
             }
-            match (ids.first(), ids.last()) {
-                (Some(&first), Some(&last)) => Some(Served::New(first, last)),
-                _ => None,
-            }
-        }
+        },
         Wanted::PendingAfter(after) => {
             let ids = group.pending_ids_of(consumer, after, options.count);
             for &id in ids.iter().filter(|&&id| log.get(id).is_some()) {
@@ -302,7 +362,7 @@ fn serve(
     };
     let is_served = match &served {
         None => false,
-        Some(Served::New(..)) => true,
+        Some(Served::New(..) | Served::Claimed(..)) => true,
         Some(Served::Pending(ids)) => !ids.is_empty(),
     };
     if is_new {
@@ -311,6 +371,57 @@ fn serve(
         guard.unchanged();
     }
     Ok(served)
+}
+
+/// Delivers entries that nobody in the group has got, and answers the ids of the first and the last.
+fn deliver_new(
+    log: &Log,
+    group: &mut Group,
+    consumer: &[u8],
+    options: &Options<'_>,
+    count: usize,
+    now_ms: u64,
+) -> Option<(Id, Id)> {
+    let ids = log.range_after(group.last_delivered_id()).take(count);
+    let ids: Vec<Id> = ids.map(|entry| entry.id).collect();
+    for &id in &ids {
+        group.advance(id, log);
+        if !options.no_ack {
+            group.deliver(id, consumer, now_ms);
+        }
+    }
+    Some((*ids.first()?, *ids.last()?))
+}
+
+/// Gives a consumer up to `count` entries that have been pending for so many milliseconds, those first
+/// that have been so for longest. What has been removed from the stream is pending no more.
+fn claim(
+    log: &Log,
+    group: &mut Group,
+    consumer: &[u8],
+    (claim_ms, count): (u64, usize),
+    now_ms: u64,
+) -> Vec<Claimed> {
+    let mut claimed = Vec::new();
+    for id in group.claimable(claim_ms, now_ms, count) {
+        if log.get(id).is_none() {
+            group.forget(id);
+            continue;
+        }
+        let Some(pending) = group.pending(id) else {
+            continue;
+        };
+        let (idle_ms, deliveries) = (pending.idle_ms(now_ms), pending.deliveries);
+        claimed.push(Claimed {
+            id,
+            idle_ms,
+            deliveries,
+        });
+        let deliveries = deliveries.saturating_add(1).min(DELIVERIES_MAX);
+        group.assign(id, consumer, now_ms, deliveries);
+        group.activate(consumer, now_ms);
+    }
+    claimed
 }
 
 fn answer_served(call: &mut Call<'_, '_>, key: &[u8], served: Served) -> Result<()> {
@@ -327,8 +438,28 @@ fn answer_served(call: &mut Call<'_, '_>, key: &[u8], served: Served) -> Result<
                 answer_pending(call.reply, id, stream.log.get(id));
             }
         }
+        Served::Claimed(claimed, new) => {
+            let new = new.map(|(first, last)| stream.log.range(first, last));
+            let new: Vec<Entry<'_>> = new.into_iter().flatten().collect();
+            call.reply.array(claimed.len() + new.len());
+            for one in claimed {
+                if let Some(entry) = stream.log.get(one.id) {
+                    answer_claimed(call.reply, entry, one.idle_ms, one.deliveries);
+                }
+            }
+            new.into_iter()
+                .for_each(|entry| answer_claimed(call.reply, entry, 0, 0));
+        }
     }
     Ok(())
+}
+
+/// An entry, for how long it had been pending, and how often it had been delivered.
+fn answer_claimed(reply: &mut dyn Reply, entry: Entry<'_>, idle_ms: i64, deliveries: u64) {
+    reply.array(4);
+    answer_fields(reply, entry);
+    reply.int(idle_ms);
+    reply.int(deliveries as i64);
 }
 
 /// A pending entry; one that has been removed has no fields.
