@@ -9,8 +9,21 @@ Generated from the engine's table of commands by `cargo xtask docs`; do not edit
 
 A command that stands here is whole: each of its options is there, with the replies, errors and edge
 cases of Redis. A command that does not stand here is answered as Redis answers a command that it
-does not know. The versions are those of Redis that had the command first.
+does not know; [the last table](#not-here) names those that Redis 8.0 or Valkey 9.1 has. The versions are
+those of Redis that had the command first, or of Valkey where Redis has no such command.
 ";
+
+/// The commands of Redis 8.0 and Valkey 9.1: name, servers, and why it may be missing here.
+const OF_SERVERS: &str = include_str!("server-commands.txt");
+
+const NOT_HERE: &str = "\
+## not here
+
+Commands of Redis 8.0 and Valkey 9.1 that are missing. `cluster` and `replication` are between servers,
+which there are none of; `modules` and `persistence` say what they belong to; `later` may come.
+
+| command | servers | why |
+|---|---|---|";
 
 fn main() {
     println!("{HEAD}");
@@ -27,6 +40,22 @@ fn main() {
             .collect();
         rows.sort_by_key(|command| command.name);
         rows.into_iter().for_each(print_row);
+    }
+    print_missing();
+}
+
+/// Prints what servers have and the engine has not. A name that others begin with is there if they are.
+fn print_missing() {
+    println!("\n{NOT_HERE}");
+    let lines = OF_SERVERS.lines().filter(|line| !line.starts_with('#'));
+    for line in lines {
+        let mut columns = line.split(" | ");
+        let mut next = || columns.next().unwrap_or_default();
+        let (name, servers, why) = (next(), next(), next());
+        let is_here = commands().any(|(_, row)| row.name == name || row.container() == Some(name));
+        if !is_here {
+            println!("| `{name}` | {} | {why} |", servers.replace(' ', ", "));
+        }
     }
 }
 

@@ -13,7 +13,6 @@ const WRITE: Flags = Flags::WRITE;
 const FAST_WRITE: Flags = WRITE.and(Flags::FAST);
 /// Writes that need memory.
 const GROWTH: Flags = WRITE.and(Flags::DENY_OOM);
-const FAST_GROWTH: Flags = GROWTH.and(Flags::FAST);
 
 pub(super) const SHAPES: &[Shape] = &[
     // Copies of values.
