@@ -42,8 +42,8 @@ impl Listen for Events {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Event>> {
         loop {
             let event = match ready!(self.mailbox.poll(context)) {
-                // Only a connection with CLIENT TRACKING is told that.
-                Some(Mail::Invalidation(_)) => continue,
+                // Only a connection is told that, or receives several at once.
+                Some(Mail::Invalidation(_) | Mail::Batch(_)) => continue,
                 Some(Mail::Lost(count)) => Some(Event::Lagged(count)),
                 Some(Mail::Message(message)) => Some(Event::Message(Message {
                     channel: message.channel.clone(),

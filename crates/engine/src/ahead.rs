@@ -20,6 +20,14 @@ pub struct Foreseen {
     pub(crate) hash: Option<u64>,
 }
 
+impl Foreseen {
+    /// Whether the request publishes a message.
+    pub fn publishes(&self) -> bool {
+        self.command
+            .is_some_and(|command| command.name == "PUBLISH")
+    }
+}
+
 impl Engine {
     /// Learns what a request is about, which is to be run by [`Engine::execute_foreseen`]. It changes
     /// nothing, and waits for nobody.

@@ -58,7 +58,7 @@ pub use execute::Outcome;
 pub use keyspace::waiting::Waiting;
 pub use keyspace::{Garbage, Parked};
 pub use near::{Invalidate, Invalidated, NearCache, NearTracking};
-pub use pubsub::{Invalidation, Mail, Mailbox, Message, Overflow, Subscriber};
+pub use pubsub::{Batch, Invalidation, Mail, Mailbox, Message, Overflow, Subscriber};
 pub use reply::{Reply, RespReply, ValueReply, write_value};
 pub use scripting::twin::TwinOutcome;
 pub use session::{Buffers, Client, ClientInfo, Session};

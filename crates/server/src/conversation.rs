@@ -138,6 +138,12 @@ impl Conversation {
 
     /// Runs requests that have been received: at most so many, and not many more than fill a write.
     pub(crate) fn run(&mut self, requests_max: usize) -> Next {
+        let next = self.run_requests(requests_max);
+        self.session.give_out(self.shared.engine());
+        next
+    }
+
+    fn run_requests(&mut self, requests_max: usize) -> Next {
         let output_max = self.output_max();
         let full = self.output.len() + RUN_OUTPUT;
         for _ in 0..requests_max {
@@ -180,9 +186,12 @@ impl Conversation {
         let engine = self.shared.engine();
         self.session.seen(&self.shared.embedded);
         self.input.foresee(engine);
-        let foreseen = self.input.foreseen();
+        let mut foreseen = self.input.foreseen();
         if foreseen.len() > 1 {
-            engine.look_ahead(&self.session, foreseen);
+            engine.look_ahead(&self.session, foreseen.clone());
+            if foreseen.next().is_some_and(|(_, first)| first.publishes()) {
+                self.session.gather_messages();
+            }
         }
     }
 
@@ -392,6 +401,9 @@ fn execute(
         return Outcome::Done;
     };
     let engine = shared.engine();
+    if session.gathers_messages() && !foreseen.publishes() {
+        session.give_out(engine);
+    }
     let outcome = engine.execute_foreseen(session, arguments, foreseen, &shared.embedded, reply);
     if !matches!(outcome, Outcome::Parked(_)) {
         input.pop();

@@ -164,7 +164,9 @@ impl Input {
     }
 
     /// The requests that have been found, in order, and what is known of them.
-    pub(crate) fn foreseen(&self) -> impl ExactSizeIterator<Item = (Arguments<'_>, Foreseen)> {
+    pub(crate) fn foreseen(
+        &self,
+    ) -> impl ExactSizeIterator<Item = (Arguments<'_>, Foreseen)> + Clone {
         let requests = self.requests.iter();
         requests.map(|request| {
             (

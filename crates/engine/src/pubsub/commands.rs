@@ -239,7 +239,11 @@ fn confirm(call: &mut Call<'_, '_>, topic: Topic, kind: &str, name: Option<&[u8]
 
 fn publish(call: &mut Call<'_, '_>) -> Result<()> {
     let (channel, message) = (call.args.bytes()?, call.args.bytes()?);
-    let receivers = call.engine.pubsub.publish(channel, message);
+    let pubsub = &call.engine.pubsub;
+    let receivers = match &mut call.session.gathering {
+        Some(gathering) => gathering.publish(pubsub, channel, message),
+        None => pubsub.publish(channel, message),
+    };
     call.reply.int(receivers as i64);
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::Topic;
+use super::{Batch, Topic};
 use crate::reply::{Reply, RespReply};
 
 /// A message, or a line for monitors, shared by all who receive it in the same way.
@@ -56,6 +56,8 @@ struct State {
 pub enum Mail {
     /// A message.
     Message(Arc<Message>),
+    /// Several messages to one channel. Only a listener that may be cut off receives them so.
+    Batch(Arc<Batch>),
     /// What the listener has read may not be so any more.
     Invalidation(Invalidation),
     /// So many messages were dropped before the next one.
@@ -86,6 +88,7 @@ impl Mail {
     pub fn encoded(&self, resp3: bool) -> Option<Cow<'_, Bytes>> {
         match self {
             Mail::Message(message) => Some(Cow::Borrowed(message.encoded(resp3))),
+            Mail::Batch(batch) => Some(Cow::Borrowed(batch.encoded(resp3))),
             Mail::Invalidation(invalidation) => {
                 let mut bytes = Vec::new();
                 invalidation.write(&mut RespReply::new(&mut bytes, resp3));
@@ -99,6 +102,7 @@ impl Mail {
     fn len(&self) -> usize {
         match self {
             Mail::Message(message) => message.len(),
+            Mail::Batch(batch) => batch.len(),
             Mail::Invalidation(invalidation) => invalidation.len(),
             Mail::Lost(_) => 0,
         }
@@ -123,6 +127,19 @@ impl Mailbox {
     /// Puts a message in. Answers who is to be woken when no lock is held any more.
     pub(crate) fn put(&self, message: &Arc<Message>) -> Option<Waker> {
         self.put_mail(Mail::Message(Arc::clone(message)))
+    }
+
+    /// Puts messages in, together if they need not be counted. Answers who is to be woken when no lock
+    /// is held any more.
+    pub(super) fn put_batch(&self, batch: &Arc<Batch>) -> Option<Waker> {
+        let overflow = self.state.lock().overflow;
+        match (batch.messages(), overflow) {
+            ([_, _, ..], Overflow::CutOff(_)) => self.put_mail(Mail::Batch(Arc::clone(batch))),
+            (messages, _) => {
+                let readers = messages.iter().filter_map(|message| self.put(message));
+                readers.last()
+            }
+        }
     }
 
     /// Says that what the listener has read may not be so any more. Answers who is to be woken.
@@ -257,30 +274,34 @@ impl Message {
     pub fn encoded(&self, resp3: bool) -> &Bytes {
         self.encoded[usize::from(resp3)].get_or_init(|| {
             let mut bytes = Vec::with_capacity(self.len());
-            let mut reply = RespReply::new(&mut bytes, resp3);
-            match &self.pattern {
-                None => {
-                    reply.push(3);
-                    reply.bulk(if self.is_sharded {
-                        b"smessage"
-                    } else {
-                        b"message"
-                    });
-                }
-                Some(pattern) => {
-                    reply.push(4);
-                    reply.bulk(b"pmessage");
-                    reply.bulk(pattern);
-                }
-            }
-            reply.bulk(&self.channel);
-            reply.bulk(&self.payload);
+            self.write(&mut bytes, resp3);
             Bytes::from(bytes)
         })
     }
 
+    /// Writes the message as a subscriber receives it.
+    pub(super) fn write(&self, out: &mut Vec<u8>, resp3: bool) {
+        let mut reply = RespReply::new(out, resp3);
+        match &self.pattern {
+            None => {
+                reply.push(3);
+                reply.bulk(match self.is_sharded {
+                    true => b"smessage",
+                    false => b"message",
+                });
+            }
+            Some(pattern) => {
+                reply.push(4);
+                reply.bulk(b"pmessage");
+                reply.bulk(pattern);
+            }
+        }
+        reply.bulk(&self.channel);
+        reply.bulk(&self.payload);
+    }
+
     /// The bytes that it holds, with what it costs to hold them.
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         let pattern = self.pattern.as_ref().map_or(0, Bytes::len);
         size_of::<Message>() + pattern + self.channel.len() + self.payload.len()
     }

@@ -7,12 +7,15 @@
 //! The registry's lock is taken after shards, if at all, and never the other way round.
 
 pub(crate) mod commands;
+mod gathered;
 pub(crate) mod glob;
 mod mailbox;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -21,6 +24,8 @@ use smallvec::SmallVec;
 
 use crate::engine::Engine;
 
+pub use gathered::Batch;
+pub(crate) use gathered::Gathering;
 pub(crate) use mailbox::About;
 pub use mailbox::{Invalidation, Mail, Mailbox, Message, Overflow};
 
@@ -31,6 +36,8 @@ const TURNS: usize = 32;
 #[derive(Debug, Default)]
 pub(crate) struct PubSub {
     listeners: RwLock<Listeners>,
+    /// Is another after each change of `listeners`, which alone changes it.
+    version: AtomicU64,
     /// Whoever publishes holds the one of the channel, so that all who listen to a channel hear its
     /// messages in one order. Taken before `listeners`.
     turns: [Mutex<()>; TURNS],
@@ -76,7 +83,7 @@ impl PubSub {
         payload: &[u8],
         receivers: impl for<'l> Fn(&'l Listeners, &[u8]) -> Deliveries<'l>,
     ) -> usize {
-        let turn = self.turns[self.hasher.hash_one(channel) as usize % TURNS].lock();
+        let turn = self.turn(channel).lock();
         let listeners = self.listeners.read();
         let deliveries = receivers(&listeners, channel);
         if deliveries.is_empty() {
@@ -101,8 +108,20 @@ impl PubSub {
         count
     }
 
+    /// The turn of a channel.
+    fn turn(&self, channel: &[u8]) -> &Mutex<()> {
+        &self.turns[self.hasher.hash_one(channel) as usize % TURNS]
+    }
+
+    /// A number that is another when somebody has begun or ceased to listen to anything.
+    #[inline]
+    fn version(&self) -> u64 {
+        self.version.load(Acquire)
+    }
+
     fn add(&self, topic: Topic, name: &Bytes, mailbox: &Arc<Mailbox>) {
         let mut listeners = self.listeners.write();
+        self.version.fetch_add(1, Release);
         listeners
             .of_mut(topic)
             .entry(name.clone())
@@ -112,6 +131,7 @@ impl PubSub {
 
     fn remove(&self, topic: Topic, name: &[u8], mailbox: &Arc<Mailbox>) {
         let mut listeners = self.listeners.write();
+        self.version.fetch_add(1, Release);
         let names = listeners.of_mut(topic);
         let Some(mailboxes) = names.get_mut(name) else {
             return;
@@ -340,7 +360,7 @@ mod tests {
             let mail = std::iter::from_fn(|| mailbox.take());
             let payload = |mail| match mail {
                 Mail::Message(message) => message.payload.clone(),
-                Mail::Lost(_) | Mail::Invalidation(_) => panic!("nothing is dropped"),
+                _ => panic!("nothing is dropped"),
             };
             mail.map(payload).collect::<Vec<Bytes>>()
         };

@@ -21,7 +21,7 @@ use crate::keyspace::tracking::{Settings, Tracker};
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::watch::Watch;
 use crate::observe::monitor::Monitor;
-use crate::pubsub::{Mailbox, Subscriber};
+use crate::pubsub::{Gathering, Mailbox, Subscriber};
 
 pub(crate) use caller::Caller;
 use client::Registered;
@@ -41,6 +41,8 @@ pub struct Session {
     replies: Replies,
     is_in_script: bool,
     caller: Caller,
+    /// Messages that it has published and nobody has received.
+    pub(crate) gathering: Option<Box<Gathering>>,
     /// What calls from inside the process seldom have: so it costs them nothing.
     state: Option<Box<ConnectionState>>,
 }
@@ -87,6 +89,7 @@ impl Session {
             replies: Replies::On,
             is_in_script: false,
             caller: Caller::default(),
+            gathering: None,
             state: None,
         }
     }

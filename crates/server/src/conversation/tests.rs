@@ -416,6 +416,55 @@ fn messages_come_after_the_subscription_and_before_its_end() {
 }
 
 #[test]
+fn messages_of_a_pipeline_come_in_their_order_and_when_it_has_been_run() {
+    let shared = shared();
+    let (mut listener, mut speaker) = (conversation(&shared), conversation(&shared));
+    ask(&mut listener, &["PSUBSCRIBE", "*"]);
+    let spoken = ["a one", "a two", "b three", "PING", "a four", "a five"];
+    let mut answers = String::new();
+    for words in spoken {
+        match words.split_once(' ') {
+            Some((channel, text)) => {
+                receive(&mut speaker, &request(&["PUBLISH", channel, text]));
+                answers += ":1\r\n";
+            }
+            None => {
+                receive(&mut speaker, &request(&[words]));
+                answers += "+PONG\r\n";
+            }
+        }
+    }
+    assert_eq!(speaker.run(ALL), Next::Wait);
+    assert_eq!(written(&mut speaker), answers.as_bytes());
+    assert_eq!(poll(&mut listener), Poll::Ready(Next::Run));
+    let heard = String::from_utf8(written(&mut listener)).unwrap();
+    let texts = heard.lines().skip(8).step_by(9);
+    assert_eq!(
+        texts.collect::<Vec<_>>(),
+        ["one", "two", "three", "four", "five"]
+    );
+}
+
+/// A pipeline that ends a subscription behind its own messages: they come before the end, or never.
+#[test]
+fn messages_of_a_pipeline_are_given_out_before_its_next_command_of_another_kind() {
+    let shared = shared();
+    let mut both = conversation(&shared);
+    ask(&mut both, &["HELLO", "3"]);
+    ask(&mut both, &["SUBSCRIBE", "news"]);
+    for words in [&["PUBLISH", "news", "one"], &["PUBLISH", "news", "two"]] {
+        receive(&mut both, &request(words));
+    }
+    let answer = ask(&mut both, &["UNSUBSCRIBE"]);
+    let message = |text| format!(">3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$3\r\n{text}\r\n");
+    let end = ">3\r\n$11\r\nunsubscribe\r\n$4\r\nnews\r\n:0\r\n";
+    assert_eq!(
+        answer,
+        format!(":1\r\n:1\r\n{}{}{end}", message("one"), message("two"))
+    );
+}
+
+#[test]
 fn a_message_is_shared_by_all_who_receive_it() {
     let shared = shared();
     let mut listeners = [conversation(&shared), conversation(&shared)];
