@@ -18,7 +18,7 @@ use std::task::Waker;
 use bytes::Bytes;
 
 use super::mailbox::{Mailbox, Message};
-use super::{Listeners, PubSub};
+use super::{Listeners, PubSub, Topic};
 use crate::engine::Engine;
 use crate::session::Session;
 
@@ -45,7 +45,7 @@ struct Receivers {
     /// The state of the registry that says so.
     version: u64,
     /// By the name of the channel, and by each pattern.
-    deliveries: Vec<(Option<Bytes>, Vec<Arc<Mailbox>>)>,
+    deliveries: Vec<(Topic, Bytes, Vec<Arc<Mailbox>>)>,
     count: usize,
 }
 
@@ -164,15 +164,14 @@ impl PubSub {
     fn receivers(&self, channel: &[u8]) -> Receivers {
         let listeners = self.listeners.read();
         let deliveries = listeners.of_channel(channel).into_iter();
-        let deliveries =
-            deliveries.map(|(pattern, mailboxes)| (pattern.cloned(), mailboxes.into()));
-        let deliveries: Vec<(_, Vec<_>)> = deliveries.collect();
+        let deliveries: Vec<(_, _, Vec<_>)> = deliveries
+            .map(|(topic, name, mailboxes)| (topic, name.clone(), mailboxes.into()))
+            .collect();
         Receivers {
             // Nobody changes it meanwhile.
             version: self.version(),
-            count: deliveries
-                .iter()
-                .map(|(_, mailboxes)| mailboxes.len())
+            count: { deliveries.iter() }
+                .map(|(_, _, mailboxes)| mailboxes.len())
                 .sum(),
             deliveries,
         }
@@ -183,14 +182,14 @@ impl PubSub {
         let listeners = self.listeners.read();
         let is_current = self.version() == gathered.receivers.version;
         let mut readers: Vec<Waker> = Vec::new();
-        for (pattern, mailboxes) in &gathered.receivers.deliveries {
+        for (topic, name, mailboxes) in &gathered.receivers.deliveries {
             let message = |payload: &Bytes| {
                 let (channel, payload) = (gathered.channel.clone(), payload.clone());
-                Arc::new(Message::new(pattern.clone(), channel, payload))
+                Arc::new(Message::new(*topic, name, channel, payload))
             };
             let batch = Batch::new(gathered.payloads.iter().map(message).collect());
             let batch = Arc::new(batch);
-            let left = (!is_current).then(|| listeners.now(pattern.as_ref(), &gathered.channel));
+            let left = (!is_current).then(|| listeners.now(*topic, name));
             let stays = |mailbox: &&Arc<Mailbox>| match &left {
                 None => true,
                 Some(left) => left.contains(&Arc::as_ptr(mailbox)),
@@ -206,12 +205,9 @@ impl PubSub {
 }
 
 impl Listeners {
-    /// Who listens to a channel now, by its name or by this pattern.
-    fn now(&self, pattern: Option<&Bytes>, channel: &Bytes) -> HashSet<*const Mailbox> {
-        let mailboxes = match pattern {
-            None => self.channels.get(channel),
-            Some(pattern) => self.patterns.get(pattern),
-        };
+    /// Who listens now by this name.
+    fn now(&self, topic: Topic, name: &Bytes) -> HashSet<*const Mailbox> {
+        let mailboxes = self.of(topic).get(name);
         mailboxes.into_iter().flatten().map(Arc::as_ptr).collect()
     }
 }

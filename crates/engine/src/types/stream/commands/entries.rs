@@ -5,6 +5,7 @@ use super::{INVALID_ID, answer_entries, answer_id, id, option_with_value, parse_
 use crate::args::Args;
 use crate::command::Call;
 use crate::error::{Error, Result};
+use crate::keyspace::WriteGuard;
 use crate::reply::Reply;
 use crate::types::Limits;
 
@@ -171,7 +172,7 @@ pub(super) fn xadd(call: &mut Call<'_, '_>) -> Result<()> {
         options.no_mkstream = true;
     }
     let wanted = match call.args.next() {
-        Some(word) => Some(NewId::parse(word).ok_or(Error::text(INVALID_ID))?),
+        Some(word) => Some(NewId::parse(word).ok_or_else(|| Error::text(INVALID_ID))?),
         None => None,
     };
     let trimming = options.trimming(limits)?;
@@ -189,35 +190,68 @@ pub(super) fn xadd(call: &mut Call<'_, '_>) -> Result<()> {
         ));
     }
 
-    let stream = call.keyspace.read::<Stream>(key)?;
-    if stream.is_none() && options.no_mkstream {
-        call.reply.null();
-        return Ok(());
-    }
     let named = options.producer.map(|Produced { producer, name }| {
         let name = name.map(|name| Name::Given(name.into()));
         (producer, name.unwrap_or_else(|| Name::of(fields.clone())))
     });
-    if let (Some((producer, name)), Some(stream)) = (&named, stream)
-        && let Some(id) = added_before(stream, producer, name, now_ms)
-    {
+    if let Some(stream) = call.keyspace.write_existing::<Stream>(key)? {
+        if let Some((producer, name)) = &named
+            && let Some(id) = added_before(&stream, producer, name, now_ms)
+        {
+            answer_id(call.reply, id);
+            return Ok(());
+        }
+        let id = next_id(&stream.log, wanted, now_ms)?;
+        Addition {
+            id,
+            fields,
+            named,
+            trimming,
+        }
+        .make(stream, now_ms, limits);
         answer_id(call.reply, id);
         return Ok(());
     }
-    let id = next_id(stream.map(|stream| &stream.log), wanted, now_ms)?;
-    let mut stream = call.keyspace.write::<Stream>(key)?;
-    stream.log.append(id, fields, limits);
-    if let Some((producer, name)) = named {
-        let producers = stream.producers.get_or_insert_default();
-        producers.note(producer, name, id, now_ms);
+    if options.no_mkstream {
+        call.reply.null();
+        return Ok(());
     }
-    if let Some(trimming) = trimming
-        && trimming.apply(&mut stream) > 0
-    {
-        stream.also("xtrim");
+    let id = next_id(&Log::default(), wanted, now_ms)?;
+    let stream = call.keyspace.write::<Stream>(key)?;
+    Addition {
+        id,
+        fields,
+        named,
+        trimming,
     }
+    .make(stream, now_ms, limits);
     answer_id(call.reply, id);
     Ok(())
+}
+
+/// An entry that is to be added.
+struct Addition<'a, F> {
+    id: Id,
+    fields: F,
+    /// Under which name its producer may add it again, to no effect.
+    named: Option<(&'a [u8], Name)>,
+    trimming: Option<Trimming>,
+}
+
+impl<'f, F: ExactSizeIterator<Item = &'f [u8]> + Clone> Addition<'_, F> {
+    /// Adds it, and trims the stream.
+    fn make(self, mut stream: WriteGuard<'_, '_, Stream>, now_ms: u64, limits: &Limits) {
+        stream.log.append(self.id, self.fields, limits);
+        if let Some((producer, name)) = self.named {
+            let producers = stream.producers.get_or_insert_default();
+            producers.note(producer, name, self.id, now_ms);
+        }
+        if let Some(trimming) = self.trimming
+            && trimming.apply(&mut stream) > 0
+        {
+            stream.also("xtrim");
+        }
+    }
 }
 
 impl Trimming {
@@ -232,14 +266,13 @@ fn added_before(stream: &Stream, producer: &[u8], name: &Name, now_ms: u64) -> O
     producers.find(producer, name, now_ms)
 }
 
-/// The id of a new entry; `log` is `None` if there is no stream yet.
-fn next_id(log: Option<&Log>, wanted: NewId, now_ms: u64) -> Result<Id> {
-    let empty = Log::default();
-    let log = log.unwrap_or(&empty);
+/// The id of a new entry.
+fn next_id(log: &Log, wanted: NewId, now_ms: u64) -> Result<Id> {
     if log.last_id() == Id::MAX {
         return Err(Error::text(EXHAUSTED));
     }
-    log.next_id(wanted, now_ms).ok_or(Error::text(NOT_GREATER))
+    let id = log.next_id(wanted, now_ms);
+    id.ok_or_else(|| Error::text(NOT_GREATER))
 }
 
 // --- reading ----------------------------------------------------------------------------------

@@ -382,11 +382,13 @@ fn no_group(key: &[u8], group: &[u8]) -> Error {
 
 fn answer_id(reply: &mut dyn Reply, id: Id) {
     let (mut ms, mut seq) = (itoa::Buffer::new(), itoa::Buffer::new());
-    let mut text: smallvec::SmallVec<[u8; 48]> = smallvec::SmallVec::new();
-    text.extend_from_slice(ms.format(id.ms).as_bytes());
-    text.push(b'-');
-    text.extend_from_slice(seq.format(id.seq).as_bytes());
-    reply.bulk(&text);
+    let (ms, seq) = (ms.format(id.ms).as_bytes(), seq.format(id.seq).as_bytes());
+    // Twice the digits of the largest number, and what is between.
+    let mut text = [b'-'; 2 * 20 + 1];
+    let len = ms.len() + 1 + seq.len();
+    text[..ms.len()].copy_from_slice(ms);
+    text[ms.len() + 1..len].copy_from_slice(seq);
+    reply.bulk(&text[..len]);
 }
 
 /// An entry is its id and its fields, names and values in turn.
