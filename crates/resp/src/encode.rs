@@ -148,8 +148,10 @@ fn header(out: &mut Vec<u8>, kind: u8, number: i64) {
 fn long_header(out: &mut Vec<u8>, kind: u8, number: i64) {
     let mut text = itoa::Buffer::new();
     let digits = text.format(number).as_bytes();
-    out.reserve(digits.len() + 3);
-    out.push(kind);
-    out.extend_from_slice(digits);
-    out.extend_from_slice(b"\r\n");
+    // In one piece: three appends would each look whether there is room.
+    let mut line = [kind; BULK_MAX];
+    let end = 1 + digits.len();
+    line[1..end].copy_from_slice(digits);
+    line[end..end + 2].copy_from_slice(b"\r\n");
+    out.extend_from_slice(&line[..end + 2]);
 }

@@ -546,6 +546,7 @@ fn pop(call: &mut Call<'_, '_>, side: Side) -> Result<()> {
         (None, None) => call.reply.null(),
         (None, Some(_)) => call.reply.null_array(),
         (Some(mut list), None) => {
+            let list = &mut *list;
             Str::write_or_null(list.peek(side), call.reply);
             list.discard(side, 1, limits);
         }

@@ -121,13 +121,16 @@ impl List {
         self.len -= left;
         while left > 0 {
             let index = self.nodes.index_of(side);
-            let dropped = left.min(self.nodes.get(index).len());
+            let there = self.nodes.get(index).len();
+            let dropped = left.min(there);
             self.nodes.change(index, |node| match side {
                 Side::Left => node.drop_front(dropped),
                 Side::Right => node.drop_back(dropped),
             });
             left -= dropped;
-            self.nodes.remove_empty(index);
+            if dropped == there {
+                self.nodes.remove_empty(index);
+            }
         }
         self.nodes.settle(Capacity::new(limits));
     }

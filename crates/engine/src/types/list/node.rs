@@ -62,11 +62,13 @@ impl Node {
     }
 
     /// How many elements there are.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.listpack().len()
     }
 
     /// Whether there are none.
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.listpack().is_empty()
     }
@@ -82,6 +84,7 @@ impl Node {
     }
 
     /// Whether `element` can join without the node getting too large, if it is one of several.
+    #[inline]
     pub(crate) fn has_room_for(&self, element: &[u8], capacity: Capacity) -> bool {
         self.used() + element.len() + ENTRY_OVERHEAD <= capacity.bytes
             && self.len() < capacity.elements
@@ -105,6 +108,7 @@ impl Node {
     }
 
     /// Bytes of the listpack.
+    #[inline]
     fn used(&self) -> usize {
         self.listpack().bytes().len()
     }
@@ -139,7 +143,11 @@ impl Node {
     /// Removes the first `count` elements.
     pub(crate) fn drop_front(&mut self, count: usize) {
         let listpack = self.listpack();
-        let span = listpack.first()..listpack.place(count);
+        let end = match count {
+            1 => listpack.skip(listpack.first(), 1),
+            _ => listpack.place(count),
+        };
+        let span = listpack.first()..end;
         self.edit().remove_span(span, count);
     }
 
@@ -187,6 +195,7 @@ impl Node {
         self.0.shrink();
     }
 
+    #[inline]
     fn edit(&mut self) -> ListpackMut<'_, Gapped> {
         ListpackMut::new(&mut self.0)
     }
