@@ -33,11 +33,39 @@ impl Engine {
     /// nothing, and waits for nobody.
     #[inline]
     pub fn foresee(&self, request: Arguments<'_>) -> Foreseen {
+        self.foresee_behind(request, &mut None)
+    }
+
+    /// The same for requests in their order: a key that several of them have, one behind the other, is
+    /// hashed once.
+    pub fn foresee_all<'a, 'f>(
+        &self,
+        requests: impl Iterator<Item = (Arguments<'a>, &'f mut Foreseen)>,
+    ) {
+        let mut before = None;
+        for (request, foreseen) in requests {
+            *foreseen = self.foresee_behind(request, &mut before);
+        }
+    }
+
+    /// Learns what a request is about, which comes behind one with this key and its hash.
+    #[inline]
+    fn foresee_behind<'a>(
+        &self,
+        request: Arguments<'a>,
+        before: &mut Option<(&'a [u8], u64)>,
+    ) -> Foreseen {
         let Ok(command) = commands::find(request) else {
             return Foreseen::default();
         };
-        let key = command.first_key(request);
-        let hash = key.map(|key| self.shards.seed().hash(key));
+        let hash = command.first_key(request).map(|key| match *before {
+            Some((known, hash)) if is_same(known, key) => hash,
+            _ => {
+                let hash = self.shards.seed().hash(key);
+                *before = Some((key, hash));
+                hash
+            }
+        });
         Foreseen {
             command: Some(command),
             hash,
@@ -58,4 +86,10 @@ impl Engine {
         });
         self.shards.look_ahead(session.db, wanted);
     }
+}
+
+/// Whether two keys are the same. Most that are not differ in their length or their last byte.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.last() == other.last() && one == other
 }

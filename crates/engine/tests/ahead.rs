@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use larder_engine::{
-    ClientInfo, Engine, Mailbox, Now, Overflow, RespReply, Session, Ticks, TimeSource,
+    ClientInfo, Engine, Foreseen, Mailbox, Now, Overflow, RespReply, Session, Ticks, TimeSource,
 };
 use larder_resp::ArgumentBuffer;
 
@@ -39,7 +39,8 @@ fn words(request: &str) -> ArgumentBuffer {
 fn run_together(engine: &Arc<Engine>, session: &mut Session, requests: &[&str]) -> String {
     let requests: Vec<_> = requests.iter().map(|request| words(request)).collect();
     let requests = requests.iter().map(ArgumentBuffer::as_arguments);
-    let foreseen: Vec<_> = requests.clone().map(|it| engine.foresee(it)).collect();
+    let mut foreseen = vec![Foreseen::default(); requests.len()];
+    engine.foresee_all(requests.clone().zip(&mut foreseen));
     engine.look_ahead(session, requests.clone().zip(foreseen.iter().copied()));
 
     let mut out = Vec::new();
@@ -56,6 +57,52 @@ fn run(engine: &Arc<Engine>, session: &mut Session, clock: &Counting, request: &
     let words = words(request);
     let _ = engine.execute(session, words.as_arguments(), clock, &mut reply);
     assert!(!out.starts_with(b"-"), "{}", String::from_utf8_lossy(&out));
+}
+
+/// A key is not hashed again where the request before has the same.
+#[test]
+fn keys_that_are_nearly_the_same_are_told_apart() {
+    let engine = Engine::new([7; 32], START);
+    let mut session = Session::local();
+    let keys = [
+        "list",
+        "lisp",
+        "list",
+        "lists",
+        "list",
+        "a12345678",
+        "a12345678",
+        "b12345678",
+        "12345678",
+        "b12345678",
+        "a12345679",
+        "b",
+        "c",
+    ];
+    for (turn, key) in keys.iter().enumerate() {
+        let (first, second) = (format!("RPUSH {key} {turn}"), format!("RPUSH {key} {turn}"));
+        let next = format!("RPUSH {} next", keys[(turn + 1) % keys.len()]);
+        run_together(&engine, &mut session, &[&first, &second, &next]);
+    }
+    for key in keys {
+        let mut expected = String::new();
+        let mut count = 0;
+        let mut add = |text: &str| {
+            count += 1;
+            expected += &format!("${} {text} ", text.len());
+        };
+        for (turn, other) in keys.iter().enumerate() {
+            if *other == key {
+                add(&turn.to_string());
+                add(&turn.to_string());
+            }
+            if keys[(turn + 1) % keys.len()] == key {
+                add("next");
+            }
+        }
+        let held = run_together(&engine, &mut session, &[&format!("LRANGE {key} 0 -1")]);
+        assert_eq!(held, format!("*{count} {expected}"), "{key}");
+    }
 }
 
 #[test]

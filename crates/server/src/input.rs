@@ -158,9 +158,11 @@ impl Input {
 
     /// Has the engine foresee the requests that have been found.
     pub(crate) fn foresee(&mut self, engine: &Engine) {
-        for request in &mut self.requests {
-            request.foreseen = engine.foresee(request.arguments(&self.bytes, &self.words));
-        }
+        let (bytes, words) = (&self.bytes, &self.words);
+        engine.foresee_all(self.requests.iter_mut().map(|request| {
+            let arguments = request.arguments(bytes, words);
+            (arguments, &mut request.foreseen)
+        }));
     }
 
     /// The requests that have been found, in order, and what is known of them.

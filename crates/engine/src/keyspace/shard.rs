@@ -234,7 +234,12 @@ impl Shards {
         let mut held: SmallVec<[(usize, ShardGuard<'_>); 16]> = SmallVec::new();
         let mut mask = 0_u64;
         let mut hints: SmallVec<[Hint<'_>; 16]> = SmallVec::new();
+        let mut before = None;
         for (hash, part) in wanted {
+            // Many pipelines push to one list.
+            if part.is_none() && before == Some(hash) {
+                continue;
+            }
             let index = self.index(hash);
             if mask & (1 << index) == 0 {
                 // Who holds the shard is using it right now: then there is no need for a hint.
@@ -245,6 +250,7 @@ impl Shards {
                 held.push((index, shard));
             }
             let place = held.iter().rposition(|(held, _)| *held == index);
+            before = Some(hash);
             hints.push(Hint {
                 hash,
                 place: place.unwrap_or_default(),
@@ -260,9 +266,18 @@ impl Shards {
         }
         hints.retain(|hint| hint.part.is_some());
         for step in STEPS {
+            // Many others add to one set.
+            let mut known = None;
             for hint in &mut hints {
-                let entry = table(hint.place).likely(hint.hash);
-                if let Some(value) = entry.and_then(Entry::collection) {
+                let value = match known {
+                    Some((hash, value)) if hash == hint.hash => value,
+                    _ => {
+                        let entry = table(hint.place).likely(hint.hash);
+                        entry.and_then(Entry::collection)
+                    }
+                };
+                known = Some((hint.hash, value));
+                if let Some(value) = value {
                     value.look_ahead(&mut || hint.hash_of_part(self.seed), step);
                 }
             }
