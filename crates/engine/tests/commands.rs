@@ -306,3 +306,37 @@ fn a_transaction_goes_on_after_a_nested_multi_or_a_watch() {
     client.expect("PING", "+QUEUED");
     client.expect("EXEC", "*1\n+PONG");
 }
+
+#[test]
+fn hyperloglogs_pass_their_own_test() {
+    let mut client = Connection::open();
+    client.expect("PFSELFTEST", "+OK");
+    client.expect("PFDEBUG SIMD on", "+disabled");
+}
+
+/// In Redis nobody is told, and whoever keeps what it has read goes on with the shorter string.
+#[test]
+fn a_string_that_only_grew_is_a_change_to_those_who_watch() {
+    let engine = Engine::new([7; 32], NOW);
+    let (mut one, mut other) = (Connection::to(&engine), Connection::to(&engine));
+    one.expect("WATCH bits", "+OK");
+    other.expect("BITFIELD bits OVERFLOW FAIL INCRBY u2 6 7", "*1\n$-1");
+    other.expect("STRLEN bits", ":1");
+    one.expect("MULTI", "+OK");
+    one.expect("PING", "+QUEUED");
+    one.expect("EXEC", "*-1");
+}
+
+#[test]
+fn a_bit_beyond_the_longest_string_is_refused() {
+    let mut client = Connection::open();
+    let refusal = "-ERR bit offset is not an integer or out of range";
+    client.expect("CONFIG SET proto-max-bulk-len 1mb", "+OK");
+    client.expect("SETBIT bits 8388607 1", ":0");
+    client.expect("SETBIT bits 8388608 1", refusal);
+    client.expect("BITFIELD bits SET u8 8388608 1", refusal);
+    client.expect("BITFIELD bits SET u8 #1048576 1", refusal);
+    client.expect("BITFIELD bits GET u8 #9223372036854775807", refusal);
+    client.expect("STRLEN bits", ":1048576");
+    client.expect("BITCOUNT bits", ":1");
+}
