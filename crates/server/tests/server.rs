@@ -630,7 +630,7 @@ fn a_socket_that_is_no_servers_is_left_alone() {
         unixsocket: Some(path.clone()),
         ..Config::default()
     };
-    let store = larder_embedded::Embedded::open(Default::default()).unwrap();
+    let store = Embedded::open(Default::default()).unwrap();
     let refusal = Server::start(config, &store).unwrap_err().to_string();
     assert!(refusal.contains("Address already in use"), "{refusal}");
 

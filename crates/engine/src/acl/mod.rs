@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! commands.rs   ACL and its subcommands
-//! users.rs      all users, and who is logged in as whom     Engine::guard, Engine::log_in
+//! guard.rs      requests before they run                      Engine::guard
+//! users.rs      all users, and who is logged in as whom        Engine::log_in
 //!   login.rs    the login of a connection: a bit on it says whether anything is to be checked
 //!   file.rs     the file of users: ACL LOAD, ACL SAVE
 //!   log.rs      what was denied: ACL LOG
@@ -23,6 +24,7 @@ mod allowed;
 mod check;
 pub(crate) mod commands;
 mod file;
+mod guard;
 mod log;
 mod login;
 mod rules;

@@ -6,6 +6,7 @@ pub(crate) mod client_commands;
 pub(crate) mod commands;
 mod filters;
 pub(crate) mod pause;
+mod rights;
 pub(crate) mod tracking;
 pub(crate) mod transaction;
 
@@ -269,47 +270,6 @@ impl Session {
     pub fn is_authenticated(&self) -> bool {
         self.client()
             .is_none_or(|client| !client.login().is_locked_out())
-    }
-
-    /// Whether it has to be checked of each request whether the connection may send it.
-    #[inline]
-    pub(crate) fn is_checked(&self) -> bool {
-        self.client()
-            .is_some_and(|client| client.login().is_checked())
-    }
-
-    /// Whether requests may have to wait for the end of a pause.
-    pub(crate) fn is_paused(&self) -> bool {
-        self.client()
-            .is_some_and(|client| client.login().is_paused())
-    }
-
-    /// Whether the connection may listen to a channel, or to a pattern of them.
-    pub(crate) fn may_listen(&self, name: &[u8], is_pattern: bool) -> bool {
-        let client = self.client();
-        client.is_none_or(|client| {
-            let login = client.login();
-            !login.is_checked() || login.rules().allow_channel(name, is_pattern)
-        })
-    }
-
-    /// Whether the caller may send a request.
-    #[cfg(feature = "lua")]
-    pub(crate) fn may_run(&self, command: &'static Row, request: Arguments<'_>) -> bool {
-        let client = self.client();
-        client.is_none_or(|client| {
-            let login = client.login();
-            !login.is_checked() || login.rules().check(command, request).is_ok()
-        })
-    }
-
-    /// Whether the caller may send a request that reads keys which it does not name.
-    pub(crate) fn may_read_all(&self, command: &'static Row, request: Arguments<'_>) -> bool {
-        let client = self.client();
-        client.is_none_or(|client| {
-            let login = client.login();
-            !login.is_checked() || login.rules().allow_reading_all(command, request)
-        })
     }
 
     /// Whether the connection's reads do not count as uses of keys: CLIENT NO-TOUCH.
