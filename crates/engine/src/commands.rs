@@ -38,6 +38,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("scripting", scripting::commands::COMMANDS),
     ("server", acl::commands::COMMANDS),
     ("server", admin::commands::COMMANDS),
+    ("server", admin::lolwut::COMMANDS),
     ("server", admin::info::COMMANDS),
     ("server", admin::slowlog_commands::COMMANDS),
     ("server", admin::latency_commands::COMMANDS),

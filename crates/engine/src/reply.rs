@@ -187,6 +187,13 @@ impl<'a> RespReply<'a> {
         self
     }
 
+    /// How many bytes there are, those included that were there before.
+    #[inline]
+    pub fn written(&self) -> usize {
+        let sealed = self.sealed.as_ref().map_or(0, |sealed| sealed.len());
+        sealed + self.out.len()
+    }
+
     /// Whether there may be one more value, of about this length. A chunk that is full makes room for
     /// it.
     #[inline]

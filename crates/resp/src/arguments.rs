@@ -56,6 +56,15 @@ impl<'a> Arguments<'a> {
         self.spans.len()
     }
 
+    /// How many bytes lie from the beginning of the first word to the end of the last. O(1).
+    #[inline]
+    pub fn extent(&self) -> usize {
+        match (self.spans.first(), self.spans.last()) {
+            (Some(first), Some(last)) => last.end().saturating_sub(first.start as usize),
+            _ => 0,
+        }
+    }
+
     /// Whether there is no word.
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()

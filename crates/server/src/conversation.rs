@@ -404,8 +404,11 @@ fn execute(
     if session.gathers_messages() && !foreseen.publishes() {
         session.give_out(engine);
     }
+    let before = reply.written();
     let outcome = engine.execute_foreseen(session, arguments, foreseen, &shared.embedded, reply);
     if !matches!(outcome, Outcome::Parked(_)) {
+        let written = reply.written().saturating_sub(before);
+        engine.note_if_large(session, arguments, written, &shared.embedded);
         input.pop();
     }
     outcome

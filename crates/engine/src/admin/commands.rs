@@ -1,32 +1,19 @@
 //! Commands on the server as a whole.
 
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-pub(crate) const COMMANDS: &[Row] = &[
-    Row {
-        name: "TIME",
-        run: time,
-        arity: Arity::Exactly(1),
-        keys: KeySpec::None,
-        flags: Flags::FAST,
-        syntax: "",
-        summary: "Gives the server's time: seconds since the epoch, and microseconds.",
-        complexity: "O(1)",
-        since: "2.6.0",
-    },
-    Row {
-        name: "LOLWUT",
-        run: lolwut,
-        arity: Arity::AtLeast(1),
-        keys: KeySpec::None,
-        flags: Flags::READONLY.and(Flags::FAST),
-        syntax: "[VERSION version]",
-        summary: "Shows a small drawing, and the version.",
-        complexity: "O(1)",
-        since: "5.0.0",
-    },
-];
+pub(crate) const COMMANDS: &[Row] = &[Row {
+    name: "TIME",
+    run: time,
+    arity: Arity::Exactly(1),
+    keys: KeySpec::None,
+    flags: Flags::FAST,
+    syntax: "",
+    summary: "Gives the server's time: seconds since the epoch, and microseconds.",
+    complexity: "O(1)",
+    since: "2.6.0",
+}];
 
 fn time(call: &mut Call<'_, '_>) -> Result<()> {
     let us = call.now().unix_us();
@@ -35,23 +22,5 @@ fn time(call: &mut Call<'_, '_>) -> Result<()> {
         let mut digits = itoa::Buffer::new();
         call.reply.bulk(digits.format(number).as_bytes());
     }
-    Ok(())
-}
-
-fn lolwut(call: &mut Call<'_, '_>) -> Result<()> {
-    if call.args.option("VERSION") {
-        call.args.int().map_err(|_| Error::NotAnInteger)?;
-    }
-    call.reply.verbatim(concat!(
-        "  ____________\n",
-        " |____________|\n",
-        " | o  o  o  o |\n",
-        " |____________|\n",
-        " | []  ()  [] |\n",
-        " |____________|\n",
-        "\nLarder ver. ",
-        env!("CARGO_PKG_VERSION"),
-        "\n"
-    ));
     Ok(())
 }

@@ -32,6 +32,12 @@ pub(crate) struct Config {
     /// Less than 0 for never.
     pub(super) slowlog_slower_than_us: AtomicI64,
     pub(super) slowlog_len_max: AtomicU64,
+    /// From how many bytes on a request is large; none is, if there are no so large ones.
+    pub(super) large_request_bytes: AtomicU64,
+    pub(super) large_requests_max: AtomicU64,
+    /// The same of a reply.
+    pub(super) large_reply_bytes: AtomicU64,
+    pub(super) large_replies_max: AtomicU64,
     /// 0 for never.
     pub(super) latency_threshold_ms: AtomicU64,
     pub(super) latency_tracking: AtomicBool,
@@ -96,6 +102,10 @@ impl Default for Config {
             tracked_keys_max: AtomicU64::new(1_000_000),
             slowlog_slower_than_us: AtomicI64::new(10_000),
             slowlog_len_max: AtomicU64::new(128),
+            large_request_bytes: AtomicU64::new(1 << 20),
+            large_requests_max: AtomicU64::new(128),
+            large_reply_bytes: AtomicU64::new(1 << 20),
+            large_replies_max: AtomicU64::new(128),
             latency_threshold_ms: AtomicU64::new(0),
             latency_tracking: AtomicBool::new(true),
             percentiles: RwLock::new(vec![50.0, 99.0, 99.9]),
@@ -147,6 +157,28 @@ impl Config {
     /// How many commands the slow log keeps.
     pub(crate) fn slowlog_len_max(&self) -> usize {
         usize::try_from(self.slowlog_len_max.load(Relaxed)).unwrap_or(usize::MAX)
+    }
+
+    /// Whether a request or a reply of so many bytes is a large one.
+    #[inline]
+    pub(crate) fn is_large(&self, [request, reply]: [u64; 2]) -> bool {
+        request >= self.large_request_bytes.load(Relaxed)
+            || reply >= self.large_reply_bytes.load(Relaxed)
+    }
+
+    /// From how many bytes on a request, and a reply, is a large one, and how many of them are kept.
+    pub(crate) fn large(&self) -> [(u64, usize); 2] {
+        let kept = |number: &AtomicU64| usize::try_from(number.load(Relaxed)).unwrap_or(usize::MAX);
+        [
+            (
+                self.large_request_bytes.load(Relaxed),
+                kept(&self.large_requests_max),
+            ),
+            (
+                self.large_reply_bytes.load(Relaxed),
+                kept(&self.large_replies_max),
+            ),
+        ]
     }
 
     /// From how many milliseconds LATENCY notes what a command took, or 0 for never.

@@ -7,6 +7,7 @@ pub(crate) mod config_commands;
 pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod latency_commands;
+pub(crate) mod lolwut;
 pub(crate) mod memory;
 mod observed;
 mod output_limits;

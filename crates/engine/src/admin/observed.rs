@@ -1,5 +1,6 @@
 //! The parameters that say what is looked at of commands: of SLOWLOG, LATENCY and INFO.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::config::Config;
@@ -21,6 +22,28 @@ pub(super) const SLOWER_THAN: Observed = Observed {
         config.slowlog_slower_than_us.store(us, Relaxed);
     },
 };
+
+pub(super) const LARGE_REQUEST: Observed = Observed {
+    get: |config| shown_bytes(&config.large_request_bytes),
+    check: |value| read_int(value, -1, i64::MAX).map(drop),
+    set: |config, value| set_bytes(&config.large_request_bytes, value),
+};
+
+pub(super) const LARGE_REPLY: Observed = Observed {
+    get: |config| shown_bytes(&config.large_reply_bytes),
+    check: |value| read_int(value, -1, i64::MAX).map(drop),
+    set: |config, value| set_bytes(&config.large_reply_bytes, value),
+};
+
+/// A number of bytes, of which -1 stands for more than there ever are.
+fn shown_bytes(bytes: &AtomicU64) -> String {
+    bytes.load(Relaxed).cast_signed().to_string()
+}
+
+fn set_bytes(bytes: &AtomicU64, value: &[u8]) {
+    let number = parse_int(value).unwrap_or(-1);
+    bytes.store(number.cast_unsigned(), Relaxed);
+}
 
 pub(super) const THRESHOLD: Observed = Observed {
     get: |config| config.latency_threshold_ms().to_string(),

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use super::config::{ClientsMemory, Config, Host};
 use super::observed::{
-    Observed, PERCENTILES, SLOWER_THAN, THRESHOLD, TRACKING, read_int, read_switch,
+    LARGE_REPLY, LARGE_REQUEST, Observed, PERCENTILES, SLOWER_THAN, THRESHOLD, TRACKING, read_int,
+    read_switch,
 };
 use super::output_limits::OutputLimits;
 use crate::engine::Engine;
@@ -220,11 +221,42 @@ pub(super) const PARAMETERS: &[Parameter] = &[
             i64::MAX as u64,
         ),
     ),
-    row("slowlog-log-slower-than", Place::Observed(&SLOWER_THAN)),
-    row(
+    aliased(
+        "slowlog-log-slower-than",
+        "commandlog-execution-slower-than",
+        Place::Observed(&SLOWER_THAN),
+    ),
+    aliased(
         "slowlog-max-len",
+        "commandlog-slow-execution-max-len",
         Place::Setting(
             |config| &config.slowlog_len_max,
+            Unit::Count,
+            0,
+            i64::MAX as u64,
+        ),
+    ),
+    row(
+        "commandlog-request-larger-than",
+        Place::Observed(&LARGE_REQUEST),
+    ),
+    row(
+        "commandlog-large-request-max-len",
+        Place::Setting(
+            |config| &config.large_requests_max,
+            Unit::Count,
+            0,
+            i64::MAX as u64,
+        ),
+    ),
+    row(
+        "commandlog-reply-larger-than",
+        Place::Observed(&LARGE_REPLY),
+    ),
+    row(
+        "commandlog-large-reply-max-len",
+        Place::Setting(
+            |config| &config.large_replies_max,
             Unit::Count,
             0,
             i64::MAX as u64,

@@ -46,9 +46,10 @@ use larder_store::ByName;
 
 use crate::command::{Call, Flags, Row, derived};
 use crate::commands;
-use crate::engine::Engine;
+use crate::engine::{Engine, Now, TimeSource};
 use crate::error::{Error, Result};
 use crate::keyspace::waiting::Wait;
+use crate::session::Session;
 
 /// How many calls of a steady command each thread times before it takes samples.
 const ALWAYS_TIMED: u64 = 64;
@@ -244,6 +245,45 @@ impl Engine {
             .count_time(command, took_us.saturating_mul(weight));
         if self.config.latency_tracking() {
             self.stats.histograms.record(command, took_us, weight);
+        }
+    }
+
+    /// Notes a request from a socket that has been answered with so many bytes, if it was a large one or
+    /// its answer is.
+    #[inline]
+    pub fn note_if_large(
+        &self,
+        session: &Session,
+        request: Arguments<'_>,
+        reply_bytes: usize,
+        clock: &dyn TimeSource,
+    ) {
+        let bytes = [request.extent() as u64, reply_bytes as u64];
+        if self.config.is_large(bytes) {
+            self.note_large(session, request, bytes, clock.now());
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn note_large(&self, session: &Session, request: Arguments<'_>, bytes: [u64; 2], now: Now) {
+        let Ok(command) = commands::find(request) else {
+            return;
+        };
+        // The commands of a transaction stand for it.
+        if command.name == "EXEC" {
+            return;
+        }
+        let logs = [&self.stats.large_requests, &self.stats.large_replies];
+        for (log, (bytes, (least, len_max))) in logs
+            .into_iter()
+            .zip(bytes.into_iter().zip(self.config.large()))
+        {
+            if bytes >= least {
+                let words = words::for_slowlog(command, request);
+                let entry = slowlog::Entry::new(now, bytes, words, session.client());
+                log.add(entry, len_max);
+            }
         }
     }
 

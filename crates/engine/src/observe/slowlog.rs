@@ -1,4 +1,5 @@
-//! The slow log: the commands that took longer than `slowlog-log-slower-than`, the latest of them.
+//! Logs of commands: the latest of those that took longer than `slowlog-log-slower-than`, or whose
+//! request or reply was large.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use parking_lot::Mutex;
 use crate::engine::Now;
 use crate::session::Client;
 
-/// The latest commands that were slow.
+/// The latest commands that were slow, or large.
 #[derive(Debug, Default)]
 pub(crate) struct SlowLog {
     entries: Mutex<Entries>,
@@ -21,13 +22,14 @@ struct Entries {
     next_id: u64,
 }
 
-/// A command that was slow.
+/// A command that was slow, or large.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) id: u64,
     /// When it was done, in Unix seconds.
     pub(crate) at_s: u64,
-    pub(crate) took_us: u64,
+    /// How many microseconds it took, or how many bytes it was.
+    pub(crate) measure: u64,
     /// Its words, cut.
     pub(crate) words: Vec<Box<[u8]>>,
     /// Whence it came; empty if from inside the process.
@@ -39,14 +41,14 @@ pub(crate) struct Entry {
 impl Entry {
     pub(super) fn new(
         now: Now,
-        took_us: u64,
+        measure: u64,
         words: Vec<Box<[u8]>>,
         client: Option<&Arc<Client>>,
     ) -> Entry {
         Entry {
             id: 0,
             at_s: now.unix_ms() / 1000,
-            took_us,
+            measure,
             words,
             address: client.map_or_else(String::new, |client| client.info().address.clone()),
             name: client.map_or_else(String::new, |client| client.names().name.clone()),

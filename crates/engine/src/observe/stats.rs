@@ -20,6 +20,10 @@ pub(crate) struct Stats {
     pub(crate) errors: Errors,
     pub(crate) histograms: Histograms,
     pub(crate) slowlog: SlowLog,
+    /// Commands whose requests were large.
+    pub(crate) large_requests: SlowLog,
+    /// Commands whose replies were large.
+    pub(crate) large_replies: SlowLog,
     pub(crate) latency: Latency,
     pub(crate) monitors: Monitors,
     pub(crate) traffic: PerThread<Traffic>,
@@ -88,6 +92,8 @@ impl Stats {
             errors: Errors::default(),
             histograms: Histograms::default(),
             slowlog: SlowLog::default(),
+            large_requests: SlowLog::default(),
+            large_replies: SlowLog::default(),
             latency: Latency::default(),
             monitors: Monitors::default(),
             started: now,

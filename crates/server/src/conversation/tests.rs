@@ -505,3 +505,45 @@ fn a_listener_that_takes_nothing_is_cut_off_at_its_limit() {
     };
     assert_eq!((end, rounds), (Poll::Ready(Next::Cut), 10));
 }
+
+#[test]
+fn requests_and_replies_that_are_large_are_logged() {
+    let shared = shared();
+    let mut talk = conversation(&shared);
+    let limits = [
+        "commandlog-request-larger-than",
+        "commandlog-reply-larger-than",
+    ];
+    for limit in limits {
+        assert_eq!(ask(&mut talk, &["CONFIG", "SET", limit, "1000"]), "+OK\r\n");
+    }
+    let long = "x".repeat(1000);
+    ask(&mut talk, &["SET", "key", &long]);
+    ask(&mut talk, &["GET", "key"]);
+    ask(&mut talk, &["GET", "another"]);
+    let mut logged = |log: &str| ask(&mut talk, &["COMMANDLOG", "GET", "-1", log]);
+
+    let request = logged("large-request");
+    assert!(request.starts_with("*1\r\n*6\r\n:0\r\n"), "{request}");
+    assert!(request.contains("SET\r\n"), "{request}");
+    assert!(request.contains("... (872 more bytes)"), "{request}");
+    let reply = logged("large-reply");
+    assert!(reply.starts_with("*1\r\n*6\r\n:0\r\n"), "{reply}");
+    assert!(reply.contains("$3\r\nGET\r\n$3\r\nkey\r\n"), "{reply}");
+    assert!(
+        reply.contains("\r\n:1007\r\n"),
+        "the bytes of the answer: {reply}"
+    );
+
+    for log in ["large-request", "large-reply"] {
+        assert_eq!(ask(&mut talk, &["COMMANDLOG", "RESET", log]), "+OK\r\n");
+    }
+    for limit in limits {
+        ask(&mut talk, &["CONFIG", "SET", limit, "-1"]);
+    }
+    ask(&mut talk, &["SET", "key", &long]);
+    assert_eq!(
+        ask(&mut talk, &["COMMANDLOG", "LEN", "large-request"]),
+        ":0\r\n"
+    );
+}
