@@ -531,7 +531,7 @@ fn requests_and_replies_that_are_large_are_logged() {
     assert!(reply.starts_with("*1\r\n*6\r\n:0\r\n"), "{reply}");
     assert!(reply.contains("$3\r\nGET\r\n$3\r\nkey\r\n"), "{reply}");
     assert!(
-        reply.contains("\r\n:1007\r\n"),
+        reply.contains("\r\n:1009\r\n"),
         "the bytes of the answer: {reply}"
     );
 

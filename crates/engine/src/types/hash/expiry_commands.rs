@@ -5,12 +5,12 @@
 use larder_resp::Arguments;
 
 use super::either::{self, of_either};
-use super::{FieldMap, Hash, TimedHash, setex};
+use super::{FieldMap, Hash, TimedHash, getex, setex};
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 use crate::generic::expiry::Condition;
 use crate::keyspace::WriteGuard;
-use crate::keyspace::entry::{Kind, Str};
+use crate::keyspace::entry::Kind;
 use crate::types::Limits;
 
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
@@ -118,7 +118,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HGETDEL",
-        run: of_either!(hgetdel),
+        run: getex::HGETDEL,
         arity: Arity::AtLeast(5),
         keys: KeySpec::First,
         flags: WRITE,
@@ -129,7 +129,7 @@ pub(crate) const COMMANDS: &[Row] = &[
     },
     Row {
         name: "HGETEX",
-        run: hgetex,
+        run: getex::hgetex,
         arity: Arity::AtLeast(5),
         keys: KeySpec::First,
         flags: WRITE,
@@ -160,7 +160,7 @@ pub(crate) const COMMANDS: &[Row] = &[
 const LAST_MS: u64 = (1 << 46) - 1;
 
 /// What is refused where the number of fields is not above 0.
-const NOT_POSITIVE: &str = "ERR Number of fields must be a positive integer";
+pub(super) const NOT_POSITIVE: &str = "ERR Number of fields must be a positive integer";
 
 /// A unit of time, and whether the time is counted from now.
 #[derive(Clone, Copy)]
@@ -232,7 +232,10 @@ fn lower_name(call: &Call<'_, '_>) -> &'static str {
 }
 
 /// Reads `FIELDS numfields field ...`, which the request ends with.
-fn read_fields<'a>(call: &mut Call<'a, '_>, not_positive: &'static str) -> Result<Arguments<'a>> {
+pub(super) fn read_fields<'a>(
+    call: &mut Call<'a, '_>,
+    not_positive: &'static str,
+) -> Result<Arguments<'a>> {
     if !call.args.option("FIELDS") {
         return Err(Error::text(
             "ERR Mandatory argument FIELDS is missing or not at the right position",
@@ -321,7 +324,7 @@ fn expire(call: &mut Call<'_, '_>, unit: Unit) -> Result<()> {
 #[derive(Default)]
 pub(super) struct Seen {
     is_set: bool,
-    pub(super) is_removed: bool,
+    is_removed: bool,
 }
 
 impl Seen {
@@ -331,7 +334,7 @@ impl Seen {
     }
 
     /// Lets a hash go whose fields were given times, under the name of that.
-    fn name(&self, mut guard: WriteGuard<'_, '_, TimedHash>, set: &'static str) {
+    pub(super) fn name(&self, mut guard: WriteGuard<'_, '_, TimedHash>, set: &'static str) {
         match (self.is_set, self.is_removed) {
             (_, true) => guard.event("hdel"),
             (true, false) => guard.event(set),
@@ -418,90 +421,6 @@ fn answer_times<H: FieldMap>(call: &mut Call<'_, '_>, shown: impl Fn(u64) -> u64
                 Some(None) => -1,
                 Some(Some(at_ms)) => shown(at_ms) as i64,
             });
-    }
-    Ok(())
-}
-
-// --- values and times -----------------------------------------------------------------------------
-
-fn hgetdel<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
-    let key = call.args.key()?;
-    check_hash(call, key)?;
-    let fields = read_fields(call, NOT_POSITIVE)?;
-
-    let mut guard = call.keyspace.write_existing::<H>(key)?;
-    call.reply.array(fields.len());
-    let Some(guard) = &mut guard else {
-        fields.iter().for_each(|_| call.reply.null());
-        return Ok(());
-    };
-    guard.event("hdel");
-    let mut is_changed = false;
-    for field in fields.iter() {
-        Str::write_or_null(guard.get(field), call.reply);
-        is_changed |= guard.remove(field);
-    }
-    if !is_changed {
-        guard.unchanged();
-    }
-    Ok(())
-}
-
-fn hgetex(call: &mut Call<'_, '_>) -> Result<()> {
-    let key = call.args.key()?;
-    check_hash(call, key)?;
-    let change = match () {
-        () if call.args.option("EX") => Change::At(read_time(call, EX)?),
-        () if call.args.option("PX") => Change::At(read_time(call, PX)?),
-        () if call.args.option("EXAT") => Change::At(read_time(call, EXAT)?),
-        () if call.args.option("PXAT") => Change::At(read_time(call, PXAT)?),
-        () if call.args.option("PERSIST") => Change::Persist,
-        () => Change::Keep,
-    };
-    if call.args.len() < 2 {
-        return Err(Error::WrongArity(call.command.full_name()));
-    }
-    let fields = read_fields(call, NOT_POSITIVE)?;
-
-    let (now_ms, limits) = (call.keyspace.now_ms(), call.keyspace.limits());
-    if change == Change::Keep || !call.keyspace.exists(key) {
-        return either::run(
-            call,
-            |call| get_fields::<Hash>(call, key, fields),
-            |call| get_fields::<TimedHash>(call, key, fields),
-        );
-    }
-    let Some(mut guard) = call.keyspace.write_timed(key)? else {
-        // The last of its fields has expired.
-        call.reply.array(fields.len());
-        fields.iter().for_each(|_| call.reply.null());
-        return Ok(());
-    };
-    let hash = &mut *guard;
-    let mut seen = Seen::default();
-    call.reply.array(fields.len());
-    for field in fields.iter() {
-        Str::write_or_null(hash.get(field), call.reply);
-        seen.see(change_time(hash, field, change, now_ms, limits));
-    }
-    let name = match change {
-        Change::Persist => "hpersist",
-        Change::At(_) | Change::Keep => "hexpire",
-    };
-    seen.name(guard, name);
-    Ok(())
-}
-
-/// HGETEX where it changes nothing.
-fn get_fields<H: FieldMap>(
-    call: &mut Call<'_, '_>,
-    key: &[u8],
-    fields: Arguments<'_>,
-) -> Result<()> {
-    let hash = call.keyspace.read::<H>(key)?;
-    call.reply.array(fields.len());
-    for field in fields.iter() {
-        Str::write_or_null(hash.and_then(|hash| hash.get(field)), call.reply);
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ pub(crate) mod commands;
 mod deadlines;
 mod either;
 pub(crate) mod expiry_commands;
+mod getex;
 mod setex;
 mod timed;
 

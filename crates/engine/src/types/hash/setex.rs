@@ -29,17 +29,17 @@ pub(super) fn hsetex(call: &mut Call<'_, '_>) -> Result<()> {
         return Ok(());
     }
     match (given.change, kind) {
-        (Some(change @ Change::At(_)), None) => {
-            let guard = call.keyspace.write::<TimedHash>(key)?;
-            given.set_until(guard, change, now_ms, limits);
+        // A hash that is new is one of which fields may expire, if they are to.
+        (Some(Change::At(_)), None) | (_, Some(Kind::TimedHash)) => {
+            given.set(call.keyspace.write::<TimedHash>(key)?, limits);
         }
-        (Some(change @ Change::At(_)), Some(_)) => {
-            if let Some(guard) = call.keyspace.write_timed(key)? {
-                given.set_until(guard, change, now_ms, limits);
-            }
-        }
-        (_, Some(Kind::TimedHash)) => given.set(call.keyspace.write::<TimedHash>(key)?, limits),
         _ => given.set(call.keyspace.write::<Hash>(key)?, limits),
+    }
+    // That fields have values is one change, and when they expire another.
+    if let Some(change @ Change::At(_)) = given.change
+        && let Some(guard) = call.keyspace.write_timed(key)?
+    {
+        given.set_times(guard, change, now_ms, limits);
     }
     call.reply.int(1);
     Ok(())
@@ -116,8 +116,8 @@ impl<'a> Given<'a> {
         }
     }
 
-    /// Sets the fields, which expire at a time.
-    fn set_until(
+    /// Has the fields expire at a time.
+    fn set_times(
         &self,
         mut guard: WriteGuard<'_, '_, TimedHash>,
         change: Change,
@@ -126,12 +126,10 @@ impl<'a> Given<'a> {
     ) {
         let hash = &mut *guard;
         let mut seen = Seen::default();
-        for (field, value) in pairs(self.pairs) {
-            hash.update(field, value, limits);
+        for (field, _) in pairs(self.pairs) {
             seen.see(change_time(hash, field, change, now_ms, limits));
         }
-        guard.event("hset");
-        guard.also(if seen.is_removed { "hdel" } else { "hexpire" });
+        seen.name(guard, "hexpire");
     }
 }
 
