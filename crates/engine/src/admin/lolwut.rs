@@ -22,8 +22,11 @@ const SHELVES: usize = 3;
 const COLUMNS_MAX: i64 = 40;
 const SHELVES_MAX: i64 = 40;
 
+/// How many lines a jar has.
+const LINES: usize = 2;
+
 /// What stands on a shelf: a lid, and what is below it.
-const JARS: [[&str; 2]; 8] = [
+const JARS: [[&str; LINES]; 8] = [
     [" __  ", "|oo| "],
     [" __  ", "|::| "],
     [" __  ", "|~~| "],
@@ -61,10 +64,11 @@ fn draw(columns: usize, shelves: usize, mut random: impl FnMut() -> u64) -> Stri
         let jars: Vec<usize> = (0..columns)
             .map(|_| (random() % JARS.len() as u64) as usize)
             .collect();
-        for line in 0..JARS[0].len() {
+        let lines = (0..LINES).map(|line| {
             let row: String = jars.iter().map(|jar| JARS[*jar][line]).collect();
-            drawing += &format!("| {row}|\n");
-        }
+            format!("| {row}|\n")
+        });
+        drawing.extend(lines);
         drawing += &board;
     }
     drawing

@@ -26,7 +26,7 @@ pub(crate) struct Group {
     entries_read: Option<u64>,
     pending: BTreeMap<Id, Pending>,
     /// None until somebody asks for it.
-    turns: Option<Box<BTreeSet<Turn>>>,
+    turns: Option<BTreeSet<Turn>>,
     /// How many entries were ever given back.
     released: u64,
     consumers: BTreeMap<Arc<[u8]>, Consumer>,
@@ -328,7 +328,7 @@ impl Group {
         let pending = &self.pending;
         self.turns.get_or_insert_with(|| {
             let turns = pending.iter().map(|(id, pending)| pending.turn(*id));
-            Box::new(turns.collect())
+            turns.collect()
         })
     }
 

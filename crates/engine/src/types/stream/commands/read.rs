@@ -268,7 +268,7 @@ pub(super) fn xreadgroup(call: &mut Call<'_, '_>) -> Result<()> {
                 timeout_us,
                 nothing: Nothing::NullArray,
                 request: None,
-            })
+            });
         }
     }
     Ok(())
