@@ -7,7 +7,7 @@ use larder_store::shape::{Found, Names};
 
 use crate::command::Row;
 use crate::error::{Error, Result};
-use crate::{acl, admin, generic, pubsub, scripting, session, types};
+use crate::{acl, admin, generic, pubsub, rdb, scripting, session, types};
 
 /// The families of commands, each with its rows.
 const FAMILIES: &[(&str, &[Row])] = &[
@@ -20,6 +20,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("generic", generic::expiry::COMMANDS),
     ("generic", generic::sort::COMMANDS),
     ("generic", generic::object::COMMANDS),
+    ("generic", rdb::commands::COMMANDS),
     ("string", types::string::commands::COMMANDS),
     ("bitmap", types::bitmap::commands::COMMANDS),
     ("hyperloglog", types::hyperloglog::commands::COMMANDS),

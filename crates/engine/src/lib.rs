@@ -27,6 +27,7 @@ mod keyspace;
 mod near;
 mod per_thread;
 mod random;
+mod rdb;
 mod types;
 mod wakes;
 

@@ -138,6 +138,18 @@ impl Access {
         count.saturating_sub(lost)
     }
 
+    /// Has an entry not been used for so many seconds.
+    pub(crate) fn set_idle_s(&self, entry: &Entry, idle_s: u32) {
+        let idle = idle_s.saturating_mul(TENTHS as u32).min(IDLE_MAX);
+        entry.set_clock(self.stamp.load(Relaxed).wrapping_sub(idle) & CLOCK_MASK);
+    }
+
+    /// Has an entry been used so often, as a logarithmic count.
+    pub(crate) fn set_uses(&self, entry: &Entry, count: u8) {
+        let stamp = self.stamp.load(Relaxed);
+        entry.set_clock(stamp & CLOCK_MASK & !0xff | u32::from(count));
+    }
+
     #[cold]
     fn count(&self, entry: &Entry) {
         let is_new = entry.clock() == 0;

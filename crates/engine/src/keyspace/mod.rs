@@ -287,7 +287,7 @@ impl<'e> Keyspace<'e> {
 
     /// The entry of a key that is read, counted.
     #[inline]
-    fn look_up(&self, key: &[u8]) -> Option<&Entry> {
+    pub(crate) fn look_up(&self, key: &[u8]) -> Option<&Entry> {
         let hash = self.hash(key);
         let shard = self.shard(hash);
         let entry = shard.dbs[self.db].table.find(hash, key);
@@ -333,6 +333,22 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn uses(&self, key: &[u8]) -> Option<u8> {
         let entry = self.ask(key)?;
         Some(self.shards.access().uses(entry))
+    }
+
+    /// Sets for how many seconds a key has not been used, or how often it has been: whichever is noted.
+    pub(crate) fn set_last_use(&self, key: &[u8], idle_s: Option<u32>, uses: Option<u8>) {
+        let access = self.shards.access();
+        let (idle_s, uses) = match access.counts_uses() {
+            true => (None, uses),
+            false => (idle_s, None),
+        };
+        let Some(entry) = self.entry(key) else { return };
+        if let Some(idle_s) = idle_s {
+            access.set_idle_s(entry, idle_s);
+        }
+        if let Some(uses) = uses {
+            access.set_uses(entry, uses);
+        }
     }
 
     /// Whether uses are counted, and not only the last one noted.

@@ -137,6 +137,11 @@ impl List {
 
     // --- by index ------------------------------------------------------------------------------
 
+    /// The nodes, as listpacks.
+    pub(crate) fn listpacks(&self) -> impl ExactSizeIterator<Item = Listpack<'_>> {
+        (0..self.nodes.len()).map(|index| self.nodes.get(index).listpack())
+    }
+
     /// The element at `index`. O(1) near the ends.
     pub(crate) fn get(&self, index: usize) -> Option<Str<'_>> {
         self.iter_from(index).next()

@@ -437,6 +437,11 @@ fn is_idle(delivered_at_ms: u64, idle_min_ms: u64, now_ms: u64) -> bool {
 }
 
 impl Consumer {
+    /// When it last asked for something.
+    pub(crate) fn seen_ms(&self) -> u64 {
+        self.seen_ms
+    }
+
     /// How many entries are pending for it.
     pub(crate) fn pending_len(&self) -> usize {
         self.pending.len()

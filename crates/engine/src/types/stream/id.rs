@@ -48,6 +48,15 @@ impl Id {
         (u128::from(self.ms) << 64 | u128::from(self.seq)).to_be_bytes()
     }
 
+    /// The id that these bytes stand for, as [`Id::to_bytes`] gives them.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Id {
+        let number = u128::from_be_bytes(bytes);
+        Id {
+            ms: (number >> 64) as u64,
+            seq: number as u64,
+        }
+    }
+
     /// Reads `ms-seq`, or `ms` alone, which stands for `ms-seq_if_missing`.
     pub(crate) fn parse(text: &[u8], seq_if_missing: u64) -> Option<Id> {
         if text.len() > TEXT_MAX {
