@@ -38,6 +38,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("pubsub", pubsub::commands::COMMANDS),
     ("scripting", scripting::commands::COMMANDS),
     ("server", acl::commands::COMMANDS),
+    ("scripting", scripting::functions::commands::COMMANDS),
     ("server", admin::commands::COMMANDS),
     ("server", admin::lolwut::COMMANDS),
     ("server", admin::info::COMMANDS),

@@ -129,6 +129,10 @@ pub enum Error {
         "BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE."
     )]
     Busy,
+    #[error(
+        "BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE."
+    )]
+    BusyFunction,
     #[error("NOTBUSY No scripts in execution right now.")]
     NoScriptRuns,
     #[error(

@@ -215,7 +215,7 @@ impl Engine {
             self.note_overdue_scripts(clock.ticks());
         }
         match self.shards.is_busy(contended.index) {
-            true => Err(Error::Busy),
+            true => Err(self.busy_error(contended.index, clock)),
             false => Ok(Parked::new(self, contended.epoch)),
         }
     }

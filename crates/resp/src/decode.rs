@@ -361,6 +361,15 @@ fn is_http(name: &[u8]) -> bool {
 
 // --- lines -----------------------------------------------------------------------------------
 
+/// The words of a line, unquoted, as Redis's `sdssplitargs` reads them. `None` if quotes are not closed,
+/// or something stands right behind them.
+pub fn words_of_line(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (mut line, mut spans) = (line.to_vec(), Vec::new());
+    split_words(&mut line, &mut spans).ok()?;
+    let words = Arguments::new(&line, &spans).iter();
+    Some(words.map(<[u8]>::to_vec).collect())
+}
+
 /// Splits a line into its words, and unquotes them where they stand: a word never gets longer.
 ///
 /// Inside of double quotes `\n`, `\r`, `\t`, `\b`, `\a` and `\xhh` stand for bytes, and a

@@ -11,7 +11,7 @@ mod frame;
 
 pub use arguments::{ArgumentBuffer, Arguments, Places, Span};
 pub use chunks::{CHUNK, Chunks, Sealed};
-pub use decode::{Decoded, Decoder, Limits, ProtocolError};
+pub use decode::{Decoded, Decoder, Limits, ProtocolError, words_of_line};
 pub use double::{with_double, write_double};
 pub use encode::*;
 pub use frame::{Frame, FrameError, write_request};

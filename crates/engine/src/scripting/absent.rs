@@ -11,6 +11,7 @@ use larder_resp::Arguments;
 
 use crate::command::Row;
 use crate::engine::{Engine, Ticks, TimeSource};
+use crate::error::Error;
 
 /// The scripts that are known: none.
 #[derive(Debug, Default)]
@@ -37,6 +38,11 @@ impl Scripts {
         0
     }
 
+    /// How many libraries of functions there are, and how many functions in them: none.
+    pub(crate) fn count_functions(&self) -> (usize, usize) {
+        (0, 0)
+    }
+
     /// How many scripts are known.
     pub(crate) fn len(&self) -> usize {
         0
@@ -50,6 +56,11 @@ impl Engine {
         false
     }
 
+    /// The refusal of whoever needs what such a script holds.
+    pub(crate) fn busy_error(&self, _: usize, _: &dyn TimeSource) -> Error {
+        Error::Busy
+    }
+
     /// Has each script that runs for long call this. Without Lua there is none.
     pub fn on_long_script(&self, _: fn() -> bool) {}
 
@@ -60,23 +71,29 @@ impl Engine {
     pub fn stop_scripts(&self) {}
 }
 
-/// What the commands of scripts do: they refuse.
+/// What the commands of scripts and functions do: they refuse.
+macro_rules! refused {
+    ($($name:ident)*) => {$(
+        pub(in crate::scripting) fn $name(_: &mut crate::command::Call<'_, '_>) -> crate::error::Result<()> {
+            let text =
+                "ERR scripts need Lua, and this program was built without the feature `lua`";
+            Err(crate::error::Error::text(text))
+        }
+    )*};
+}
+
 mod eval {
-    use crate::command::Call;
-    use crate::error::{Error, Result};
-
-    fn refuse() -> Result<()> {
-        let text = "ERR scripts need Lua, and this program was built without the feature `lua`";
-        Err(Error::text(text))
-    }
-
-    macro_rules! refused {
-        ($($name:ident)*) => {$(
-            pub(super) fn $name(_: &mut Call<'_, '_>) -> Result<()> {
-                refuse()
-            }
-        )*};
-    }
-
     refused! { eval eval_ro evalsha evalsha_ro exists flush kill load }
+}
+
+pub(crate) mod functions {
+    pub(crate) mod commands;
+
+    mod call {
+        refused! { fcall fcall_ro }
+    }
+
+    mod manage {
+        refused! { delete dump flush kill list load restore stats }
+    }
 }

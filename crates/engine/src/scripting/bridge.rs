@@ -14,6 +14,7 @@ use std::ptr::NonNull;
 use larder_resp::Arguments;
 use mlua::Lua;
 
+use super::functions::Loading;
 use super::watchdog::{Ended, Watchdog};
 use super::work::Work;
 use crate::command::{Flags, Row};
@@ -29,6 +30,8 @@ pub(super) struct Running<'a, 'e> {
     pub(super) watchdog: &'a Watchdog,
     /// When the script asked for the time first.
     pub(super) asked_time: Option<Ticks>,
+    /// What has been registered, while a library of functions is loaded.
+    pub(super) loading: Option<Loading>,
 }
 
 /// For how long the time stands still for a script that asks for it.

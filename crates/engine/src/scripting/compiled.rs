@@ -60,13 +60,15 @@ impl Compiled {
 mod tests {
     use std::sync::Arc;
 
+    use super::super::Purpose;
     use super::super::script::Script;
     use super::super::vm::Vm;
     use super::COMPILED_MAX;
 
     #[test]
     fn a_machine_keeps_no_more_scripts_than_it_may() {
-        let mut vm = Vm::new(0, Arc::default(), Arc::default()).expect("a machine");
+        let mut vm =
+            Vm::new(Purpose::Scripts, 0, Arc::default(), Arc::default()).expect("a machine");
         for number in 0..2000 {
             let text = format!("return {number}");
             let script = Arc::new(Script::read(text.as_bytes(), number).expect("a script"));

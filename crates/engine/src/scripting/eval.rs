@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::work::{Bounds, Declared, Work};
-use super::{Script, Scripts};
+use super::{Purpose, Script, Scripts};
 use crate::args::parse_int;
 use crate::command::Call;
 use crate::error::{Error, Result};
@@ -62,7 +62,7 @@ fn run(
             "ERR Can not execute a script with write flag using *_ro command.",
         ));
     }
-    let mut vm = call.engine.scripts.take()?;
+    let mut vm = call.engine.scripts.take(Purpose::Scripts)?;
     vm.limit_memory(call.engine.config.script_memory_max());
     let mut session = Session::in_script(call.session);
     let work = Work {
@@ -92,7 +92,7 @@ fn run(
 pub(super) fn kill(call: &mut Call<'_, '_>) -> Result<()> {
     let threshold_ms = call.engine.config.script_busy_ms();
     let watchdogs = &call.engine.scripts.watchdogs;
-    watchdogs.kill(call.keyspace.ticks(), threshold_ms)?;
+    watchdogs.kill(Purpose::Scripts, call.keyspace.ticks(), threshold_ms)?;
     call.reply.ok();
     Ok(())
 }

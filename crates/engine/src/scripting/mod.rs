@@ -7,6 +7,8 @@
 //! world ── the libraries that are written in Rust (redis, cjson, cmsgpack, structs, bits)
 //!      ├── those of Lua, with guards before what could break the machine (guards)
 //!      └── sandbox.lua, which shows all of them to scripts and lets nothing be changed
+//!
+//! functions ── libraries that register functions, which FCALL runs, in machines of their own
 //! ```
 //!
 //! A script runs on its caller's thread, in a machine that it has to itself, on the shards that
@@ -22,6 +24,7 @@ pub(crate) mod commands;
 mod compiled;
 mod convert;
 mod eval;
+pub(crate) mod functions;
 mod guards;
 mod known;
 mod native;
@@ -47,8 +50,9 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::command::Row;
 use crate::engine::{Engine, Ticks, TimeSource};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::per_thread::PerThread;
+use functions::Functions;
 use known::Known;
 pub(crate) use script::{Digest, Script};
 use vm::Vm;
@@ -64,18 +68,46 @@ const IDLE_MAX: usize = 2;
 /// A table of scripts, under a hash that is made for speed: no cursor shows its order.
 type Table<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
-/// The scripts that are known, and the machines that run them.
+/// What a machine is for. Scripts and functions see nothing of each other, as in Redis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Purpose {
+    /// Scripts that are run by EVAL and its kin.
+    #[default]
+    Scripts,
+    /// Functions of libraries, which are run by FCALL.
+    Functions,
+}
+
+impl Purpose {
+    /// The refusal of whoever needs what one of these holds that runs for too long.
+    fn busy(self) -> Error {
+        match self {
+            Purpose::Scripts => Error::Busy,
+            Purpose::Functions => Error::BusyFunction,
+        }
+    }
+}
+
+/// The scripts and the functions that are known, and the machines that run them.
 #[derive(Debug, Default)]
 pub(crate) struct Scripts {
     known: RwLock<Known>,
+    functions: Functions,
     /// Those of each thread: what a machine touches is in the cache of the core that had it last.
     lanes: PerThread<Mutex<Lane>>,
     /// How many scripts have been read.
     read: AtomicU64,
-    /// Machines that are older than the last flush forget what they compiled.
-    generation: AtomicU64,
+    /// What machines of each purpose share.
+    shared: [Shared; 2],
     watchdogs: Watchdogs,
-    /// Those of `cjson`, which all machines share.
+}
+
+/// What all machines of a purpose share.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Machines of an older one are used no more: what they have compiled or loaded is forgotten.
+    generation: AtomicU64,
+    /// Those of `cjson`.
     settings: Mutex<Arc<cjson::Settings>>,
 }
 
@@ -83,16 +115,20 @@ pub(crate) struct Scripts {
 #[derive(Debug, Default)]
 struct Lane {
     #[expect(clippy::vec_box, reason = "a machine goes in and out for each script")]
-    idle: Vec<Box<Vm>>,
+    idle: [Vec<Box<Vm>>; 2],
     /// The script that was asked for last: who asks what it touches runs it next, and most threads
     /// run the same one again. It need not be known.
     last: Option<Arc<Script>>,
 }
 
 impl Scripts {
-    /// Whether the script of this request touches only the keys that it declares.
+    /// Whether the script of this request touches only the keys that it declares. Of a function that
+    /// can't be seen.
     pub(crate) fn is_bounded(&self, command: &Row, arguments: Arguments<'_>) -> bool {
         let word = arguments.get(1).unwrap_or_default();
+        if command.name.starts_with("FCALL") {
+            return false;
+        }
         if command.name.starts_with("EVALSHA") {
             return self.find(word).is_some_and(|script| script.is_bounded);
         }
@@ -107,6 +143,10 @@ impl Scripts {
     #[cold]
     pub(crate) fn takes_memory(&self, command: &Row, arguments: Arguments<'_>) -> bool {
         let word = arguments.get(1).unwrap_or_default();
+        if command.name.starts_with("FCALL") {
+            let function = self.functions.find(word);
+            return function.is_some_and(|function| function.takes_memory());
+        }
         let script = match command.name.starts_with("EVALSHA") {
             true => self.find(word),
             false => self.read(word).ok(),
@@ -157,7 +197,7 @@ impl Scripts {
         if script.is_known() && (script.stays() || !stays) {
             return Ok(script);
         }
-        let mut vm = self.take()?;
+        let mut vm = self.take(Purpose::Scripts)?;
         vm.compile(&script)?;
         self.give_back(vm);
         Ok(self.known.write().insert(script, stays))
@@ -189,16 +229,30 @@ impl Scripts {
     /// Forgets all scripts.
     pub(crate) fn flush(&self) {
         self.known.write().flush();
-        self.generation.fetch_add(1, Ordering::Relaxed);
-        *self.settings.lock() = Arc::default();
+        *self.shared(Purpose::Scripts).settings.lock() = Arc::default();
         for lane in self.lanes.iter() {
-            *lane.lock() = Lane::default();
+            lane.lock().last = None;
+        }
+        self.forget_machines(Purpose::Scripts);
+    }
+
+    /// Has new machines made in the places of those that there are.
+    fn forget_machines(&self, purpose: Purpose) {
+        let generation = &self.shared(purpose).generation;
+        generation.fetch_add(1, Ordering::Relaxed);
+        for lane in self.lanes.iter() {
+            let idle = std::mem::take(&mut lane.lock().idle[purpose as usize]);
+            drop(idle);
         }
     }
 
-    /// How many bytes the texts of the known scripts take.
+    fn shared(&self, purpose: Purpose) -> &Shared {
+        &self.shared[purpose as usize]
+    }
+
+    /// How many bytes the texts of the known scripts and of the libraries of functions take.
     pub(crate) fn bytes(&self) -> usize {
-        self.known.read().bytes()
+        self.known.read().bytes() + self.functions.bytes()
     }
 
     /// How many scripts are known.
@@ -206,15 +260,22 @@ impl Scripts {
         self.known.read().len()
     }
 
+    /// How many libraries of functions there are, and how many functions in them.
+    pub(crate) fn count_functions(&self) -> (usize, usize) {
+        self.functions.count()
+    }
+
     /// A machine that nobody else uses.
-    fn take(&self) -> Result<Box<Vm>> {
-        let idle = self.lanes.own().lock().idle.pop();
+    fn take(&self, purpose: Purpose) -> Result<Box<Vm>> {
+        let idle = self.lanes.own().lock().idle[purpose as usize].pop();
         match idle {
             Some(vm) => Ok(vm),
             None => {
-                let generation = self.generation.load(Ordering::Relaxed);
-                let settings = Arc::clone(&self.settings.lock());
-                Vm::new(generation, self.watchdogs.add(), settings).map(Box::new)
+                let shared = self.shared(purpose);
+                let generation = shared.generation.load(Ordering::Relaxed);
+                let settings = Arc::clone(&shared.settings.lock());
+                let watchdog = self.watchdogs.add(purpose);
+                Vm::new(purpose, generation, watchdog, settings).map(Box::new)
             }
         }
     }
@@ -223,9 +284,11 @@ impl Scripts {
     /// generation, or its script was too much for it.
     fn give_back(&self, vm: Box<Vm>) {
         let mut lane = self.lanes.own().lock();
-        let generation = self.generation.load(Ordering::Relaxed);
-        if lane.idle.len() < IDLE_MAX && vm.generation() == generation && vm.is_reusable() {
-            lane.idle.push(vm);
+        let purpose = vm.purpose();
+        let generation = self.shared(purpose).generation.load(Ordering::Relaxed);
+        let idle = &mut lane.idle[purpose as usize];
+        if idle.len() < IDLE_MAX && vm.generation() == generation && vm.is_reusable() {
+            idle.push(vm);
         }
     }
 }
@@ -238,6 +301,14 @@ impl Engine {
         let threshold_ms = self.config.script_busy_ms();
         let watchdogs = &self.scripts.watchdogs;
         watchdogs.any_overdue(clock.ticks(), threshold_ms)
+    }
+
+    /// The refusal of whoever needs this shard, which such a script holds.
+    #[cold]
+    pub(crate) fn busy_error(&self, shard: usize, clock: &dyn TimeSource) -> Error {
+        let threshold_ms = self.config.script_busy_ms();
+        let watchdogs = &self.scripts.watchdogs;
+        watchdogs.busy(shard, clock.ticks(), threshold_ms)
     }
 
     /// Has each script that has been running for some milliseconds call `on_long_script`, on its own

@@ -160,9 +160,15 @@ impl<'l> Maker<'l> {
 
     /// A table of these functions.
     pub(super) fn library(&self, functions: Functions) -> mlua::Result<Table> {
+        let table = self.lua.create_table()?;
+        self.add(&table, functions)?;
+        Ok(table)
+    }
+
+    /// Adds functions to a table.
+    pub(super) fn add(&self, table: &Table, functions: Functions) -> mlua::Result<()> {
         let bridge = Arc::as_ptr(&self.kept.bridge).cast_mut().cast();
         let settings = Arc::as_ptr(&self.kept.settings).cast_mut().cast();
-        let table = self.lua.create_table()?;
         for &(name, native) in functions {
             // SAFETY: nothing here has a destructor, and there is room for three values on any
             // stack. The machine keeps what the pointers lead to.
@@ -176,7 +182,7 @@ impl<'l> Maker<'l> {
             };
             table.raw_set(name, function)?;
         }
-        Ok(table)
+        Ok(())
     }
 }
 

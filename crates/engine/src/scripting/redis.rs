@@ -6,6 +6,7 @@ use larder_resp::ArgumentBuffer;
 use mlua::Table;
 use sha1_smol::Sha1;
 
+use super::Purpose;
 use super::calls;
 use super::native::{Context, Functions, Maker, Raise};
 use super::stack::Slot;
@@ -20,18 +21,28 @@ const FUNCTIONS: Functions = &[
     ("status_reply", status_reply),
     ("setresp", setresp),
     ("set_repl", set_repl),
-    ("replicate_commands", replicate_commands),
     ("acl_check_cmd", acl_check_cmd),
     ("log", log),
+];
+
+/// What only scripts have that are run by EVAL, not functions.
+const OF_SCRIPTS: Functions = &[
+    ("replicate_commands", replicate_commands),
     ("breakpoint", breakpoint),
     ("debug", debug),
 ];
 
-const CONSTANTS: &[(&str, u32)] = &[
+/// What a library of functions may do while it is loaded, apart from registering them.
+const WHILE_LOADING: Functions = &[("log", log)];
+
+const LOG_LEVELS: &[(&str, u32)] = &[
     ("LOG_DEBUG", 0),
     ("LOG_VERBOSE", 1),
     ("LOG_NOTICE", 2),
     ("LOG_WARNING", 3),
+];
+
+const CONSTANTS: &[(&str, u32)] = &[
     ("REPL_NONE", 0),
     ("REPL_AOF", 1),
     ("REPL_SLAVE", 2),
@@ -42,14 +53,33 @@ const CONSTANTS: &[(&str, u32)] = &[
 const REPL_ALL: u32 = 3;
 
 /// The table `redis`.
-pub(super) fn library(maker: &Maker<'_>) -> mlua::Result<Table> {
+pub(super) fn library(maker: &Maker<'_>, purpose: Purpose) -> mlua::Result<Table> {
     let redis = maker.library(FUNCTIONS)?;
+    if purpose == Purpose::Scripts {
+        maker.add(&redis, OF_SCRIPTS)?;
+    }
     for &(name, value) in CONSTANTS {
         redis.set(name, value)?;
     }
-    redis.set("REDIS_VERSION", REDIS_VERSION)?;
-    redis.set("REDIS_VERSION_NUM", version_number())?;
+    add_facts(&redis)?;
     Ok(redis)
+}
+
+/// The table `redis` as a library of functions has it while it is loaded, with `more` functions.
+pub(super) fn loading_library(maker: &Maker<'_>, more: Functions) -> mlua::Result<Table> {
+    let redis = maker.library(WHILE_LOADING)?;
+    maker.add(&redis, more)?;
+    add_facts(&redis)?;
+    Ok(redis)
+}
+
+/// Adds what is known at all times.
+fn add_facts(redis: &Table) -> mlua::Result<()> {
+    for &(name, value) in LOG_LEVELS {
+        redis.set(name, value)?;
+    }
+    redis.set("REDIS_VERSION", REDIS_VERSION)?;
+    redis.set("REDIS_VERSION_NUM", version_number())
 }
 
 /// A version such as 7.2.0 as 0x00070200.

@@ -1,25 +1,32 @@
 -- The world of a script: what Redis gives to scripts, and nothing else.
 --
 -- Runs once in each new machine, when the guards are in the places of what they stand before. Gets
--- the libraries that are written in Rust, three functions of C, and the table that leads from each
--- table that scripts see to the one that it shows. Answers the function that explains errors, the
--- world, and the globals that show it to scripts.
+-- the libraries that are written in Rust, three functions of C, the table that leads from each table
+-- that scripts see to the one that it shows, and the `redis` that a library of functions sees while it
+-- is loaded. Answers the function that explains errors, the world, the globals that show it to scripts,
+-- the metatable by which they do, and the world of a library that is loaded.
 
-local libraries, native, shown = ...
+local libraries, native, shown, loading = ...
 local pcall, rawset, type, tostring = pcall, rawset, type, tostring
 local loadstring = loadstring
 local concat, metatable_of_strings = table.concat, getmetatable("")
 
 -- An empty table that shows another one and can't be changed. What Rust has put before the functions
--- that read tables knows of it.
-local function protect(table, metatable)
-    local view = setmetatable({}, {
+-- that read tables knows of it. Gives its metatable as well.
+local function protect(table, shown_metatable)
+    local metatable = {
         __index = table,
         __newindex = native.refuse_change,
-        __metatable = metatable or false,
-    })
+        __metatable = shown_metatable or false,
+    }
+    local view = setmetatable({}, metatable)
     shown[view] = table
-    return view
+    return view, metatable
+end
+
+-- A table in which there is nothing but what it has.
+local function only(table)
+    return setmetatable(table, { __index = native.refuse_name })
 end
 
 -- The pieces are put together first: nothing of the script runs while a text is compiled.
@@ -57,8 +64,12 @@ metatable_of_strings.__metatable = protect({ __index = world.string })
 
 local metatable_of_globals = { __index = native.refuse_name }
 setmetatable(world, metatable_of_globals)
-local globals = protect(world, protect(metatable_of_globals))
+local globals, metatable_of_view = protect(world, (protect(metatable_of_globals)))
 world._G = globals
+
+local world_of_loading = { redis = protect(only(loading)) }
+world_of_loading.server = world_of_loading.redis
+only(world_of_loading)
 
 -- Gives an error its place, and makes it a table.
 local function explain(err)
@@ -71,4 +82,4 @@ local function explain(err)
     return err
 end
 
-return explain, world, globals
+return explain, world, globals, metatable_of_view, world_of_loading

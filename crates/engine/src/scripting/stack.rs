@@ -48,7 +48,7 @@ pub(super) enum Slot<'s> {
 }
 
 /// A value that a machine keeps.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Reference(c_int);
 
 impl Reference {
@@ -334,14 +334,23 @@ impl Stack {
         let is_compiled =
             unsafe { guards::compile(self.state, text.as_ptr().cast(), text.len(), name.as_ptr()) };
         if is_compiled {
-            // SAFETY: the function lies on top, and there is memory.
-            return Ok(Reference(unsafe {
-                ffi::luaL_ref(self.state, ffi::LUA_REGISTRYINDEX)
-            }));
+            return Ok(self.keep());
         }
         let text = String::from_utf8_lossy(self.read_text(-1).unwrap_or_default()).into_owned();
         self.pop();
         Err(text)
+    }
+
+    /// Takes the top off, and keeps it.
+    pub(super) fn keep(&mut self) -> Reference {
+        // SAFETY: there is a value on top, and memory.
+        Reference(unsafe { ffi::luaL_ref(self.state, ffi::LUA_REGISTRYINDEX) })
+    }
+
+    /// Whether a function lies at this place.
+    pub(super) fn is_function(&self, place: c_int) -> bool {
+        // SAFETY: it reads a type.
+        unsafe { ffi::lua_type(self.state, place) == ffi::LUA_TFUNCTION }
     }
 
     /// Gives up a value that this machine keeps.
@@ -357,10 +366,10 @@ impl Stack {
     }
 
     /// Calls the function that lies beneath this many arguments, and puts what it returns in their
-    /// place. If it raises an error, what the handler makes of it is put there, and the answer is
-    /// false.
+    /// place. If it raises an error, what the handler makes of it is put there, or the error itself if
+    /// the handler is at place 0, and the answer is false.
     pub(super) fn call(&mut self, arguments: c_int, handler: c_int) -> bool {
-        debug_assert!(handler > 0 && handler < self.len() - arguments);
+        debug_assert!(handler >= 0 && handler < self.len() - arguments);
         // SAFETY: there is a function, and its errors end here.
         unsafe { ffi::lua_pcall(self.state, arguments, 1, handler) == ffi::LUA_OK }
     }

@@ -10,9 +10,10 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
+use larder_store::Command as Request;
 use parking_lot::Mutex;
 
-use super::Script;
+use super::Purpose;
 use crate::engine::Ticks;
 use crate::error::{Error, Result};
 
@@ -33,12 +34,22 @@ const WROTE: u8 = 2;
 const KILLED: u8 = 3;
 /// A script runs that the end of the store ends.
 const STOPPED: u8 = 4;
+/// A library of functions is loaded.
+const LOADING: u8 = 5;
+/// A library of functions is loaded that takes too long.
+const LATE: u8 = 6;
+
+/// After how many looks a library takes too long to load: twenty million plain instructions, some
+/// hundred milliseconds, where Redis counts half a second. Time is not counted, so that a library is
+/// loaded by all machines or by none.
+const LOAD_LOOKS_MAX: u32 = 2000;
 
 /// Why a script is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
     Killed,
     Stopped,
+    LoadedTooLong,
 }
 
 impl Ended {
@@ -46,6 +57,7 @@ impl Ended {
         match state {
             KILLED => Some(Ended::Killed),
             STOPPED => Some(Ended::Stopped),
+            LATE => Some(Ended::LoadedTooLong),
             _ => None,
         }
     }
@@ -54,18 +66,35 @@ impl Ended {
     pub(super) fn reason(self) -> &'static str {
         match self {
             Ended::Killed => "Script killed by user with SCRIPT KILL...",
+            Ended::LoadedTooLong => "FUNCTION LOAD timeout",
             Ended::Stopped => "Script ended because the store is closing",
         }
     }
 
     /// The answer to whoever ran the script.
-    pub(super) fn error(self, script: &Script, line: usize) -> Error {
-        let (reason, name) = (self.reason(), script.name());
+    pub(super) fn error(self, origin: Origin<'_>, line: usize) -> Error {
+        let (reason, Origin { name, source }) = (self.reason(), origin);
         Error::text(match line {
             0 => format!("ERR {reason} script: {name}"),
-            line => format!("ERR {reason} script: {name}, on @user_script:{line}."),
+            line => format!("ERR {reason} script: {name}, on {source}:{line}."),
         })
     }
+}
+
+/// Where an error comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Origin<'a> {
+    /// Of which script or function.
+    pub(super) name: &'a str,
+    /// What Lua calls its text.
+    pub(super) source: &'static str,
+}
+
+/// The call of a function.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) name: String,
+    pub(super) request: Request,
 }
 
 /// What a thread does whose script runs for long, if it does anything. It answers whether that is
@@ -75,6 +104,7 @@ type OnLong = OnceLock<fn() -> bool>;
 /// What is known of the script that a machine runs.
 #[derive(Debug, Default)]
 pub(super) struct Watchdog {
+    purpose: Purpose,
     since_us: AtomicU64,
     /// The shards that the script holds, a bit each.
     shards: AtomicU64,
@@ -86,7 +116,11 @@ pub(super) struct Watchdog {
     /// How often the script has looked; the greatest number when its thread has done something about
     /// how long it runs.
     looks: AtomicU32,
+    /// How often a library may still look while it is loaded.
+    looks_left: AtomicU32,
     on_long: Arc<OnLong>,
+    /// The function that runs, if one does.
+    started: Mutex<Option<Started>>,
 }
 
 impl Watchdog {
@@ -102,10 +136,25 @@ impl Watchdog {
         }
     }
 
+    /// A library is loaded from here on. It can't be killed, and must not take long.
+    pub(super) fn begin_loading(&self, now: Ticks, shards: u64) {
+        self.begin(now, shards);
+        self.looks_left.store(LOAD_LOOKS_MAX, Relaxed);
+        let _ = self.state.compare_exchange(CLEAN, LOADING, AcqRel, Acquire);
+    }
+
+    /// Says which function runs.
+    pub(super) fn note_started(&self, started: Started) {
+        *self.started.lock() = Some(started);
+    }
+
     /// The script is over. Answers why it was to end and at which line it did, if it was.
     pub(super) fn end(&self) -> Option<(Ended, usize)> {
-        let ended = Ended::of(self.state.swap(IDLE, AcqRel))?;
-        Some((ended, self.line.load(Relaxed)))
+        let state = self.state.swap(IDLE, AcqRel);
+        if self.purpose == Purpose::Functions {
+            *self.started.lock() = None;
+        }
+        Some((Ended::of(state)?, self.line.load(Relaxed)))
     }
 
     /// The script ends at this line, unless it is ending already: what explains its error is ended
@@ -136,6 +185,13 @@ impl Watchdog {
             self.looks
                 .store(if is_heard { u32::MAX } else { looks }, Relaxed);
         }
+        if self.state.load(Acquire) == LOADING {
+            let left = self.looks_left.load(Relaxed).saturating_sub(1);
+            self.looks_left.store(left, Relaxed);
+            if left == 0 {
+                let _ = self.state.compare_exchange(LOADING, LATE, AcqRel, Acquire);
+            }
+        }
         self.ended()
     }
 
@@ -163,8 +219,9 @@ pub(super) struct Watchdogs {
 
 impl Watchdogs {
     /// One for a new machine. It leaves the list when the machine is gone.
-    pub(super) fn add(&self) -> Arc<Watchdog> {
+    pub(super) fn add(&self, purpose: Purpose) -> Arc<Watchdog> {
         let watchdog = Arc::new(Watchdog {
+            purpose,
             is_stopping: Arc::clone(&self.is_stopping),
             on_long: Arc::clone(&self.on_long),
             ..Watchdog::default()
@@ -193,24 +250,67 @@ impl Watchdogs {
         overdue.fold(0, |mask, dog| mask | dog.shards.load(Relaxed))
     }
 
-    /// Ends the scripts that have been running for longer than this and have written nothing.
+    /// The refusal of whoever needs this shard, which a script holds that has been running for longer
+    /// than this.
+    pub(super) fn busy(&self, shard: usize, now: Ticks, threshold_ms: u64) -> Error {
+        let list = self.list.lock();
+        let mut overdue = list.iter().filter(|dog| dog.is_overdue(now, threshold_ms));
+        let holds_it = |dog: &&Arc<Watchdog>| dog.shards.load(Relaxed) >> shard & 1 == 1;
+        overdue
+            .find(holds_it)
+            .map_or(Error::Busy, |dog| dog.purpose.busy())
+    }
+
+    /// What `show` makes of the function that has been running for longer than this, if one has; else
+    /// of nothing.
+    ///
+    /// # Errors
+    ///
+    /// If a script has that is no function.
+    pub(super) fn show_function<T>(
+        &self,
+        now: Ticks,
+        threshold_ms: u64,
+        show: impl FnOnce(Option<(&Started, u64)>) -> T,
+    ) -> Result<T> {
+        let list = self.list.lock();
+        let overdue = || list.iter().filter(|dog| dog.is_overdue(now, threshold_ms));
+        for dog in overdue().filter(|dog| dog.purpose == Purpose::Functions) {
+            if let Some(started) = &*dog.started.lock() {
+                let since = Ticks::from_us(dog.since_us.load(Relaxed));
+                return Ok(show(Some((started, now.us_since(since) / 1000))));
+            }
+        }
+        match overdue().any(|dog| dog.purpose == Purpose::Scripts) {
+            true => Err(Error::Busy),
+            false => Ok(show(None)),
+        }
+    }
+
+    /// Ends the scripts, or the functions, that have been running for longer than this and have written
+    /// nothing.
     ///
     /// # Errors
     ///
     /// If there are none.
-    pub(super) fn kill(&self, now: Ticks, threshold_ms: u64) -> Result<()> {
-        let (mut killed, mut wrote) = (false, false);
+    pub(super) fn kill(&self, purpose: Purpose, now: Ticks, threshold_ms: u64) -> Result<()> {
+        let (mut killed, mut wrote, mut other) = (false, false, None);
         let list = self.list.lock();
         for dog in list.iter().filter(|dog| dog.is_overdue(now, threshold_ms)) {
+            if dog.purpose != purpose && dog.state.load(Acquire) == CLEAN {
+                other = Some(dog.purpose);
+                continue;
+            }
             match dog.state.compare_exchange(CLEAN, KILLED, AcqRel, Acquire) {
                 Ok(_) | Err(KILLED | STOPPED) => killed = true,
                 Err(state) => wrote |= state == WROTE,
             }
         }
-        match (killed, wrote) {
-            (true, _) => Ok(()),
-            (false, true) => Err(Error::ScriptUnkillable),
-            (false, false) => Err(Error::NoScriptRuns),
+        match (killed, wrote, other) {
+            (true, ..) => Ok(()),
+            (_, true, _) => Err(Error::ScriptUnkillable),
+            (.., Some(other)) => Err(other.busy()),
+            (.., None) => Err(Error::NoScriptRuns),
         }
     }
 
@@ -218,7 +318,7 @@ impl Watchdogs {
     pub(super) fn stop(&self) {
         self.is_stopping.store(true, SeqCst);
         for dog in self.list.lock().iter() {
-            for state in [CLEAN, WROTE] {
+            for state in [CLEAN, WROTE, LOADING] {
                 let _ = dog.state.compare_exchange(state, STOPPED, AcqRel, Acquire);
             }
         }

@@ -86,7 +86,20 @@ impl<'a> Bounds<'a> {
     }
 }
 
-impl Work<'_, '_> {
+impl<'e> Work<'_, 'e> {
+    /// The same for a part of it that touches nothing.
+    #[cfg(feature = "lua")]
+    pub(crate) fn lent(&mut self) -> Work<'_, 'e> {
+        Work {
+            engine: self.engine,
+            session: self.session,
+            keyspace: self.keyspace,
+            bounds: None,
+            is_readonly: self.is_readonly,
+            may_take_memory: self.may_take_memory,
+        }
+    }
+
     /// Finds the row of a command, and refuses what the script may not run.
     pub(crate) fn admit(
         &mut self,

@@ -9,7 +9,7 @@ use mlua::{Function, Lua, Table, Value, ffi};
 use super::bridge::Bridge;
 use super::guards::{self, Guards};
 use super::native::Maker;
-use super::{bits, cjson, cmsgpack, redis, structs};
+use super::{Purpose, bits, cjson, cmsgpack, functions, redis, structs};
 
 const SANDBOX: &str = include_str!("sandbox.lua");
 
@@ -19,6 +19,10 @@ pub(super) struct World {
     pub(super) explain: Function,
     /// What scripts see, with their `KEYS` and `ARGV`.
     pub(super) world: Table,
+    /// The metatable of the globals, which says by its `__index` which world they show.
+    pub(super) view: Table,
+    /// What a library of functions sees while it is loaded.
+    pub(super) loading: Table,
 }
 
 /// Builds the world of a machine, in which everything that is compiled from here on lives.
@@ -26,6 +30,7 @@ pub(super) fn build(
     lua: &Lua,
     bridge: &Arc<Bridge>,
     guards: &Arc<Guards>,
+    purpose: Purpose,
     settings: Arc<cjson::Settings>,
 ) -> mlua::Result<World> {
     let shown = lua.create_table()?;
@@ -38,28 +43,32 @@ pub(super) fn build(
     }
     guards::keep_walks(lua, &shown, walk)?;
     let sandbox = lua.load(SANDBOX).set_name("@sandbox");
-    let parts = (libraries(lua, bridge, settings)?, native(lua)?, shown);
-    let (explain, world, globals): (Function, Table, Table) = sandbox.call(parts)?;
+    let maker = Maker::new(lua, Arc::clone(bridge), settings);
+    let libraries = libraries(lua, &maker, purpose)?;
+    let loading = functions::loading_library(&maker)?;
+    let parts = (libraries, native(lua)?, shown, loading);
+    let (explain, world, globals, view, loading): (Function, Table, Table, Table, Table) =
+        sandbox.call(parts)?;
     // SAFETY: the table lies on the stack, and nothing here has a destructor.
     unsafe {
         lua.exec_raw::<()>(globals, |state| {
             ffi::lua_replace(state, ffi::LUA_GLOBALSINDEX);
         })?;
     }
-    Ok(World { explain, world })
+    Ok(World {
+        explain,
+        world,
+        view,
+        loading,
+    })
 }
 
-fn libraries(
-    lua: &Lua,
-    bridge: &Arc<Bridge>,
-    settings: Arc<cjson::Settings>,
-) -> mlua::Result<Table> {
-    let maker = Maker::new(lua, Arc::clone(bridge), settings);
+fn libraries(lua: &Lua, maker: &Maker<'_>, purpose: Purpose) -> mlua::Result<Table> {
     let libraries = lua.create_table()?;
-    libraries.set("redis", redis::library(&maker)?)?;
-    libraries.set("cjson", cjson::library(&maker)?)?;
-    libraries.set("cmsgpack", cmsgpack::library(&maker)?)?;
-    libraries.set("struct", structs::library(&maker)?)?;
+    libraries.set("redis", redis::library(maker, purpose)?)?;
+    libraries.set("cjson", cjson::library(maker)?)?;
+    libraries.set("cmsgpack", cmsgpack::library(maker)?)?;
+    libraries.set("struct", structs::library(maker)?)?;
     libraries.set("bit", bits::library(lua)?)?;
     Ok(libraries)
 }

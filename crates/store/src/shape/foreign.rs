@@ -4,7 +4,7 @@
 //! subcommands touch no keys, and what only servers say to each other, are left out.
 
 use super::Arity::{AtLeast, Exactly};
-use super::KeySpec::{Counted, First, None, ThirdAndKeys};
+use super::KeySpec::{First, None, ThirdAndKeys};
 use super::{Flags, Shape};
 
 const READ: Flags = Flags::READONLY;
@@ -16,12 +16,7 @@ const GROWTH: Flags = WRITE.and(Flags::DENY_OOM);
 
 pub(super) const SHAPES: &[Shape] = &[
     // Copies of values.
-    Shape::new("DUMP", Exactly(2), First, READ),
     Shape::new("MIGRATE", AtLeast(6), ThirdAndKeys, WRITE),
-    Shape::new("RESTORE", AtLeast(4), First, GROWTH),
-    // Functions.
-    Shape::new("FCALL", AtLeast(3), Counted(2), Flags::SCRIPT),
-    Shape::new("FCALL_RO", AtLeast(3), Counted(2), READ.and(Flags::SCRIPT)),
     // Sets of vectors: Redis 8.0.
     Shape::new("VADD", AtLeast(5), First, GROWTH),
     Shape::new("VCARD", Exactly(2), First, FAST_READ),

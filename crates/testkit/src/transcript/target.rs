@@ -282,6 +282,7 @@ impl Open for Real {
     fn begin(&mut self) {
         self.ask(&["FLUSHALL"]);
         self.ask(&["SCRIPT", "FLUSH"]);
+        self.ask(&["FUNCTION", "FLUSH"]);
     }
 
     fn takes(&mut self, case: &Case) -> bool {

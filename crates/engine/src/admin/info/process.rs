@@ -83,8 +83,9 @@ pub(super) fn memory(call: &Call<'_, '_>, lines: &mut Lines) {
     lines.add("used_memory_dataset", used);
     lines.add("used_memory_dataset_perc", percent(used, used));
     lines.add("number_of_cached_scripts", engine.scripts.len());
-    lines.add("number_of_functions", 0);
-    lines.add("number_of_libraries", 0);
+    let (libraries, functions) = engine.scripts.count_functions();
+    lines.add("number_of_functions", functions);
+    lines.add("number_of_libraries", libraries);
     lines.add_bytes("maxmemory", engine.max_memory());
     lines.add("maxmemory_policy", engine.memory.policy());
     if let Some(resident) = resident {

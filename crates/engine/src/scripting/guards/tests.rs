@@ -7,6 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 
 use super::{Guards, install};
+use crate::scripting::Purpose;
 use crate::scripting::watchdog::Watchdogs;
 
 /// A machine with Lua's own functions, and one with guards before them.
@@ -23,7 +24,7 @@ impl Pair {
         let pair = Pair {
             own: machine(),
             guarded: machine(),
-            guards: Guards::new(Watchdogs::default().add()),
+            guards: Guards::new(Watchdogs::default().add(Purpose::Scripts)),
         };
         let shown: Table = pair.guarded.create_table().unwrap();
         // SAFETY: the guards live as long as the machine.
