@@ -6,8 +6,9 @@ use super::crc64::crc64;
 /// The version that is written: that of Redis 7.0, which all later servers read.
 const WRITTEN: u16 = 10;
 
-/// The newest version that is read.
-const READ_MAX: u16 = 11;
+/// The newest version that is read: that of Valkey 9, which counts on from 80. What a version has more
+/// than those before it are forms of values, and one that is not known is refused where it stands.
+const READ_MAX: u16 = 80;
 
 /// How long the version and the checksum are.
 const VERSION_LEN: usize = 2;
