@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::builder::NonEmptyStringValueParser;
 use larder_embedded::{Config as EmbeddedConfig, Embedded, EvictionPolicy, MaxMemory};
-use larder_server::{ClientsMemory, Config, Server};
+use larder_server::{ClientsMemory, Config, DebugAccess, Server};
 
 use crate::signal::Signals;
 
@@ -58,6 +58,10 @@ pub(crate) struct Args {
         value_parser = clap::builder::BoolishValueParser::new()
     )]
     protected_mode: bool,
+
+    /// Who may use DEBUG, which is for tests: yes, no, or local for who comes from this machine.
+    #[arg(long, value_name = "YES|NO|LOCAL", default_value_t)]
+    enable_debug_command: DebugAccess,
 
     /// Threads that serve connections [default: one for each core].
     #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
@@ -114,6 +118,7 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         protected_mode: args.protected_mode,
         aclfile: args.aclfile,
         users: args.user,
+        debug_access: args.enable_debug_command,
         threads: args.threads.map(usize::from),
         maxclients: clients_allowed(args.maxclients),
         timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into())),

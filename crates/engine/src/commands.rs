@@ -46,6 +46,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("server", admin::latency_commands::COMMANDS),
     ("server", admin::config_commands::COMMANDS),
     ("server", admin::memory::COMMANDS),
+    ("server", admin::debug::COMMANDS),
     ("server", admin::command_commands::COMMANDS),
 ];
 

@@ -188,7 +188,7 @@ impl Engine {
                 self.shards.bound_tracked(&mut shard, keys_max, FORGET_STEP);
             }
         }
-        if !self.is_paused(clock.ticks()) {
+        if self.config.expires_actively() && !self.is_paused(clock.ticks()) {
             self.expire_all(clock);
         }
         self.measure_beside();

@@ -47,7 +47,7 @@ mod session;
 pub use access::Access;
 pub use acl::UserFile;
 pub use admin::{
-    ClientsMemory, CpuTime, Host, OutputClass, OutputLimit, OutputLimits, memory_size,
+    ClientsMemory, CpuTime, DebugAccess, Host, OutputClass, OutputLimit, OutputLimits, memory_size,
 };
 pub use ahead::Foreseen;
 pub use command::{Arity, Flags, KeySpec, Row};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use larder_engine::{ClientsMemory, OutputLimits};
+use larder_engine::{ClientsMemory, DebugAccess, OutputLimits};
 
 /// What a server is told. The names and the defaults are those of redis.conf, where it has them.
 ///
@@ -25,6 +25,8 @@ pub struct Config {
     pub aclfile: Option<PathBuf>,
     /// Users, if there is no file of them: a name and rules each, as ACL SETUSER takes them.
     pub users: Vec<String>,
+    /// Who may use DEBUG.
+    pub debug_access: DebugAccess,
     /// Threads that serve connections; one for each core that the process may use if `None`.
     pub threads: Option<usize>,
     /// Connections that there may be at once.
@@ -59,6 +61,7 @@ impl Default for Config {
             protected_mode: true,
             aclfile: None,
             users: Vec::new(),
+            debug_access: DebugAccess::No,
             threads: None,
             maxclients: 10_000,
             timeout: None,

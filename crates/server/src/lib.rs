@@ -35,6 +35,6 @@ mod users;
 mod worker;
 
 pub use config::Config;
-pub use larder_engine::{ClientsMemory, OutputLimit, OutputLimits};
+pub use larder_engine::{ClientsMemory, DebugAccess, OutputLimit, OutputLimits};
 pub use listener::ListenError;
 pub use server::{Server, StartError};

@@ -168,6 +168,8 @@ impl Server {
             tcp_port: self.addresses.first().map_or(0, SocketAddr::port),
             bind: bind.join(" "),
             unixsocket: path.map_or_else(String::new, |path| path.display().to_string()),
+            debug_access: self.shared.config.debug_access,
+            sleep: Some(std::thread::sleep),
             resident_bytes: Some(resident_bytes),
             cpu_time: Some(cpu_time),
         });

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 
+use super::debug::DebugAccess;
 use super::output_limits::{OutputClass, OutputLimit, OutputLimits, SharedOutputLimits};
 use crate::engine::Engine;
 
@@ -43,6 +44,10 @@ pub(crate) struct Config {
     pub(super) latency_tracking: AtomicBool,
     /// Which percentiles INFO latencystats shows.
     pub(super) percentiles: RwLock<Vec<f64>>,
+    /// Whether expired keys leave memory by themselves: DEBUG SET-ACTIVE-EXPIRE.
+    pub(super) active_expire: AtomicBool,
+    /// Whether RESTORE leaves checksums out of account: DEBUG SET-SKIP-CHECKSUM-VALIDATION.
+    pub(super) skips_checksums: AtomicBool,
     host: RwLock<Host>,
 }
 
@@ -56,6 +61,10 @@ pub struct Host {
     pub bind: String,
     /// The path of the Unix socket that it listens on.
     pub unixsocket: String,
+    /// Who may use DEBUG.
+    pub debug_access: DebugAccess,
+    /// Has the thread do nothing for so long, for DEBUG SLEEP.
+    pub sleep: Option<fn(Duration)>,
     /// How many bytes of memory the process holds.
     pub resident_bytes: Option<fn() -> Option<u64>>,
     /// How long the process has kept processors busy.
@@ -109,6 +118,8 @@ impl Default for Config {
             latency_threshold_ms: AtomicU64::new(0),
             latency_tracking: AtomicBool::new(true),
             percentiles: RwLock::new(vec![50.0, 99.0, 99.9]),
+            active_expire: AtomicBool::new(true),
+            skips_checksums: AtomicBool::new(false),
             host: RwLock::default(),
         }
     }
@@ -194,6 +205,21 @@ impl Config {
     /// Which percentiles INFO latencystats shows.
     pub(super) fn percentiles(&self) -> Vec<f64> {
         self.percentiles.read().clone()
+    }
+
+    /// Whether expired keys leave memory by themselves.
+    pub(crate) fn expires_actively(&self) -> bool {
+        self.active_expire.load(Relaxed)
+    }
+
+    /// Whether RESTORE leaves checksums out of account.
+    pub(crate) fn skips_checksums(&self) -> bool {
+        self.skips_checksums.load(Relaxed)
+    }
+
+    /// Who may use DEBUG.
+    pub(super) fn debug_access(&self) -> DebugAccess {
+        self.host.read().debug_access
     }
 
     pub(super) fn host(&self) -> Host {

@@ -1,9 +1,11 @@
-//! What administrators ask: INFO, CONFIG, COMMAND, MEMORY, SLOWLOG, LATENCY, MONITOR and their kin.
+//! What administrators ask: INFO, CONFIG, COMMAND, MEMORY, SLOWLOG, LATENCY, MONITOR and their kin; and
+//! DEBUG, which tests ask.
 
 pub(crate) mod command_commands;
 pub(crate) mod commands;
 pub(crate) mod config;
 pub(crate) mod config_commands;
+pub(crate) mod debug;
 pub(crate) mod help;
 pub(crate) mod info;
 pub(crate) mod latency_commands;
@@ -16,6 +18,7 @@ pub(crate) mod slowlog_commands;
 mod syntax;
 
 pub use config::{ClientsMemory, CpuTime, Host};
+pub use debug::DebugAccess;
 pub use output_limits::{OutputClass, OutputLimit, OutputLimits};
 pub use parameters::memory_size;
 

@@ -273,6 +273,10 @@ pub(super) const PARAMETERS: &[Parameter] = &[
     row("bind", Place::Started(|host| host.bind.clone())),
     row("unixsocket", Place::Started(|host| host.unixsocket.clone())),
     row(
+        "enable-debug-command",
+        Place::Started(|host| host.debug_access.name().to_owned()),
+    ),
+    row(
         "hz",
         Place::Only("10", "what has expired is removed ten times a second"),
     ),

@@ -114,7 +114,7 @@ fn freq(call: &mut Call<'_, '_>) -> Result<()> {
 
 impl Entry {
     /// How the value is held, in Redis's words.
-    fn encoding(&self) -> &'static str {
+    pub(crate) fn encoding(&self) -> &'static str {
         match (self.kind(), self.str()) {
             (Kind::Int, _) => "int",
             (Kind::Inline, Some(string)) if string.len() <= EMBEDDED_MAX => "embstr",
@@ -125,7 +125,7 @@ impl Entry {
 
     /// How many share the value, in Redis's eyes: whoever holds one of the small integers that Redis
     /// makes at its start holds what nobody counts.
-    fn refcount(&self) -> i64 {
+    pub(crate) fn refcount(&self) -> i64 {
         match self.str() {
             Some(Str::Int(0..SHARED_INTEGERS)) => i64::from(i32::MAX),
             _ => 1,

@@ -114,6 +114,7 @@ const MOVED: &[(&str, &str)] = &[
 /// Commands whose writes are no event, but for those that they name.
 const SILENT: &[&str] = &[
     "BITFIELD",
+    "DEBUG",
     "PFADD",
     "PFCOUNT",
     "XREADGROUP",

@@ -1,5 +1,6 @@
 //! DUMP and RESTORE: values as bytes that any server of the family reads.
 
+use super::payload::Sums;
 use super::{Reader, Writer, payload, value};
 use crate::args::parse_int;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
@@ -63,7 +64,7 @@ fn restore(call: &mut Call<'_, '_>) -> Result<()> {
         return Err(Error::text("ERR Invalid TTL value, must be >= 0"));
     }
     let wrong = |_| Error::text("ERR DUMP payload version or checksum are wrong");
-    let body = payload::open(bytes).map_err(wrong)?;
+    let body = payload::open(bytes, Sums::of(&call.engine.config)).map_err(wrong)?;
     let read = value::read(&mut Reader::new(body), call.keyspace.limits());
     let value = read.map_err(|_| Error::text("ERR Bad data format"))?;
 

@@ -4,6 +4,7 @@
 //! run here as they do there.
 
 pub(crate) mod commands;
+pub(crate) mod number;
 pub(crate) mod twin;
 mod work;
 

@@ -28,7 +28,7 @@ pub(crate) mod functions;
 mod guards;
 mod known;
 mod native;
-mod number;
+pub(crate) mod number;
 mod redis;
 mod reply;
 mod scope;

@@ -1,6 +1,10 @@
 //! Numbers of scripts as texts.
 
 /// Writes a number as C's `%.{digits}g` does.
+#[cfg_attr(
+    not(feature = "lua"),
+    expect(dead_code, reason = "only scripts write numbers so")
+)]
 pub(super) fn format_g(out: &mut Vec<u8>, number: f64, digits: usize) {
     // Whole numbers of so few digits are written as they are.
     let beyond = 10f64.powi(digits.min(15) as i32);
@@ -16,7 +20,7 @@ pub(super) fn format_g(out: &mut Vec<u8>, number: f64, digits: usize) {
 }
 
 /// A number as C's `%.{digits}g` writes it.
-pub(super) fn text_g(number: f64, digits: usize) -> String {
+pub(crate) fn text_g(number: f64, digits: usize) -> String {
     if !number.is_finite() {
         let name = if number.is_nan() { "nan" } else { "inf" };
         return format!("{}{name}", if number.is_sign_negative() { "-" } else { "" });

@@ -42,6 +42,13 @@ impl ClientInfo {
     fn is_local(&self) -> bool {
         self.address.starts_with('/')
     }
+
+    /// Whether the other end is on this machine, as far as its address says so.
+    pub(crate) fn is_of_this_machine(&self) -> bool {
+        let beginnings = ["127.", "[::1]", "[::ffff:127."];
+        let is_loopback = |beginning| self.address.starts_with(beginning);
+        self.is_local() || beginnings.into_iter().any(is_loopback)
+    }
 }
 
 /// What a connection holds between its socket and the engine, in bytes.

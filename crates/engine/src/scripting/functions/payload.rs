@@ -9,6 +9,7 @@ use super::manage::read_library;
 use crate::args::Args;
 use crate::command::Call;
 use crate::error::{Error, Result};
+use crate::rdb::payload::Sums;
 use crate::rdb::{Reader, Writer, payload};
 
 /// What stands before a library.
@@ -54,7 +55,7 @@ pub(super) fn write(libraries: &[Arc<Library>]) -> Vec<u8> {
 /// Adds the libraries of a payload to those that are there, or none of them.
 pub(super) fn restore(call: &mut Call<'_, '_>, payload: &[u8], policy: Policy) -> Result<()> {
     let wrong = |_| Error::text("ERR DUMP payload version or checksum are wrong");
-    let body = payload::open(payload).map_err(wrong)?;
+    let body = payload::open(payload, Sums::of(&call.engine.config)).map_err(wrong)?;
     let restored = read(call, body)?;
     let mut libraries = call.engine.scripts.functions.libraries.write();
     let mut names = restored.by_name.keys();

@@ -1,0 +1,181 @@
+//! DEBUG: who may use it, and what test suites rely on.
+
+use std::sync::Arc;
+
+use larder_engine::{
+    ClientInfo, DebugAccess, Engine, Host, Mailbox, Now, Overflow, RespReply, Session,
+};
+use larder_resp::ArgumentBuffer;
+
+const START: u64 = 1_700_000_000_000_000;
+const NOW: Now = Now::from_unix_us(START);
+
+fn engine(debug_access: DebugAccess) -> Arc<Engine> {
+    let engine = Engine::new([7; 32], NOW);
+    engine.set_host(Host {
+        debug_access,
+        sleep: Some(|_| {}),
+        ..Host::default()
+    });
+    engine
+}
+
+fn ask(engine: &Arc<Engine>, session: &mut Session, now: Now, line: &str) -> String {
+    let mut request = ArgumentBuffer::new();
+    line.split(' ')
+        .for_each(|word| request.push(word.as_bytes()));
+    let mut out = Vec::new();
+    let mut reply = RespReply::new(&mut out, session.is_resp3());
+    let _ = engine.execute(session, request.as_arguments(), &now, &mut reply);
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn call(engine: &Arc<Engine>, line: &str) -> String {
+    ask(engine, &mut Session::local(), NOW, line)
+}
+
+#[test]
+fn nobody_may_use_debug_where_it_is_not_said() {
+    let engine = engine(DebugAccess::No);
+    for line in ["DEBUG SLEEP 1000", "DEBUG HELP", "DEBUG nothing"] {
+        let refusal = call(&engine, line);
+        assert!(
+            refusal.starts_with("-ERR DEBUG command not allowed."),
+            "{refusal}"
+        );
+    }
+    let asked = call(&engine, "CONFIG GET enable-debug-command");
+    assert!(asked.ends_with("$2\r\nno\r\n"), "{asked}");
+    let refusal = call(&engine, "CONFIG SET enable-debug-command yes");
+    assert!(refusal.starts_with("-ERR CONFIG SET failed"), "{refusal}");
+}
+
+#[test]
+fn local_clients_may_use_debug_where_it_is_for_those() {
+    let engine = engine(DebugAccess::Local);
+    let from = |address: &str| {
+        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
+        let info = ClientInfo {
+            address: address.to_owned(),
+            ..ClientInfo::default()
+        };
+        let mut session = Session::connected(&engine, info, mailbox);
+        ask(&engine, &mut session, NOW, "DEBUG SET-ACTIVE-EXPIRE 1")
+    };
+    for local in [
+        "127.0.0.1:5000",
+        "[::1]:5000",
+        "[::ffff:127.0.0.1]:5000",
+        "/tmp/socket",
+    ] {
+        assert_eq!(from(local), "+OK\r\n", "{local}");
+    }
+    for strange in ["10.0.0.1:5000", "[2001:db8::1]:5000", ""] {
+        assert!(
+            from(strange).starts_with("-ERR DEBUG command not"),
+            "{strange}"
+        );
+    }
+    assert_eq!(call(&engine, "DEBUG SLEEP 0"), "+OK\r\n");
+}
+
+#[test]
+fn a_reload_leaves_every_value_as_it_is() {
+    let engine = engine(DebugAccess::Yes);
+    for line in [
+        "SET s text",
+        "SET n 17 PX 100000",
+        "RPUSH l a b c",
+        "SADD t a b",
+        "HSET h f v",
+        "ZADD z 1.5 a -inf b",
+        "XADD x 1-1 f v",
+        "XGROUP CREATE x g 0",
+        "XREADGROUP GROUP g ann STREAMS x >",
+    ] {
+        call(&engine, line);
+    }
+    call(&engine, "DEBUG POPULATE 1000 many 100");
+    let before = call(&engine, "DEBUG DIGEST");
+    assert_ne!(before, format!("+{}\r\n", "0".repeat(40)));
+    let used = call(&engine, "DBSIZE");
+
+    assert_eq!(call(&engine, "DEBUG RELOAD"), "+OK\r\n");
+    assert_eq!(call(&engine, "DEBUG RELOAD NOFLUSH MERGE"), "+OK\r\n");
+
+    assert_eq!(call(&engine, "DEBUG DIGEST"), before);
+    assert_eq!(call(&engine, "DBSIZE"), used);
+    assert_eq!(call(&engine, "PTTL n"), ":100000\r\n");
+    assert_eq!(call(&engine, "XPENDING x g").matches("ann").count(), 1);
+    for refused in [
+        "DEBUG RELOAD NOFLUSH",
+        "DEBUG RELOAD NOSAVE",
+        "DEBUG RELOAD more",
+    ] {
+        assert!(call(&engine, refused).starts_with("-ERR"), "{refused}");
+    }
+}
+
+#[test]
+fn a_digest_knows_no_order_of_keys_and_members_but_every_change() {
+    let (one, other) = (engine(DebugAccess::Yes), engine(DebugAccess::Yes));
+    for line in ["SADD t a b c", "HSET h f v g w", "SET k v"] {
+        call(&one, line);
+    }
+    for line in ["SET k v", "HSET h g w f v", "SADD t c b a"] {
+        call(&other, line);
+    }
+    let digest = |engine| call(engine, "DEBUG DIGEST");
+    assert_eq!(digest(&one), digest(&other));
+
+    let mut seen = vec![digest(&one)];
+    for change in [
+        "SADD t d",
+        "HSET h f w",
+        "EXPIRE k 100",
+        "SELECT 0",
+        "DEL t",
+    ] {
+        call(&one, change);
+        if change != "SELECT 0" {
+            assert!(!seen.contains(&digest(&one)), "{change}");
+        }
+        seen.push(digest(&one));
+    }
+}
+
+#[test]
+fn expired_keys_stay_in_memory_while_that_is_asked_for() {
+    let engine = engine(DebugAccess::Yes);
+    call(&engine, "DEBUG SET-ACTIVE-EXPIRE 0");
+    call(&engine, "SET k v PX 1");
+    let later = Now::from_unix_us(START + 1_000_000);
+    let keys = || ask(&engine, &mut Session::local(), NOW, "DBSIZE");
+
+    engine.tick(&later);
+    assert_eq!(keys(), ":1\r\n");
+    call(&engine, "DEBUG SET-ACTIVE-EXPIRE 1");
+    engine.tick(&later);
+    assert_eq!(keys(), ":0\r\n");
+}
+
+#[test]
+fn large_lists_say_how_they_are_held() {
+    let engine = engine(DebugAccess::Yes);
+    call(&engine, "CONFIG SET list-max-listpack-size 2");
+    call(&engine, "RPUSH l a b c d e");
+    let said = call(&engine, "DEBUG OBJECT l");
+    assert!(said.contains("encoding:quicklist"), "{said}");
+    assert!(
+        said.contains("ql_nodes:3 ql_avg_node:1.67 ql_listpack_max:2 "),
+        "{said}"
+    );
+    assert_eq!(
+        call(&engine, "DEBUG OBJECT nothing"),
+        "-ERR no such key\r\n"
+    );
+    assert_eq!(call(&engine, "DEBUG ERROR oh"), "-oh\r\n");
+    let wrong =
+        "-ERR unknown subcommand or wrong number of arguments for 'OBJECT'. Try DEBUG HELP.\r\n";
+    assert_eq!(call(&engine, "DEBUG OBJECT"), wrong);
+}
