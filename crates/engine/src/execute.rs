@@ -134,6 +134,9 @@ impl Engine {
         };
         if is_queued(session, command) {
             session.note(Some(command));
+            if let Err(error) = self.admit_debug(session, command) {
+                return self.refuse(session, arguments, error, reply);
+            }
             session.queue(command, arguments);
             reply.status("QUEUED");
             return Outcome::Done;

@@ -39,6 +39,11 @@ impl Scripts {
         0
     }
 
+    /// How many bytes the libraries of functions take.
+    pub(crate) fn functions_bytes(&self) -> usize {
+        0
+    }
+
     /// How many libraries of functions there are, and how many functions in them: none.
     pub(crate) fn count_functions(&self) -> (usize, usize) {
         (0, 0)

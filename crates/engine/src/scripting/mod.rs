@@ -260,6 +260,11 @@ impl Scripts {
         self.known.read().len()
     }
 
+    /// How many bytes the libraries of functions take.
+    pub(crate) fn functions_bytes(&self) -> usize {
+        self.functions.bytes()
+    }
+
     /// How many libraries of functions there are, and how many functions in them.
     pub(crate) fn count_functions(&self) -> (usize, usize) {
         self.functions.count()

@@ -43,7 +43,7 @@ const TIMES: &[&str] = &[
 ];
 
 /// Answers that are chosen at random, that count what is over and not yet gone, or that describe a
-/// server in its own words.
+/// server, or a value, in its own words.
 const ANY_VALUES: &[&str] = &[
     "SPOP",
     "SRANDMEMBER",
@@ -56,6 +56,7 @@ const ANY_VALUES: &[&str] = &[
     "MEMORY",
     "OBJECT",
     "DBSIZE",
+    "DUMP",
 ];
 
 /// Answers about the server and the connection, and texts of help.

@@ -15,8 +15,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::float::strtod;
+use crate::session::Session;
 
 pub(crate) const COMMANDS: &[Row] = &[Row {
     name: "DEBUG",
@@ -157,14 +159,22 @@ const SUBCOMMANDS: &[Subcommand] = &[
     },
 ];
 
-fn debug(call: &mut Call<'_, '_>) -> Result<()> {
-    if !call.engine.config.debug_access().allows(call.session) {
-        return Err(Error::text(
+impl Engine {
+    /// Refuses DEBUG where it is not allowed; all else may run.
+    pub(crate) fn admit_debug(&self, session: &Session, command: &Row) -> Result<()> {
+        if command.name != "DEBUG" || self.config.debug_access().allows(session) {
+            return Ok(());
+        }
+        Err(Error::text(
             "ERR DEBUG command not allowed. If the enable-debug-command option is set to \
              \"local\", you can run it from a local connection, otherwise you need to set this \
              option in the configuration file, and then restart the server.",
-        ));
+        ))
     }
+}
+
+fn debug(call: &mut Call<'_, '_>) -> Result<()> {
+    call.engine.admit_debug(call.session, call.command)?;
     let name = call.args.bytes()?;
     let words = call.args.len();
     let found = SUBCOMMANDS.iter().find(|subcommand| {

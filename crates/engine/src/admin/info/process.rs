@@ -82,10 +82,17 @@ pub(super) fn memory(call: &Call<'_, '_>, lines: &mut Lines) {
     lines.add("used_memory_startup", 0);
     lines.add("used_memory_dataset", used);
     lines.add("used_memory_dataset_perc", percent(used, used));
+    let (in_scripts, in_functions) = (engine.scripts.bytes(), engine.scripts.functions_bytes());
+    lines.add(
+        "used_memory_scripts_eval",
+        in_scripts.saturating_sub(in_functions),
+    );
     lines.add("number_of_cached_scripts", engine.scripts.len());
     let (libraries, functions) = engine.scripts.count_functions();
     lines.add("number_of_functions", functions);
     lines.add("number_of_libraries", libraries);
+    lines.add("used_memory_functions", in_functions);
+    lines.add("used_memory_scripts", in_scripts);
     lines.add_bytes("maxmemory", engine.max_memory());
     lines.add("maxmemory_policy", engine.memory.policy());
     if let Some(resident) = resident {
