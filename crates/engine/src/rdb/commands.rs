@@ -4,6 +4,7 @@ use super::payload::Sums;
 use super::{Reader, Writer, payload, value};
 use crate::args::parse_int;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
+use crate::engine::Engine;
 use crate::error::{Error, Result};
 
 pub(crate) const COMMANDS: &[Row] = &[
@@ -65,7 +66,8 @@ fn restore(call: &mut Call<'_, '_>) -> Result<()> {
     }
     let wrong = |_| Error::text("ERR DUMP payload version or checksum are wrong");
     let body = payload::open(bytes, Sums::of(&call.engine.config)).map_err(wrong)?;
-    let read = value::read(&mut Reader::new(body), call.keyspace.limits());
+    let mut reader = Reader::new(body).with_room(room(call.engine));
+    let read = value::read(&mut reader, call.keyspace.limits());
     let value = read.map_err(|_| Error::text("ERR Bad data format"))?;
 
     call.reply.ok();
@@ -86,6 +88,15 @@ fn restore(call: &mut Call<'_, '_>) -> Result<()> {
     call.keyspace
         .set_last_use(key, options.idle_s, options.uses);
     Ok(())
+}
+
+/// How many bytes a payload may become: a short one may become 88 times as long, and the process would
+/// end for it where it is to hold no more than so much.
+fn room(engine: &Engine) -> usize {
+    match engine.max_memory() {
+        0 => usize::MAX,
+        bytes => usize::try_from(bytes).unwrap_or(usize::MAX),
+    }
 }
 
 impl Options {

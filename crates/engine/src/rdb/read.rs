@@ -11,6 +11,8 @@ use super::{
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
+    /// How many bytes what is compressed may still become.
+    room: usize,
 }
 
 /// What may stand where a length is expected.
@@ -22,7 +24,15 @@ enum Length {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes }
+        Reader {
+            bytes,
+            room: usize::MAX,
+        }
+    }
+
+    /// The same, for bytes of which what is compressed may become so many bytes in all.
+    pub(crate) fn with_room(self, room: usize) -> Reader<'a> {
+        Reader { room, ..self }
     }
 
     /// Whether everything has been read.
@@ -89,6 +99,7 @@ impl<'a> Reader<'a> {
                 let compressed = usize::try_from(self.length()?).map_err(|_| Malformed)?;
                 let len = usize::try_from(self.length()?).map_err(|_| Malformed)?;
                 let bytes = self.raw(compressed)?;
+                self.room = self.room.checked_sub(len).ok_or(Malformed)?;
                 return lzf::decompress(bytes, len).map(Cow::Owned);
             }
             Length::Encoded(INT_8) => i8::from_le_bytes(self.array()?).into(),

@@ -3,13 +3,16 @@
 use crate::command::Call;
 use crate::error::{Error, Result};
 
+/// The double that Redis gives, which is no constant of nature.
+const DOUBLE: f64 = 3141.0 / 1000.0;
+
 pub(super) fn protocol(call: &mut Call<'_, '_>) -> Result<()> {
     let name = call.args.bytes()?.to_ascii_lowercase();
     let reply = &mut *call.reply;
     match &*name {
         b"string" => reply.bulk(b"Hello World"),
         b"integer" => reply.int(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(DOUBLE),
         b"bignum" => reply.big_number("1234567999999999999999999999999999999"),
         b"null" => reply.null(),
         b"array" => {

@@ -346,3 +346,13 @@ fn a_hash_may_be_filled_by_what_was_read() {
     assert_eq!(hash.set(b"b", b"2", &limits()), Written::Added);
     assert_eq!(hash.len(), 2);
 }
+
+#[test]
+fn what_is_compressed_becomes_no_longer_than_there_is_room() {
+    let list = list_of(&vec![vec![b'x'; 5000]; 100], &limits());
+    let bytes = written(&list);
+    assert!(bytes.len() < 50_000, "{}", bytes.len());
+    let read = |room| read(&mut Reader::new(&bytes).with_room(room), &limits()).is_ok();
+    assert!(read(1_000_000));
+    assert!(!read(400_000));
+}
