@@ -11,7 +11,7 @@ use crate::keyspace::DATABASES;
 use crate::keyspace::entry::{Collection, Entry, Str};
 use crate::keyspace::table::Keyed;
 use crate::scripting::number::text_g;
-use crate::types::hash::Hash;
+use crate::types::hash::{FieldMap, Hash, TimedHash};
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::sorted_set::SortedSet;
@@ -98,9 +98,9 @@ fn add_value(entry: &Entry, digest: &mut Digest) {
             digest.add(&pair(member, Str::Bytes(score.as_bytes())));
         }
     } else if let Some(hash) = entry.object::<Hash>() {
-        for (field, value) in hash.iter() {
-            digest.add(&pair(field, value));
-        }
+        add_fields(hash, digest);
+    } else if let Some(hash) = entry.object::<TimedHash>() {
+        add_fields(hash, digest);
     } else if let Some(stream) = entry.object::<Stream>() {
         for entry in stream.log.range(Id::MIN, Id::MAX) {
             digest.mix(format!("{}.{}", entry.id.ms, entry.id.seq).as_bytes());
@@ -112,6 +112,19 @@ fn add_value(entry: &Entry, digest: &mut Digest) {
     }
     if entry.expires_at().is_some() {
         digest.add(b"!!expire!!");
+    }
+}
+
+fn add_fields(hash: &impl FieldMap, digest: &mut Digest) {
+    for (field, value) in hash.iter() {
+        digest.add(&pair(field, value));
+        if field
+            .with_bytes(|field| hash.deadline(field))
+            .flatten()
+            .is_some()
+        {
+            digest.add(b"!!hexpire!!");
+        }
     }
 }
 

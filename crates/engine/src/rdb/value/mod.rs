@@ -1,6 +1,7 @@
 //! Values: a byte that says the type and how it is held, and the value in that form.
 //!
-//! What is written are the forms that Redis 7.0 reads. What is read are all that Redis has written
+//! What is written are the forms that Redis 7.0 reads, but for a hash of which fields expire, which it does not
+//! know. What is read are all that Redis has written
 //! since its version 2; whatever the form, the value is held here as if it had been made by commands.
 
 mod read;
@@ -14,7 +15,7 @@ pub(crate) use read::read;
 pub(crate) use write::write;
 
 use crate::keyspace::entry::Entry;
-use crate::types::hash::Hash;
+use crate::types::hash::{Hash, TimedHash};
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::sorted_set::SortedSet;
@@ -26,6 +27,7 @@ pub(crate) enum Value {
     List(List),
     Set(Set),
     Hash(Hash),
+    TimedHash(TimedHash),
     SortedSet(SortedSet),
     Stream(Box<Stream>),
 }
@@ -41,6 +43,7 @@ impl Value {
             Value::List(list) => Entry::with_object(key, list),
             Value::Set(set) => Entry::with_object(key, set),
             Value::Hash(hash) => Entry::with_object(key, hash),
+            Value::TimedHash(hash) => Entry::with_object(key, hash),
             Value::SortedSet(set) => Entry::with_object(key, set),
             Value::Stream(stream) => Entry::with_object(key, *stream),
         }
@@ -67,6 +70,8 @@ const LIST_QUICKLIST_2: u8 = 18;
 const STREAM_LISTPACKS_2: u8 = 19;
 const SET_LISTPACK: u8 = 20;
 const STREAM_LISTPACKS_3: u8 = 21;
+const HASH_METADATA: u8 = 24;
+const HASH_LISTPACK_EX: u8 = 25;
 
 /// How a node of a list is held in [`LIST_QUICKLIST_2`]: as an element by itself, or as a listpack.
 const NODE_PLAIN: u64 = 1;

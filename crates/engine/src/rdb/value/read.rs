@@ -6,7 +6,7 @@ use super::*;
 use crate::float::parse_float;
 use crate::keyspace::entry::{Object, Str};
 use crate::types::Limits;
-use crate::types::hash::Written;
+use crate::types::hash::{FieldMap, TimedHash, Written};
 use crate::types::list::Side;
 use crate::types::sorted_set::{Inserted, Score};
 
@@ -26,6 +26,9 @@ pub(crate) fn read(reader: &mut Reader<'_>, limits: &Limits) -> Result<Value, Ma
         SET | SET_INTSET | SET_LISTPACK => full(read_set(form, reader, limits)?).map(Value::Set)?,
         HASH | HASH_ZIPMAP | HASH_ZIPLIST | HASH_LISTPACK => {
             full(read_hash(form, reader, limits)?).map(Value::Hash)?
+        }
+        HASH_METADATA | HASH_LISTPACK_EX => {
+            full(read_timed_hash(form, reader, limits)?).map(Value::TimedHash)?
         }
         ZSET | ZSET_2 | ZSET_ZIPLIST | ZSET_LISTPACK => {
             full(read_sorted_set(form, reader, limits)?).map(Value::SortedSet)?
@@ -125,6 +128,43 @@ fn read_hash(form: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<Hash,
         _ => each_pair(form == HASH_ZIPLIST, &reader.string()?, |field, value| {
             field.with_bytes(|field| value.with_bytes(|value| add(field, value)))
         })?,
+    }
+    Ok(hash)
+}
+
+/// The time behind which none may lie, as in Redis: 2^48 - 2 milliseconds.
+const DEADLINE_MAX: u64 = (1 << 48) - 2;
+
+fn read_timed_hash(
+    form: u8,
+    reader: &mut Reader<'_>,
+    limits: &Limits,
+) -> Result<TimedHash, Malformed> {
+    let mut hash = TimedHash::default();
+    let mut add = |field: &[u8], value: &[u8], at_ms: Option<u64>| {
+        let is_new = hash.set(field, value, limits) == Written::Added;
+        let may_be = at_ms.is_none_or(|at_ms| at_ms <= DEADLINE_MAX);
+        hash.set_deadline(field, at_ms, limits);
+        (is_new && may_be).then_some(()).ok_or(Malformed)
+    };
+    let first_ms = reader.time_ms()?.cast_unsigned();
+    if form == HASH_METADATA {
+        for _ in 0..reader.count(3)? {
+            let behind = reader.length()?;
+            let (field, value) = (reader.string()?, reader.string()?);
+            // It is one more than it lies behind the first; 0 is none.
+            let at_ms = behind.checked_sub(1).map(|ms| first_ms.saturating_add(ms));
+            add(&field, &value, at_ms)?;
+        }
+        return Ok(hash);
+    }
+    let packed = reader.string()?;
+    let mut elements = Listpack::new(&packed);
+    while let Some(field) = elements.next() {
+        let (field, value) = (field?, elements.expect()?);
+        let at_ms = u64::try_from(elements.expect_int()?).map_err(|_| Malformed)?;
+        let at_ms = (at_ms > 0).then_some(at_ms);
+        field.with_bytes(|field| value.with_bytes(|value| add(field, value, at_ms)))?;
     }
     Ok(hash)
 }

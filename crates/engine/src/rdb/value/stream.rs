@@ -134,7 +134,9 @@ fn write_group(group: &Group, writer: &mut Writer) {
     writer.length(group.pending_len() as u64);
     for (id, pending) in group.pending_range(Id::MIN, Id::MAX) {
         writer.raw(&id.to_bytes());
-        writer.time_ms(pending.delivered_at_ms.cast_signed());
+        // What was given back has been delivered to nobody, ever.
+        let delivered_at_ms = pending.delivered_at_ms().unwrap_or(0);
+        writer.time_ms(delivered_at_ms.cast_signed());
         writer.length(pending.deliveries);
     }
     writer.length(group.consumers().len() as u64);

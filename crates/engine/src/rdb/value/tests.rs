@@ -7,7 +7,7 @@ use crate::hash::Seed;
 use crate::keyspace::entry::{Collection, Object, Str};
 use crate::random::Random;
 use crate::types::Limits;
-use crate::types::hash::Written;
+use crate::types::hash::{FieldMap, TimedHash, Written};
 use crate::types::list::Side;
 use crate::types::sorted_set::Score;
 use crate::types::stream::{Group, Id};
@@ -355,4 +355,51 @@ fn what_is_compressed_becomes_no_longer_than_there_is_room() {
     let read = |room| read(&mut Reader::new(&bytes).with_room(room), &limits()).is_ok();
     assert!(read(1_000_000));
     assert!(!read(400_000));
+}
+
+/// A hash of which two of three fields expire.
+fn timed() -> TimedHash {
+    let mut hash = TimedHash::default();
+    for (field, at_ms) in [("a", Some(2000)), ("b", None), ("c", Some(1000))] {
+        hash.set(field.as_bytes(), b"value", &limits());
+        hash.set_deadline(field.as_bytes(), at_ms, &limits());
+    }
+    hash
+}
+
+fn deadlines(entry: &Entry) -> Vec<Option<u64>> {
+    let hash = entry.object::<TimedHash>().expect("fields of it expire");
+    let deadline = |field: &str| hash.deadline(field.as_bytes()).expect("it is there");
+    ["a", "b", "c"].map(deadline).into()
+}
+
+#[test]
+fn fields_of_a_hash_expire_where_it_is_restored_as_where_it_was_dumped() {
+    let mut writer = Writer::default();
+    write(&Entry::with_object(b"key", timed()), &mut writer);
+    let read = read_again(&writer.into_bytes()).expect("it was written so");
+    assert_eq!(deadlines(&read), [Some(2000), None, Some(1000)]);
+}
+
+#[test]
+fn a_small_hash_of_redis_8_of_which_fields_expire_is_read() {
+    // Fields, values and times in turn, in the order of the times.
+    let listpack = b"\x26\0\0\0\x09\0\x81c\x02\x81v\x02\xc3\xe8\x02\x81a\x02\x81v\x02\xc7\xd0\x02\x81b\x02\x81v\x02\0\x01\xff";
+    let mut writer = Writer::default();
+    writer.byte(HASH_LISTPACK_EX);
+    writer.time_ms(1000);
+    writer.string(&[&(listpack.len() as u32).to_le_bytes(), &listpack[4..]].concat());
+    let read = read_again(&writer.into_bytes()).expect("it is whole");
+    assert_eq!(deadlines(&read), [Some(2000), None, Some(1000)]);
+}
+
+#[test]
+fn a_hash_of_which_no_field_expires_any_more_is_written_as_one_that_older_servers_read() {
+    let mut hash = timed();
+    for field in ["a", "c"] {
+        hash.set_deadline(field.as_bytes(), None, &limits());
+    }
+    let mut writer = Writer::default();
+    write(&Entry::with_object(b"key", hash), &mut writer);
+    assert_eq!(writer.into_bytes()[0], HASH);
 }

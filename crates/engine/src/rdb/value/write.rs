@@ -2,11 +2,11 @@
 
 use super::super::{Writer, packed};
 use super::{
-    HASH, HASH_LISTPACK, LIST_QUICKLIST_2, NODE_PACKED, SET, SET_INTSET, STREAM_LISTPACKS_2,
-    STRING, ZSET_2, ZSET_LISTPACK, stream,
+    HASH, HASH_LISTPACK, HASH_METADATA, LIST_QUICKLIST_2, NODE_PACKED, SET, SET_INTSET,
+    STREAM_LISTPACKS_2, STRING, ZSET_2, ZSET_LISTPACK, stream,
 };
 use crate::keyspace::entry::{Entry, Held, Kind, Object, Str};
-use crate::types::hash::Hash;
+use crate::types::hash::{FieldMap, Hash, TimedHash};
 use crate::types::list::List;
 use crate::types::set::Set;
 use crate::types::sorted_set::SortedSet;
@@ -22,6 +22,7 @@ pub(crate) fn write(entry: &Entry, writer: &mut Writer) {
         Kind::List => with(entry, writer, write_list),
         Kind::Set => with(entry, writer, write_set),
         Kind::Hash => with(entry, writer, write_hash),
+        Kind::TimedHash => with(entry, writer, write_timed_hash),
         Kind::SortedSet => with(entry, writer, write_sorted_set),
         Kind::Stream => with(entry, writer, |stream: &Stream, writer| {
             writer.byte(STREAM_LISTPACKS_2);
@@ -74,8 +75,27 @@ fn write_hash(hash: &Hash, writer: &mut Writer) {
         return writer.string(packed.bytes());
     }
     writer.byte(HASH);
-    writer.length(hash.len() as u64);
+    write_fields(hash, writer, |_, _| {});
+}
+
+/// Where a field may expire, in a form that Redis knows since 7.4: each time stands behind the first.
+fn write_timed_hash(hash: &TimedHash, writer: &mut Writer) {
+    let deadline = |field: Str<'_>| field.with_bytes(|field| hash.deadline(field)).flatten();
+    let Some(first) = hash.iter().filter_map(|(field, _)| deadline(field)).min() else {
+        writer.byte(HASH);
+        return write_fields(hash, writer, |_, _| {});
+    };
+    writer.byte(HASH_METADATA);
+    writer.time_ms(first.cast_signed());
+    write_fields(hash, writer, |field, writer| {
+        writer.length(deadline(field).map_or(0, |at_ms| at_ms - first + 1));
+    });
+}
+
+fn write_fields(hash: &impl FieldMap, writer: &mut Writer, before: impl Fn(Str<'_>, &mut Writer)) {
+    writer.length(hash.count() as u64);
     for (field, value) in hash.iter() {
+        before(field, writer);
         write_string(field, writer);
         write_string(value, writer);
     }
