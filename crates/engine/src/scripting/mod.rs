@@ -155,12 +155,13 @@ impl Scripts {
         shebang.is_some_and(script::Shebang::takes_memory)
     }
 
-    /// Whether the script of this request may write: it does not say that it does not.
+    /// Whether the script or the function of this request may write: it does not say that it does not.
     #[cold]
     pub(crate) fn may_write(&self, command: &Row, arguments: Arguments<'_>) -> bool {
         let word = arguments.get(1).unwrap_or_default();
         let script = match command.name {
             name if name.ends_with("_RO") => return false,
+            "FCALL" => return self.functions.may_write(word),
             name if name.starts_with("EVALSHA") => self.find(word),
             _ => self.read(word).ok(),
         };

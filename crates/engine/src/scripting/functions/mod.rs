@@ -89,6 +89,12 @@ impl Functions {
         })
     }
 
+    /// Whether a call of this name may write: there is no such function, or it does not say that it does not.
+    pub(super) fn may_write(&self, name: &[u8]) -> bool {
+        let function = self.find(name);
+        !function.is_some_and(|function| function.info().flags.is_readonly())
+    }
+
     /// How many bytes the libraries take.
     pub(super) fn bytes(&self) -> usize {
         self.libraries.read().bytes
