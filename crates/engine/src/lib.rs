@@ -47,7 +47,7 @@ mod session;
 pub use access::Access;
 pub use acl::UserFile;
 pub use admin::{
-    ClientsMemory, CpuTime, DebugAccess, Host, OutputClass, OutputLimit, OutputLimits, memory_size,
+    Change, ClientsMemory, CpuTime, DebugAccess, Described, Group, Host, Keeper, ParameterError, OutputClass, OutputLimit, OutputLimits, described, memory_size, recognize,
 };
 pub use ahead::Foreseen;
 pub use command::{Arity, Flags, KeySpec, Row};

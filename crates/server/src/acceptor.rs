@@ -37,12 +37,15 @@ const GIVE_UP: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) enum Listener {
     Tcp(std::net::TcpListener),
+    /// One whose clients speak TLS.
+    Tls(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener),
 }
 
 /// A [`Listener`] of this thread.
 enum Listening {
     Tcp(TcpListener),
+    Tls(TcpListener),
     Unix(UnixListener),
 }
 
@@ -158,6 +161,10 @@ impl Acceptor {
         if let Some(memory_max) = engine.clients_memory_max() {
             engine.note_evicted_clients(connections.evict(memory_max));
         }
+        if self.shared.keys.is_some() {
+            let timeout = self.shared.config.handshake_timeout;
+            connections.end_strangers(timeout, self.shared.embedded.now());
+        }
         connections.wake_slow();
         connections.shrink_silent(self.shared.embedded.now());
     }
@@ -199,6 +206,7 @@ impl Listening {
     fn from_std(listener: Listener) -> io::Result<Listening> {
         Ok(match listener {
             Listener::Tcp(listener) => Listening::Tcp(TcpListener::from_std(listener)?),
+            Listener::Tls(listener) => Listening::Tls(TcpListener::from_std(listener)?),
             Listener::Unix(listener) => Listening::Unix(UnixListener::from_std(listener)?),
         })
     }
@@ -208,6 +216,9 @@ impl Listening {
             Listening::Tcp(listener) => listener
                 .poll_accept(context)
                 .map(|accepted| Ok(Accepted::Tcp(accepted?.0.into_std()?))),
+            Listening::Tls(listener) => listener
+                .poll_accept(context)
+                .map(|accepted| Ok(Accepted::Tls(accepted?.0.into_std()?))),
             Listening::Unix(listener) => listener
                 .poll_accept(context)
                 .map(|accepted| Ok(Accepted::Unix(accepted?.0.into_std()?))),

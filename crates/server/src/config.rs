@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use larder_engine::{ClientsMemory, DebugAccess, OutputLimits};
 
+use crate::tls_config::TlsConfig;
+
 /// What a server is told. The names and the defaults are those of redis.conf, where it has them.
 ///
 /// The password that clients have to give belongs to the store: see
@@ -14,6 +16,14 @@ use larder_engine::{ClientsMemory, DebugAccess, OutputLimits};
 pub struct Config {
     /// Addresses to listen on. Port 0 takes a free port.
     pub listen: Vec<SocketAddr>,
+    /// Addresses to listen on for clients that speak TLS. Port 0 takes a free port.
+    pub tls_listen: Vec<SocketAddr>,
+    /// What those need who come there.
+    pub tls: TlsConfig,
+    /// How long a client may take to show that it may come in over TLS.
+    pub handshake_timeout: Duration,
+    /// How many connections may wait on each address to be accepted. The system may allow fewer.
+    pub tcp_backlog: u16,
     /// Path of a Unix socket to listen on as well. The file goes when the server ends.
     pub unixsocket: Option<PathBuf>,
     /// Permissions of the Unix socket, as `chmod` takes them; those of the process if `None`.
@@ -47,6 +57,13 @@ pub struct Config {
     /// How many bytes all connections together may hold. When they hold more, those that hold most
     /// are closed, and a single answer can't be longer than what is left.
     pub maxmemory_clients: ClientsMemory,
+    /// Parameters that are set after all that stands above, by the names and with the values that CONFIG
+    /// SET takes.
+    pub parameters: Vec<(String, Vec<u8>)>,
+    /// What CONFIG GET shows of parameters that whoever starts the server goes by.
+    pub known: Vec<(&'static str, String)>,
+    /// The file that CONFIG REWRITE writes.
+    pub config_file: Option<PathBuf>,
     /// How long the server waits, when it ends, for clients to take their last answers and for
     /// scripts to end. Scripts that run for so long that they keep others waiting are ended at once.
     pub shutdown_timeout: Duration,
@@ -56,6 +73,10 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 6379))],
+            tls_listen: Vec::new(),
+            tls: TlsConfig::default(),
+            handshake_timeout: Duration::from_secs(10),
+            tcp_backlog: 511,
             unixsocket: None,
             unixsocketperm: None,
             protected_mode: true,
@@ -71,6 +92,9 @@ impl Default for Config {
             client_query_buffer_limit: 1024 * 1024 * 1024,
             client_output_buffer_limit: OutputLimits::default(),
             maxmemory_clients: ClientsMemory::Unlimited,
+            parameters: Vec::new(),
+            known: Vec::new(),
+            config_file: None,
             shutdown_timeout: Duration::from_secs(10),
         }
     }

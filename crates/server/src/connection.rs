@@ -16,7 +16,7 @@ use crate::connections::{Listed, Order, Refused};
 use crate::conversation::{Conversation, Next};
 use crate::listener::Accepted;
 use crate::shared::Shared;
-use crate::socket::{Readiness, Socket};
+use crate::socket::{Readiness, Received, Socket};
 
 /// How many requests are run in a turn. A read has fewer, mostly: this is for those that came while
 /// the client waited for a key.
@@ -92,10 +92,11 @@ impl Connection {
     pub(crate) fn new(accepted: Accepted, shared: Arc<Shared>) -> io::Result<Option<Connection>> {
         let is_denied = shared.engine().is_protected() && !accepted.is_local();
         let info = accepted.info(shared.embedded.now());
-        let mut socket = accepted.into_socket(shared.engine().tcp_keepalive())?;
+        let mut socket = accepted.into_socket(&shared)?;
         if is_denied {
             shared.engine().note_rejected_connection();
-            socket.write(DENIED.as_bytes())?;
+            tracing::debug!("a client from another machine is refused: protected mode");
+            socket.say_at_once(DENIED)?;
             return Ok(None);
         }
         let conversation = Conversation::new(Arc::clone(&shared), info);
@@ -108,10 +109,11 @@ impl Connection {
             Err(Refused::Ending) => return Ok(None),
             Err(Refused::Full) => {
                 shared.engine().note_rejected_connection();
-                socket.write(b"-ERR max number of clients reached\r\n")?;
+                socket.say_at_once("-ERR max number of clients reached\r\n")?;
                 return Ok(None);
             }
         };
+        listed.set_handshaking(socket.is_handshaking());
         Ok(Some(Connection {
             socket,
             conversation,
@@ -172,7 +174,7 @@ impl Connection {
 
     /// Shows how much is held here, of which all together may hold so much.
     fn hold_memory(&self, memory_max: Option<u64>) {
-        let memory = self.conversation.show_memory();
+        let memory = self.conversation.show_memory() + self.socket.memory();
         let engine = self.shared.engine();
         if let Some(client) = self.conversation.client() {
             engine.account_for(client, memory, &self.shared.embedded);
@@ -209,7 +211,8 @@ impl Connection {
             return Ok(None);
         }
         self.write(&mut progress)?;
-        if self.phase == Phase::Closing && self.conversation.output().is_empty() {
+        let is_all = self.conversation.output().is_empty() && !self.socket.has_unsent();
+        if self.phase == Phase::Closing && is_all {
             return Ok(None);
         }
         self.hold_memory(memory_max);
@@ -218,6 +221,7 @@ impl Connection {
         }
         self.listed.set_slow(self.conversation.is_slow());
         self.listed.set_waiting(self.conversation.is_waiting());
+        self.listed.set_handshaking(self.socket.is_handshaking());
         Ok(Some(progress))
     }
 
@@ -241,11 +245,12 @@ impl Connection {
             return Ok(());
         }
         match self.socket.read(self.conversation.room())? {
-            None => return Ok(()),
-            Some(0) if self.conversation.is_parked() => self.phase = Phase::Ending,
+            Received::Nothing => return Ok(()),
+            Received::Unseen => progress.has_more = true,
+            Received::End if self.conversation.is_parked() => self.phase = Phase::Ending,
             // All requests that have been received are run, or will never be.
-            Some(0) => self.close(),
-            Some(read) => {
+            Received::End => self.close(),
+            Received::Bytes(read) => {
                 self.shared.engine().note_read(read);
                 progress.has_more |= self.socket.is_readable();
             }
@@ -279,6 +284,7 @@ impl Connection {
 
     /// Writes once, if there is something to write.
     fn write(&mut self, progress: &mut Progress) -> io::Result<()> {
+        progress.is_any |= self.socket.flush()?;
         let output = self.conversation.output();
         if output.is_empty() {
             return Ok(());
@@ -359,6 +365,7 @@ mod tests {
                     )
                     .unwrap(),
                     config: Config::default(),
+                    keys: None,
                     connections: Arc::default(),
                 }),
             }

@@ -46,6 +46,8 @@ pub(crate) struct Control {
     order: AtomicU8,
     /// Whether it waits for a key or for messages, so that silence is no sign of idleness.
     is_waiting: AtomicBool,
+    /// Whether the client has still to show that it may come in.
+    is_handshaking: AtomicBool,
     /// Whether more answers wait for it than may for long.
     is_slow: AtomicBool,
     /// Whether it has said nothing for so long that it is to free what it does not use.
@@ -93,6 +95,7 @@ impl Connections {
             client: Arc::clone(client),
             order: AtomicU8::new(Order::Serve as u8),
             is_waiting: AtomicBool::new(false),
+            is_handshaking: AtomicBool::new(false),
             is_slow: AtomicBool::new(false),
             has_to_shrink: AtomicBool::new(false),
             memory: AtomicUsize::new(0),
@@ -175,6 +178,20 @@ impl Connections {
         }
     }
 
+    /// Ends the connections whose clients have come longer ago than `timeout`, and have not shown yet
+    /// that they may.
+    pub(crate) fn end_strangers(&self, timeout: Duration, now: Now) {
+        let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+        for control in self.all.lock().by_id.values() {
+            // Who has said nothing was last seen when it came.
+            let here_us = now.unix_us().saturating_sub(control.client.last_seen_us());
+            if here_us > timeout_us && control.is_handshaking.load(Ordering::Relaxed) {
+                tracing::debug!("a client is closed: its handshake does not end");
+                control.give(Order::Stop);
+            }
+        }
+    }
+
     /// Ends the connections that have been idle for longer than `timeout`.
     pub(crate) fn end_idle(&self, timeout: Duration, now: Now) {
         let timeout_us = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
@@ -227,6 +244,12 @@ impl Control {
     /// Notes whether the connection waits for something else than requests.
     pub(crate) fn set_waiting(&self, is_waiting: bool) {
         self.is_waiting.store(is_waiting, Ordering::Relaxed);
+    }
+
+    /// Notes whether the client has still to show that it may come in.
+    #[inline]
+    pub(crate) fn set_handshaking(&self, is_handshaking: bool) {
+        self.is_handshaking.store(is_handshaking, Ordering::Relaxed);
     }
 
     /// Notes whether more answers wait for the client than may for long.

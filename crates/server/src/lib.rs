@@ -31,10 +31,18 @@ mod rounds;
 mod shared;
 mod socket;
 mod threads;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_absent.rs"]
+mod tls;
+mod tls_config;
+mod tls_kept;
 mod users;
 mod worker;
 
 pub use config::Config;
 pub use larder_engine::{ClientsMemory, DebugAccess, OutputLimit, OutputLimits};
 pub use listener::ListenError;
-pub use server::{Server, StartError};
+pub use server::{Server, Sockets, StartError};
+pub use tls_config::{AuthClients, TlsConfig, TlsError};

@@ -11,10 +11,9 @@ use std::time::Duration;
 use larder_engine::{ClientInfo, Now};
 use socket2::{Domain, Protocol, SockRef, TcpKeepalive, Type};
 
+use crate::shared::Shared;
 use crate::socket::Socket;
-
-/// How many connections may wait to be accepted: Redis's `tcp-backlog`.
-const BACKLOG: i32 = 511;
+use crate::tls::Tls;
 
 /// A place that can't be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +23,12 @@ pub enum ListenError {
     Address {
         /// The address.
         address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A socket that somebody else listens on is none.
+    #[error("can't listen on a socket that was given: {source}")]
+    Given {
         /// What the system says.
         source: io::Error,
     },
@@ -37,12 +42,15 @@ pub enum ListenError {
     },
 }
 
-/// Listens on an address.
-pub(crate) fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
-    try_listen(address).map_err(|source| ListenError::Address { address, source })
+/// Listens on an address, where so many connections may wait to be accepted.
+pub(crate) fn listen(
+    address: SocketAddr,
+    backlog: u16,
+) -> Result<std::net::TcpListener, ListenError> {
+    try_listen(address, backlog).map_err(|source| ListenError::Address { address, source })
 }
 
-fn try_listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn try_listen(address: SocketAddr, backlog: u16) -> io::Result<std::net::TcpListener> {
     let domain = Domain::for_address(address);
     let socket = socket2::Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
@@ -52,7 +60,7 @@ fn try_listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(backlog.into())?;
     Ok(socket.into())
 }
 
@@ -93,6 +101,8 @@ fn try_listen_on_path(
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Tcp(TcpStream),
+    /// One on a port where TLS is spoken.
+    Tls(TcpStream),
     Unix(UnixStream),
 }
 
@@ -100,7 +110,7 @@ impl Accepted {
     /// What is known of the connection.
     pub(crate) fn info(&self, now: Now) -> ClientInfo {
         let (address, local_address, descriptor) = match self {
-            Accepted::Tcp(stream) => {
+            Accepted::Tcp(stream) | Accepted::Tls(stream) => {
                 let text = |address: io::Result<SocketAddr>| {
                     address.map_or("?:0".to_owned(), |address| address.to_string())
                 };
@@ -126,17 +136,25 @@ impl Accepted {
     pub(crate) fn is_local(&self) -> bool {
         match self {
             // Who has gone already comes from nowhere.
-            Accepted::Tcp(stream) => stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip())),
+            Accepted::Tcp(stream) | Accepted::Tls(stream) => {
+                stream.peer_addr().is_ok_and(|peer| is_loopback(peer.ip()))
+            }
             Accepted::Unix(_) => true,
         }
     }
 
     /// Its socket, with what it needs.
-    pub(crate) fn into_socket(self, keepalive: Option<Duration>) -> io::Result<Socket> {
+    pub(crate) fn into_socket(self, shared: &Shared) -> io::Result<Socket> {
+        let keepalive = shared.engine().tcp_keepalive();
         match self {
             Accepted::Tcp(stream) => {
                 prepare(&stream, keepalive)?;
                 Ok(Socket::new(stream.into()))
+            }
+            Accepted::Tls(stream) => {
+                prepare(&stream, keepalive)?;
+                let keys = shared.keys.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+                Ok(Socket::new(stream.into()).with_tls(Tls::new(keys)?))
             }
             Accepted::Unix(stream) => Ok(Socket::new(stream.into())),
         }

@@ -1,7 +1,8 @@
 //! A server: threads that serve a store to any Redis client.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +17,9 @@ use crate::connections::Connections;
 use crate::listener::{ListenError, listen, listen_on_path};
 use crate::shared::Shared;
 use crate::threads::Threads;
+use crate::tls::Keys;
+use crate::tls_config::TlsError;
+use crate::tls_kept::KeptKeys;
 use crate::users::UsersOnDisk;
 
 /// A server that could not be started.
@@ -27,6 +31,12 @@ pub enum StartError {
     /// The users are not what they should be.
     #[error("the users can't be read: {0}")]
     Users(String),
+    /// A parameter can't be what it is said to be.
+    #[error("{0}")]
+    Parameter(String),
+    /// Clients are to come over TLS, and can't.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A place can't be listened on.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -35,10 +45,22 @@ pub enum StartError {
     Threads(#[source] io::Error),
 }
 
+/// Sockets that somebody else listens on for the server, and gives to it: systemd's.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    /// Those for plain connections.
+    pub tcp: Vec<TcpListener>,
+    /// Those for TLS.
+    pub tls: Vec<TcpListener>,
+    /// Unix sockets. Their files belong to whoever made them.
+    pub unix: Vec<UnixListener>,
+}
+
 /// A running server. It ends when it is shut down or dropped; the store does not end with it.
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,
+    tls_addresses: Vec<SocketAddr>,
     unixsocket: Option<PathBuf>,
     shared: Arc<Shared>,
     ending: CancellationToken,
@@ -67,25 +89,46 @@ impl Server {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn start(config: Config, embedded: &Embedded) -> Result<Server, StartError> {
+        Server::start_on(Sockets::default(), config, embedded)
+    }
+
+    /// Starts to serve a store on sockets that are there already, and on those that the configuration
+    /// names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::start`].
+    pub fn start_on(
+        sockets: Sockets,
+        config: Config,
+        embedded: &Embedded,
+    ) -> Result<Server, StartError> {
+        let keys = match config.tls_listen.is_empty() && sockets.tls.is_empty() {
+            true => None,
+            false => Some(Arc::new(Keys::read(&config.tls)?)),
+        };
         let mut server = Server {
             addresses: Vec::new(),
+            tls_addresses: Vec::new(),
             unixsocket: None,
             ending: CancellationToken::new(),
             threads: Arc::default(),
             shared: Arc::new(Shared {
                 embedded: embedded.clone(),
                 config,
+                keys,
                 connections: Arc::new(Connections::default()),
             }),
         };
         // Before anybody can come.
+        server.configure()?;
         server.read_users()?;
         // From here on dropping it undoes what has been done.
-        let listeners = server.listen()?;
+        let listeners = server.listen(sockets)?;
         if listeners.is_empty() {
             return Err(StartError::Nowhere);
         }
-        server.configure();
+        server.introduce();
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = server.shared.config.threads.unwrap_or_else(cores).max(1);
         let (shared, ending) = (Arc::clone(&server.shared), server.ending.clone());
@@ -97,6 +140,28 @@ impl Server {
     /// The addresses on which the server listens, in the order in which they were given.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses on which the server listens for TLS, in the order in which they were given.
+    pub fn tls_addresses(&self) -> &[SocketAddr] {
+        &self.tls_addresses
+    }
+
+    /// How many connections may wait on each address to be accepted, if the system allows it.
+    pub fn backlog(&self) -> u16 {
+        self.shared.config.tcp_backlog
+    }
+
+    /// Reads the certificates and keys again, for those who come from now on.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the files. The server goes on with what it had.
+    pub fn reload_tls(&self) -> Result<(), TlsError> {
+        if let Some(keys) = &self.shared.keys {
+            keys.replace(Keys::read(&keys.from())?);
+        }
+        Ok(())
     }
 
     /// Ends the server: no connection is accepted any more, what was read is answered, and
@@ -131,15 +196,25 @@ impl Server {
         read.map_err(StartError::Users)
     }
 
-    fn listen(&mut self) -> Result<Vec<Listener>, ListenError> {
+    fn listen(&mut self, sockets: Sockets) -> Result<Vec<Listener>, ListenError> {
         let config = &self.shared.config;
-        let mut listeners = Vec::new();
-        for &address in &config.listen {
-            let listener = listen(address)?;
-            let local = listener.local_addr();
-            let local = local.map_err(|source| ListenError::Address { address, source })?;
-            self.addresses.push(local);
-            listeners.push(Listener::Tcp(listener));
+        let (mut tcp, mut tls) = (sockets.tcp, sockets.tls);
+        let listen = |address: &SocketAddr| listen(*address, config.tcp_backlog);
+        for address in &config.listen {
+            tcp.push(listen(address)?);
+        }
+        for address in &config.tls_listen {
+            tls.push(listen(address)?);
+        }
+        self.addresses = addresses_of(&tcp)?;
+        self.tls_addresses = addresses_of(&tls)?;
+        let (tcp, tls) = (tcp.into_iter(), tls.into_iter());
+        let mut listeners: Vec<Listener> = tcp.map(Listener::Tcp).collect();
+        listeners.extend(tls.map(Listener::Tls));
+        for listener in sockets.unix {
+            let ready = listener.set_nonblocking(true);
+            ready.map_err(|source| ListenError::Given { source })?;
+            listeners.push(Listener::Unix(listener));
         }
         if let Some(path) = &config.unixsocket {
             let listener = listen_on_path(path, config.unixsocketperm)?;
@@ -151,7 +226,7 @@ impl Server {
 
     /// Tells the engine what CONFIG and INFO are to say of this server. From here on the engine
     /// knows best: CONFIG SET changes what it knows.
-    fn configure(&self) {
+    fn configure(&self) -> Result<(), StartError> {
         let (engine, config) = (self.shared.engine(), &self.shared.config);
         engine.set_protected_mode(config.protected_mode);
         engine.set_clients_max(config.maxclients);
@@ -161,19 +236,60 @@ impl Server {
         engine.set_query_buffer_max(config.client_query_buffer_limit);
         engine.set_output_limits(&config.client_output_buffer_limit);
         engine.set_clients_memory(config.maxmemory_clients);
-        let places = self.addresses.iter();
-        let bind: Vec<String> = places.map(|address| address.ip().to_string()).collect();
+        for (name, value) in &config.parameters {
+            let configured = engine.configure(name, value);
+            configured.map_err(StartError::Parameter)?;
+        }
+        Ok(())
+    }
+
+    /// Tells the engine where it is, and who keeps what is not its own.
+    fn introduce(&self) {
+        let (engine, config) = (self.shared.engine(), &self.shared.config);
+        let port = |addresses: &[SocketAddr]| addresses.first().map_or(0, SocketAddr::port);
+        let mut places: Vec<String> = Vec::new();
+        for address in self.addresses.iter().chain(&self.tls_addresses) {
+            let place = address.ip().to_string();
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         let path = self.unixsocket.as_deref();
+        let mut parameters = config.known.clone();
+        parameters.extend([
+            ("bind", places.join(" ")),
+            ("port", port(&self.addresses).to_string()),
+            ("tls-port", port(&self.tls_addresses).to_string()),
+            ("tcp-backlog", config.tcp_backlog.to_string()),
+            ("shutdown-timeout", config.shutdown_timeout.as_secs().to_string()),
+            ("unixsocket", path.map_or_else(String::new, |path| path.display().to_string())),
+            ("unixsocketperm", format!("{:o}", config.unixsocketperm.unwrap_or(0))),
+        ]);
         engine.set_host(Host {
-            tcp_port: self.addresses.first().map_or(0, SocketAddr::port),
-            bind: bind.join(" "),
-            unixsocket: path.map_or_else(String::new, |path| path.display().to_string()),
-            debug_access: self.shared.config.debug_access,
+            tcp_port: port(&self.addresses),
+            parameters,
+            debug_access: config.debug_access,
             sleep: Some(std::thread::sleep),
             resident_bytes: Some(resident_bytes),
             cpu_time: Some(cpu_time),
         });
+        if let Some(keys) = &self.shared.keys {
+            engine.keep_parameters(Arc::new(KeptKeys(Arc::clone(keys))));
+        }
+        if let Some(path) = &config.config_file {
+            engine.set_config_file(Box::new(UsersOnDisk::at(path)));
+        }
     }
+}
+
+/// The addresses of sockets, which do not block from here on.
+fn addresses_of(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, ListenError> {
+    let address = |listener: &TcpListener| {
+        listener.set_nonblocking(true)?;
+        listener.local_addr()
+    };
+    let addresses = listeners.iter().map(address).collect::<io::Result<_>>();
+    addresses.map_err(|source| ListenError::Given { source })
 }
 
 /// How many bytes of memory the process holds, where the system says so in Linux's way.

@@ -12,18 +12,34 @@ use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
 };
 
+use crate::tls::Tls;
+
 /// A peer that is gone is an error of the write, and no signal.
 #[cfg(not(target_vendor = "apple"))]
-const QUIETLY: SendFlags = SendFlags::NOSIGNAL;
+pub(crate) const QUIETLY: SendFlags = SendFlags::NOSIGNAL;
 /// Rust's programs ignore the signal, where it can't be switched off for a write.
 #[cfg(target_vendor = "apple")]
-const QUIETLY: SendFlags = SendFlags::empty();
+pub(crate) const QUIETLY: SendFlags = SendFlags::empty();
 
-/// A connected socket that never blocks.
+/// A connected socket that never blocks, and the TLS that is spoken over it, if any is.
 #[derive(Debug)]
 pub(crate) struct Socket {
     fd: OwnedFd,
     readiness: Readiness,
+    tls: Option<Box<Tls>>,
+}
+
+/// What a read has brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// So many bytes of the client, which are not 0.
+    Bytes(usize),
+    /// The client sends no more.
+    End,
+    /// Nothing yet.
+    Nothing,
+    /// Something of which the client's bytes are none, such as a handshake; more can be there.
+    Unseen,
 }
 
 /// What may be tried on a socket.
@@ -57,7 +73,26 @@ impl Socket {
         Socket {
             fd,
             readiness: Readiness::UNKNOWN,
+            tls: None,
         }
+    }
+
+    /// Has this spoken over it from its first byte.
+    pub(crate) fn with_tls(self, tls: Tls) -> Socket {
+        let tls = Some(Box::new(tls));
+        Socket { tls, ..self }
+    }
+
+    /// Whether the client has still to show that it may come in.
+    #[inline]
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// How many bytes it holds for its TLS.
+    #[inline]
+    pub(crate) fn memory(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.memory())
     }
 
     /// The number by which the system knows it.
@@ -77,11 +112,13 @@ impl Socket {
         self.readiness.is_readable
     }
 
-    /// Reads into the room that there is behind `bytes`. Answers how much, which is 0 at the end, or
-    /// `None` if there is nothing yet.
-    pub(crate) fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<usize>> {
+    /// Reads into the room that there is behind `bytes`.
+    pub(crate) fn read(&mut self, bytes: &mut Vec<u8>) -> io::Result<Received> {
+        if let Some(tls) = &mut self.tls {
+            return tls.read(&self.fd, &mut self.readiness, bytes);
+        }
         if !self.readiness.is_readable {
-            return Ok(None);
+            return Ok(Received::Nothing);
         }
         let room = bytes.capacity() - bytes.len();
         let received = retry(|| recv(&self.fd, spare_capacity(bytes), RecvFlags::empty()));
@@ -89,17 +126,53 @@ impl Socket {
         // Less than there was room for is all that there is: the next bytes will be told of.
         let has_more = received.is_some_and(|count| count == room || self.readiness.is_ending);
         self.readiness.is_readable = has_more;
-        Ok(received)
+        Ok(match received {
+            None => Received::Nothing,
+            Some(0) => Received::End,
+            Some(count) => Received::Bytes(count),
+        })
     }
 
     /// Writes what it takes of these bytes. Answers how much, or `None` if it takes nothing now.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<Option<usize>> {
+        if let Some(tls) = &mut self.tls {
+            return tls.write(&self.fd, &mut self.readiness, bytes);
+        }
         self.try_write(|fd| send(fd, bytes, QUIETLY))
     }
 
     /// The same for several pieces.
     pub(crate) fn write_all_of(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<Option<usize>> {
+        if let Some(tls) = &mut self.tls {
+            let first = pieces.first().map_or(&[][..], |piece| piece);
+            return tls.write(&self.fd, &mut self.readiness, first);
+        }
         self.try_write(|fd| sendmsg(fd, pieces, &mut SendAncillaryBuffer::default(), QUIETLY))
+    }
+
+    /// Sends what has been taken and not sent, which is nothing without TLS. Answers whether something
+    /// was sent.
+    #[inline]
+    pub(crate) fn flush(&mut self) -> io::Result<bool> {
+        let Some(tls) = self.tls.as_mut().filter(|tls| tls.has_unsent()) else {
+            return Ok(false);
+        };
+        tls.flush(&self.fd, &mut self.readiness)?;
+        Ok(self.readiness.is_writable)
+    }
+
+    /// Whether something was taken and not sent.
+    #[inline]
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.has_unsent())
+    }
+
+    /// Writes this before anything else, unless the client would not understand it.
+    pub(crate) fn say_at_once(&mut self, text: &str) -> io::Result<()> {
+        if self.tls.is_none() {
+            self.write(text.as_bytes())?;
+        }
+        Ok(())
     }
 
     #[inline]
@@ -116,7 +189,10 @@ impl Socket {
     }
 
     /// Sends no more.
-    pub(crate) fn shutdown(&self) -> io::Result<()> {
+    pub(crate) fn shutdown(&mut self) -> io::Result<()> {
+        if let Some(tls) = &mut self.tls {
+            tls.say_end(&self.fd, &mut self.readiness);
+        }
         match shutdown(&self.fd, Shutdown::Write) {
             // The peer was faster.
             Ok(()) | Err(Errno::NOTCONN) => Ok(()),
@@ -127,7 +203,7 @@ impl Socket {
 
 /// Calls the system until no signal comes between. Answers `None` where it would have to wait.
 #[inline]
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> io::Result<Option<T>> {
+pub(crate) fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> io::Result<Option<T>> {
     loop {
         match call() {
             Ok(done) => return Ok(Some(done)),

@@ -168,6 +168,15 @@ impl Engine {
         default_of(&self.acl.users.read()).ask_for_login()
     }
 
+    /// The users, a line each, if they are in no file.
+    pub(crate) fn lines_of_users(&self) -> Vec<Vec<u8>> {
+        let mut lines = Vec::new();
+        if self.acl.file_name().is_empty() {
+            self.acl.each(|(name, rules)| lines.push(file::line(name, rules)));
+        }
+        lines
+    }
+
     /// Writes the file of users.
     pub(super) fn save_users(&self) -> std::io::Result<()> {
         let file = self.acl.file.lock();

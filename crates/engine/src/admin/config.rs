@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use super::debug::DebugAccess;
+use super::keeper::Outside;
 use super::output_limits::{OutputClass, OutputLimit, OutputLimits, SharedOutputLimits};
 use crate::engine::Engine;
 
@@ -49,6 +50,7 @@ pub(crate) struct Config {
     /// Whether RESTORE leaves checksums out of account: DEBUG SET-SKIP-CHECKSUM-VALIDATION.
     pub(super) skips_checksums: AtomicBool,
     host: RwLock<Host>,
+    pub(super) outside: Outside,
 }
 
 /// What the process around the engine says of itself, for INFO and CONFIG GET. All of it may be
@@ -57,10 +59,9 @@ pub(crate) struct Config {
 pub struct Host {
     /// The TCP port that it listens on, or 0.
     pub tcp_port: u16,
-    /// The addresses that it listens on, with a space between them.
-    pub bind: String,
-    /// The path of the Unix socket that it listens on.
-    pub unixsocket: String,
+    /// What it goes by of the parameters that are not the engine's own, if that is not their default:
+    /// `port`, `bind`, and their kin.
+    pub parameters: Vec<(&'static str, String)>,
     /// Who may use DEBUG.
     pub debug_access: DebugAccess,
     /// Has the thread do nothing for so long, for DEBUG SLEEP.
@@ -121,6 +122,7 @@ impl Default for Config {
             active_expire: AtomicBool::new(true),
             skips_checksums: AtomicBool::new(false),
             host: RwLock::default(),
+            outside: Outside::default(),
         }
     }
 }
@@ -220,6 +222,20 @@ impl Config {
     /// Who may use DEBUG.
     pub(super) fn debug_access(&self) -> DebugAccess {
         self.host.read().debug_access
+    }
+
+    /// The value of a parameter that the process around the engine goes by.
+    pub(super) fn hosted(&self, name: &str, default: &str) -> String {
+        if let Some(keeper) = self.outside.keeper_of(name) {
+            return keeper.get(name);
+        }
+        let host = self.host.read();
+        if name == "enable-debug-command" {
+            return host.debug_access.name().to_owned();
+        }
+        let mut parameters = host.parameters.iter();
+        let found = parameters.find(|(known, _)| *known == name);
+        found.map_or_else(|| default.to_owned(), |(_, value)| value.clone())
     }
 
     pub(super) fn host(&self) -> Host {

@@ -50,8 +50,8 @@ pub(crate) const COMMANDS: &[Row] = &[
         keys: KeySpec::None,
         flags: FLAGS,
         syntax: "",
-        summary: "Writes the parameters into the configuration file: there is none.",
-        complexity: "O(1)",
+        summary: "Writes the values of the parameters into the configuration file.",
+        complexity: "O(n), n the number of parameters.",
         since: "2.8.0",
     },
     help::row("CONFIG HELP", "5.0.0"),
@@ -64,7 +64,7 @@ fn get(call: &mut Call<'_, '_>) -> Result<()> {
         let more: Vec<(Vec<u8>, &Parameter)> = match is_pattern {
             true => matching(&pattern.to_ascii_lowercase()).collect(),
             // A name is answered as it was written.
-            false => Parameter::find(pattern)
+            false => configured(pattern)
                 .map(|parameter| (pattern.to_vec(), parameter))
                 .into_iter()
                 .collect(),
@@ -88,7 +88,8 @@ fn get(call: &mut Call<'_, '_>) -> Result<()> {
 
 /// The parameters that match a pattern, by each of their names that does.
 fn matching(pattern: &[u8]) -> impl Iterator<Item = (Vec<u8>, &'static Parameter)> {
-    PARAMETERS.iter().flat_map(move |parameter| {
+    let configured = PARAMETERS.iter().filter(|parameter| parameter.is_configured());
+    configured.flat_map(move |parameter| {
         let names = [Some(parameter.name), parameter.alias]
             .into_iter()
             .flatten();
@@ -102,9 +103,9 @@ fn set(call: &mut Call<'_, '_>) -> Result<()> {
         return Err(Error::WrongArity(call.command.full_name()));
     }
     let mut words = call.args.rest();
-    let mut pairs: Vec<(&Parameter, &[u8])> = Vec::new();
+    let mut pairs: Vec<(&'static Parameter, &[u8])> = Vec::new();
     while let (Some(name), Some(value)) = (words.next(), words.next()) {
-        let parameter = Parameter::find(name).ok_or_else(|| {
+        let parameter = configured(name).ok_or_else(|| {
             let name = String::from_utf8_lossy(name);
             Error::text(format!(
                 "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
@@ -115,17 +116,16 @@ fn set(call: &mut Call<'_, '_>) -> Result<()> {
         }
         pairs.push((parameter, value));
     }
-    let mut values = Vec::new();
-    for (parameter, value) in pairs {
-        let value = parameter.read(value);
-        values.push((parameter, value.map_err(|why| failed(parameter, &why))?));
-    }
-
-    for (parameter, value) in values {
-        parameter.set(value, call.engine);
-    }
+    let change = call.engine.change_of(&pairs);
+    let change = change.map_err(|(parameter, why)| failed(parameter, &why))?;
+    change();
     call.reply.ok();
     Ok(())
+}
+
+/// The parameter of this name that CONFIG knows.
+fn configured(name: &[u8]) -> Option<&'static Parameter> {
+    Parameter::find(name).filter(|parameter| parameter.is_configured())
 }
 
 fn failed(parameter: &Parameter, why: &str) -> Error {
@@ -145,8 +145,8 @@ fn resetstat(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-fn rewrite(_: &mut Call<'_, '_>) -> Result<()> {
-    Err(Error::text(
-        "ERR The server is running without a config file",
-    ))
+fn rewrite(call: &mut Call<'_, '_>) -> Result<()> {
+    call.engine.rewrite_config().map_err(Error::text)?;
+    call.reply.ok();
+    Ok(())
 }

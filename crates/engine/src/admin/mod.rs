@@ -13,14 +13,17 @@ pub(crate) mod lolwut;
 pub(crate) mod memory;
 mod observed;
 mod output_limits;
+mod keeper;
 mod parameters;
+mod rewrite;
 pub(crate) mod slowlog_commands;
 mod syntax;
 
 pub use config::{ClientsMemory, CpuTime, Host};
 pub use debug::DebugAccess;
 pub use output_limits::{OutputClass, OutputLimit, OutputLimits};
-pub use parameters::memory_size;
+pub use keeper::{Change, Keeper};
+pub use parameters::{Described, Group, ParameterError, described, memory_size, recognize};
 
 /// The version of Redis whose behaviour the engine has.
 pub(crate) const REDIS_VERSION: &str = "7.2.0";

@@ -18,6 +18,7 @@ fn shared() -> Arc<Shared> {
     Arc::new(Shared {
         embedded: Embedded::open(store).unwrap(),
         config: Config::default(),
+        keys: None,
         connections: Arc::default(),
     })
 }

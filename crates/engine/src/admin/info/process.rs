@@ -21,7 +21,9 @@ pub(super) fn server(call: &Call<'_, '_>, lines: &mut Lines) {
     );
     lines.add("arch_bits", usize::BITS);
     lines.add("process_id", std::process::id());
-    lines.add("process_supervised", "no");
+    let supervised = engine.config.hosted("supervised", "no");
+    let is_supervised = supervised == "systemd";
+    lines.add("process_supervised", if is_supervised { "systemd" } else { "no" });
     lines.add("run_id", &engine.run_id);
     lines.add("tcp_port", host.tcp_port);
     lines.add("server_time_usec", call.now().unix_us());
@@ -30,7 +32,7 @@ pub(super) fn server(call: &Call<'_, '_>, lines: &mut Lines) {
     lines.add("hz", 10);
     lines.add("configured_hz", 10);
     lines.add("lru_clock", (call.now().unix_ms() / 1000) & 0x00ff_ffff);
-    lines.add("config_file", "");
+    lines.add("config_file", engine.config.outside.file_name());
 }
 
 pub(super) fn clients(call: &Call<'_, '_>, lines: &mut Lines) {

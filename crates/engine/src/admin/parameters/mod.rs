@@ -2,25 +2,38 @@
 //!
 //! A parameter is here if it does something, or if a client that reads it learns something true.
 
+mod absent;
+mod described;
+mod hosted;
+mod table;
+
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use super::config::{ClientsMemory, Config, Host};
-use super::observed::{
-    LARGE_REPLY, LARGE_REQUEST, Observed, PERCENTILES, SLOWER_THAN, THRESHOLD, TRACKING, read_int,
-    read_switch,
-};
+pub use described::{Described, ParameterError, described, recognize};
+pub(super) use table::PARAMETERS;
+
+use super::config::{ClientsMemory, Config};
+use super::observed::{Observed, read_int, read_switch};
 use super::output_limits::OutputLimits;
+use super::rewrite::quoted;
 use crate::engine::Engine;
 use crate::eviction::EvictionPolicy;
-use crate::keyspace::{Classes, DATABASES};
+use crate::keyspace::Classes;
 use crate::types::{Limit, Limits};
+
+use hosted::Hosted;
 
 /// A parameter.
 pub(super) struct Parameter {
     pub(super) name: &'static str,
     /// The name that it had in older versions.
     pub(super) alias: Option<&'static str>,
+    pub(super) group: Group,
+    /// What it is, in a sentence.
+    pub(super) doc: &'static str,
+    /// What `larder serve` takes if nobody says otherwise, where that is not the engine's own default.
+    unless_told: Option<&'static str>,
     place: Place,
 }
 
@@ -55,8 +68,10 @@ enum Place {
     Only(&'static str, &'static str),
     /// `aclfile`.
     UserFile,
-    /// Whoever started the process decided.
-    Started(fn(&Host) -> String),
+    /// The process around the engine goes by it.
+    Hosted(Hosted),
+    /// It says how the process is started, and CONFIG does not know it.
+    Start,
 }
 
 /// How a number is written.
@@ -78,290 +93,78 @@ pub(super) enum Value {
     Events(Classes),
     /// As it was written.
     Text(Vec<u8>),
+    /// For the process around the engine, which says whether it is one.
+    Hosted,
     /// The value that it has anyway.
     Same,
 }
 
 /// What new users may listen to: everything, or nothing.
 const NEW_USERS_CHANNELS: &[&str] = &["allchannels", "resetchannels"];
-const NOTHING_KEPT: &str = "nothing is kept on disk by this server";
 const NO_CLASS: &str = "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.";
-const NO_REPLICAS: &str = "this server has no replicas";
-const IMMUTABLE: &str = "can't set immutable config";
+pub(super) const IMMUTABLE: &str = "can't set immutable config";
 
-pub(super) const PARAMETERS: &[Parameter] = &[
-    row("requirepass", Place::Password),
-    row(
-        "protected-mode",
-        Place::Switch(|config| &config.protected_mode),
-    ),
-    row(
-        "maxclients",
-        Place::Setting(
-            |config| &config.clients_max,
-            Unit::Count,
-            1,
-            u32::MAX as u64,
-        ),
-    ),
-    row(
-        "timeout",
-        Place::Setting(
-            |config| &config.idle_timeout_s,
-            Unit::Count,
-            0,
-            i32::MAX as u64,
-        ),
-    ),
-    row(
-        "tcp-keepalive",
-        Place::Setting(
-            |config| &config.keepalive_s,
-            Unit::Count,
-            0,
-            i32::MAX as u64,
-        ),
-    ),
-    row(
-        "proto-max-bulk-len",
-        Place::Setting(
-            |config| &config.bulk_len_max,
-            Unit::Memory,
-            1 << 20,
-            // Words are placed in their request by 32-bit numbers.
-            u32::MAX as u64,
-        ),
-    ),
-    row(
-        "client-query-buffer-limit",
-        Place::Setting(
-            |config| &config.query_buffer_max,
-            Unit::Memory,
-            1 << 20,
-            i64::MAX as u64,
-        ),
-    ),
-    row("client-output-buffer-limit", Place::OutputLimits),
-    row("maxmemory-clients", Place::ClientsMemory),
-    aliased(
-        "busy-reply-threshold",
-        "lua-time-limit",
-        Place::Setting(
-            |config| &config.script_busy_ms,
-            Unit::Count,
-            0,
-            i64::MAX as u64,
-        ),
-    ),
-    // Of Larder alone: Redis lets scripts take all memory that there is.
-    row(
-        "lua-memory-limit",
-        Place::Setting(
-            |config| &config.script_memory_max,
-            Unit::Memory,
-            1 << 20,
-            u32::MAX as u64,
-        ),
-    ),
-    aliased(
-        "hash-max-listpack-entries",
-        "hash-max-ziplist-entries",
-        Place::Limit(|limits| &limits.hash_max_listpack_entries, Unit::Count),
-    ),
-    aliased(
-        "hash-max-listpack-value",
-        "hash-max-ziplist-value",
-        Place::Limit(|limits| &limits.hash_max_listpack_value, Unit::Memory),
-    ),
-    aliased(
-        "list-max-listpack-size",
-        "list-max-ziplist-size",
-        Place::ListSize,
-    ),
-    row(
-        "set-max-intset-entries",
-        Place::Limit(|limits| &limits.set_max_intset_entries, Unit::Count),
-    ),
-    row(
-        "set-max-listpack-entries",
-        Place::Limit(|limits| &limits.set_max_listpack_entries, Unit::Count),
-    ),
-    row(
-        "set-max-listpack-value",
-        Place::Limit(|limits| &limits.set_max_listpack_value, Unit::Memory),
-    ),
-    aliased(
-        "zset-max-listpack-entries",
-        "zset-max-ziplist-entries",
-        Place::Limit(|limits| &limits.zset_max_listpack_entries, Unit::Count),
-    ),
-    aliased(
-        "zset-max-listpack-value",
-        "zset-max-ziplist-value",
-        Place::Limit(|limits| &limits.zset_max_listpack_value, Unit::Memory),
-    ),
-    row(
-        "stream-node-max-entries",
-        Place::Limit(|limits| &limits.stream_node_max_entries, Unit::Count),
-    ),
-    row(
-        "stream-node-max-bytes",
-        Place::Limit(|limits| &limits.stream_node_max_bytes, Unit::Memory),
-    ),
-    row(
-        "hll-sparse-max-bytes",
-        Place::Limit(|limits| &limits.hll_sparse_max_bytes, Unit::Memory),
-    ),
-    row(
-        "tracking-table-max-keys",
-        Place::Setting(
-            |config| &config.tracked_keys_max,
-            Unit::Count,
-            0,
-            i64::MAX as u64,
-        ),
-    ),
-    aliased(
-        "slowlog-log-slower-than",
-        "commandlog-execution-slower-than",
-        Place::Observed(&SLOWER_THAN),
-    ),
-    aliased(
-        "slowlog-max-len",
-        "commandlog-slow-execution-max-len",
-        Place::Setting(
-            |config| &config.slowlog_len_max,
-            Unit::Count,
-            0,
-            i64::MAX as u64,
-        ),
-    ),
-    row(
-        "commandlog-request-larger-than",
-        Place::Observed(&LARGE_REQUEST),
-    ),
-    row(
-        "commandlog-large-request-max-len",
-        Place::Setting(
-            |config| &config.large_requests_max,
-            Unit::Count,
-            0,
-            i64::MAX as u64,
-        ),
-    ),
-    row(
-        "commandlog-reply-larger-than",
-        Place::Observed(&LARGE_REPLY),
-    ),
-    row(
-        "commandlog-large-reply-max-len",
-        Place::Setting(
-            |config| &config.large_replies_max,
-            Unit::Count,
-            0,
-            i64::MAX as u64,
-        ),
-    ),
-    row("latency-monitor-threshold", Place::Observed(&THRESHOLD)),
-    row("latency-tracking", Place::Observed(&TRACKING)),
-    row(
-        "latency-tracking-info-percentiles",
-        Place::Observed(&PERCENTILES),
-    ),
-    row("databases", Place::Started(|_| DATABASES.to_string())),
-    row("port", Place::Started(|host| host.tcp_port.to_string())),
-    row("bind", Place::Started(|host| host.bind.clone())),
-    row("unixsocket", Place::Started(|host| host.unixsocket.clone())),
-    row(
-        "enable-debug-command",
-        Place::Started(|host| host.debug_access.name().to_owned()),
-    ),
-    row(
-        "hz",
-        Place::Only("10", "what has expired is removed ten times a second"),
-    ),
-    row("daemonize", Place::Only("no", IMMUTABLE)),
-    row("cluster-enabled", Place::Only("no", IMMUTABLE)),
-    row(
-        "activerehashing",
-        Place::Only("yes", "tables grow in small steps"),
-    ),
-    row(
-        "activedefrag",
-        Place::Only("no", "this server does not move what it holds"),
-    ),
-    row(
-        "list-compress-depth",
-        Place::Only("0", "lists are not compressed"),
-    ),
-    aliased(
-        "replica-read-only",
-        "slave-read-only",
-        Place::Only("yes", NO_REPLICAS),
-    ),
-    aliased(
-        "min-replicas-to-write",
-        "min-slaves-to-write",
-        Place::Only("0", NO_REPLICAS),
-    ),
-    aliased("replicaof", "slaveof", Place::Only("", NO_REPLICAS)),
-    row("save", Place::Only("", NOTHING_KEPT)),
-    row("appendonly", Place::Only("no", NOTHING_KEPT)),
-    row("maxmemory", Place::MaxMemory),
-    row("maxmemory-policy", Place::EvictionPolicy),
-    row(
-        "maxmemory-samples",
-        Place::Kept(|engine| &engine.memory.samples, Unit::Count, 1, 64),
-    ),
-    row(
-        "maxmemory-eviction-tenacity",
-        Place::Kept(|engine| &engine.memory.tenacity, Unit::Count, 0, 100),
-    ),
-    row(
-        "lfu-log-factor",
-        Place::Kept(
-            |engine| &engine.shards.access().log_factor,
-            Unit::Count,
-            0,
-            i32::MAX as u64,
-        ),
-    ),
-    row(
-        "lfu-decay-time",
-        Place::Kept(
-            |engine| &engine.shards.access().decay_min,
-            Unit::Count,
-            0,
-            i32::MAX as u64,
-        ),
-    ),
-    row("notify-keyspace-events", Place::Events),
-    row("aclfile", Place::UserFile),
-    row("acl-pubsub-default", Place::NewUsersChannels),
-    row(
-        "acllog-max-len",
-        Place::Setting(
-            |config| &config.acl_log_len_max,
-            Unit::Count,
-            0,
-            i64::MAX as u64,
-        ),
-    ),
-];
+/// What `larder serve --help` puts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Where is listened, and what connections are like.
+    Network,
+    /// Connections over TLS.
+    Tls,
+    /// Passwords and users.
+    Users,
+    /// What clients may take.
+    Clients,
+    /// What the store may hold.
+    Memory,
+    /// Scripts.
+    Scripts,
+    /// How small collections are kept.
+    Collections,
+    /// What is logged, noted and published.
+    Watching,
+    /// Everything else.
+    General,
+}
 
-const fn row(name: &'static str, place: Place) -> Parameter {
+impl Group {
+    /// Its name, for a heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Group::Network => "Network",
+            Group::Tls => "TLS",
+            Group::Users => "Passwords and users",
+            Group::Clients => "Clients",
+            Group::Memory => "Memory",
+            Group::Scripts => "Scripts",
+            Group::Collections => "Small collections",
+            Group::Watching => "Log, slow log and events",
+            Group::General => "General",
+        }
+    }
+}
+
+const fn row(name: &'static str, group: Group, doc: &'static str, place: Place) -> Parameter {
     Parameter {
         name,
         alias: None,
+        group,
+        doc,
+        unless_told: None,
         place,
     }
 }
 
-const fn aliased(name: &'static str, alias: &'static str, place: Place) -> Parameter {
+const fn aliased(
+    name: &'static str,
+    alias: &'static str,
+    group: Group,
+    doc: &'static str,
+    place: Place,
+) -> Parameter {
     Parameter {
-        name,
         alias: Some(alias),
-        place,
+        ..row(name, group, doc, place)
     }
 }
 
@@ -371,6 +174,42 @@ impl Parameter {
         let is = |candidate: &str| name.eq_ignore_ascii_case(candidate.as_bytes());
         let mut rows = PARAMETERS.iter();
         rows.find(|row| is(row.name) || row.alias.is_some_and(is))
+    }
+
+    /// The same with what `larder serve` takes if nobody says otherwise.
+    const fn unless_told(self, what: &'static str) -> Parameter {
+        Parameter {
+            unless_told: Some(what),
+            ..self
+        }
+    }
+
+    /// Whether the engine keeps it, and it can change.
+    pub(super) fn is_own(&self) -> bool {
+        !matches!(
+            self.place,
+            Place::Hosted(_) | Place::Start | Place::UserFile | Place::Only(..)
+        )
+    }
+
+    /// The lines that a configuration file has of it.
+    pub(super) fn lines(&self, engine: &Engine) -> Vec<Vec<u8>> {
+        let value = self.get(engine);
+        let line = |words: &[u8]| [self.name.as_bytes(), b" ", words].concat();
+        match &self.place {
+            Place::OutputLimits => {
+                let words: Vec<&[u8]> = value.split(|byte| *byte == b' ').collect();
+                let classes = words.chunks(4).map(|words| line(&words.join(&b' ')));
+                classes.collect()
+            }
+            Place::Observed(_) if !value.is_empty() => vec![line(&value)],
+            _ => vec![line(&quoted(&value))],
+        }
+    }
+
+    /// Whether CONFIG knows it.
+    pub(super) fn is_configured(&self) -> bool {
+        !matches!(self.place, Place::Start)
     }
 
     /// Its value, as CONFIG GET answers it.
@@ -402,7 +241,8 @@ impl Parameter {
             Place::UserFile => engine.acl.file_name(),
             Place::Observed(parameter) => (parameter.get)(&engine.config),
             Place::Only(value, _) => (*value).to_owned(),
-            Place::Started(value) => value(&engine.config.host()),
+            Place::Hosted(hosted) => engine.config.hosted(self.name, hosted.default),
+            Place::Start => String::new(),
         };
         text.into_bytes()
     }
@@ -443,7 +283,8 @@ impl Parameter {
             }
             Place::Only(only, _) if value.eq_ignore_ascii_case(only.as_bytes()) => Ok(Value::Same),
             Place::Only(_, reason) => Err(reason.to_owned()),
-            Place::Started(_) | Place::UserFile => Err(IMMUTABLE.to_owned()),
+            Place::Hosted(_) => Ok(Value::Hosted),
+            Place::UserFile | Place::Start => Err(IMMUTABLE.to_owned()),
         }
     }
 
