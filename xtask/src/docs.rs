@@ -16,8 +16,9 @@ pub(crate) struct Options {
 }
 
 /// What is generated: the example of the engine that prints it, and its place.
-const GENERATED: [(&str, &str); 2] = [
+const GENERATED: [(&str, &str); 3] = [
     ("commands_md", "COMMANDS.md"),
+    ("larder_conf", "deploy/larder.conf"),
     ("shapes_rs", "crates/store/src/shape/table.rs"),
 ];
 

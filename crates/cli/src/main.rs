@@ -12,6 +12,7 @@ use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
@@ -44,7 +45,10 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => return refuse(&error),
+    };
     let result = match command {
         // What it prints is its answer, in which nothing else is to stand.
         Command::Check(args) => return check::run(&args),
@@ -52,10 +56,7 @@ fn main() -> ExitCode {
             log();
             demo::run(args)
         }
-        Command::Serve(args) => {
-            log();
-            serve::run(args)
-        }
+        Command::Serve(args) => serve::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -64,6 +65,17 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says what is wrong with the command line, or what was asked for: the help, or the version.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if let Some(ContextValue::String(flag)) = error.get(ContextKind::InvalidArg)
+        && let Some(why) = serve::why_absent(flag)
+    {
+        eprintln!("larder: --{why}");
+        return ExitCode::from(2);
+    }
+    error.exit()
 }
 
 /// Has what happens told on standard output.

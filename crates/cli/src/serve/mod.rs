@@ -1,148 +1,71 @@
 //! `larder serve`: the engine for any Redis client.
+//!
+//! ```text
+//! command line, file ── Settings ──> the store, the server, the log ── until a signal ── the end
+//! ```
 
-use std::net::SocketAddr;
+mod addresses;
+mod args;
+mod log;
+mod settings;
+mod systemd;
+mod warnings;
+
+use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
-use larder_embedded::{Config as EmbeddedConfig, Embedded, EvictionPolicy, MaxMemory};
-use larder_server::{ClientsMemory, Config, DebugAccess, Server};
+use larder_embedded::{Config as EmbeddedConfig, Embedded, MaxMemory};
+use larder_server::{ClientsMemory, Config, Server, Sockets, TlsConfig};
+
+pub(crate) use args::{Args, why_absent};
+
+use log::Log;
+use settings::Settings;
+use systemd::Notify;
 
 use crate::signal::Signals;
 
 /// Files that the process has open beside its connections: Redis's `CONFIG_MIN_RESERVED_FDS`.
 const FILES_RESERVED: u64 = 32;
 
-/// What `larder serve` is told.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Address to listen on; may be given several times. Port 0 takes a free port.
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:6379",
-        value_parser = crate::address
-    )]
-    listen: Vec<SocketAddr>,
+/// The password of the default user, if no parameter says it: here nobody sees it who sees processes.
+const PASSWORD: &str = "LARDER_REQUIREPASS";
 
-    /// Path of a Unix socket to listen on as well.
-    #[arg(long, value_name = "PATH")]
-    unixsocket: Option<PathBuf>,
-
-    /// Password that clients have to give.
-    #[arg(
-        long,
-        value_name = "PASSWORD",
-        // An empty one would leave the server open, most likely by mistake.
-        value_parser = NonEmptyStringValueParser::new(),
-        env = "LARDER_REQUIREPASS",
-        hide_env_values = true
-    )]
-    requirepass: Option<String>,
-
-    /// File of users, one a line as ACL LIST shows them; ACL SAVE writes it.
-    #[arg(long, value_name = "PATH", conflicts_with = "user")]
-    aclfile: Option<PathBuf>,
-
-    /// User, as NAME and rules, such as 'ann on #SHA256 ~ann:* +@all'; may be given several times. Whoever
-    /// sees the processes of this machine sees it: give a password as its digest.
-    #[arg(long, value_name = "USER")]
-    user: Vec<String>,
-
-    /// Whether clients from other machines are refused as long as there is no password: yes or no.
-    #[arg(
-        long,
-        value_name = "YES|NO",
-        default_value = "yes",
-        action = clap::ArgAction::Set,
-        value_parser = clap::builder::BoolishValueParser::new()
-    )]
-    protected_mode: bool,
-
-    /// Who may use DEBUG, which is for tests: yes, no, or local for who comes from this machine.
-    #[arg(long, value_name = "YES|NO|LOCAL", default_value_t)]
-    enable_debug_command: DebugAccess,
-
-    /// Threads that serve connections [default: one for each core].
-    #[arg(long, value_name = "COUNT", allow_negative_numbers = true)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-
-    /// Connections that there may be at once.
-    #[arg(
-        long,
-        value_name = "COUNT",
-        allow_negative_numbers = true,
-        default_value_t = 10_000,
-        value_parser = clap::value_parser!(u32).range(1..)
-    )]
-    maxclients: u32,
-
-    /// Bytes that the store may hold, such as 512mb or 2gb; 0 is any number [default: four fifths of
-    /// the memory of the machine or container].
-    #[arg(long, value_name = "BYTES")]
-    maxmemory: Option<MaxMemory>,
-
-    /// What is evicted when it holds more: noeviction, allkeys-lru, allkeys-lfu, allkeys-random,
-    /// volatile-lru, volatile-lfu, volatile-random or volatile-ttl.
-    #[arg(long, value_name = "POLICY", default_value_t)]
-    maxmemory_policy: EvictionPolicy,
-
-    /// Seconds after which an idle connection is closed; 0 is never.
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 0,
-        allow_negative_numbers = true
-    )]
-    #[arg(value_parser = clap::value_parser!(u32).range(0..))]
-    timeout: u32,
-
-    /// Memory that all clients together may take for requests and answers, in bytes or with a unit
-    /// (`512mb`); 0 is no limit. The clients that take most are closed when there is more
-    /// [default: half of the memory that the process may have].
-    #[arg(long, value_name = "BYTES")]
-    maxmemory_clients: Option<MaxMemory>,
-}
+/// What the server's configuration has a place of its own for; everything else is the engine's.
+const OF_THE_SERVER: &[&str] = &[
+    "aclfile", "bind", "databases", "enable-debug-command", "listen", "logfile", "loglevel", "maxclients", "port",
+    "shutdown-timeout", "supervised", "tcp-backlog", "threads", "tls-auth-clients",
+    "tls-ca-cert-file", "tls-cert-file", "tls-key-file", "tls-key-file-pass", "tls-listen",
+    "tls-port", "tls-protocols", "unixsocket", "unixsocketperm", "user",
+];
 
 /// Serves until SIGINT or SIGTERM.
-pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
-    let config = EmbeddedConfig::default()
-        .password(args.requirepass)
-        .max_memory(args.maxmemory.unwrap_or(MaxMemory::FourFifths))
-        .eviction_policy(args.maxmemory_policy);
-    let embedded = Embedded::open(config)?;
-    let config = Config {
-        listen: args.listen,
-        unixsocket: args.unixsocket.clone(),
-        protected_mode: args.protected_mode,
-        aclfile: args.aclfile,
-        users: args.user,
-        debug_access: args.enable_debug_command,
-        threads: args.threads.map(usize::from),
-        maxclients: clients_allowed(args.maxclients),
-        timeout: (args.timeout > 0).then(|| Duration::from_secs(args.timeout.into())),
-        maxmemory_clients: clients_memory(args.maxmemory_clients),
-        ..Config::default()
-    };
+pub(crate) fn run(args: Args) -> Result<(), Box<dyn Error>> {
+    let file = args.file.clone();
+    let settings = Settings::read(args)?;
+    let log = Log::start(settings.last("loglevel"), settings.last("logfile"))?;
+    let notify = Notify::from_env(&settings.last("supervised").unwrap_or("auto".to_owned()));
+    let sockets = systemd::sockets()?;
+    let config = config(&settings, file, &sockets, &notify)?;
+
+    // Four fifths of the memory, unless a parameter says otherwise.
+    let store = EmbeddedConfig::default().max_memory(MaxMemory::FourFifths);
+    let embedded = Embedded::open(store)?;
+    embedded.engine().keep_parameters(log);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let signals = runtime.block_on(async { Signals::listen() })?;
-    let server = Server::start(config, &embedded)?;
-    let is_open = !embedded.engine().needs_password();
-    for address in server.addresses() {
-        if is_open && !address.ip().to_canonical().is_loopback() {
-            warn_of_strangers(*address, args.protected_mode);
-        }
-        tracing::info!("listening on {address}");
-    }
-    if let Some(path) = args.unixsocket {
-        tracing::info!("listening on {}", path.display());
-    }
+    let signals = runtime.block_on(async { Signals::listen()?.and_hangup() })?;
+    let unixsocket = config.unixsocket.clone();
+    let server = Server::start_on(sockets, config, &embedded)?;
+    warnings::tell(&server, &embedded);
+    introduce(&server, &embedded, unixsocket);
+    notify.ready();
 
-    runtime.block_on(signals.wait())?;
+    runtime.block_on(signals.wait_and_reload(|| reload(&server, &notify)))?;
     tracing::info!("shutting down; a second signal ends it at once");
+    notify.stopping();
     if !server.shutdown() {
         // The thread that was left behind may hold what closing the store waits for.
         return Err("a script does not end: the process ends with it".into());
@@ -151,25 +74,127 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Says what it means that there is no password where others than this machine can come.
-fn warn_of_strangers(address: SocketAddr, is_protected: bool) {
-    match is_protected {
-        true => tracing::warn!(
-            "{address} has no password, so clients from other machines are refused: set one with \
-             --requirepass or LARDER_REQUIREPASS, or let everybody in with --protected-mode no"
-        ),
-        false => tracing::warn!(
-            "{address} has no password, and is open to everybody who can reach it: set one with \
-             --requirepass or LARDER_REQUIREPASS"
-        ),
+/// What the server is told.
+fn config(
+    settings: &Settings,
+    file: Option<PathBuf>,
+    sockets: &Sockets,
+    notify: &Notify,
+) -> Result<Config, Box<dyn Error>> {
+    let is_given = !(sockets.tcp.is_empty() && sockets.tls.is_empty() && sockets.unix.is_empty());
+    let own = |name: &str| settings.number(name);
+    let threads = own("threads").and_then(|threads| usize::try_from(threads).ok());
+    let mode = settings.last("unixsocketperm");
+    let mode = mode.and_then(|mode| u32::from_str_radix(&mode, 8).ok());
+    let debug_access = settings.last("enable-debug-command");
+    let debug_access = debug_access.map(|access| access.to_ascii_lowercase());
+    let defaults = Config::default();
+    Ok(Config {
+        listen: addresses::plain(settings, is_given)?,
+        tls_listen: addresses::tls(settings)?,
+        tls: tls(settings)?,
+        tcp_backlog: own("tcp-backlog").map_or(defaults.tcp_backlog, |backlog| backlog as u16),
+        unixsocket: path(settings, "unixsocket"),
+        unixsocketperm: mode.filter(|mode| *mode > 0),
+        aclfile: path(settings, "aclfile"),
+        users: settings.each("user"),
+        debug_access: debug_access.map_or(Ok(defaults.debug_access), |text| text.parse())?,
+        threads: threads.filter(|threads| *threads > 0),
+        maxclients: clients_allowed(own("maxclients").unwrap_or(10_000)),
+        maxmemory_clients: clients_memory(),
+        shutdown_timeout: own("shutdown-timeout")
+            .map_or(defaults.shutdown_timeout, Duration::from_secs),
+        parameters: parameters(settings)?,
+        known: known(settings, notify),
+        config_file: file.map(std::path::absolute).transpose()?,
+        ..defaults
+    })
+}
+
+fn path(settings: &Settings, name: &str) -> Option<PathBuf> {
+    let path = settings.last(name).filter(|path| !path.is_empty());
+    path.map(PathBuf::from)
+}
+
+fn tls(settings: &Settings) -> Result<TlsConfig, String> {
+    let mut tls = TlsConfig::default();
+    for (name, value) in settings.all() {
+        if name.starts_with("tls-") && !["tls-port", "tls-listen"].contains(name) {
+            tls.set(name, &String::from_utf8_lossy(value))?;
+        }
     }
+    Ok(tls)
+}
+
+/// What CONFIG shows of that which only this process knows.
+fn known(settings: &Settings, notify: &Notify) -> Vec<(&'static str, String)> {
+    let mut known = Vec::new();
+    let supervised = if notify.is_there() { "systemd" } else { "no" };
+    known.push(("supervised", supervised.to_owned()));
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = settings.last("threads").filter(|threads| threads != "0");
+    known.push(("threads", threads.unwrap_or_else(|| cores().to_string())));
+    // Where nobody comes over TLS, these are kept by nobody.
+    for (name, value) in settings.all() {
+        if name.starts_with("tls-") && *name != "tls-listen" {
+            known.retain(|(known, _)| known != name);
+            known.push((*name, String::from_utf8_lossy(value).into_owned()));
+        }
+    }
+    known
+}
+
+/// The parameters of the engine, in order.
+fn parameters(settings: &Settings) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let own = settings.all().iter();
+    let own = own.filter(|(name, _)| !OF_THE_SERVER.contains(name));
+    let own = own.map(|(name, value)| ((*name).to_owned(), value.clone()));
+    let mut own: Vec<_> = own.collect();
+    if let Some(password) = std::env::var_os(PASSWORD).filter(|_| !settings.has("requirepass")) {
+        let password = std::os::unix::ffi::OsStringExt::into_vec(password);
+        // It would leave the server open, most likely by mistake.
+        if password.is_empty() {
+            return Err(format!("{PASSWORD} is empty: unset it, or have it hold a password"));
+        }
+        own.push(("requirepass".to_owned(), password));
+    }
+    Ok(own)
+}
+
+/// Says what was started.
+fn introduce(server: &Server, embedded: &Embedded, unixsocket: Option<PathBuf>) {
+    let (version, pid) = (env!("CARGO_PKG_VERSION"), std::process::id());
+    let memory = match embedded.engine().max_memory() {
+        0 => "any amount of memory".to_owned(),
+        bytes => format!("{} MiB at most", bytes >> 20),
+    };
+    tracing::info!("Larder {version}, process {pid}, serves {memory}");
+    for address in server.addresses() {
+        tracing::info!("listening on {address}");
+    }
+    for address in server.tls_addresses() {
+        tracing::info!("listening for TLS on {address}");
+    }
+    if let Some(path) = unixsocket {
+        tracing::info!("listening on {}", path.display());
+    }
+}
+
+/// Reads certificates again. What is wrong with them is told, and nothing changes.
+fn reload(server: &Server, notify: &Notify) {
+    notify.reloading();
+    match server.reload_tls() {
+        Ok(()) => tracing::info!("the certificates have been read again"),
+        Err(error) => tracing::warn!("the certificates stay as they are: {error}"),
+    }
+    notify.ready();
 }
 
 /// Redis has no limit here: there, one client that asks for much and reads nothing ends the process.
 /// Half of the memory is more than clients need that read what they ask for, and leaves the other
 /// half to the data.
-fn clients_memory(wanted: Option<MaxMemory>) -> ClientsMemory {
-    match wanted.unwrap_or_default().bytes() {
+fn clients_memory() -> ClientsMemory {
+    match MaxMemory::Half.bytes() {
         0 => ClientsMemory::Unlimited,
         bytes => ClientsMemory::Bytes(bytes),
     }
@@ -177,8 +202,8 @@ fn clients_memory(wanted: Option<MaxMemory>) -> ClientsMemory {
 
 /// Raises the limit on open files so that there can be so many connections. Answers how many there
 /// can be: where the system refuses, fewer.
-fn clients_allowed(maxclients: u32) -> usize {
-    let wanted = u64::from(maxclients) + FILES_RESERVED;
+fn clients_allowed(maxclients: u64) -> usize {
+    let wanted = maxclients + FILES_RESERVED;
     let files = match rlimit::increase_nofile_limit(wanted) {
         Ok(files) => files,
         // Accepting pauses when there are no more, so this is no reason not to start.

@@ -1,19 +1,41 @@
-//! The binary `larder` as a process that says on its standard output what it does.
+//! The binary `larder` as a process that says what it does.
 
-use std::io::{BufRead, BufReader, Lines};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A running process. It ends when this is dropped.
 pub(crate) struct Process {
     child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
+    lines: Lines<BufReader<Box<dyn Read>>>,
 }
 
 impl Process {
     pub(crate) fn start(command: &mut Command) -> Process {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let says: Box<dyn Read> = Box::new(child.stdout.take().unwrap());
+        let lines = BufReader::new(says).lines();
+        Process { child, lines }
+    }
+
+    /// One of which is heard what it logs, on its standard error.
+    #[allow(dead_code, reason = "not every test asks for it")]
+    pub(crate) fn start_logging(command: &mut Command) -> Process {
+        let command = command.stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let says: Box<dyn Read> = Box::new(child.stderr.take().unwrap());
+        let lines = BufReader::new(says).lines();
+        Process { child, lines }
+    }
+
+    /// The same, with this as its standard input.
+    #[allow(dead_code, reason = "not every test asks for it")]
+    pub(crate) fn start_given(command: &mut Command, input: OwnedFd) -> Process {
+        let command = command.stdin(Stdio::from(input)).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let says: Box<dyn Read> = Box::new(child.stderr.take().unwrap());
+        let lines = BufReader::new(says).lines();
         Process { child, lines }
     }
 
