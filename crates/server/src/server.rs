@@ -261,9 +261,18 @@ impl Server {
             ("port", port(&self.addresses).to_string()),
             ("tls-port", port(&self.tls_addresses).to_string()),
             ("tcp-backlog", config.tcp_backlog.to_string()),
-            ("shutdown-timeout", config.shutdown_timeout.as_secs().to_string()),
-            ("unixsocket", path.map_or_else(String::new, |path| path.display().to_string())),
-            ("unixsocketperm", format!("{:o}", config.unixsocketperm.unwrap_or(0))),
+            (
+                "shutdown-timeout",
+                config.shutdown_timeout.as_secs().to_string(),
+            ),
+            (
+                "unixsocket",
+                path.map_or_else(String::new, |path| path.display().to_string()),
+            ),
+            (
+                "unixsocketperm",
+                format!("{:o}", config.unixsocketperm.unwrap_or(0)),
+            ),
         ]);
         engine.set_host(Host {
             tcp_port: port(&self.addresses),

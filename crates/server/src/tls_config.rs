@@ -63,9 +63,9 @@ impl FromStr for AuthClients {
     fn from_str(text: &str) -> Result<AuthClients, String> {
         let mut names = AuthClients::NAMES.iter();
         let found = names.find(|(name, _)| name.eq_ignore_ascii_case(text));
-        found.map(|(_, value)| *value).ok_or_else(|| {
-            "argument(s) must be one of the following: no, yes, optional".to_owned()
-        })
+        found
+            .map(|(_, value)| *value)
+            .ok_or_else(|| "argument(s) must be one of the following: no, yes, optional".to_owned())
     }
 }
 
@@ -122,7 +122,11 @@ pub enum TlsError {
 impl TlsError {
     pub(crate) fn file(parameter: &'static str, path: &Path, why: String) -> TlsError {
         let path = path.to_owned();
-        TlsError::File { parameter, path, why }
+        TlsError::File {
+            parameter,
+            path,
+            why,
+        }
     }
 
     pub(crate) fn empty(parameter: &'static str, path: &Path) -> TlsError {

@@ -128,7 +128,10 @@ fn clients_are_served_over_each_version_and_over_plain_sockets_beside_them() {
     for version in BOTH {
         let mut client = Client::new(secure(&server, None, &[version]));
         assert_eq!(client.ask("GET key"), bulk("value"));
-        assert_eq!(client.ask("HELLO 4"), error("NOPROTO unsupported protocol version"));
+        assert_eq!(
+            client.ask("HELLO 4"),
+            error("NOPROTO unsupported protocol version")
+        );
     }
 }
 
@@ -361,7 +364,11 @@ fn what_is_sealed_wrongly_ends_its_connection_and_no_other() {
     assert_eq!(broken.ask("PING"), status("PONG"));
     assert_eq!(whole.ask("PING"), status("PONG"));
     // A record of data that nobody has sealed.
-    broken.socket.sock.write_all(&[23, 3, 3, 0, 5, 1, 2, 3, 4, 5]).unwrap();
+    broken
+        .socket
+        .sock
+        .write_all(&[23, 3, 3, 0, 5, 1, 2, 3, 4, 5])
+        .unwrap();
     let mut bytes = Vec::new();
     let _ = broken.socket.sock.read_to_end(&mut bytes);
     assert!(bytes.len() < 64, "an alert at most: {} bytes", bytes.len());
@@ -374,7 +381,12 @@ fn a_client_that_reads_too_slowly_over_tls_is_cut_off() {
     let server = start(tls());
     let mut plain = server.connect();
     let mut words = Vec::new();
-    let limit = ["CONFIG", "SET", "client-output-buffer-limit", "normal 1mb 0 0"];
+    let limit = [
+        "CONFIG",
+        "SET",
+        "client-output-buffer-limit",
+        "normal 1mb 0 0",
+    ];
     larder_resp::write_request(&mut words, &limit);
     plain.send(words);
     assert_eq!(plain.answer(), status("OK"));

@@ -23,14 +23,19 @@ pub(crate) fn plain(settings: &Settings, is_given: bool) -> Result<Vec<SocketAdd
 
 /// The addresses for TLS.
 pub(crate) fn tls(settings: &Settings) -> Result<Vec<SocketAddr>, String> {
-    all(settings, "tls-listen", settings.number("tls-port").unwrap_or(0))
+    all(
+        settings,
+        "tls-listen",
+        settings.number("tls-port").unwrap_or(0),
+    )
 }
 
 fn all(settings: &Settings, in_full: &str, port: u64) -> Result<Vec<SocketAddr>, String> {
     let listed = settings.each(in_full);
     if !listed.is_empty() {
         let words = listed.iter().flat_map(|text| text.split_ascii_whitespace());
-        let read = words.map(|word| crate::address(word).map_err(|why| format!("{in_full} {word}: {why}")));
+        let read = words
+            .map(|word| crate::address(word).map_err(|why| format!("{in_full} {word}: {why}")));
         return read.collect();
     }
     let port = u16::try_from(port).unwrap_or(0);

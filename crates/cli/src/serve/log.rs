@@ -50,8 +50,12 @@ impl Log {
             registry.with(layer).init();
         } else {
             let append = Append(PathBuf::from(&file));
-            append.open().map_err(|error| io::Error::other(format!("logfile {file}: {error}")))?;
-            registry.with(layer.with_writer(append).with_ansi(false)).init();
+            append
+                .open()
+                .map_err(|error| io::Error::other(format!("logfile {file}: {error}")))?;
+            registry
+                .with(layer.with_writer(append).with_ansi(false))
+                .init();
         }
         Ok(Arc::new(Log {
             level: Arc::new(Mutex::new(level)),
@@ -80,7 +84,11 @@ impl Keeper for Log {
 
     fn get(&self, name: &str) -> String {
         match name {
-            "loglevel" => self.level.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            "loglevel" => self
+                .level
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             _ => self.file.clone(),
         }
     }
@@ -100,7 +108,9 @@ impl Keeper for Log {
         }
         let (handle, kept) = (self.filter.clone(), Arc::clone(&self.level));
         Ok(Box::new(move || {
-            kept.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&level);
+            kept.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone_from(&level);
             if let Err(error) = handle.reload(filter_of(&level)) {
                 tracing::warn!(%error, "the level of the log stays as it was");
             }

@@ -34,10 +34,30 @@ const PASSWORD: &str = "LARDER_REQUIREPASS";
 
 /// What the server's configuration has a place of its own for; everything else is the engine's.
 const OF_THE_SERVER: &[&str] = &[
-    "aclfile", "bind", "databases", "enable-debug-command", "listen", "logfile", "loglevel", "maxclients", "port",
-    "shutdown-timeout", "supervised", "tcp-backlog", "threads", "tls-auth-clients",
-    "tls-ca-cert-file", "tls-cert-file", "tls-key-file", "tls-key-file-pass", "tls-listen",
-    "tls-port", "tls-protocols", "unixsocket", "unixsocketperm", "user",
+    "aclfile",
+    "bind",
+    "databases",
+    "enable-debug-command",
+    "listen",
+    "logfile",
+    "loglevel",
+    "maxclients",
+    "port",
+    "shutdown-timeout",
+    "supervised",
+    "tcp-backlog",
+    "threads",
+    "tls-auth-clients",
+    "tls-ca-cert-file",
+    "tls-cert-file",
+    "tls-key-file",
+    "tls-key-file-pass",
+    "tls-listen",
+    "tls-port",
+    "tls-protocols",
+    "unixsocket",
+    "unixsocketperm",
+    "user",
 ];
 
 /// Serves until SIGINT or SIGTERM.
@@ -154,7 +174,9 @@ fn parameters(settings: &Settings) -> Result<Vec<(String, Vec<u8>)>, String> {
         let password = std::os::unix::ffi::OsStringExt::into_vec(password);
         // It would leave the server open, most likely by mistake.
         if password.is_empty() {
-            return Err(format!("{PASSWORD} is empty: unset it, or have it hold a password"));
+            return Err(format!(
+                "{PASSWORD} is empty: unset it, or have it hold a password"
+            ));
         }
         own.push(("requirepass".to_owned(), password));
     }

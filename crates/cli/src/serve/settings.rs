@@ -79,7 +79,8 @@ impl Settings {
 
     fn read_file(&mut self, path: &Path, depth: usize, place: &str) {
         if depth > INCLUDES_MAX {
-            self.wrong.push(format!("{place}files include each other without end"));
+            self.wrong
+                .push(format!("{place}files include each other without end"));
             return;
         }
         let text = match fs::read(path) {
@@ -103,7 +104,8 @@ impl Settings {
     fn read_line(&mut self, line: &[u8], place: &str, depth: usize) {
         let Some(words) = larder_resp::words_of_line(line) else {
             let shown = shown(line);
-            self.wrong.push(format!("{place}{shown}: its quotes do not match"));
+            self.wrong
+                .push(format!("{place}{shown}: its quotes do not match"));
             return;
         };
         let Some((name, words)) = words.split_first() else {
@@ -145,7 +147,9 @@ impl Settings {
 fn shown(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let name = text.split_ascii_whitespace().next().unwrap_or_default();
-    let is_secret = SECRETS.iter().any(|secret| name.eq_ignore_ascii_case(secret));
+    let is_secret = SECRETS
+        .iter()
+        .any(|secret| name.eq_ignore_ascii_case(secret));
     match is_secret {
         true => format!("'{name} …'"),
         false => format!("'{text}'"),

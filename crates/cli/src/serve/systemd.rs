@@ -42,7 +42,9 @@ impl Notify {
         let path = path.filter(|_| !supervised.eq_ignore_ascii_case("no"));
         let Some(path) = path else {
             if supervised.eq_ignore_ascii_case("systemd") {
-                tracing::warn!("supervised is systemd, but nobody listens: NOTIFY_SOCKET is not set");
+                tracing::warn!(
+                    "supervised is systemd, but nobody listens: NOTIFY_SOCKET is not set"
+                );
             }
             return Notify(None);
         };

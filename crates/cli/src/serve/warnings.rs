@@ -54,4 +54,3 @@ fn warn_of_strangers(address: SocketAddr, is_protected: bool) {
         ),
     }
 }
-

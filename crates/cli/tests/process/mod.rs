@@ -11,6 +11,8 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// One of which is heard what it prints.
+    #[allow(dead_code, reason = "not every test asks for it")]
     pub(crate) fn start(command: &mut Command) -> Process {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -60,6 +62,7 @@ impl Process {
     }
 
     /// Whether it has not ended yet.
+    #[allow(dead_code, reason = "not every test asks for it")]
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

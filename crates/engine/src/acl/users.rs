@@ -172,7 +172,8 @@ impl Engine {
     pub(crate) fn lines_of_users(&self) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         if self.acl.file_name().is_empty() {
-            self.acl.each(|(name, rules)| lines.push(file::line(name, rules)));
+            self.acl
+                .each(|(name, rules)| lines.push(file::line(name, rules)));
         }
         lines
     }

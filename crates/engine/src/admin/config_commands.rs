@@ -88,7 +88,9 @@ fn get(call: &mut Call<'_, '_>) -> Result<()> {
 
 /// The parameters that match a pattern, by each of their names that does.
 fn matching(pattern: &[u8]) -> impl Iterator<Item = (Vec<u8>, &'static Parameter)> {
-    let configured = PARAMETERS.iter().filter(|parameter| parameter.is_configured());
+    let configured = PARAMETERS
+        .iter()
+        .filter(|parameter| parameter.is_configured());
     configured.flat_map(move |parameter| {
         let names = [Some(parameter.name), parameter.alias]
             .into_iter()

@@ -64,7 +64,8 @@ impl Outside {
     /// The path of the configuration file, or nothing.
     pub(super) fn file_name(&self) -> String {
         let file = self.file.read();
-        file.as_ref().map_or_else(String::new, |file| file.text.name())
+        file.as_ref()
+            .map_or_else(String::new, |file| file.text.name())
     }
 }
 
@@ -128,11 +129,16 @@ impl Engine {
         let keepers = self.config.outside.keepers.read().clone();
         let mut changes = Vec::new();
         for keeper in keepers {
-            let mut own = kept.iter().filter(|(row, _)| keeper.names().contains(&row.name));
+            let mut own = kept
+                .iter()
+                .filter(|(row, _)| keeper.names().contains(&row.name));
             let Some(first) = own.clone().next() else {
                 continue;
             };
-            let own: Vec<_> = own.by_ref().map(|(row, value)| (row.name, *value)).collect();
+            let own: Vec<_> = own
+                .by_ref()
+                .map(|(row, value)| (row.name, *value))
+                .collect();
             changes.push(keeper.prepare(&own).map_err(|why| (first.0, why))?);
         }
         Ok(changes)

@@ -8,12 +8,12 @@ pub(crate) mod config_commands;
 pub(crate) mod debug;
 pub(crate) mod help;
 pub(crate) mod info;
+mod keeper;
 pub(crate) mod latency_commands;
 pub(crate) mod lolwut;
 pub(crate) mod memory;
 mod observed;
 mod output_limits;
-mod keeper;
 mod parameters;
 mod rewrite;
 pub(crate) mod slowlog_commands;
@@ -21,8 +21,8 @@ mod syntax;
 
 pub use config::{ClientsMemory, CpuTime, Host};
 pub use debug::DebugAccess;
-pub use output_limits::{OutputClass, OutputLimit, OutputLimits};
 pub use keeper::{Change, Keeper};
+pub use output_limits::{OutputClass, OutputLimit, OutputLimits};
 pub use parameters::{Described, Group, ParameterError, described, memory_size, recognize};
 
 /// The version of Redis whose behaviour the engine has.

@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn lines_and_remarks_stay_where_they_are_and_new_ones_come_at_the_end() {
-        let old = "# Remark\n\nmaxclients 10\ninclude more.conf\n  TimeOut 5 \nmaxclients 20\n#timeout 9";
+        let old =
+            "# Remark\n\nmaxclients 10\ninclude more.conf\n  TimeOut 5 \nmaxclients 20\n#timeout 9";
         let entries = [
             entry("maxclients", &["maxclients 30"], false),
             entry("timeout", &["timeout 7"], true),
@@ -117,8 +118,20 @@ mod tests {
 
     #[test]
     fn a_word_that_needs_quotes_gets_them_and_is_read_as_it_was() {
-        for word in [&b""[..], b"a b", b"\"\\", b"\x00\xff\n", b"plain", b"#a", b"it's"] {
-            assert_eq!(words_of_line(&quoted(word)), Some(vec![word.to_vec()]), "{word:?}");
+        for word in [
+            &b""[..],
+            b"a b",
+            b"\"\\",
+            b"\x00\xff\n",
+            b"plain",
+            b"#a",
+            b"it's",
+        ] {
+            assert_eq!(
+                words_of_line(&quoted(word)),
+                Some(vec![word.to_vec()]),
+                "{word:?}"
+            );
         }
         assert_eq!(quoted(b"plain"), b"plain");
     }

@@ -157,8 +157,7 @@ fn verifier(
         return Err(TlsError::empty("tls-ca-cert-file", &from.ca_cert_file));
     }
     let provider = Arc::clone(provider);
-    let builder =
-        WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider);
     let builder = match from.auth_clients {
         AuthClients::Optional => builder.allow_unauthenticated(),
         _ => builder,

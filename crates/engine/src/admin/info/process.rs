@@ -23,7 +23,10 @@ pub(super) fn server(call: &Call<'_, '_>, lines: &mut Lines) {
     lines.add("process_id", std::process::id());
     let supervised = engine.config.hosted("supervised", "no");
     let is_supervised = supervised == "systemd";
-    lines.add("process_supervised", if is_supervised { "systemd" } else { "no" });
+    lines.add(
+        "process_supervised",
+        if is_supervised { "systemd" } else { "no" },
+    );
     lines.add("run_id", &engine.run_id);
     lines.add("tcp_port", host.tcp_port);
     lines.add("server_time_usec", call.now().unix_us());

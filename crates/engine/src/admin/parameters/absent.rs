@@ -20,43 +20,85 @@ const ABSENT: &[(&str, &str)] = &[
     ("no-appendfsync-on-rewrite", DISK),
     ("rdb", DISK),
     ("dbfilename", DISK),
-    ("dir", "Larder writes no files but those that are named with their paths"),
+    (
+        "dir",
+        "Larder writes no files but those that are named with their paths",
+    ),
     ("stop-writes-on-bgsave-error", DISK),
     ("bgsave", DISK),
-    ("sanitize-dump-payload", "what RESTORE is given is always checked"),
+    (
+        "sanitize-dump-payload",
+        "what RESTORE is given is always checked",
+    ),
     ("loadmodule", "Larder has no modules"),
     ("enable-module-command", "Larder has no modules"),
-    ("enable-protected-configs", "no parameter is protected from those who may CONFIG SET"),
-    ("rename-command", "use users for it: ACL SETUSER default -flushall"),
+    (
+        "enable-protected-configs",
+        "no parameter is protected from those who may CONFIG SET",
+    ),
+    (
+        "rename-command",
+        "use users for it: ACL SETUSER default -flushall",
+    ),
     ("lazyfree-", "what takes long to free is always freed aside"),
     ("active-defrag-", "this server does not move what it holds"),
-    ("active-expire-effort", "what has expired is removed ten times a second"),
-    ("dynamic-hz", "what has expired is removed ten times a second"),
+    (
+        "active-expire-effort",
+        "what has expired is removed ten times a second",
+    ),
+    (
+        "dynamic-hz",
+        "what has expired is removed ten times a second",
+    ),
     ("jemalloc-bg-thread", "the memory is mimalloc's"),
     ("io-threads-do-reads", "threads read, run and write, always"),
     ("oom-score-adj", SUPERVISOR),
     ("disable-thp", SUPERVISOR),
     ("pidfile", SUPERVISOR),
-    ("syslog-", "the log goes to standard error, where systemd takes it, or to `logfile`"),
+    (
+        "syslog-",
+        "the log goes to standard error, where systemd takes it, or to `logfile`",
+    ),
     ("server_cpulist", SUPERVISOR),
     ("server-cpulist", SUPERVISOR),
     ("bio", SUPERVISOR),
     ("set-proc-title", "the title of the process stays as it is"),
-    ("proc-title-template", "the title of the process stays as it is"),
+    (
+        "proc-title-template",
+        "the title of the process stays as it is",
+    ),
     ("always-show-logo", "there is no logo"),
     ("crash-", "a crash is one thread's, and is logged"),
-    ("ignore-warnings", "nothing of the machine keeps the server from starting"),
+    (
+        "ignore-warnings",
+        "nothing of the machine keeps the server from starting",
+    ),
     ("shutdown-on-", "SIGINT and SIGTERM end the server in order"),
     ("socket-mark-id", "the system does that for a whole service"),
     ("bind-source-addr", "Larder connects to nobody"),
     ("propagation-error-behavior", REPLICATES),
     ("locale-collate", "strings are compared byte by byte"),
-    ("tls-ca-cert-dir", "name one file with all authorities: tls-ca-cert-file"),
+    (
+        "tls-ca-cert-dir",
+        "name one file with all authorities: tls-ca-cert-file",
+    ),
     ("tls-client-", "Larder connects to nobody"),
-    ("tls-dh-params-file", "keys are agreed on by elliptic curves alone"),
-    ("tls-cipher", "only safe suites are spoken, in the order of their speed"),
-    ("tls-prefer-server-ciphers", "only safe suites are spoken, in the order of their speed"),
-    ("tls-session-", "sessions are always resumed where the client can"),
+    (
+        "tls-dh-params-file",
+        "keys are agreed on by elliptic curves alone",
+    ),
+    (
+        "tls-cipher",
+        "only safe suites are spoken, in the order of their speed",
+    ),
+    (
+        "tls-prefer-server-ciphers",
+        "only safe suites are spoken, in the order of their speed",
+    ),
+    (
+        "tls-session-",
+        "sessions are always resumed where the client can",
+    ),
 ];
 
 const REPLICATES: &str = "Larder does not replicate";
@@ -75,4 +117,11 @@ pub(super) fn reason(name: &str) -> Option<&'static str> {
 }
 
 /// Beginnings that do not end with a hyphen.
-const PREFIXES: &[&str] = &["append", "rdb", "bgsave", "bio", "tls-cipher", "oom-score-adj"];
+const PREFIXES: &[&str] = &[
+    "append",
+    "rdb",
+    "bgsave",
+    "bio",
+    "tls-cipher",
+    "oom-score-adj",
+];

@@ -68,10 +68,7 @@ pub fn described() -> Vec<Described> {
 /// # Errors
 ///
 /// If there is no such parameter, or it can't have this value.
-pub fn recognize(
-    name: &str,
-    words: &[Vec<u8>],
-) -> Result<(&'static str, Vec<u8>), ParameterError> {
+pub fn recognize(name: &str, words: &[Vec<u8>]) -> Result<(&'static str, Vec<u8>), ParameterError> {
     let Some(parameter) = Parameter::find(name.as_bytes()) else {
         return Err(unknown(name));
     };
@@ -225,7 +222,12 @@ mod tests {
     #[test]
     fn what_holds_anyway_is_accepted_and_everything_else_of_it_is_not() {
         let word = |text: &str| vec![text.as_bytes().to_vec()];
-        for (name, value) in [("save", ""), ("appendonly", "no"), ("daemonize", "no"), ("databases", "16")] {
+        for (name, value) in [
+            ("save", ""),
+            ("appendonly", "no"),
+            ("daemonize", "no"),
+            ("databases", "16"),
+        ] {
             assert!(recognize(name, &word(value)).is_ok(), "{name}");
         }
         assert_eq!(refusal("databases", &["32"]), "databases: it is always 16");
@@ -233,8 +235,14 @@ mod tests {
             refusal("save", &["900", "1"]),
             "save: nothing is kept on disk by this server"
         );
-        assert_eq!(refusal("replicaof", &["a", "1"]), "replicaof: this server has no replicas");
-        assert_eq!(refusal("port", &["1", "2"]), "port: wrong number of arguments");
+        assert_eq!(
+            refusal("replicaof", &["a", "1"]),
+            "replicaof: this server has no replicas"
+        );
+        assert_eq!(
+            refusal("port", &["1", "2"]),
+            "port: wrong number of arguments"
+        );
         assert_eq!(
             refusal("port", &["70000"]),
             "port: argument must be between 0 and 65535 inclusive"
@@ -249,7 +257,11 @@ mod tests {
             let Some(default) = literal else { continue };
             let words = default.split(' ').map(|word| word.as_bytes().to_vec());
             let words: Vec<Vec<u8>> = words.collect();
-            assert!(recognize(parameter.name, &words).is_ok(), "{}", parameter.name);
+            assert!(
+                recognize(parameter.name, &words).is_ok(),
+                "{}",
+                parameter.name
+            );
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The parameters: a row each. `larder serve --help`, the configuration file, CONFIG and the example in
 //! `deploy/` derive from these.
 
-use super::super::observed::{LARGE_REPLY, LARGE_REQUEST, PERCENTILES, SLOWER_THAN, THRESHOLD, TRACKING};
+use super::super::observed::{
+    LARGE_REPLY, LARGE_REQUEST, PERCENTILES, SLOWER_THAN, THRESHOLD, TRACKING,
+};
 use super::Group::{Clients, Collections, General, Memory, Network, Scripts, Tls, Users, Watching};
 use super::hosted::{Hosted, Shape};
 use super::{Parameter, Place, Unit, aliased, row};
