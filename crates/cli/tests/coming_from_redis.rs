@@ -19,7 +19,9 @@ fn refusal(line: &str) -> Option<String> {
     let mut words = split(line);
     let name = words.remove(0);
     let name = String::from_utf8(name).unwrap();
-    recognize(&name, &words).err().map(|error| error.to_string())
+    recognize(&name, &words)
+        .err()
+        .map(|error| error.to_string())
 }
 
 fn split(line: &str) -> Vec<Vec<u8>> {
@@ -31,8 +33,14 @@ fn split(line: &str) -> Vec<Vec<u8>> {
 #[test]
 fn the_errors_on_the_page_are_those_that_are_told() {
     let page = page();
-    let block = page.split("the configuration is not one:\n").nth(1).unwrap();
-    let lines: Vec<&str> = block.lines().take_while(|line| !line.starts_with("```")).collect();
+    let block = page
+        .split("the configuration is not one:\n")
+        .nth(1)
+        .unwrap();
+    let lines: Vec<&str> = block
+        .lines()
+        .take_while(|line| !line.starts_with("```"))
+        .collect();
     assert_eq!(lines.len(), 3);
     for line in lines {
         let (_, told) = line.split_once(": '").unwrap();
@@ -44,19 +52,46 @@ fn the_errors_on_the_page_are_those_that_are_told() {
 #[test]
 fn lines_that_are_to_be_taken_out_are_refused_and_the_others_stay() {
     for line in [
-        "save 900 1", "appendonly yes", "dir /var/lib/redis", "dbfilename dump.rdb", "appendfsync always",
-        "rdbcompression yes", "aof-use-rdb-preamble yes", "replicaof 10.0.0.1 6379", "repl-timeout 60",
-        "masterauth secret", "cluster-node-timeout 15000", "daemonize yes", "pidfile /run/redis.pid",
-        "syslog-enabled no", "rename-command FLUSHALL \"\"", "databases 32", "tls-ca-cert-dir /etc/ssl",
+        "save 900 1",
+        "appendonly yes",
+        "dir /var/lib/redis",
+        "dbfilename dump.rdb",
+        "appendfsync always",
+        "rdbcompression yes",
+        "aof-use-rdb-preamble yes",
+        "replicaof 10.0.0.1 6379",
+        "repl-timeout 60",
+        "masterauth secret",
+        "cluster-node-timeout 15000",
+        "daemonize yes",
+        "pidfile /run/redis.pid",
+        "syslog-enabled no",
+        "rename-command FLUSHALL \"\"",
+        "databases 32",
+        "tls-ca-cert-dir /etc/ssl",
     ] {
         let told = refusal(line).unwrap_or_else(|| panic!("{line} is taken"));
         assert!(!told.contains("there is no such parameter"), "{told}");
     }
     for line in [
-        "save \"\"", "appendonly no", "supervised systemd", "bind 127.0.0.1 -::1", "port 6379",
-        "requirepass secret", "user ann on", "aclfile users.acl", "maxmemory 2gb", "maxmemory-policy allkeys-lru",
-        "maxclients 10000", "timeout 0", "tls-port 6380", "io-threads 4", "loglevel notice",
-        "client-output-buffer-limit pubsub 32mb 8mb 60", "notify-keyspace-events KEA", "slowlog-max-len 128",
+        "save \"\"",
+        "appendonly no",
+        "supervised systemd",
+        "bind 127.0.0.1 -::1",
+        "port 6379",
+        "requirepass secret",
+        "user ann on",
+        "aclfile users.acl",
+        "maxmemory 2gb",
+        "maxmemory-policy allkeys-lru",
+        "maxclients 10000",
+        "timeout 0",
+        "tls-port 6380",
+        "io-threads 4",
+        "loglevel notice",
+        "client-output-buffer-limit pubsub 32mb 8mb 60",
+        "notify-keyspace-events KEA",
+        "slowlog-max-len 128",
     ] {
         assert_eq!(refusal(line), None, "{line}");
     }
@@ -79,7 +114,8 @@ fn the_defaults_that_the_page_tells_of_are_those_of_the_server() {
 /// Every parameter of a real server is ours, or we say why it is not: none is called a typing error.
 #[test]
 fn no_parameter_of_redis_server_is_taken_for_a_typing_error() {
-    let Some(server) = larder_testkit::Server::start_with(larder_testkit::ServerKind::Redis, &[]) else {
+    let Some(server) = larder_testkit::Server::start_with(larder_testkit::ServerKind::Redis, &[])
+    else {
         return;
     };
     let asked = std::process::Command::new("redis-cli")

@@ -23,7 +23,13 @@ fn file(name: &str) -> PathBuf {
 /// A server whose clients have to show a certificate, and its port for TLS.
 fn serve(cert: &Path, key: &Path) -> (Process, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_larder"));
-    command.args(["serve", "--listen", "127.0.0.1:0", "--tls-listen", "127.0.0.1:0"]);
+    command.args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--tls-listen",
+        "127.0.0.1:0",
+    ]);
     command.arg("--tls-cert-file").arg(cert);
     command.arg("--tls-key-file").arg(key);
     command.arg("--tls-ca-cert-file").arg(file("authority.pem"));
@@ -39,7 +45,10 @@ fn serve_as_usual() -> (Process, String) {
 
 /// Runs a client, or says that there is none.
 fn run(command: &mut Command, input: &str) -> Option<Output> {
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let Ok(mut child) = command.spawn() else {
         let name = command.get_program().display();
         larder_testkit::skip(&format!("no {name} on the path"));
@@ -70,7 +79,11 @@ fn redis_cli_comes_in_with_its_certificate_and_not_with_that_of_another_authorit
         return;
     };
     assert_eq!(answer, "OK\n");
-    let long = redis_cli(&port, Some("client"), &["EVAL", "return string.rep('x', 1000000)", "0"]);
+    let long = redis_cli(
+        &port,
+        Some("client"),
+        &["EVAL", "return string.rep('x', 1000000)", "0"],
+    );
     assert_eq!(long.unwrap().trim_end().len(), 1_000_000);
     for certificate in [None, Some("strange-client")] {
         let answer = redis_cli(&port, certificate, &["GET", "key"]).unwrap();
@@ -112,7 +125,10 @@ fn a_signal_has_the_certificate_read_again_and_a_broken_one_is_told_of() {
     command.args(["s_client", "-connect", &format!("127.0.0.1:{port}")]);
     if let Some(output) = run(&mut command, "") {
         let told = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(told.contains("CN = renewed") || told.contains("CN=renewed"), "{told}");
+        assert!(
+            told.contains("CN = renewed") || told.contains("CN=renewed"),
+            "{told}"
+        );
     }
     std::fs::remove_dir_all(dir).unwrap();
 }
@@ -122,8 +138,17 @@ fn a_signal_has_the_certificate_read_again_and_a_broken_one_is_told_of() {
 fn a_second_handshake_in_a_connection_is_refused_and_others_are_served() {
     let (mut process, port) = serve_as_usual();
     let mut command = Command::new("openssl");
-    command.args(["s_client", "-tls1_2", "-connect", &format!("127.0.0.1:{port}")]);
-    command.arg("-cert").arg(file("client.pem")).arg("-key").arg(file("client.key"));
+    command.args([
+        "s_client",
+        "-tls1_2",
+        "-connect",
+        &format!("127.0.0.1:{port}"),
+    ]);
+    command
+        .arg("-cert")
+        .arg(file("client.pem"))
+        .arg("-key")
+        .arg(file("client.key"));
     let Some(output) = run(&mut command, "R\nPING\n") else {
         return;
     };
