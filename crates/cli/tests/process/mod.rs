@@ -42,6 +42,7 @@ impl Process {
     }
 
     /// Waits until it says this, and gives the rest of that line.
+    #[allow(dead_code, reason = "not every test asks for it")]
     pub(crate) fn says(&mut self, wanted: &str) -> String {
         let rest = self.lines.find_map(|line| {
             let line = line.unwrap();
@@ -68,6 +69,7 @@ impl Process {
     }
 
     /// Sends a signal, such as `-TERM`.
+    #[allow(dead_code, reason = "not every test asks for it")]
     pub(crate) fn signal(&self, signal: &str) {
         let line = format!("kill {signal} {}", self.id());
         let sent = Command::new("sh").args(["-c", &line]).status();
@@ -75,6 +77,7 @@ impl Process {
     }
 
     /// Waits for its end.
+    #[allow(dead_code, reason = "not every test asks for it")]
     pub(crate) fn end(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }
