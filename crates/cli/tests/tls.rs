@@ -181,12 +181,13 @@ fn redis_py_works_over_tls() {
         file("client.pem").display().to_string(),
         file("client.key").display().to_string(),
     );
-    let has_it = run(Command::new("python3").args(["-c", "import redis"]), "");
+    let python = std::env::var_os("LARDER_PYTHON").unwrap_or_else(|| "python3".into());
+    let has_it = run(Command::new(&python).args(["-c", "import redis"]), "");
     if !has_it.is_some_and(|output| output.status.success()) {
         larder_testkit::skip("no redis-py");
         return;
     }
-    let output = run(Command::new("python3").args(["-c", &text]), "").unwrap();
+    let output = run(Command::new(&python).args(["-c", &text]), "").unwrap();
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{told}");
 }
