@@ -50,13 +50,19 @@ pub(crate) struct Tls {
     session: ServerConnection,
     /// How many bytes have come in the handshake.
     shaken: usize,
+    /// Whether the client has said that it sends no more.
+    has_ended: bool,
 }
 
 impl Tls {
     pub(crate) fn new(keys: &Keys) -> io::Result<Tls> {
         let mut session = ServerConnection::new(keys.current()).map_err(io::Error::other)?;
         session.set_buffer_limit(Some(UNSENT_MAX));
-        Ok(Tls { session, shaken: 0 })
+        Ok(Tls {
+            session,
+            shaken: 0,
+            has_ended: false,
+        })
     }
 
     /// Whether the client has not shown yet that it may come in.
@@ -83,6 +89,9 @@ impl Tls {
     ) -> io::Result<Received> {
         let mut sealed = [0; READ_MAX];
         for _ in 0..READS_MAX {
+            if self.has_ended {
+                return Ok(Received::End);
+            }
             if !readiness.is_readable {
                 return Ok(Received::Nothing);
             }
@@ -96,11 +105,10 @@ impl Tls {
                 return Ok(Received::End);
             }
             let before = bytes.len();
-            let is_over = self.take(&sealed[..count], fd, bytes)?;
+            self.take(&sealed[..count], fd, bytes)?;
             // The end comes with the next read.
-            readiness.is_readable |= is_over;
+            readiness.is_readable |= self.has_ended;
             match bytes.len() - before {
-                0 if is_over => return Ok(Received::End),
                 0 => {}
                 read => return Ok(Received::Bytes(read)),
             }
@@ -108,13 +116,12 @@ impl Tls {
         Ok(Received::Unseen)
     }
 
-    /// Opens what came. Answers whether the client says that it sends no more.
-    fn take(&mut self, mut sealed: &[u8], fd: &OwnedFd, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    /// Opens what came, up to the word of the client that it sends no more.
+    fn take(&mut self, mut sealed: &[u8], fd: &OwnedFd, bytes: &mut Vec<u8>) -> io::Result<()> {
         if self.session.is_handshaking() {
             self.check_handshake(sealed, fd)?;
         }
-        let mut is_over = false;
-        while !sealed.is_empty() && !is_over {
+        while !sealed.is_empty() && !self.has_ended {
             self.session.read_tls(&mut sealed)?;
             let state = match self.session.process_new_packets() {
                 Ok(state) => state,
@@ -124,10 +131,10 @@ impl Tls {
                     return Err(io::Error::new(io::ErrorKind::InvalidData, error));
                 }
             };
-            is_over = state.peer_has_closed();
+            self.has_ended = state.peer_has_closed();
             self.open(bytes, state.plaintext_bytes_to_read())?;
         }
-        Ok(is_over)
+        Ok(())
     }
 
     /// Takes so many bytes that have been opened.
