@@ -15,8 +15,9 @@ use larder_resp::Chunks;
 use crate::connections::{Listed, Order, Refused};
 use crate::conversation::{Conversation, Next};
 use crate::listener::Accepted;
+use crate::readiness::{Readiness, Received};
 use crate::shared::Shared;
-use crate::socket::{Readiness, Received, Socket};
+use crate::socket::Socket;
 
 /// How many requests are run in a turn. A read has fewer, mostly: this is for those that came while
 /// the client waited for a key.

@@ -27,6 +27,7 @@ mod connections;
 mod conversation;
 mod input;
 mod listener;
+mod readiness;
 mod rounds;
 mod shared;
 mod socket;

@@ -30,8 +30,8 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::connection::{Connection, Turn};
 use crate::listener::Accepted;
+use crate::readiness::Readiness;
 use crate::shared::Shared;
-use crate::socket::Readiness;
 use crate::threads::Threads;
 
 /// How many events are taken from the system at once.

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::socket::{Readiness, Received};
+use crate::readiness::{Readiness, Received};
 use crate::tls_config::{TlsConfig, TlsError};
 
 /// There are none.

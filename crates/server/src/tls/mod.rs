@@ -20,7 +20,7 @@ use rustls::ServerConnection;
 
 pub(crate) use keys::Keys;
 
-use crate::socket::{QUIETLY, Readiness, Received, retry};
+use crate::readiness::{QUIETLY, Readiness, Received, retry};
 
 /// How many bytes are taken from the socket at once: a whole record.
 const READ_MAX: usize = 16 * 1024 + 512;
