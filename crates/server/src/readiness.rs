@@ -25,6 +25,10 @@ pub(crate) enum Received {
     /// Nothing yet.
     Nothing,
     /// Something of which the client's bytes are none, such as a handshake; more can be there.
+    #[cfg_attr(
+        not(feature = "tls"),
+        expect(dead_code, reason = "only TLS reads what is not for clients")
+    )]
     Unseen,
 }
 
