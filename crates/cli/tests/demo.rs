@@ -282,9 +282,9 @@ fn what_is_wrong_is_said_in_one_line() {
         (&["demo", "--visitors", "500"], "500 is not in 0..=200"),
         (&["serve", "--listen", &address], "can't listen on"),
         (&["serve", "--listen", "here"], "an IP address and a port"),
-        (&["serve", "--requirepass", ""], "a value is required"),
-        (&["serve", "--maxclients", "0"], "0 is not in 1.."),
-        (&["serve", "--timeout", "-1"], "-1 is not in 0.."),
+        (&["serve", "--requirepass", ""], "the password is empty"),
+        (&["serve", "--maxclients", "0"], "between 1 and 4294967295"),
+        (&["serve", "--timeout", "-1"], "between 0 and 2147483647"),
         (
             &["serve", "--listen", "127.0.0.1:0", "--unixsocket", "/"],
             "is no socket",

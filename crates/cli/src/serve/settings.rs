@@ -35,14 +35,21 @@ impl Settings {
             settings.read_file(path, 0, "");
         }
         for (name, words) in args.flags {
+            // It would leave the server open, most likely by mistake.
+            if name == "requirepass" && words.iter().all(Vec::is_empty) {
+                let wrong = "--requirepass: the password is empty: leave it out to have none";
+                settings.wrong.push(wrong.to_owned());
+                continue;
+            }
             settings.set(&format!("--{name}"), name, &words);
         }
         settings.check_together();
-        match settings.wrong.is_empty() {
-            true => Ok(settings),
-            false => {
+        match settings.wrong.as_slice() {
+            [] => Ok(settings),
+            [wrong] => Err(wrong.clone()),
+            all => {
                 let mut text = "the configuration is not one:".to_owned();
-                for wrong in settings.wrong {
+                for wrong in all {
                     let _ = write!(text, "\n  {wrong}");
                 }
                 Err(text)
