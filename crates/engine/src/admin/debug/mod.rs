@@ -5,10 +5,6 @@
 //! is not here, such as the threshold of plain nodes of lists, are taken and change nothing.
 
 mod access;
-#[cfg(feature = "lua")]
-mod digest;
-#[cfg(not(feature = "lua"))]
-#[path = "digest_absent.rs"]
 mod digest;
 mod keys;
 mod protocol;
