@@ -132,8 +132,8 @@ struct Hanging {
 }
 
 impl Hanging {
-    /// Begins one, and waits until it holds `key`.
-    fn holding(engine: &Arc<Engine>, script: &'static str, key: &str) -> Hanging {
+    /// Begins one, and waits until it runs.
+    fn begun(engine: &Arc<Engine>, script: &'static str) -> Hanging {
         let thread = {
             let mut connection = Connection::to(engine);
             thread::spawn(move || match connection.call(SOON, script) {
@@ -141,8 +141,7 @@ impl Hanging {
                 _ => panic!("the script has not been run"),
             })
         };
-        let mut look = Connection::to(engine);
-        while !matches!(look.call(SOON, &format!("TYPE {key}")), Answer::Parked(_)) {
+        while !engine.is_busy(&LATE) {
             thread::yield_now();
         }
         Hanging {
@@ -168,7 +167,7 @@ const HOLDS_X: &str = "EVAL while(true)do(tostring)(1)end(tostring)(redis.call('
 #[test]
 fn a_request_for_a_held_key_is_parked_at_first_and_refused_when_the_script_is_overdue() {
     let engine = engine();
-    let _hanging = Hanging::holding(&engine, HOLDS_X, "x");
+    let _hanging = Hanging::begun(&engine, HOLDS_X);
     let mut client = Connection::to(&engine);
     assert!(matches!(client.call(SOON, "GET x"), Answer::Parked(_)));
     client.expect(LATE, "GET x", BUSY);
@@ -179,7 +178,7 @@ fn a_request_for_a_held_key_is_parked_at_first_and_refused_when_the_script_is_ov
 #[test]
 fn info_answers_while_a_script_holds_every_key() {
     let engine = engine();
-    let _hanging = Hanging::holding(&engine, HOLDS_ALL, "x");
+    let _hanging = Hanging::begun(&engine, HOLDS_ALL);
     let mut client = Connection::to(&engine);
     for clock in [SOON, LATE] {
         let Answer::Here(info) = client.call(clock, "INFO everything") else {
@@ -193,7 +192,7 @@ fn info_answers_while_a_script_holds_every_key() {
 #[test]
 fn who_needs_other_keys_is_served_beside_a_script_that_hangs() {
     let engine = engine();
-    let _hanging = Hanging::holding(&engine, HOLDS_X, "x");
+    let _hanging = Hanging::begun(&engine, HOLDS_X);
     let mut client = Connection::to(&engine);
     for clock in [SOON, LATE] {
         client.expect(clock, "SET other 1", "+OK");
@@ -204,7 +203,7 @@ fn who_needs_other_keys_is_served_beside_a_script_that_hangs() {
 #[test]
 fn who_is_parked_goes_on_as_soon_as_the_keys_are_free() {
     let engine = engine();
-    let hanging = Hanging::holding(&engine, HOLDS_X, "x");
+    let hanging = Hanging::begun(&engine, HOLDS_X);
     let mut client = Connection::to(&engine);
     let Answer::Parked(mut parked) = client.call(SOON, "SET x 1") else {
         panic!("the key is held");
@@ -220,7 +219,7 @@ fn who_is_parked_goes_on_as_soon_as_the_keys_are_free() {
 fn a_push_does_not_wait_for_the_other_key_of_the_waiter_that_it_would_serve() {
     let engine = engine();
     let mut waiting = Connection::to(&engine).wait("BLPOP a x 0");
-    let hanging = Hanging::holding(&engine, HOLDS_X, "x");
+    let hanging = Hanging::begun(&engine, HOLDS_X);
     Connection::to(&engine).expect(SOON, "LPUSH a 1", ":1");
     assert_eq!(poll(&mut waiting), None);
     drop(hanging);
@@ -232,7 +231,7 @@ fn a_push_does_not_wait_for_the_other_key_of_the_waiter_that_it_would_serve() {
 fn waits_end_in_time_while_a_script_holds_every_key() {
     let engine = engine();
     let mut waiting = Connection::to(&engine).wait("BLPOP other 1");
-    let _hanging = Hanging::holding(&engine, HOLDS_ALL, "other");
+    let _hanging = Hanging::begun(&engine, HOLDS_ALL);
     engine.tick(&LATE);
     assert_eq!(poll(&mut waiting).as_deref(), Some("*-1"));
 }
@@ -243,7 +242,7 @@ fn who_waits_or_watches_can_leave_while_the_key_is_held() {
     let waiting = Connection::to(&engine).wait("BLPOP x 0");
     let mut watcher = Connection::to(&engine);
     watcher.expect(SOON, "WATCH x y", "+OK");
-    let hanging = Hanging::holding(&engine, HOLDS_ALL, "x");
+    let hanging = Hanging::begun(&engine, HOLDS_ALL);
     drop(waiting);
     watcher.expect(SOON, "UNWATCH", "+OK");
     drop(watcher);
@@ -256,7 +255,7 @@ fn who_waits_or_watches_can_leave_while_the_key_is_held() {
 #[test]
 fn an_exec_that_is_refused_as_busy_has_ended_the_transaction() {
     let engine = engine();
-    let _hanging = Hanging::holding(&engine, HOLDS_X, "x");
+    let _hanging = Hanging::begun(&engine, HOLDS_X);
     let mut client = Connection::to(&engine);
     client.expect(SOON, "MULTI", "+OK");
     client.expect(SOON, "SET x 1", "+QUEUED");
@@ -271,7 +270,7 @@ fn an_exec_that_is_refused_as_busy_has_ended_the_transaction() {
 #[test]
 fn an_exec_that_is_parked_keeps_its_transaction() {
     let engine = engine();
-    let hanging = Hanging::holding(&engine, HOLDS_X, "x");
+    let hanging = Hanging::begun(&engine, HOLDS_X);
     let mut client = Connection::to(&engine);
     client.expect(SOON, "MULTI", "+OK");
     client.expect(SOON, "SET x 1", "+QUEUED");
@@ -284,7 +283,7 @@ fn an_exec_that_is_parked_keeps_its_transaction() {
 fn ticks_and_the_end_of_all_waits_do_not_wait_for_a_script() {
     let engine = engine();
     let mut waiting = Connection::to(&engine).wait("BLPOP x 0");
-    let _hanging = Hanging::holding(&engine, HOLDS_ALL, "x");
+    let _hanging = Hanging::begun(&engine, HOLDS_ALL);
     engine.tick(&SOON);
     engine.end_all_waits();
     assert_eq!(poll(&mut waiting).as_deref(), Some("*-1"));
@@ -296,7 +295,7 @@ fn keys_expire_beside_a_script_that_hangs_and_its_own_when_it_is_over() {
     let mut client = Connection::to(&engine);
     client.expect(SOON, "SET x 1 EX 1", "+OK");
     client.expect(SOON, "SET other 1 EX 1", "+OK");
-    let hanging = Hanging::holding(&engine, HOLDS_X, "x");
+    let hanging = Hanging::begun(&engine, HOLDS_X);
     engine.tick(&LATE);
     client.expect(LATE, "DBSIZE", ":1");
     drop(hanging);
@@ -328,7 +327,7 @@ fn a_step_of_the_system_clock_makes_no_script_overdue_and_ends_no_wait() {
     }
     let engine = engine();
     let mut waiting = Connection::to(&engine).wait("BLPOP other 10");
-    let _hanging = Hanging::holding(&engine, HOLDS_X, "x");
+    let _hanging = Hanging::begun(&engine, HOLDS_X);
     engine.tick(&Stepped);
     assert!(!engine.is_busy(&Stepped));
     assert_eq!(poll(&mut waiting), None);
@@ -337,7 +336,7 @@ fn a_step_of_the_system_clock_makes_no_script_overdue_and_ends_no_wait() {
 #[test]
 fn whoever_waits_for_an_ordinary_command_is_not_refused_for_the_sake_of_another_script() {
     let engine = engine();
-    let _hanging = Hanging::holding(&engine, HOLDS_X, "x");
+    let _hanging = Hanging::begun(&engine, HOLDS_X);
     engine.tick(&LATE);
     let quick = {
         let mut connection = Connection::to(&engine);

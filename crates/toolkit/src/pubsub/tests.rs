@@ -87,10 +87,11 @@ every_store! {
         let mut pattern = events.subscribe_pattern::<u32>("a*").await?;
 
         publish(&test, &events, ("abc", 1), 1).await?;
+        // On a cluster, messages of two channels may overtake each other.
+        assert_eq!(pattern.next().await, message("abc", Some("a*"), 1));
         publish(&test, &events, ("a*", 2), 2).await?;
 
         assert_eq!(channel.next().await, message("a*", None, 2));
-        assert_eq!(pattern.next().await, message("abc", Some("a*"), 1));
         assert_eq!(pattern.next().await, message("a*", Some("a*"), 2));
     }
 
