@@ -3,12 +3,32 @@
 use std::io;
 
 use larder_store::{Error, Refusal};
+use tokio::time::Instant;
 
 use crate::verdict::PASSING;
 use crate::wire::{ConnectError, Loss, Mode, Target};
 
 /// What a server says that has as many clients as it may. It has no code of its own.
 const FULL: &str = "max number of clients";
+
+/// Why those who were asked one after the other could not help, as the most telling of them has it.
+#[derive(Debug, Default)]
+pub(crate) struct Reason(Option<Error>);
+
+impl Reason {
+    /// Takes the reason of one who had until `by`: the newest, but one whose time was over says less than
+    /// one before.
+    pub(crate) fn note(&mut self, error: Error, by: Instant) {
+        if self.0.is_none() || Instant::now() < by {
+            self.0 = Some(error);
+        }
+    }
+
+    /// The reason, if anybody was asked.
+    pub(crate) fn into_error(self) -> Option<Error> {
+        self.0
+    }
+}
 
 /// Whether a failure to connect may be over soon: a password does not become right by waiting, nor
 /// does a certificate.
@@ -203,4 +223,27 @@ fn advice_on_tls(target: &Target) -> String {
 
 fn is_about_certificate(error: &io::Error) -> bool {
     error.to_string().contains("invalid peer certificate")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reason_stands_when_a_later_try_is_cut_off_by_the_end_of_its_time() {
+        let by = Instant::now() + Duration::from_secs(1);
+        let (early, late) = (Error::away("nobody listens there"), Error::away("late"));
+        let mut reason = Reason::default();
+        reason.note(Error::away("it is loading"), by);
+        reason.note(early.clone(), by);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        reason.note(late.clone(), by);
+        assert_eq!(reason.into_error(), Some(early));
+
+        let mut nothing_else = Reason::default();
+        nothing_else.note(late.clone(), by);
+        assert_eq!(nothing_else.into_error(), Some(late));
+    }
 }

@@ -20,6 +20,7 @@ use crate::events::{ConnectionEvent, Events};
 use crate::node::{GivenUp, Hub, Listener, Name, Node, Place};
 use crate::tries::Tries;
 use crate::verdict::Verdict;
+use crate::why_not::Reason;
 use crate::wire::Failure;
 
 /// The map of slots is not asked for more often than this.
@@ -279,21 +280,22 @@ impl Cluster {
 
     async fn ask_all(&self, until: Instant) -> Result<(), Error> {
         let mut tries = Tries::to_connect(&self.config, until);
+        let mut reason = Reason::default();
         loop {
-            let mut last = None;
             for address in self.advisers() {
-                match self.ask(&address, until).await {
+                // Several may have to be asked.
+                let by = until.min(Instant::now() + self.config.patience_with_one());
+                match self.ask(&address, by).await {
                     Ok(slots) => {
                         self.adopt(slots);
                         return Ok(());
                     }
-                    Err(error) => last = Some(error),
+                    Err(Error::Closed) => return Err(Error::Closed),
+                    Err(error) => reason.note(error, by),
                 }
             }
-            let error = last.unwrap_or(Error::Closed);
-            let is_hopeless = error == Error::Closed;
-            if is_hopeless || !tries.again() || !tries.pause().await {
-                return Err(error);
+            if !tries.again() || !tries.pause().await {
+                return Err(reason.into_error().unwrap_or(Error::Closed));
             }
         }
     }
@@ -314,8 +316,6 @@ impl Cluster {
 
     async fn ask(&self, address: &Address, until: Instant) -> Result<Slots, Error> {
         let node = self.node_at(address)?;
-        // Several may have to be asked.
-        let until = until.min(Instant::now() + self.config.patience_with_one());
         let question = Command::new("CLUSTER").arg("SLOTS");
         let answer = node.call(None, &question, Some(until)).await?;
         // Whatever became of the question: what the caller wants was not sent.

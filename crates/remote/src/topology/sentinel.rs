@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::events::{ConnectionEvent, Events};
 use crate::node::{GivenUp, Hub, Node, Place};
 use crate::tries::{Tries, pause};
-use crate::why_not::{away, reason};
+use crate::why_not::{Reason, away, reason};
 use crate::wire::{self, Connection, Pushes, Until};
 
 /// The servers behind a name that Sentinels know.
@@ -211,30 +211,35 @@ impl Sentinel {
 
     async fn ask_all(&self, until: Instant) -> Result<Arc<Node>, Error> {
         let mut tries = Tries::to_connect(&self.config, until);
+        let mut why = Reason::default();
         loop {
-            let mut known = Vec::new();
-            let mut last = None;
+            let (mut known, mut is_one_away) = (Vec::new(), false);
             // The master that is doubted, if one of them still names it: another may know better.
             let mut same = None;
             let sentinels = self.sentinels.lock().clone();
             for sentinel in &sentinels {
-                match self.ask(sentinel, until).await {
+                // One that says nothing leaves time for the others.
+                let by = until.min(Instant::now() + self.config.patience_with_one());
+                match self.ask(sentinel, by).await {
                     Ok(named) if self.is_doubted(&named.master) => {
                         same.get_or_insert(named);
                     }
                     Ok(named) => return self.believe(named, until).await,
-                    Err(NoHelp::Away(error)) => last = Some(error),
+                    Err(NoHelp::Away(error)) => {
+                        is_one_away = true;
+                        why.note(error, by);
+                    }
                     Err(NoHelp::Unknown(names)) => known.extend(names),
                 }
             }
             if let Some(named) = same {
                 return self.believe(named, until).await;
             }
-            if last.is_none() {
+            if !is_one_away {
                 return Err(self.unknown(known));
             }
             if !tries.again() || !tries.pause().await {
-                let reason = last.as_ref().map(reason).unwrap_or_default();
+                let reason = why.into_error().as_ref().map(reason).unwrap_or_default();
                 return Err(Error::away(format_args!(
                     "none of {} Sentinels says which server is the master: {reason}",
                     sentinels.len()
@@ -274,9 +279,8 @@ impl Sentinel {
         ))
     }
 
-    /// Asks a Sentinel which server is the master. One that says nothing leaves time for the others.
+    /// Asks a Sentinel which server is the master.
     async fn ask(&self, sentinel: &Address, until: Instant) -> Result<Named, NoHelp> {
-        let until = until.min(Instant::now() + self.config.patience_with_one());
         let connection = self
             .connect(sentinel, None, until)
             .await
