@@ -5,21 +5,21 @@
 //!   +--------+---------+-----------+--------+-----------+---------+------+-----------+
 //!   | meta   | key_len | value_len | expiry | long key  | payload | key  | value     |
 //!   +--------+---------+-----------+--------+-----------+---------+------+-----------+
-//!    always                         if any   if >= 64 KB by kind   always if Inline
+//!    always                         if any   if >= 64 KB by kind   always if inline
 //! ```
 //!
 //! - `meta` holds the kind and three flags in its low seven bits, and in the other 25 the access
 //!   clock, which says when or how often the entry was used. It is atomic, for readers who share the
 //!   entry set the clock.
 //! - The expiry is a [`Due`]: the time in milliseconds, and the slot of the entry's record.
-//! - The payload is what the kind says: nothing for `Inline`, whose bytes are the value behind the
-//!   key; an `i64`; a `Vec<u8>`; or one of the objects of [`crate::types`], by value. A collection
+//! - The payload is what the kind says: nothing for `Inline` and `Edited`, whose bytes are the value
+//!   behind the key; an `i64`; a `Vec<u8>`; or one of the objects of [`crate::types`], by value. A collection
 //!   that is packed has no payload either: its listpack is the value behind the key (`housed.rs`).
 //!
 //! An inline string with a 16-byte key and a 32-byte value takes 56 bytes. The size is rounded up
 //! to a multiple of eight, which no allocator charges for, so that a value can be overwritten in
-//! place by one of nearly the same length; for a listpack in steps of a sixteenth, so that it does
-//! not move with each element.
+//! place by one of nearly the same length; for a listpack, and for a string that is edited, in steps
+//! of a sixteenth, so that it does not move with each element.
 //!
 //! Of the keyspace, only this module holds memory by unsafe code. What keeps it sound: the parts
 //! present and their offsets follow from `meta` and the lengths alone ([`Shape`]), and these change
@@ -49,6 +49,9 @@ use object::{drop_payload, payload_size};
 /// The longest string that is held inline.
 pub(crate) const INLINE_MAX: usize = 1024;
 
+/// The most that a string gets beyond what it needs, so that it does not move with each byte.
+const SPARE_MAX: usize = 1 << 20;
+
 /// What a string's value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Str<'a> {
@@ -68,7 +71,7 @@ struct Header {
     meta: AtomicU32,
     /// The key's length, unless [`LONG_KEY`] says that it stands elsewhere.
     key_len: u16,
-    /// The value's length, if the kind is `Inline`.
+    /// The value's length, if it is an inline string.
     value_len: u16,
 }
 
@@ -109,6 +112,20 @@ impl Entry {
     /// Makes a string in its own allocation, which it takes over.
     pub(crate) fn with_raw(key: &[u8], value: Vec<u8>) -> Self {
         Self::make(Kind::Raw, key, None, 0, value)
+    }
+
+    /// Makes a string that has been edited, of at most [`INLINE_MAX`] bytes.
+    fn edited(key: &[u8], bytes: &[u8]) -> Self {
+        Self::make_inline(Kind::Edited, key, (bytes, bytes.len()), None, 0)
+    }
+
+    /// Makes a string of so many zeros, to be edited.
+    pub(crate) fn zeros(key: &[u8], len: usize) -> Self {
+        match len {
+            0..=INLINE_MAX => Self::make_inline(Kind::Edited, key, (&[], len), None, 0),
+            // Zeros that nobody has written take no memory yet.
+            _ => Self::with_raw(key, vec![0; len]),
+        }
     }
 
     /// Makes an entry of one of the collections.
@@ -177,7 +194,7 @@ impl Entry {
     #[inline]
     pub(crate) fn str(&self) -> Option<Str<'_>> {
         match self.kind() {
-            Kind::Inline => Some(Str::Bytes(self.inline())),
+            Kind::Inline | Kind::Edited => Some(Str::Bytes(self.inline())),
             // SAFETY: the payload of `Int` is an `i64`.
             Kind::Int => Some(Str::Int(unsafe { *self.payload::<i64>() })),
             _ => self.raw().map(|raw| Str::Bytes(raw)),
@@ -285,6 +302,47 @@ impl Entry {
         self.raw_mut()
     }
 
+    /// Turns a string into one that is edited, at least so many bytes long by zeros behind it, and gives
+    /// its bytes.
+    ///
+    /// Answers `None`, and changes nothing, if the value is not a string.
+    pub(crate) fn edit(&mut self, len_min: usize) -> Option<&mut [u8]> {
+        let mut number = itoa::Buffer::new();
+        let bytes = match self.str()? {
+            Str::Bytes(bytes) => bytes,
+            Str::Int(int) => number.format(int).as_bytes(),
+        };
+        let (kind, old_len, len) = (self.kind(), bytes.len(), bytes.len().max(len_min));
+        if kind == Kind::Edited && len == old_len {
+            return Some(self.inline_mut());
+        }
+        if kind == Kind::Raw || len > INLINE_MAX {
+            let raw = self.make_raw()?;
+            lengthen(raw, len);
+            return Some(raw);
+        }
+        let old = self.shape();
+        let new = Shape {
+            kind: Kind::Edited,
+            value_len: len,
+            ..old
+        };
+        if kind == Kind::Int || new.size() != old.size() {
+            let (key, expiry, clock) = (self.key(), self.expiry(), self.clock());
+            *self = Self::make_inline(Kind::Edited, key, (bytes, len), expiry, clock);
+        } else {
+            let meta = (self.meta() & !KIND_BITS) | Kind::Edited as u32;
+            self.header().meta.store(meta, Ordering::Relaxed);
+            // SAFETY: both kinds are inline and the sizes are equal, so the value begins at the same
+            // offset and the allocation has room for `len` bytes, of which `old_len` are written.
+            unsafe {
+                ptr::write_bytes(self.byte(old.value_offset() + old_len), 0, len - old_len);
+                (*self.0.as_ptr()).value_len = len as u16;
+            }
+        }
+        Some(self.inline_mut())
+    }
+
     /// The same value and expiry under another key.
     pub(crate) fn with_key(mut self, key: &[u8]) -> Self {
         let expiry = self.expiry();
@@ -299,6 +357,7 @@ impl Entry {
             Some(Str::Bytes(bytes)) if self.kind() == Kind::Raw => {
                 Self::with_raw(key, bytes.to_vec())
             }
+            Some(Str::Bytes(bytes)) if self.kind() == Kind::Edited => Self::edited(key, bytes),
             Some(Str::Bytes(bytes)) => Self::string(key, bytes),
             None => {
                 let collection = self.collection();
@@ -314,7 +373,7 @@ impl Entry {
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
         let elsewhere = match self.kind() {
-            Kind::Inline | Kind::Int => 0,
+            Kind::Inline | Kind::Edited | Kind::Int => 0,
             Kind::Raw => self.raw().map_or(0, Vec::capacity),
             _ if self.is_packed() => 0,
             _ => self.collection().map_or(0, Collection::heap_bytes),
@@ -337,7 +396,8 @@ impl Entry {
 
     #[inline]
     fn is_one_part(&self) -> bool {
-        matches!(self.kind(), Kind::Inline | Kind::Int | Kind::Raw) || self.is_packed()
+        use Kind::{Edited, Inline, Int, Raw};
+        matches!(self.kind(), Inline | Edited | Int | Raw) || self.is_packed()
     }
 
     /// Takes the value out, as an entry with the same key, and leaves a number in its place.
@@ -350,19 +410,32 @@ impl Entry {
         if value.len() > INLINE_MAX {
             return Self::make(Kind::Raw, key, expiry, clock, value.to_vec());
         }
+        Self::make_inline(Kind::Inline, key, (value, value.len()), expiry, clock)
+    }
+
+    /// Makes a string beside its key: these bytes, and zeros behind them until it has the length.
+    fn make_inline(
+        kind: Kind,
+        key: &[u8],
+        (bytes, len): (&[u8], usize),
+        expiry: Option<Due>,
+        clock: u32,
+    ) -> Self {
+        debug_assert!(payload_size(kind) == 0 && bytes.len() <= len && len <= INLINE_MAX);
         let shape = Shape {
-            kind: Kind::Inline,
+            kind,
             is_packed: false,
             expires: expiry.is_some(),
             key_len: key.len(),
-            value_len: value.len(),
+            value_len: len,
         };
         let entry = Self(shape.allocate(key, expiry, clock));
-        // SAFETY: the shape has room for the value at this offset, in memory just allocated. The
-        // payload of `Inline` is nothing, so the entry is complete.
+        // SAFETY: the shape has room for the value at this offset, in memory just allocated. There is
+        // no payload, so the entry is complete.
         unsafe {
             let place = entry.byte(shape.value_offset());
-            ptr::copy_nonoverlapping(value.as_ptr(), place, value.len());
+            ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len());
+            ptr::write_bytes(place.add(bytes.len()), 0, len - bytes.len());
         }
         entry
     }
@@ -485,7 +558,7 @@ impl Entry {
         (offset, len)
     }
 
-    /// The bytes behind the key. Only for `Inline`.
+    /// The bytes behind the key. Only for inline strings.
     #[inline]
     fn inline(&self) -> &[u8] {
         let (key_offset, key_len) = self.key_span();
@@ -493,6 +566,14 @@ impl Entry {
         // SAFETY: so many bytes have been written at this offset, and they do not change while
         // `self` is borrowed. For other kinds the length is 0.
         unsafe { std::slice::from_raw_parts(self.byte(key_offset + key_len), value_len) }
+    }
+
+    /// The same bytes, to be changed.
+    fn inline_mut(&mut self) -> &mut [u8] {
+        let (key_offset, key_len) = self.key_span();
+        let value_len = usize::from(self.header().value_len);
+        // SAFETY: as above, and `self` is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.byte(key_offset + key_len), value_len) }
     }
 
     /// The address so many bytes into the allocation.
@@ -543,9 +624,19 @@ impl Entry {
     unsafe fn free(&self) {
         let layout = self.shape().layout();
         // SAFETY: allocated by `Shape::allocate` with the layout of its shape; the shape's size
-        // has not changed since (see `overwrite_inline`).
+        // has not changed since (see `overwrite_inline` and `edit`).
         unsafe { dealloc(self.0.as_ptr().cast(), layout) };
     }
+}
+
+/// Makes a string longer by zeros until it has this length, if it is shorter, with as many bytes to
+/// spare as the next ones may take.
+fn lengthen(string: &mut Vec<u8>, len: usize) {
+    let missing = len.saturating_sub(string.len());
+    if string.capacity() < len {
+        string.reserve_exact(missing + len.min(SPARE_MAX));
+    }
+    string.resize(string.len() + missing, 0);
 }
 
 impl Keyed for Entry {
@@ -589,7 +680,7 @@ struct Shape {
     is_packed: bool,
     expires: bool,
     key_len: usize,
-    /// 0 unless the kind is `Inline` or the value is packed.
+    /// 0 unless the value is an inline string or packed.
     value_len: usize,
 }
 
@@ -626,7 +717,7 @@ impl Shape {
     #[inline]
     fn size(self) -> usize {
         let size = self.value_offset() + self.value_len;
-        match self.is_packed {
+        match self.is_packed || self.kind == Kind::Edited {
             true => size.next_multiple_of((size.next_power_of_two() / 16).max(ALIGN)),
             false => size.next_multiple_of(ALIGN),
         }

@@ -8,7 +8,7 @@ use std::ops::{Deref, DerefMut};
 
 use smallvec::SmallVec;
 
-use super::entry::{Entry, Object};
+use super::entry::{Entry, Object, Str};
 use super::events::Named;
 use super::table::{Found, Keyed};
 use super::{Keyspace, What};
@@ -250,6 +250,77 @@ impl DerefMut for StringGuard<'_, '_> {
         self.0.is_changed = true;
         let raw = self.0.entry_mut().and_then(Entry::raw_mut);
         raw.expect("a guarded string is raw")
+    }
+}
+
+/// The bytes of a string of which a part is being changed. The same rules as for [`WriteGuard`].
+pub(crate) struct EditGuard<'a, 'e> {
+    guarded: Guarded<'a, 'e>,
+    has_grown: bool,
+}
+
+impl<'a, 'e> EditGuard<'a, 'e> {
+    /// A guard on an entry that holds a string, which is made at least so long by zeros.
+    pub(super) fn new(
+        keyspace: &'a mut Keyspace<'e>,
+        hash: u64,
+        found: Found,
+        len_min: usize,
+    ) -> Self {
+        let mut guarded = Guarded::new(keyspace, hash, found, Entry::bytes);
+        let mut has_grown = false;
+        if let Some(entry) = guarded.entry_mut() {
+            has_grown = entry.str().is_some_and(|string| string.len() < len_min);
+            entry.edit(len_min);
+        }
+        guarded.is_changed = has_grown;
+        EditGuard { guarded, has_grown }
+    }
+
+    /// The same guard, on an entry that has just been made.
+    pub(super) fn on_new(mut self) -> Self {
+        self.guarded.is_new = true;
+        self.guarded.is_changed = true;
+        self.has_grown = true;
+        self
+    }
+
+    /// Whether the string has become longer.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.has_grown
+    }
+
+    /// Names the change, where it is not called after the command.
+    pub(crate) fn event(&mut self, name: &'static str) {
+        self.guarded.named.written = Some(name);
+    }
+}
+
+impl Deref for EditGuard<'_, '_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self.guarded.entry().and_then(Entry::str) {
+            Some(Str::Bytes(bytes)) => bytes,
+            _ => unreachable!("a string that is edited is bytes"),
+        }
+    }
+}
+
+impl DerefMut for EditGuard<'_, '_> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut [u8] {
+        self.guarded.is_changed = true;
+        let bytes = self.guarded.entry_mut().and_then(|entry| entry.edit(0));
+        bytes.expect("a guarded key holds a string")
+    }
+}
+
+impl Drop for EditGuard<'_, '_> {
+    fn drop(&mut self) {
+        // A string may be empty.
+        self.guarded.let_go(|entry| (false, entry.bytes()));
     }
 }
 

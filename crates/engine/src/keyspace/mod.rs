@@ -60,7 +60,7 @@ pub(crate) use db::Db;
 pub(crate) use events::Classes;
 pub(crate) use expiries::Slot;
 pub(crate) use figures::{Figure, Figures};
-pub(crate) use guard::{StringGuard, WriteGuard};
+pub(crate) use guard::{EditGuard, StringGuard, WriteGuard};
 pub(crate) use hold::{Contended, Needs};
 pub use leftover::Garbage;
 pub(crate) use leftover::{Leftover, Ready};
@@ -436,10 +436,29 @@ impl<'e> Keyspace<'e> {
                 let found = self.add(hash, key, Entry::with_raw(key, Vec::new()));
                 return Ok(StringGuard::new(self, hash, found).on_new());
             }
-            Some((found, Kind::Inline | Kind::Int | Kind::Raw)) => found,
+            Some((found, Kind::Inline | Kind::Edited | Kind::Int | Kind::Raw)) => found,
             Some(_) => return Err(Error::WrongType),
         };
         Ok(StringGuard::new(self, hash, found))
+    }
+
+    /// The bytes of a string of which a part is to be changed, made at least so long by zeros; those of a
+    /// new one if there is no such key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongType`] if it holds something else.
+    pub(crate) fn edit_string(&mut self, key: &[u8], len_min: usize) -> Result<EditGuard<'_, 'e>> {
+        let hash = self.hash(key);
+        let found = match self.live(hash, key) {
+            None => {
+                let found = self.add(hash, key, Entry::zeros(key, len_min));
+                return Ok(EditGuard::new(self, hash, found, 0).on_new());
+            }
+            Some((found, Kind::Inline | Kind::Edited | Kind::Int | Kind::Raw)) => found,
+            Some(_) => return Err(Error::WrongType),
+        };
+        Ok(EditGuard::new(self, hash, found, len_min))
     }
 
     /// Adds an entry whose key is not there yet, and says where it lies.

@@ -145,10 +145,8 @@ impl Kind {
 /// Makes kinds, and says for each with a payload which type that is.
 macro_rules! types {
     (
-        strings {
-            $(#[$inline_doc:meta])* $inline:ident,
-            $($(#[$plain_doc:meta])* $plain:ident = $plain_type:ty,)*
-        }
+        inline { $($(#[$inline_doc:meta])* $inline:ident,)* }
+        strings { $($(#[$plain_doc:meta])* $plain:ident = $plain_type:ty,)* }
         objects { $($(#[$kind_doc:meta])* $kind:ident = $type:ty,)* }
         housed { $($(#[$housed_doc:meta])* $housed:ident = $large:ty,)* }
     ) => {
@@ -156,7 +154,7 @@ macro_rules! types {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub(crate) enum Kind {
-            $(#[$inline_doc])* $inline,
+            $($(#[$inline_doc])* $inline,)*
             $($(#[$plain_doc])* $plain,)*
             $($(#[$kind_doc])* $kind,)*
             $($(#[$housed_doc])* $housed,)*
@@ -164,7 +162,7 @@ macro_rules! types {
 
         /// All kinds, in their order.
         const KINDS: &[Kind] = &[
-            Kind::$inline,
+            $(Kind::$inline,)*
             $(Kind::$plain,)*
             $(Kind::$kind,)*
             $(Kind::$housed,)*
@@ -172,7 +170,7 @@ macro_rules! types {
 
         /// The name of the type of each kind, in their order.
         const TYPE_NAMES: &[&str] = &[
-            STRING,
+            $({ let _ = Kind::$inline; STRING },)*
             $({ let _ = Kind::$plain; STRING },)*
             $(<$type as Object>::TYPE_NAME,)*
             $(<Housed<$large> as Object>::TYPE_NAME,)*
@@ -183,7 +181,7 @@ macro_rules! types {
         #[inline]
         pub(super) const fn payload_size(kind: Kind) -> usize {
             match kind {
-                Kind::$inline => 0,
+                $(Kind::$inline => 0,)*
                 $(Kind::$plain => size_of::<$plain_type>(),)*
                 $(Kind::$kind => size_of::<$type>(),)*
                 $(Kind::$housed => size_of::<Box<$large>>(),)*
@@ -199,7 +197,7 @@ macro_rules! types {
             // SAFETY: as the caller promises.
             unsafe {
                 match kind {
-                    Kind::$inline => {}
+                    $(Kind::$inline => {})*
                     $(Kind::$plain => place.cast::<$plain_type>().drop_in_place(),)*
                     $(Kind::$kind => place.cast::<$type>().drop_in_place(),)*
                     $(Kind::$housed => place.cast::<Box<$large>>().drop_in_place(),)*
@@ -258,7 +256,8 @@ macro_rules! types {
             #[inline(never)]
             pub(crate) fn collection(&self) -> Option<&dyn Collection> {
                 match self.kind() {
-                    Kind::$inline $(| Kind::$plain)* => None,
+                    $(Kind::$inline => None,)*
+                    $(Kind::$plain => None,)*
                     $(Kind::$kind => Some(self.object::<$type>()?),)*
                     $(Kind::$housed => Some(self.object::<Housed<$large>>()?),)*
                 }
@@ -284,9 +283,13 @@ impl Kind {
 }
 
 types! {
-    strings {
+    inline {
         /// A string beside its key.
         Inline,
+        /// The same, after a part of it was changed: to OBJECT ENCODING that is another one.
+        Edited,
+    }
+    strings {
         /// A string that is an integer.
         Int = i64,
         /// A string in an allocation of its own.

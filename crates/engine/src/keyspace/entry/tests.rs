@@ -56,6 +56,7 @@ struct Model {
 #[derive(Clone, Debug, PartialEq)]
 enum Value {
     Inline(Vec<u8>),
+    Edited(Vec<u8>),
     Int(i64),
     Raw(Vec<u8>),
     List,
@@ -77,16 +78,31 @@ impl Model {
 
     fn raw(&mut self) {
         self.value = match std::mem::replace(&mut self.value, Value::List) {
-            Value::Inline(bytes) | Value::Raw(bytes) => Value::Raw(bytes),
+            Value::Inline(bytes) | Value::Edited(bytes) | Value::Raw(bytes) => Value::Raw(bytes),
             Value::Int(int) => Value::Raw(int.to_string().into_bytes()),
             Value::List => Value::List,
         };
+    }
+
+    fn edit(&mut self, len_min: usize, first: u8) {
+        let is_raw = matches!(self.value, Value::Raw(_));
+        self.raw();
+        if let Value::Raw(bytes) = &mut self.value {
+            bytes.resize(bytes.len().max(len_min), 0);
+            if let Some(byte) = bytes.first_mut() {
+                *byte = first;
+            }
+            if bytes.len() <= INLINE_MAX && !is_raw {
+                self.value = Value::Edited(std::mem::take(bytes));
+            }
+        }
     }
 }
 
 fn seen(entry: &Entry) -> Model {
     let value = match (entry.kind(), entry.str()) {
         (Kind::Inline, Some(Str::Bytes(bytes))) => Value::Inline(bytes.to_vec()),
+        (Kind::Edited, Some(Str::Bytes(bytes))) => Value::Edited(bytes.to_vec()),
         (Kind::Int, Some(Str::Int(int))) => Value::Int(int),
         (Kind::Raw, Some(Str::Bytes(bytes))) => Value::Raw(bytes.to_vec()),
         (Kind::List, None) => Value::List,
@@ -117,6 +133,8 @@ enum Step {
     SetFiled(Slot),
     SetClock(u32),
     Append(Vec<u8>),
+    Edit(usize, u8),
+    Copy,
     Rename(Vec<u8>),
 }
 
@@ -145,6 +163,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..2_047u16).prop_map(|bits| Step::SetFiled(Slot::from_bits(bits))),
         1 => any::<u32>().prop_map(Step::SetClock),
         1 => bytes().prop_map(Step::Append),
+        4 => (0..1_100usize, any::<u8>()).prop_map(|(len, first)| Step::Edit(len, first)),
+        1 => (0..60usize, any::<u8>()).prop_map(|(len, first)| Step::Edit(len, first)),
+        1 => Just(Step::Copy),
         2 => bytes().prop_map(Step::Rename),
     ]
 }
@@ -191,6 +212,20 @@ fn run(mut entry: Entry, model: &mut Model, step: Step) -> Entry {
             model.raw();
             if let Value::Raw(bytes) = &mut model.value {
                 bytes.extend_from_slice(&tail);
+            }
+        }
+        Step::Edit(len_min, first) => {
+            if let Some(byte) = entry.edit(len_min).and_then(<[u8]>::first_mut) {
+                *byte = first;
+            }
+            model.edit(len_min, first);
+        }
+        Step::Copy => {
+            let (slot, clock) = (entry.filed(), entry.clock());
+            entry = entry.copy(&model.key, &limits());
+            entry.set_clock(clock);
+            if let Some(slot) = slot {
+                entry.set_filed(slot);
             }
         }
         Step::Rename(key) => {
@@ -248,6 +283,26 @@ fn a_string_is_overwritten_in_place_if_its_allocation_stays_as_large() {
 }
 
 #[test]
+fn an_edited_string_takes_the_bytes_that_it_says_and_moves_seldom() {
+    let held = HELD.get();
+    let mut entry = Entry::int(b"key", 7);
+    let (mut places, mut wanted) = (std::collections::BTreeSet::new(), b"7".to_vec());
+    for len in 2..=2 * INLINE_MAX {
+        let bytes = entry.edit(len).expect("a string");
+        bytes[len - 1] = len as u8;
+        wanted.push(len as u8);
+        places.insert(entry.key().as_ptr());
+        assert_eq!(entry.str(), Some(Str::Bytes(&wanted)));
+    }
+    assert!(places.len() < 80, "{} places", places.len());
+    let others = wanted.capacity() as isize;
+    drop(places);
+    assert_eq!(entry.bytes() as isize + others, HELD.get() - held);
+    drop(entry);
+    assert_eq!(HELD.get() - held, others);
+}
+
+#[test]
 fn a_value_of_another_type_is_not_given_out() {
     let mut string = Entry::string(b"key", b"value");
     assert!(string.object_mut::<types::set::Set>().is_none());
@@ -256,6 +311,7 @@ fn a_value_of_another_type_is_not_given_out() {
 
     let mut set = Entry::with_object::<types::set::Set>(b"key", Default::default());
     assert!(set.make_raw().is_none());
+    assert!(set.edit(10).is_none());
     assert!(set.str().is_none());
     assert!(
         set.object_mut::<types::set::Set>()
@@ -299,8 +355,11 @@ fn nothing_is_leaked_or_freed_twice() {
     entry.set_raw(value());
     entry.set_expiry(None);
     entry.set_int(5);
+    entry.edit(700).expect("a string")[0] = 1;
+    entry.edit(1_500).expect("a string")[1_499] = 1;
     entry.set_raw(value());
     set_string(&mut entry, b"short");
+    entry.edit(9).expect("a string").fill(3);
     entry.make_raw().expect("a string").extend(value());
     entry.set_object::<types::list::List>(Default::default());
     entry.set_string_until(&value(), Some(7));

@@ -15,7 +15,7 @@ use crate::types::stream::Stream;
 /// Writes the value of an entry, behind the byte that says its form.
 pub(crate) fn write(entry: &Entry, writer: &mut Writer) {
     match entry.kind() {
-        Kind::Inline | Kind::Int | Kind::Raw => {
+        Kind::Inline | Kind::Edited | Kind::Int | Kind::Raw => {
             writer.byte(STRING);
             write_string(entry.str().unwrap_or(Str::Bytes(b"")), writer);
         }

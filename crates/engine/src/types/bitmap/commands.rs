@@ -9,14 +9,11 @@ use super::range::{Bounds, Unit};
 use crate::args::{Args, parse_int};
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
+use crate::keyspace::Expiry;
 use crate::keyspace::entry::Str;
-use crate::keyspace::{Expiry, StringGuard};
 
 const READ: Flags = Flags::READONLY;
 const WRITE: Flags = Flags::WRITE.and(Flags::DENY_OOM);
-
-/// The most that a string gets beyond what it needs, so that it does not move with each byte.
-const SPARE_MAX: usize = 1 << 20;
 
 pub(crate) const COMMANDS: &[Row] = &[
     Row {
@@ -114,9 +111,8 @@ fn setbit(call: &mut Call<'_, '_>) -> Result<()> {
         _ => return Err(Error::text("ERR bit is not an integer or out of range")),
     };
 
-    let mut string = call.keyspace.write_string(key)?;
+    let mut string = call.keyspace.edit_string(key, bytes_of(at + 1))?;
     let was_set = bits::bit(&string, at);
-    grow(&mut string, at + 1);
     if was_set != is_set {
         bits::set_bit(&mut string, at, is_set);
     }
@@ -125,23 +121,9 @@ fn setbit(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
-/// Makes a string longer by zero bytes until it has so many bits.
-fn grow(string: &mut StringGuard<'_, '_>, bits: u64) -> bool {
-    let len = bits.div_ceil(8) as usize;
-    if string.len() >= len {
-        return false;
-    }
-    if string.is_empty() {
-        // Zeros that nobody has written take no memory yet.
-        **string = vec![0; len];
-        return true;
-    }
-    if string.capacity() < len {
-        let missing = len - string.len();
-        string.reserve_exact(missing + len.min(SPARE_MAX));
-    }
-    string.resize(len, 0);
-    true
+/// How many bytes so many bits take.
+fn bytes_of(bits: u64) -> usize {
+    bits.div_ceil(8) as usize
 }
 
 fn getbit(call: &mut Call<'_, '_>) -> Result<()> {
@@ -317,8 +299,8 @@ fn read_fields(call: &mut Call<'_, '_>, key: &[u8], steps: &[Step]) -> Result<()
 }
 
 fn change_fields(call: &mut Call<'_, '_>, key: &[u8], steps: &[Step], end: u64) -> Result<()> {
-    let mut string = call.keyspace.write_string(key)?;
-    let has_grown = grow(&mut string, end);
+    let mut string = call.keyspace.edit_string(key, bytes_of(end))?;
+    let has_grown = string.has_grown();
     let mut is_written = false;
     call.reply.array(steps.len());
     for step in steps {

@@ -505,11 +505,11 @@ fn append(call: &mut Call<'_, '_>) -> Result<()> {
     if (len + tail.len()) as u64 > call.engine.config.bulk_len_max() {
         return Err(Error::StringTooLong);
     }
-    let mut string = call.keyspace.write_string(key)?;
-    string.extend_from_slice(tail);
-    let len = string.len();
+    let len_after = len + tail.len();
+    let mut string = call.keyspace.edit_string(key, len_after)?;
+    string[len..].copy_from_slice(tail);
     drop(string);
-    call.reply.int(len as i64);
+    call.reply.int(len_after as i64);
     Ok(())
 }
 
@@ -534,10 +534,7 @@ fn setrange(call: &mut Call<'_, '_>) -> Result<()> {
     }
 
     let (start, end) = (offset as usize, end as usize);
-    let mut string = call.keyspace.write_string(key)?;
-    if string.len() < end {
-        string.resize(end, 0);
-    }
+    let mut string = call.keyspace.edit_string(key, end)?;
     string[start..end].copy_from_slice(part);
     let len = string.len();
     drop(string);
