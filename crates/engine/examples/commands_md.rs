@@ -11,6 +11,11 @@ A command that stands here is whole: each of its options is there, with the repl
 cases of Redis. A command that does not stand here is answered as Redis answers a command that it
 does not know; [the last table](#not-here) names those that Redis 8.0 or Valkey 9.1 has. The versions are
 those of Redis that had the command first, or of Valkey where Redis has no such command.
+
+What belongs to replicas, clusters and modules is answered as by a Redis that has none of them; where it
+says here that it is refused, that is the answer. On purpose it is not as in Redis that
+
+- `REPLICAOF host port`, `SYNC`, `PSYNC` and `REPLCONF` are refused: nobody waits for data that never comes.
 ";
 
 /// The commands of Redis 8.0 and Valkey 9.1: name, servers, and why it may be missing here.
@@ -19,8 +24,8 @@ const OF_SERVERS: &str = include_str!("server-commands.txt");
 const NOT_HERE: &str = "\
 ## not here
 
-Commands of Redis 8.0 and Valkey 9.1 that are missing. `cluster` and `replication` are between servers,
-which there are none of; `modules` and `persistence` say what they belong to; `later` may come.
+Commands of Redis 8.0 and Valkey 9.1 that are missing: those of `modules`, those of `persistence`, and what would
+have to go over the `network` to another server, since the engine goes nowhere; `later` may come.
 
 | command | servers | why |
 |---|---|---|";

@@ -21,6 +21,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("generic", generic::sort::COMMANDS),
     ("generic", generic::object::COMMANDS),
     ("generic", rdb::commands::COMMANDS),
+    ("generic", admin::replication::WAITS),
     ("string", types::string::commands::COMMANDS),
     ("bitmap", types::bitmap::commands::COMMANDS),
     ("hyperloglog", types::hyperloglog::commands::COMMANDS),
@@ -47,6 +48,9 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("server", admin::config_commands::COMMANDS),
     ("server", admin::memory::COMMANDS),
     ("server", admin::debug::COMMANDS),
+    ("server", admin::replication::COMMANDS),
+    ("cluster", admin::cluster::COMMANDS),
+    ("server", admin::modules::COMMANDS),
     ("server", admin::command_commands::COMMANDS),
 ];
 

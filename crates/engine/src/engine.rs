@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use larder_store::Value;
 use parking_lot::Mutex;
 
 use crate::acl::Acl;
@@ -352,7 +351,7 @@ impl Engine {
     /// Ends a wait with nothing, unless somebody has its answer already.
     fn end(&self, waiter: &Waiter) {
         if waiter.claim() {
-            waiter.answer(Value::Null);
+            waiter.answer_nothing();
             self.forget(waiter);
         }
     }

@@ -134,7 +134,7 @@ impl Engine {
         };
         if is_queued(session, command) {
             session.note(Some(command));
-            if let Err(error) = self.admit_debug(session, command) {
+            if let Err(error) = self.admit_protected(session, command) {
                 return self.refuse(session, arguments, error, reply);
             }
             session.queue(command, arguments);

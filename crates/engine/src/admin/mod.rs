@@ -1,6 +1,7 @@
-//! What administrators ask: INFO, CONFIG, COMMAND, MEMORY, SLOWLOG, LATENCY, MONITOR and their kin; and
-//! DEBUG, which tests ask.
+//! What administrators ask: INFO, CONFIG, COMMAND, MEMORY, SLOWLOG, LATENCY, MONITOR and their kin; DEBUG,
+//! which tests ask; and what belongs to replicas, clusters, modules and disks, which there are none of.
 
+pub(crate) mod cluster;
 pub(crate) mod command_commands;
 pub(crate) mod commands;
 pub(crate) mod config;
@@ -12,9 +13,11 @@ mod keeper;
 pub(crate) mod latency_commands;
 pub(crate) mod lolwut;
 pub(crate) mod memory;
+pub(crate) mod modules;
 mod observed;
 mod output_limits;
 mod parameters;
+pub(crate) mod replication;
 mod rewrite;
 pub(crate) mod slowlog_commands;
 mod syntax;

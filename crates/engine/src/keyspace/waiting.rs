@@ -25,13 +25,17 @@ use crate::engine::{Engine, Ticks};
 use crate::reply::{Reply, write_value};
 use crate::session::{Caller, Session};
 
-/// How a command says that there is nothing, where it may not wait.
+/// How a command says that there is nothing: where it may not wait, and when its wait is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Nothing {
     /// With the null of byte strings: `BLMOVE`.
     Null,
     /// With the null of arrays: `BLPOP`, `XREAD`.
     NullArray,
+    /// With a count of none: `WAIT`.
+    Count,
+    /// With two of them: `WAITAOF`.
+    Counts,
 }
 
 impl Nothing {
@@ -40,6 +44,17 @@ impl Nothing {
         match self {
             Nothing::Null => reply.null(),
             Nothing::NullArray => reply.null_array(),
+            Nothing::Count | Nothing::Counts => write_value(reply, &self.late()),
+        }
+    }
+
+    /// The answer of a wait that is over. That there is nothing is said with the null of arrays then,
+    /// also by commands that would say it otherwise at once.
+    fn late(self) -> Value {
+        match self {
+            Nothing::Count => Value::Int(0),
+            Nothing::Counts => Value::Array(vec![Value::Int(0), Value::Int(0)]),
+            Nothing::Null | Nothing::NullArray => Value::Null,
         }
     }
 }
@@ -59,6 +74,19 @@ pub(crate) struct Wait {
     pub(crate) request: Option<Command>,
 }
 
+impl Wait {
+    /// A wait that no key ends.
+    pub(crate) fn for_time(timeout_us: Option<u64>, nothing: Nothing) -> Wait {
+        Wait {
+            keys: Vec::new(),
+            kind: None,
+            timeout_us,
+            nothing,
+            request: None,
+        }
+    }
+}
+
 /// A caller in the queues of the keys that it waits for.
 #[derive(Debug)]
 pub(crate) struct Waiter {
@@ -67,6 +95,7 @@ pub(crate) struct Waiter {
     pub(crate) db: usize,
     pub(crate) keys: Vec<Box<[u8]>>,
     kind: Option<Kind>,
+    nothing: Nothing,
     /// What is run when one of the keys changes.
     pub(crate) request: Command,
     /// When the wait ends, if it does by itself.
@@ -100,6 +129,7 @@ impl Waiter {
             db: session.db(),
             keys: wait.keys,
             kind: wait.kind,
+            nothing: wait.nothing,
             request,
             deadline: wait.timeout_us.map(|timeout_us| now.after_us(timeout_us)),
             caller: session.caller().clone(),
@@ -127,6 +157,11 @@ impl Waiter {
         };
         *state = State::Served(waker.take());
         true
+    }
+
+    /// Answers a claimed waiter that nothing came.
+    pub(crate) fn answer_nothing(&self) {
+        self.answer(self.nothing.late());
     }
 
     /// Gives the claim back: there is no answer yet.
@@ -284,7 +319,6 @@ impl Waiting {
     pub fn write(&self, value: &Value, reply: &mut dyn Reply) {
         match value {
             _ if self.is_silent => {}
-            // Also where the command itself would say so with the null of byte strings.
             Value::Null => reply.null_array(),
             value => write_value(reply, value),
         }

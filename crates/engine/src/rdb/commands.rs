@@ -30,6 +30,17 @@ pub(crate) const COMMANDS: &[Row] = &[
         complexity: "O(n), n the length of the value; O(n*log(n)) for a sorted set.",
         since: "2.6.0",
     },
+    Row {
+        name: "RESTORE-ASKING",
+        run: restore,
+        arity: Arity::AtLeast(4),
+        keys: KeySpec::First,
+        flags: Flags::WRITE.and(Flags::DENY_OOM),
+        syntax: "key ttl serialized-value [REPLACE] [ABSTTL] [IDLETIME seconds] [FREQ frequency]",
+        summary: "The same as RESTORE, as the nodes of a cluster say it to each other.",
+        complexity: "O(n), n the length of the value; O(n*log(n)) for a sorted set.",
+        since: "3.0.0",
+    },
 ];
 
 fn dump(call: &mut Call<'_, '_>) -> Result<()> {

@@ -12,6 +12,7 @@ use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::commands;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::keyspace::waiting::Waiter;
 
 /// What a client is answered whose wait another one has ended.
 const UNBLOCKED: &str = "UNBLOCKED client unblocked via CLIENT UNBLOCK";
@@ -291,7 +292,7 @@ impl Engine {
     pub(crate) fn cut_off(&self, client: &Client) {
         self.clients.kill(client);
         if let Some(waiter) = client.waiter().filter(|waiter| waiter.claim()) {
-            waiter.answer(Value::Null);
+            waiter.answer_nothing();
             self.forget(&waiter);
         }
     }
@@ -302,9 +303,9 @@ fn unblock(call: &mut Call<'_, '_>) -> Result<()> {
         return Err(call.args.subcommand_syntax());
     }
     let id = call.args.int();
-    let answer = match () {
-        () if call.args.is_empty() || call.args.option("TIMEOUT") => Value::Null,
-        () if call.args.option("ERROR") => Value::Error(Refusal::new(UNBLOCKED.to_owned())),
+    let is_error = match () {
+        () if call.args.is_empty() || call.args.option("TIMEOUT") => false,
+        () if call.args.option("ERROR") => true,
         () => {
             return Err(Error::text(
                 "ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR",
@@ -320,16 +321,21 @@ fn unblock(call: &mut Call<'_, '_>) -> Result<()> {
         .filter(|waiter| waiter.claim());
     call.reply.int(i64::from(waiter.is_some()));
     if let Some(waiter) = waiter {
-        if let (Value::Error(_), Ok(command)) =
-            (&answer, commands::find(waiter.request.arguments()))
-        {
-            let error = Error::text(UNBLOCKED);
-            call.engine.note_failure(command, &error, false);
+        match is_error {
+            true => answer_unblocked(call.engine, &waiter),
+            false => waiter.answer_nothing(),
         }
-        waiter.answer(answer);
         call.engine.forget(&waiter);
     }
     Ok(())
+}
+
+/// Answers a claimed waiter that somebody has ended its wait.
+fn answer_unblocked(engine: &Engine, waiter: &Waiter) {
+    if let Ok(command) = commands::find(waiter.request.arguments()) {
+        engine.note_failure(command, &Error::text(UNBLOCKED), false);
+    }
+    waiter.answer(Value::Error(Refusal::new(UNBLOCKED.to_owned())));
 }
 
 // --- switches ---------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ use larder_resp::Arguments;
 use parking_lot::Mutex;
 
 use super::Session;
-use crate::args::parse_int;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::engine::{Engine, Ticks};
 use crate::error::{Error, Result};
@@ -164,12 +163,7 @@ fn pause(call: &mut Call<'_, '_>) -> Result<()> {
         () if mode.option("WRITE") => Kind::Writes,
         () => return Err(Error::text("ERR CLIENT PAUSE mode must be WRITE or ALL")),
     };
-    let timeout_ms = call.args.peek().and_then(parse_int);
-    let timeout_us = call.args.timeout_ms()?;
-    let now_ms = call.now().unix_ms().cast_signed();
-    if timeout_ms.is_some_and(|timeout_ms| timeout_ms > i64::MAX - now_ms) {
-        return Err(Error::TimeoutOutOfRange);
-    }
+    let timeout_us = call.timeout_ms()?;
 
     let now = call.keyspace.ticks();
     let end = now.after_us(timeout_us.unwrap_or(0));

@@ -4,7 +4,7 @@
 //! subcommands touch no keys, and what only servers say to each other, are left out.
 
 use super::Arity::{AtLeast, Exactly};
-use super::KeySpec::{First, None, ThirdAndKeys};
+use super::KeySpec::{First, ThirdAndKeys};
 use super::{Flags, Shape};
 
 const READ: Flags = Flags::READONLY;
@@ -31,10 +31,6 @@ pub(super) const SHAPES: &[Shape] = &[
     Shape::new("VREM", Exactly(3), First, WRITE),
     Shape::new("VSETATTR", Exactly(4), First, FAST_WRITE),
     Shape::new("VSIM", AtLeast(4), First, READ),
-    // Replicas and the disk.
-    Shape::new("ROLE", Exactly(1), None, Flags::FAST),
-    Shape::new("WAIT", Exactly(3), None, Flags::BLOCKING),
-    Shape::new("WAITAOF", Exactly(4), None, Flags::BLOCKING),
 ];
 
 #[cfg(test)]

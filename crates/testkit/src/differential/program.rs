@@ -62,6 +62,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
         "CONFIG RESETSTAT",
         "belongs to the server, not to the program",
     ),
+    ("FAILOVER", "would have another server take over"),
     ("INFO", "describes another server"),
     ("LATENCY DOCTOR", "speaks of another server"),
     ("LATENCY GRAPH", "shows how long another server took"),
@@ -71,6 +72,10 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("LATENCY RESET", "belongs to the server, not to the program"),
     ("LOLWUT", "draws"),
     ("MONITOR", "shows addresses and times, and never ends"),
+    ("PSYNC", "makes the connection that of a replica"),
+    ("REPLCONF", "makes the connection that of a replica"),
+    ("REPLICAOF", "would have the server follow another one"),
+    ("SLAVEOF", "would have the server follow another one"),
     ("SLOWLOG GET", "shows how long another server took"),
     ("SLOWLOG LEN", "belongs to the server, not to the program"),
     ("SLOWLOG RESET", "belongs to the server, not to the program"),
@@ -81,7 +86,9 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("SSUBSCRIBE", "answers more than once: transcripts"),
     ("SUBSCRIBE", "answers more than once: transcripts"),
     ("SUNSUBSCRIBE", "answers more than once: transcripts"),
+    ("SYNC", "makes the connection that of a replica"),
     ("UNSUBSCRIBE", "answers more than once: transcripts"),
+    ("WAIT", "waits for ever"),
     ("DELIFEQ", "is Valkey's"),
 ];
 

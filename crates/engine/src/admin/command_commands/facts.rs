@@ -11,31 +11,109 @@ pub(super) const CATEGORIES: usize = 21;
 /// Commands that may be sent while a script keeps others waiting for too long.
 const ALLOW_BUSY: &[&str] = &[
     "AUTH",
+    "CLIENT CAPA",
     "DISCARD",
+    "FUNCTION KILL",
+    "FUNCTION STATS",
     "HELLO",
     "MULTI",
     "QUIT",
+    "REPLCONF",
     "RESET",
     "SCRIPT KILL",
+    "SHUTDOWN",
     "UNWATCH",
     "WATCH",
 ];
 
 /// Commands that touch no key, and are refused while data is loaded.
 const NOT_LOADING: &[&str] = &[
+    "ASKING",
+    "BGREWRITEAOF",
+    "BGSAVE",
+    "CLUSTERSCAN",
     "EVAL",
     "EVALSHA",
+    "FAILOVER",
+    "FCALL",
+    "FUNCTION DUMP",
+    "FUNCTION KILL",
+    "FUNCTION LIST",
+    "FUNCTION STATS",
+    "MEMORY DOCTOR",
+    "MEMORY MALLOC-STATS",
+    "MEMORY PURGE",
+    "MEMORY STATS",
+    "MODULE LIST",
+    "MODULE LOAD",
+    "MODULE LOADEX",
+    "MODULE UNLOAD",
     "PFSELFTEST",
     "PING",
+    "PSYNC",
+    "REPLICAOF",
+    "SAVE",
+    "SCRIPT DEBUG",
     "SCRIPT EXISTS",
     "SCRIPT FLUSH",
     "SCRIPT KILL",
     "SCRIPT LOAD",
+    "SCRIPT SHOW",
+    "SLAVEOF",
+    "SYNC",
+    "WAIT",
+    "WAITAOF",
 ];
+
+/// Those of them that a replica answers which has lost its master.
+const STALE: &[&str] = &[
+    "FAILOVER",
+    "REPLICAOF",
+    "SCRIPT LOAD",
+    "SCRIPT SHOW",
+    "SLAVEOF",
+];
+
+/// Those of them that are refused even while the old data is still there: all of a cluster that change
+/// it, and these.
+const NO_ASYNC_LOADING: &[&str] = &[
+    "BGREWRITEAOF",
+    "BGSAVE",
+    "MODULE LOAD",
+    "MODULE LOADEX",
+    "MODULE UNLOAD",
+    "PSYNC",
+    "REPLICAOF",
+    "SAVE",
+    "SLAVEOF",
+    "SYNC",
+];
+
+/// Subcommands of CLUSTER that are for administrators and only look, or forget what they know.
+const CLUSTER_ASYNC_LOADING: &[&str] = &[
+    "CLUSTER COUNT-FAILURE-REPORTS",
+    "CLUSTER REPLICAS",
+    "CLUSTER RESET",
+    "CLUSTER SLAVES",
+];
+
+/// Commands that are for administrators, and that anybody may be answered who is allowed them.
+const ADMIN: &[&str] = &["LASTSAVE", "ROLE"];
+
+/// Commands of other families that are about the connection.
+const CONNECTION: &[&str] = &["ASKING", "READONLY", "READWRITE", "WAIT", "WAITAOF"];
 
 /// Commands that can do harm, and are not for administrators alone.
 const DANGEROUS: &[&str] = &[
-    "FLUSHALL", "FLUSHDB", "INFO", "KEYS", "RESTORE", "ROLE", "SORT", "SORT_RO", "SWAPDB",
+    "FLUSHALL",
+    "FLUSHDB",
+    "INFO",
+    "KEYS",
+    "RESTORE",
+    "RESTORE-ASKING",
+    "SORT",
+    "SORT_RO",
+    "SWAPDB",
 ];
 
 const ALL_NODES: &str = "request_policy:all_nodes";
@@ -54,8 +132,20 @@ const TIPS: &[(&[&str], &[&str])] = &[
         &[
             "CLIENT INFO",
             "CLIENT LIST",
+            "CLUSTER BUMPEPOCH",
+            "CLUSTER COUNT-FAILURE-REPORTS",
+            "CLUSTER GETKEYSINSLOT",
+            "CLUSTER INFO",
+            "CLUSTER LINKS",
+            "CLUSTER NODES",
+            "CLUSTER REPLICAS",
+            "CLUSTER SHARDS",
+            "CLUSTER SLAVES",
+            "CLUSTER SLOTS",
+            "DUMP",
             "HRANDFIELD",
             "HSCAN",
+            "LASTSAVE",
             "OBJECT ENCODING",
             "OBJECT FREQ",
             "OBJECT IDLETIME",
@@ -83,9 +173,11 @@ const TIPS: &[(&[&str], &[&str])] = &[
             "COMMAND DOCS",
             "COMMAND INFO",
             "COMMAND LIST",
+            "FUNCTION LIST",
             "HGETALL",
             "HKEYS",
             "HVALS",
+            "MODULE LIST",
             "SDIFF",
             "SINTER",
             "SMEMBERS",
@@ -115,21 +207,43 @@ const TIPS: &[(&[&str], &[&str])] = &[
     (&[MULTI_SHARD, SUM], &["DEL", "EXISTS", "TOUCH", "UNLINK"]),
     (
         &[ALL_SHARDS, ALL_SUCCEEDED],
-        &["FLUSHALL", "FLUSHDB", "PING"],
+        &[
+            "FLUSHALL",
+            "FLUSHDB",
+            "FUNCTION DELETE",
+            "FUNCTION FLUSH",
+            "FUNCTION LOAD",
+            "FUNCTION RESTORE",
+            "MEMORY PURGE",
+            "PING",
+        ],
     ),
     (&[MULTI_SHARD], &["MGET"]),
     (&[MULTI_SHARD, ALL_SUCCEEDED], &["MSET"]),
     (&[MULTI_SHARD, "response_policy:agg_min"], &["MSETNX"]),
     (&[ALL_NODES, NONDETERMINISTIC], &["SLOWLOG GET"]),
     (&[ALL_NODES, SUM, NONDETERMINISTIC], &["SLOWLOG LEN"]),
-    (&[NONDETERMINISTIC, ALL_SHARDS, SPECIAL], &["INFO"]),
+    (
+        &[NONDETERMINISTIC, ALL_SHARDS, SPECIAL],
+        &[
+            "FUNCTION STATS",
+            "INFO",
+            "MEMORY DOCTOR",
+            "MEMORY MALLOC-STATS",
+            "MEMORY STATS",
+        ],
+    ),
     (
         &[ALL_SHARDS, "response_policy:agg_logical_and"],
         &["SCRIPT EXISTS"],
     ),
     (
         &[ALL_SHARDS, "response_policy:one_succeeded"],
-        &["SCRIPT KILL"],
+        &["FUNCTION KILL", "SCRIPT KILL"],
+    ),
+    (
+        &[ALL_SHARDS, "response_policy:agg_min"],
+        &["WAIT", "WAITAOF"],
     ),
     (&[ALL_SHARDS, UNORDERED], &["KEYS"]),
     (&[NONDETERMINISTIC, "request_policy:special"], &["SCAN"]),
@@ -157,8 +271,15 @@ impl Described<'_> {
             return Vec::new();
         };
         let is_script = command.flags.has(Flags::SCRIPT);
-        let is_loading = !command.flags.touches_keys() && !self.is_one_of(NOT_LOADING);
-        let is_stale = is_loading || is_script || command.name == "SCRIPT LOAD";
+        let is_of_cluster = command.container() == Some("CLUSTER");
+        let is_help = command.name.ends_with(" HELP");
+        let is_loading = !command.flags.touches_keys()
+            && !self.is_one_of(NOT_LOADING)
+            && (!is_of_cluster || is_help);
+        let is_stale = is_loading || is_script || is_of_cluster || self.is_one_of(STALE);
+        let changes_cluster = is_of_cluster
+            && command.flags.has(Flags::ADMIN)
+            && !self.is_one_of(CLUSTER_ASYNC_LOADING);
         let marks = [
             (command.flags.has(Flags::WRITE), "write"),
             (command.flags.has(Flags::READONLY), "readonly"),
@@ -171,9 +292,14 @@ impl Described<'_> {
             (is_stale, "stale"),
             (is_script, "skip_monitor"),
             (command.name == "EXEC", "skip_slowlog"),
+            (command.name == "RESTORE-ASKING", "asking"),
             (command.flags.has(Flags::FAST), "fast"),
             (command.flags.has(Flags::NO_AUTH), "no_auth"),
             (is_script, "no_mandatory_keys"),
+            (
+                changes_cluster || self.is_one_of(NO_ASYNC_LOADING),
+                "no_async_loading",
+            ),
             (command.flags.has(Flags::NO_MULTI), "no_multi"),
             (
                 specs::are_movable(command.keys) || command.name == "SORT_RO",
@@ -196,10 +322,12 @@ impl Described<'_> {
         let is_of = |family: &str| self.command.is_some() && self.family == family;
         let is_sort = self.is_one_of(&["SORT", "SORT_RO"]);
         let is_script = self.has(Flags::SCRIPT);
-        let is_dangerous = self.has(Flags::ADMIN) || self.is_one_of(DANGEROUS);
+        let is_admin = self.has(Flags::ADMIN) || self.is_one_of(ADMIN);
+        let is_dangerous = is_admin || self.is_one_of(DANGEROUS);
         let is_command = self.name == "COMMAND" || self.name.starts_with("COMMAND ");
+        let is_connection = is_of("connection") || is_command || self.is_one_of(CONNECTION);
         [
-            (is_of("generic") && !is_sort, "@keyspace"),
+            (is_of("generic") && !is_sort && !is_connection, "@keyspace"),
             (self.has(Flags::READONLY) && !is_script, "@read"),
             (self.has(Flags::WRITE), "@write"),
             (is_of("set") || is_sort, "@set"),
@@ -212,12 +340,12 @@ impl Described<'_> {
             (is_of("geo"), "@geo"),
             (is_of("stream"), "@stream"),
             (is_of("pubsub") && !is_help, "@pubsub"),
-            (self.has(Flags::ADMIN), "@admin"),
+            (is_admin, "@admin"),
             (self.has(Flags::FAST), "@fast"),
             (!self.has(Flags::FAST), "@slow"),
             (self.has(Flags::BLOCKING), "@blocking"),
             (is_dangerous, "@dangerous"),
-            (is_of("connection") || is_command, "@connection"),
+            (is_connection, "@connection"),
             (is_of("transactions"), "@transaction"),
             (is_of("scripting"), "@scripting"),
         ]

@@ -14,6 +14,7 @@ pub use access::DebugAccess;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use super::modules;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -160,9 +161,12 @@ const SUBCOMMANDS: &[Subcommand] = &[
 ];
 
 impl Engine {
-    /// Refuses DEBUG where it is not allowed; all else may run.
-    pub(crate) fn admit_debug(&self, session: &Session, command: &Row) -> Result<()> {
-        if command.name != "DEBUG" || self.config.debug_access().allows(session) {
+    /// Refuses DEBUG where it is not allowed, and what loads modules; all else may run.
+    pub(crate) fn admit_protected(&self, session: &Session, command: &Row) -> Result<()> {
+        if command.name != "DEBUG" {
+            return modules::admit(command);
+        }
+        if self.config.debug_access().allows(session) {
             return Ok(());
         }
         Err(Error::text(
@@ -174,7 +178,7 @@ impl Engine {
 }
 
 fn debug(call: &mut Call<'_, '_>) -> Result<()> {
-    call.engine.admit_debug(call.session, call.command)?;
+    call.engine.admit_protected(call.session, call.command)?;
     let name = call.args.bytes()?;
     let words = call.args.len();
     let found = SUBCOMMANDS.iter().find(|subcommand| {

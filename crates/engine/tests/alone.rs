@@ -1,0 +1,212 @@
+//! What a server answers that stands alone: without replicas, a cluster and modules.
+
+#![allow(clippy::panic, reason = "a test that can not go on fails")]
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use larder_engine::{
+    ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session, Waiting,
+};
+use larder_resp::ArgumentBuffer;
+
+const START: Now = Now::from_unix_us(1_700_000_000_000_000);
+
+const NOT_REPLICATED: &str = "-ERR Larder does not replicate: it has no replicas, and is none";
+
+/// A connection to an engine whose clock stands still until the test moves it.
+struct Connection {
+    engine: Arc<Engine>,
+    session: Session,
+    now: Now,
+}
+
+/// What came of a request.
+enum Came {
+    Answer(String),
+    Wait(Waiting),
+}
+
+impl Connection {
+    fn to(engine: &Arc<Engine>) -> Connection {
+        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
+        Connection {
+            engine: Arc::clone(engine),
+            session: Session::connected(engine, ClientInfo::default(), mailbox),
+            now: START,
+        }
+    }
+
+    fn call(&mut self, request: &str) -> Came {
+        let mut words = ArgumentBuffer::new();
+        request
+            .split(' ')
+            .for_each(|word| words.push(word.as_bytes()));
+        let mut out = Vec::new();
+        let mut reply = RespReply::new(&mut out, self.session.is_resp3());
+        let words = words.as_arguments();
+        let engine = Arc::clone(&self.engine);
+        match engine.execute(&mut self.session, words, &self.now, &mut reply) {
+            Outcome::Blocked(waiting) => {
+                assert!(out.is_empty(), "{request} is answered, and waits");
+                Came::Wait(waiting)
+            }
+            Outcome::Parked(_) => panic!("nobody holds anything"),
+            Outcome::Done | Outcome::Close => Came::Answer(text(&out)),
+        }
+    }
+
+    fn send(&mut self, request: &str) -> String {
+        match self.call(request) {
+            Came::Answer(answer) => answer,
+            Came::Wait(_) => panic!("{request} waits"),
+        }
+    }
+
+    fn wait(&mut self, request: &str) -> Waiting {
+        match self.call(request) {
+            Came::Wait(waiting) => waiting,
+            Came::Answer(answer) => panic!("{request} is answered at once: {answer}"),
+        }
+    }
+
+    fn id(&self) -> u64 {
+        self.session.client().map_or(0, |client| client.id())
+    }
+
+    /// A number of INFO.
+    fn figure(&mut self, name: &str) -> u64 {
+        let info = self.send("INFO everything");
+        let value = info.split(' ').find_map(|line| {
+            let (field, value) = line.split_once(':')?;
+            (field == name).then(|| value.parse().ok())?
+        });
+        value.unwrap_or_else(|| panic!("no {name} in {info}"))
+    }
+}
+
+fn text(resp: &[u8]) -> String {
+    String::from_utf8_lossy(resp)
+        .trim_end()
+        .replace("\r\n", " ")
+}
+
+/// The answer of a wait, if it has come.
+fn poll(waiting: &mut Waiting) -> Option<String> {
+    let mut context = Context::from_waker(Waker::noop());
+    let Poll::Ready(value) = Pin::new(&mut *waiting).poll(&mut context) else {
+        return None;
+    };
+    let mut out = Vec::new();
+    waiting.write(&value, &mut RespReply::new(&mut out, false));
+    Some(text(&out))
+}
+
+fn engine() -> Arc<Engine> {
+    Engine::new([7; 32], START)
+}
+
+fn later_ms(ms: u64) -> Now {
+    Now::from_unix_us(START.unix_us() + ms * 1000)
+}
+
+// --- waits for replicas -----------------------------------------------------------------------
+
+#[test]
+fn a_wait_for_replicas_ends_with_its_time_and_with_no_change() {
+    let engine = engine();
+    let (mut client, mut other) = (Connection::to(&engine), Connection::to(&engine));
+    let mut waiting = client.wait("WAIT 1 500");
+    other.send("SET a 1");
+    other.send("FLUSHALL");
+    engine.tick(&later_ms(499));
+    assert_eq!(poll(&mut waiting), None);
+    engine.tick(&later_ms(500));
+    assert_eq!(poll(&mut waiting).as_deref(), Some(":0"));
+
+    let mut waiting = client.wait("WAITAOF 0 1 500");
+    engine.tick(&later_ms(500));
+    assert_eq!(poll(&mut waiting).as_deref(), Some("*2 :0 :0"));
+}
+
+#[test]
+fn a_wait_for_replicas_for_ever_is_ended_by_client_unblock() {
+    let engine = engine();
+    let (mut client, mut other) = (Connection::to(&engine), Connection::to(&engine));
+    for (request, nothing) in [("WAIT 1 0", ":0"), ("WAITAOF 0 1 0", "*2 :0 :0")] {
+        let unblock = format!("CLIENT UNBLOCK {}", client.id());
+        let mut waiting = client.wait(request);
+        engine.tick(&later_ms(1_000_000_000));
+        assert_eq!(poll(&mut waiting), None);
+        assert_eq!(other.figure("blocked_clients"), 1);
+        assert_eq!(other.send(&unblock), ":1");
+        assert_eq!(poll(&mut waiting).as_deref(), Some(nothing), "{request}");
+
+        let mut waiting = client.wait(request);
+        assert_eq!(other.send(&format!("{unblock} ERROR")), ":1");
+        assert_eq!(
+            poll(&mut waiting).as_deref(),
+            Some("-UNBLOCKED client unblocked via CLIENT UNBLOCK")
+        );
+        assert_eq!(other.send(&unblock), ":0");
+    }
+}
+
+#[test]
+fn a_wait_for_replicas_ends_with_its_connection_and_with_the_store() {
+    let engine = engine();
+    let (mut client, mut other) = (Connection::to(&engine), Connection::to(&engine));
+    drop(client.wait("WAIT 1 5000"));
+    assert_eq!(other.figure("blocked_clients"), 0);
+    assert_eq!(other.figure("clients_in_timeout_table"), 0);
+
+    let mut waiting = client.wait("WAIT 1 0");
+    other.send(&format!("CLIENT KILL ID {}", client.id()));
+    assert!(poll(&mut waiting).is_some());
+    assert!(
+        client
+            .session
+            .client()
+            .is_some_and(|client| client.is_killed())
+    );
+
+    let mut waiting = Connection::to(&engine).wait("WAITAOF 0 1 0");
+    engine.end_all_waits();
+    assert!(poll(&mut waiting).is_some());
+}
+
+#[test]
+fn a_silent_wait_for_replicas_waits_and_is_not_answered() {
+    let engine = engine();
+    let mut client = Connection::to(&engine);
+    client.send("CLIENT REPLY SKIP");
+    let mut waiting = client.wait("WAIT 1 500");
+    engine.tick(&later_ms(500));
+    assert_eq!(poll(&mut waiting).as_deref(), Some(""));
+    assert_eq!(client.send("PING"), "+PONG");
+}
+
+// --- what would replicate ---------------------------------------------------------------------
+
+#[test]
+fn nobody_becomes_a_replica_and_is_told_so_at_once() {
+    let mut client = Connection::to(&engine());
+    for request in [
+        "REPLICAOF 127.0.0.1 6379",
+        "REPLICAOF no 1",
+        "SLAVEOF localhost 0",
+        "SYNC",
+        "PSYNC ? -1",
+        "REPLCONF",
+        "REPLCONF listening-port 6380",
+        "REPLCONF capa eof capa psync2",
+        // A server that replicates answers nothing to these.
+        "REPLCONF ACK 1",
+        "REPLCONF GETACK *",
+    ] {
+        assert_eq!(client.send(request), NOT_REPLICATED, "{request}");
+    }
+    assert_eq!(client.send("ROLE"), "*3 $6 master :0 *0");
+}
