@@ -1,5 +1,6 @@
 //! Waiting for the end.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -38,11 +39,16 @@ impl Signals {
     /// If it is asked once more, it ends at once, whatever it was still doing. Its status is then
     /// 128 and the signal's number, as if the signal had ended it.
     pub(crate) async fn wait(self) -> std::io::Result<()> {
-        self.wait_and_reload(|| {}).await
+        self.wait_or(std::future::pending(), || {}).await
     }
 
-    /// The same, and calls `reload` at each SIGHUP until then.
-    pub(crate) async fn wait_and_reload(mut self, reload: impl Fn()) -> std::io::Result<()> {
+    /// The same, or until `asked` is done, and calls `reload` at each SIGHUP until then.
+    pub(crate) async fn wait_or(
+        mut self,
+        asked: impl Future<Output = ()>,
+        reload: impl Fn(),
+    ) -> std::io::Result<()> {
+        let mut asked = std::pin::pin!(asked);
         loop {
             let hangup = async {
                 match &mut self.hangup {
@@ -53,6 +59,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,
+                () = &mut asked => break,
                 _ = hangup => reload(),
             }
         }

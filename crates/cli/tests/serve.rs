@@ -229,3 +229,88 @@ fn a_second_signal_ends_it_though_a_script_never_ends() {
         assert_eq!(server.end(signal).code(), Some(status), "{signal}");
     }
 }
+
+// --- SHUTDOWN ---------------------------------------------------------------------------------
+
+/// Sends a request whose answer is the end of the connection.
+fn expect_end(client: &mut TcpStream, request: &str) {
+    client.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    client.read_to_end(&mut answer).unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), "", "{request}");
+}
+
+#[test]
+fn shutdown_ends_it_without_an_answer_and_what_stands_behind_it_is_not_run() {
+    let mut server = Serve::start(":", "");
+    let (mut client, mut waiting) = (server.connect(), server.connect());
+    ask(&mut waiting, "PING\r\n", "+PONG\r\n");
+    waiting.write_all(b"BLPOP a 0\r\n").unwrap();
+    expect_end(&mut client, "SHUTDOWN\r\nPING\r\n");
+    expect_end(&mut waiting, "");
+    server.process.says("a client has sent SHUTDOWN");
+    server.process.says("shutting down");
+    assert_eq!(server.process.end().code(), Some(0));
+    assert!(TcpStream::connect(&server.address).is_err());
+}
+
+#[test]
+fn several_clients_may_send_shutdown_at_once() {
+    let mut server = Serve::start(":", "--threads 2");
+    let mut clients: Vec<TcpStream> = (0..8).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        ask(client, "PING\r\n", "+PONG\r\n");
+    }
+    for client in &mut clients {
+        client.write_all(b"SHUTDOWN NOSAVE NOW FORCE\r\n").unwrap();
+    }
+    for client in &mut clients {
+        expect_end(client, "");
+    }
+    assert_eq!(server.process.end().code(), Some(0));
+}
+
+#[test]
+fn a_shutdown_that_is_refused_ends_nothing() {
+    let server = Serve::start(":", "--user 'default on nopass +@all -@admin'");
+    let refusal = "-NOPERM User default has no permissions to run the 'shutdown' command\r\n";
+    ask(&mut server.connect(), "SHUTDOWN NOSAVE\r\n", refusal);
+
+    let server = Serve::start(":", "");
+    let mut client = server.connect();
+    let saved =
+        "-ERR nothing is saved: Larder keeps nothing on disk (save \"\", appendonly no)\r\n";
+    ask(&mut client, "SHUTDOWN SAVE\r\n", saved);
+    ask(
+        &mut client,
+        "SHUTDOWN ABORT\r\n",
+        "-ERR No shutdown in progress.\r\n",
+    );
+    ask(&mut client, "PING\r\n", "+PONG\r\n");
+    expect_end(&mut client, "SHUTDOWN SAVE FORCE\r\n");
+}
+
+/// As the refusal says that others are answered: `You can only call SCRIPT KILL or SHUTDOWN NOSAVE.`
+#[test]
+fn shutdown_nosave_ends_it_while_a_script_hangs_that_can_not_be_killed() {
+    let mut server = Serve::start(":", "--threads 1 --busy-reply-threshold 50");
+    let mut hanging = server.connect();
+    let script = "redis.call('SET', KEYS[1], 1) while true do end";
+    let request = format!("EVAL \"{script}\" 1 x\r\n");
+    hanging.write_all(request.as_bytes()).unwrap();
+    while server.cpu_ticks() < 30 {
+        std::thread::yield_now();
+    }
+    let mut client = server.connect();
+    let busy = "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n";
+    ask(&mut client, "SHUTDOWN\r\n", busy);
+    ask(&mut client, "SHUTDOWN SAVE FORCE\r\n", busy);
+    let begun = Instant::now();
+    expect_end(&mut client, "SHUTDOWN NOSAVE\r\n");
+    assert_eq!(server.process.end().code(), Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
+}

@@ -12,10 +12,13 @@ cases of Redis. A command that does not stand here is answered as Redis answers 
 does not know; [the last table](#not-here) names those that Redis 8.0 or Valkey 9.1 has. The versions are
 those of Redis that had the command first, or of Valkey where Redis has no such command.
 
-What belongs to replicas, clusters and modules is answered as by a Redis that has none of them; where it
+What belongs to replicas, clusters, modules and disks is answered as by a Redis that has none of them; where it
 says here that it is refused, that is the answer. On purpose it is not as in Redis that
 
+- `SAVE`, `BGSAVE`, `BGREWRITEAOF` and `SHUTDOWN SAVE` are refused: nothing is kept on disk, and an `OK` would
+  say that the data is safe. `SHUTDOWN SAVE FORCE` ends the server all the same.
 - `REPLICAOF host port`, `SYNC`, `PSYNC` and `REPLCONF` are refused: nobody waits for data that never comes.
+- `SHUTDOWN` is refused by a store that is part of an application: a client must not end that.
 ";
 
 /// The commands of Redis 8.0 and Valkey 9.1: name, servers, and why it may be missing here.
@@ -24,8 +27,8 @@ const OF_SERVERS: &str = include_str!("server-commands.txt");
 const NOT_HERE: &str = "\
 ## not here
 
-Commands of Redis 8.0 and Valkey 9.1 that are missing: those of `modules`, those of `persistence`, and what would
-have to go over the `network` to another server, since the engine goes nowhere; `later` may come.
+Commands of Redis 8.0 and Valkey 9.1 that are missing: those of `modules`, and what would have to go over
+the `network` to another server, since the engine goes nowhere; `later` may come.
 
 | command | servers | why |
 |---|---|---|";

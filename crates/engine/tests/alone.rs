@@ -1,10 +1,11 @@
-//! What a server answers that stands alone: without replicas, a cluster and modules.
+//! What a server answers that stands alone: without replicas, a cluster, modules and a disk.
 
 #![allow(clippy::panic, reason = "a test that can not go on fails")]
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use larder_engine::{
@@ -14,6 +15,8 @@ use larder_resp::ArgumentBuffer;
 
 const START: Now = Now::from_unix_us(1_700_000_000_000_000);
 
+const NOT_SAVED: &str =
+    "-ERR nothing is saved: Larder keeps nothing on disk (save \"\", appendonly no)";
 const NOT_REPLICATED: &str = "-ERR Larder does not replicate: it has no replicas, and is none";
 
 /// A connection to an engine whose clock stands still until the test moves it.
@@ -27,6 +30,7 @@ struct Connection {
 enum Came {
     Answer(String),
     Wait(Waiting),
+    Pause,
 }
 
 impl Connection {
@@ -53,7 +57,7 @@ impl Connection {
                 assert!(out.is_empty(), "{request} is answered, and waits");
                 Came::Wait(waiting)
             }
-            Outcome::Parked(_) => panic!("nobody holds anything"),
+            Outcome::Parked(_) => Came::Pause,
             Outcome::Done | Outcome::Close => Came::Answer(text(&out)),
         }
     }
@@ -61,7 +65,7 @@ impl Connection {
     fn send(&mut self, request: &str) -> String {
         match self.call(request) {
             Came::Answer(answer) => answer,
-            Came::Wait(_) => panic!("{request} waits"),
+            Came::Wait(_) | Came::Pause => panic!("{request} waits"),
         }
     }
 
@@ -69,6 +73,7 @@ impl Connection {
         match self.call(request) {
             Came::Wait(waiting) => waiting,
             Came::Answer(answer) => panic!("{request} is answered at once: {answer}"),
+            Came::Pause => panic!("there is a pause"),
         }
     }
 
@@ -209,4 +214,125 @@ fn nobody_becomes_a_replica_and_is_told_so_at_once() {
         assert_eq!(client.send(request), NOT_REPLICATED, "{request}");
     }
     assert_eq!(client.send("ROLE"), "*3 $6 master :0 *0");
+}
+
+// --- saving -----------------------------------------------------------------------------------
+
+/// An `OK` would say that the data is safe.
+#[test]
+fn whoever_wants_the_data_on_disk_is_told_that_it_is_not() {
+    let mut client = Connection::to(&engine());
+    for request in ["SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF"] {
+        assert_eq!(client.send(request), NOT_SAVED, "{request}");
+    }
+    client.send("MULTI");
+    client.send("BGSAVE");
+    assert_eq!(client.send("EXEC"), format!("*1 {NOT_SAVED}"));
+}
+
+#[test]
+fn the_last_save_was_at_the_start() {
+    let engine = engine();
+    let mut client = Connection::to(&engine);
+    client.send("SET a 1");
+    client.now = later_ms(100_000);
+    engine.tick(&client.now);
+    assert_eq!(client.send("LASTSAVE"), ":1700000000");
+    assert_eq!(client.figure("rdb_last_save_time"), 1_700_000_000);
+}
+
+// --- the end ----------------------------------------------------------------------------------
+
+/// An engine that counts how often it was asked to end.
+fn engine_that_ends() -> (Arc<Engine>, Arc<AtomicUsize>) {
+    let (engine, asked) = (engine(), Arc::new(AtomicUsize::new(0)));
+    let ending = Arc::clone(&asked);
+    engine.on_shutdown(Box::new(move || {
+        ending.fetch_add(1, Ordering::Relaxed);
+    }));
+    (engine, asked)
+}
+
+#[test]
+fn a_store_inside_of_an_application_does_not_end_it() {
+    let mut client = Connection::to(&engine());
+    for request in ["SHUTDOWN", "SHUTDOWN NOSAVE", "SHUTDOWN SAVE NOW FORCE"] {
+        assert_eq!(
+            client.send(request),
+            "-ERR the store is part of a process that does not end by SHUTDOWN",
+            "{request}"
+        );
+    }
+    assert_eq!(client.send("SHUTDOWN x"), "-ERR syntax error");
+    assert_eq!(
+        client.send("SHUTDOWN ABORT"),
+        "-ERR No shutdown in progress."
+    );
+}
+
+#[test]
+fn shutdown_asks_for_the_end_and_is_answered_by_nobody() {
+    let (engine, asked) = engine_that_ends();
+    let mut other = Connection::to(&engine);
+    let forms = [
+        "SHUTDOWN",
+        "shutdown nosave",
+        "SHUTDOWN NOW NOSAVE FORCE",
+        "SHUTDOWN SAVE FORCE",
+        "SHUTDOWN SAVE SAVE FORCE FORCE",
+    ];
+    for (place, request) in forms.into_iter().enumerate() {
+        let mut client = Connection::to(&engine);
+        let mut waiting = client.wait(request);
+        assert_eq!(asked.load(Ordering::Relaxed), place + 1, "{request}");
+        let unblock = format!("CLIENT UNBLOCK {} ERROR", client.id());
+        assert_eq!(other.send(&unblock), ":0");
+        engine.tick(&later_ms(1_000_000_000));
+        assert_eq!(poll(&mut waiting), None);
+    }
+    assert_eq!(
+        other.send("SHUTDOWN ABORT"),
+        "-ERR No shutdown in progress."
+    );
+}
+
+#[test]
+fn a_shutdown_that_is_refused_asks_for_no_end() {
+    let (engine, asked) = engine_that_ends();
+    let mut client = Connection::to(&engine);
+    assert_eq!(client.send("SHUTDOWN SAVE"), NOT_SAVED);
+    assert_eq!(client.send("SHUTDOWN SAVE NOW"), NOT_SAVED);
+    for request in ["SHUTDOWN NOSAVE SAVE", "SHUTDOWN NOW ABORT", "SHUTDOWN x"] {
+        assert_eq!(client.send(request), "-ERR syntax error", "{request}");
+    }
+    client.send("SHUTDOWN ABORT");
+    client.send("EVAL return(redis.pcall('SHUTDOWN')) 0");
+    client.send("MULTI");
+    client.send("SHUTDOWN");
+    client.send("EXEC");
+    client.send("ACL SETUSER ann on nopass +@all -@admin");
+    client.send("AUTH ann x");
+    assert_eq!(
+        client.send("SHUTDOWN"),
+        "-NOPERM User ann has no permissions to run the 'shutdown' command"
+    );
+    assert_eq!(asked.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn shutdown_waits_for_the_end_of_a_pause_of_all() {
+    let (engine, asked) = engine_that_ends();
+    let mut client = Connection::to(&engine);
+    Connection::to(&engine).send("CLIENT PAUSE 1000 WRITE");
+    let waiting = client.wait("SHUTDOWN");
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    drop(waiting);
+
+    Connection::to(&engine).send("CLIENT PAUSE 1000 ALL");
+    assert!(matches!(client.call("SHUTDOWN"), Came::Pause));
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+    client.now = later_ms(1000);
+    engine.tick(&client.now);
+    let _waiting = client.wait("SHUTDOWN");
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
 }

@@ -1,7 +1,7 @@
 //! `larder serve`: the engine for any Redis client.
 //!
 //! ```text
-//! command line, file ── Settings ──> the store, the server, the log ── until a signal ── the end
+//! command line, file ── Settings ──> the store, the server, the log ── until a signal or SHUTDOWN ── the end
 //! ```
 
 mod addresses;
@@ -13,10 +13,12 @@ mod warnings;
 
 use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use larder_embedded::{Config as EmbeddedConfig, Embedded, MaxMemory};
 use larder_server::{ClientsMemory, Config, Server, Sockets, TlsConfig};
+use tokio::sync::Notify as Asked;
 
 pub(crate) use args::{Args, why_absent};
 
@@ -60,7 +62,7 @@ const OF_THE_SERVER: &[&str] = &[
     "user",
 ];
 
-/// Serves until SIGINT or SIGTERM.
+/// Serves until SIGINT, SIGTERM or SHUTDOWN.
 pub(crate) fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let file = args.file.clone();
     let settings = Settings::read(args)?;
@@ -78,12 +80,14 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn Error>> {
         .build()?;
     let signals = runtime.block_on(async { Signals::listen()?.and_hangup() })?;
     let unixsocket = config.unixsocket.clone();
+    let asked = Arc::new(Asked::new());
+    end_by_command(&embedded, &asked);
     let server = Server::start_on(sockets, config, &embedded)?;
     warnings::tell(&server, &embedded);
     introduce(&server, &embedded, unixsocket);
     notify.ready();
 
-    runtime.block_on(signals.wait_and_reload(|| reload(&server, &notify)))?;
+    runtime.block_on(signals.wait_or(asked.notified(), || reload(&server, &notify)))?;
     tracing::info!("shutting down; a second signal ends it at once");
     notify.stopping();
     if !server.shutdown() {
@@ -92,6 +96,15 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn Error>> {
     }
     embedded.close();
     Ok(())
+}
+
+/// Has SHUTDOWN end the process as a signal does. It may come before anybody waits for it.
+fn end_by_command(embedded: &Embedded, asked: &Arc<Asked>) {
+    let asked = Arc::clone(asked);
+    embedded.engine().on_shutdown(Box::new(move || {
+        tracing::info!("a client has sent SHUTDOWN");
+        asked.notify_one();
+    }));
 }
 
 /// What the server is told.

@@ -1,13 +1,14 @@
-//! What the engine asks of the process around it for CONFIG: parameters that are not its own, and the
-//! configuration file.
+//! What the engine asks of the process around it: parameters that are not its own and the configuration
+//! file, for CONFIG, and that it ends, for SHUTDOWN.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
 use super::parameters::{PARAMETERS, Parameter, Value};
 use super::rewrite::{Entry, rewritten};
+use super::shutdown::Ending;
 use crate::acl::UserFile;
 use crate::engine::Engine;
 
@@ -37,6 +38,7 @@ pub trait Keeper: Send + Sync + 'static {
 pub(crate) struct Outside {
     keepers: RwLock<Vec<Arc<dyn Keeper>>>,
     file: RwLock<Option<ConfigFile>>,
+    ending: OnceLock<Ending>,
 }
 
 /// The configuration file.
@@ -59,6 +61,16 @@ impl Outside {
         keepers
             .find(|keeper| keeper.names().contains(&name))
             .map(Arc::clone)
+    }
+
+    /// How the end of the process begins, if SHUTDOWN may begin it.
+    pub(super) fn ending(&self) -> Option<&Ending> {
+        self.ending.get()
+    }
+
+    /// The first one stays.
+    pub(super) fn set_ending(&self, ending: Ending) {
+        let _ = self.ending.set(ending);
     }
 
     /// The path of the configuration file, or nothing.

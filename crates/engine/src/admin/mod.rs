@@ -17,8 +17,10 @@ pub(crate) mod modules;
 mod observed;
 mod output_limits;
 mod parameters;
+pub(crate) mod persistence;
 pub(crate) mod replication;
 mod rewrite;
+pub(crate) mod shutdown;
 pub(crate) mod slowlog_commands;
 mod syntax;
 
@@ -27,6 +29,7 @@ pub use debug::DebugAccess;
 pub use keeper::{Change, Keeper};
 pub use output_limits::{OutputClass, OutputLimit, OutputLimits};
 pub use parameters::{Described, Group, ParameterError, described, memory_size, recognize};
+pub use shutdown::Ending;
 
 /// The version of Redis whose behaviour the engine has.
 pub(crate) const REDIS_VERSION: &str = "7.2.0";

@@ -36,6 +36,8 @@ pub(crate) enum Nothing {
     Count,
     /// With two of them: `WAITAOF`.
     Counts,
+    /// It does not: only the end of its connection ends it. `SHUTDOWN`.
+    Never,
 }
 
 impl Nothing {
@@ -45,6 +47,7 @@ impl Nothing {
             Nothing::Null => reply.null(),
             Nothing::NullArray => reply.null_array(),
             Nothing::Count | Nothing::Counts => write_value(reply, &self.late()),
+            Nothing::Never => {}
         }
     }
 
@@ -54,7 +57,7 @@ impl Nothing {
         match self {
             Nothing::Count => Value::Int(0),
             Nothing::Counts => Value::Array(vec![Value::Int(0), Value::Int(0)]),
-            Nothing::Null | Nothing::NullArray => Value::Null,
+            Nothing::Null | Nothing::NullArray | Nothing::Never => Value::Null,
         }
     }
 }
@@ -157,6 +160,11 @@ impl Waiter {
         };
         *state = State::Served(waker.take());
         true
+    }
+
+    /// Whether another client may end the wait: CLIENT UNBLOCK.
+    pub(crate) fn can_be_unblocked(&self) -> bool {
+        self.nothing != Nothing::Never
     }
 
     /// Answers a claimed waiter that nothing came.

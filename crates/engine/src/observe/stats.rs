@@ -108,6 +108,11 @@ impl Stats {
         }
     }
 
+    /// Since when there has been an engine, in whole seconds since the Unix epoch.
+    pub(crate) fn started_s(&self) -> u64 {
+        self.started.unix_us() / 1_000_000
+    }
+
     /// How long there has been an engine, in whole seconds.
     pub(crate) fn uptime_s(&self, now: Now) -> u64 {
         now.unix_us().saturating_sub(self.started.unix_us()) / 1_000_000

@@ -12,7 +12,7 @@ use larder_resp::Arguments;
 
 use crate::command::Row;
 use crate::engine::{Engine, Ticks, TimeSource};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 /// The scripts that are known: none.
 #[derive(Debug, Default)]
@@ -65,6 +65,12 @@ impl Engine {
     /// The refusal of whoever needs what such a script holds.
     pub(crate) fn busy_error(&self, _: usize, _: &dyn TimeSource) -> Error {
         Error::Busy
+    }
+
+    /// Refuses what is not to happen in the middle of such a script. Without Lua there is none.
+    #[expect(clippy::unnecessary_wraps, reason = "with Lua it may refuse")]
+    pub(crate) fn refuse_while_busy(&self, _: Ticks) -> Result<()> {
+        Ok(())
     }
 
     /// Has each script that runs for long call this. Without Lua there is none.

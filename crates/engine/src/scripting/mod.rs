@@ -317,6 +317,16 @@ impl Engine {
         watchdogs.busy(shard, clock.ticks(), threshold_ms)
     }
 
+    /// Refuses what is not to happen in the middle of such a script.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] or [`Error::BusyFunction`], if there is one.
+    pub(crate) fn refuse_while_busy(&self, now: Ticks) -> Result<()> {
+        let threshold_ms = self.config.script_busy_ms();
+        self.scripts.watchdogs.refuse_while_busy(now, threshold_ms)
+    }
+
     /// Has each script that has been running for some milliseconds call `on_long_script`, on its own
     /// thread and now and then until the answer is true, so that whoever else relies on that thread
     /// can be looked after by another one. It must not panic: it is called from within Lua. The first

@@ -318,7 +318,7 @@ fn unblock(call: &mut Call<'_, '_>) -> Result<()> {
         .ok()
         .and_then(|id| call.engine.clients.get(id))
         .and_then(|client| client.waiter())
-        .filter(|waiter| waiter.claim());
+        .filter(|waiter| waiter.can_be_unblocked() && waiter.claim());
     call.reply.int(i64::from(waiter.is_some()));
     if let Some(waiter) = waiter {
         match is_error {

@@ -3,7 +3,7 @@
 use super::Lines;
 use crate::command::Call;
 
-pub(super) fn persistence(_: &Call<'_, '_>, lines: &mut Lines) {
+pub(super) fn persistence(call: &Call<'_, '_>, lines: &mut Lines) {
     lines.add_all(&[
         ("loading", 0),
         ("async_loading", 0),
@@ -14,6 +14,7 @@ pub(super) fn persistence(_: &Call<'_, '_>, lines: &mut Lines) {
         ("current_save_keys_total", 0),
         ("rdb_bgsave_in_progress", 0),
     ]);
+    lines.add("rdb_last_save_time", call.engine.stats.started_s());
     lines.add("rdb_last_bgsave_status", "ok");
     lines.add("rdb_last_bgsave_time_sec", -1);
     lines.add("rdb_current_bgsave_time_sec", -1);
