@@ -18,6 +18,7 @@ says here that it is refused, that is the answer. On purpose it is not as in Red
 - `SAVE`, `BGSAVE`, `BGREWRITEAOF` and `SHUTDOWN SAVE` are refused: nothing is kept on disk, and an `OK` would
   say that the data is safe. `SHUTDOWN SAVE FORCE` ends the server all the same.
 - `REPLICAOF host port`, `SYNC`, `PSYNC` and `REPLCONF` are refused: nobody waits for data that never comes.
+- `SCRIPT DEBUG YES` and `SYNC` are refused: there is no debugger.
 - `SHUTDOWN` is refused by a store that is part of an application: a client must not end that.
 ";
 
@@ -28,7 +29,7 @@ const NOT_HERE: &str = "\
 ## not here
 
 Commands of Redis 8.0 and Valkey 9.1 that are missing: those of `modules`, and what would have to go over
-the `network` to another server, since the engine goes nowhere; `later` may come.
+the `network` to another server, since the engine goes nowhere.
 
 | command | servers | why |
 |---|---|---|";

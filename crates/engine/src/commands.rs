@@ -13,6 +13,7 @@ use crate::{acl, admin, generic, pubsub, rdb, scripting, session, types};
 const FAMILIES: &[(&str, &[Row])] = &[
     ("connection", session::commands::COMMANDS),
     ("connection", session::client_commands::COMMANDS),
+    ("connection", session::capabilities::COMMANDS),
     ("connection", session::pause::COMMANDS),
     ("connection", session::tracking::COMMANDS),
     ("transactions", session::transaction::COMMANDS),

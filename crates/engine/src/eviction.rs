@@ -268,6 +268,11 @@ impl Engine {
         used
     }
 
+    /// How many bytes of it keys take.
+    pub(crate) fn dataset_memory(&self) -> u64 {
+        self.shards.bytes()
+    }
+
     /// The most that [`Engine::used_memory`] has been seen to be.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.used_memory();

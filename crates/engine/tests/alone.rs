@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use larder_engine::{
-    ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session, Waiting,
+    ClientInfo, Engine, Host, Mailbox, Now, Outcome, Overflow, RespReply, Session, Waiting,
 };
 use larder_resp::ArgumentBuffer;
 
@@ -335,4 +335,96 @@ fn shutdown_waits_for_the_end_of_a_pause_of_all() {
     engine.tick(&client.now);
     let _waiting = client.wait("SHUTDOWN");
     assert_eq!(asked.load(Ordering::Relaxed), 2);
+}
+
+// --- memory -----------------------------------------------------------------------------------
+
+/// The pairs of MEMORY STATS, over RESP3.
+fn memory(client: &mut Connection) -> Vec<(String, f64)> {
+    let stats = client.send("MEMORY STATS");
+    let words: Vec<&str> = stats.split(' ').skip(1).collect();
+    let number = |word: &str| word[1..].parse().unwrap_or_else(|_| panic!("{stats}"));
+    let pairs = words.chunks(3);
+    pairs
+        .map(|pair| (pair[1].to_owned(), number(pair[2])))
+        .collect()
+}
+
+#[test]
+fn the_figures_of_memory_are_parts_of_a_sum() {
+    let engine = engine();
+    let mut client = Connection::to(&engine);
+    client.send("HELLO 3");
+    for number in 0..100 {
+        client.send(&format!("SET key:{number} {}", "x".repeat(100)));
+    }
+    client.send("SCRIPT LOAD return(1)");
+    engine.tick(&START);
+    let pairs = memory(&mut client);
+    let of = |name: &str| {
+        let found = pairs.iter().find(|(own, _)| own == name);
+        found.unwrap_or_else(|| panic!("no {name}")).1 as u64
+    };
+    assert_eq!(
+        of("dataset.bytes") + of("overhead.total"),
+        of("total.allocated")
+    );
+    assert!(of("overhead.total") >= of("clients.normal") + of("lua.caches"));
+    assert_eq!(of("keys.count"), 100);
+    assert_eq!(of("keys.bytes-per-key"), of("dataset.bytes") / 100);
+    assert!((100..300).contains(&of("keys.bytes-per-key")));
+    assert_eq!(of("dataset.bytes"), client.figure("used_memory_dataset"));
+    assert!(of("peak.allocated") >= of("total.allocated"));
+    // Nobody has said how much the process takes.
+    assert!(pairs.iter().all(|(name, _)| name != "fragmentation"));
+}
+
+#[test]
+fn an_empty_store_divides_nothing_by_nothing() {
+    let mut client = Connection::to(&engine());
+    client.send("HELLO 3");
+    let pairs = memory(&mut client);
+    assert!(pairs.iter().all(|(_, number)| number.is_finite()));
+}
+
+#[test]
+fn the_doctor_tells_what_is_unusual() {
+    let engine = engine();
+    let mut client = Connection::to(&engine);
+    assert!(client.send("MEMORY DOCTOR").contains("too little to say"));
+    for number in 0..20 {
+        client.send(&format!("SETRANGE key:{number} 1000000 x"));
+    }
+    assert!(client.send("MEMORY DOCTOR").contains("Nothing is unusual"));
+    engine.set_host(Host {
+        resident_bytes: Some(|| Some(100 << 20)),
+        ..Host::default()
+    });
+    let found = client.send("MEMORY DOCTOR");
+    assert!(found.contains("The process takes more"), "{found}");
+    assert!(!found.contains("It has held more"), "{found}");
+    for number in 0..10 {
+        client.send(&format!("DEL key:{number}"));
+    }
+    let found = client.send("MEMORY DOCTOR");
+    assert!(found.contains("It has held more"), "{found}");
+    client.send("HELLO 3");
+    let stats = memory(&mut client);
+    let is_known = |name: &str| stats.iter().any(|(own, _)| own == name);
+    assert!(is_known("fragmentation") && is_known("fragmentation.bytes"));
+}
+
+// --- scripts ----------------------------------------------------------------------------------
+
+#[test]
+fn there_is_no_debugger() {
+    let mut client = Connection::to(&engine());
+    for request in ["SCRIPT DEBUG YES", "SCRIPT DEBUG sync"] {
+        assert_eq!(
+            client.send(request),
+            "-ERR Larder has no debugger for scripts",
+            "{request}"
+        );
+    }
+    assert_eq!(client.send("EVAL return(1) 0"), ":1");
 }

@@ -95,7 +95,7 @@ macro_rules! refused {
 }
 
 mod eval {
-    refused! { eval eval_ro evalsha evalsha_ro exists flush kill load }
+    refused! { debug eval eval_ro evalsha evalsha_ro exists flush kill load show }
 }
 
 pub(crate) mod functions {

@@ -1,6 +1,6 @@
 //! Commands of scripts: EVAL and its kin.
 
-use super::eval::{eval, eval_ro, evalsha, evalsha_ro, exists, flush, kill, load};
+use super::eval::{debug, eval, eval_ro, evalsha, evalsha_ro, exists, flush, kill, load, show};
 use crate::admin::help;
 use crate::command::{Arity, Flags, KeySpec, Row};
 
@@ -95,6 +95,29 @@ pub(crate) const COMMANDS: &[Row] = &[
         summary: "Ends a script that runs for longer than busy-reply-threshold and wrote nothing.",
         complexity: "O(1)",
         since: "2.6.0",
+    },
+    Row {
+        name: "SCRIPT DEBUG",
+        run: debug,
+        arity: Arity::Exactly(3),
+        keys: KeySpec::None,
+        flags: Flags::NO_SCRIPT,
+        syntax: "<YES | SYNC | NO>",
+        summary: "Has the scripts of the connection run in a debugger, or not: YES and SYNC are refused, \
+                  since there is none.",
+        complexity: "O(1)",
+        since: "3.2.0",
+    },
+    Row {
+        name: "SCRIPT SHOW",
+        run: show,
+        arity: Arity::Exactly(3),
+        keys: KeySpec::None,
+        flags: Flags::NO_SCRIPT,
+        syntax: "sha1",
+        summary: "Gives the text of a script that is known.",
+        complexity: "O(n), n the length of the text.",
+        since: "8.0.0",
     },
     help::row("SCRIPT HELP", "5.0.0"),
 ];

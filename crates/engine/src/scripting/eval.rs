@@ -125,3 +125,21 @@ pub(super) fn flush(call: &mut Call<'_, '_>) -> Result<()> {
     call.reply.ok();
     Ok(())
 }
+
+pub(super) fn debug(call: &mut Call<'_, '_>) -> Result<()> {
+    match () {
+        () if call.args.option("NO") => call.reply.ok(),
+        () if call.args.option("YES") || call.args.option("SYNC") => {
+            return Err(Error::text("ERR Larder has no debugger for scripts"));
+        }
+        () => return Err(Error::text("ERR Use SCRIPT DEBUG YES/SYNC/NO")),
+    }
+    Ok(())
+}
+
+pub(super) fn show(call: &mut Call<'_, '_>) -> Result<()> {
+    let script = call.engine.scripts.find(call.args.bytes()?);
+    let script = script.ok_or(Error::text("NOSCRIPT No matching script."))?;
+    call.reply.bulk(&script.text);
+    Ok(())
+}

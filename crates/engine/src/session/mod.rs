@@ -1,6 +1,7 @@
 //! What the engine knows of one connection.
 
 mod caller;
+pub(crate) mod capabilities;
 pub(crate) mod client;
 pub(crate) mod client_commands;
 pub(crate) mod commands;

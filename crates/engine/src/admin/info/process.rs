@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::Lines;
 use crate::admin::REDIS_VERSION;
+use crate::admin::memory::Usage;
 use crate::command::Call;
 use crate::session::Buffers;
 
@@ -69,24 +70,22 @@ pub(super) fn clients(call: &Call<'_, '_>, lines: &mut Lines) {
 /// What the engine holds is its own account; what the process holds is known to its host.
 pub(super) fn memory(call: &Call<'_, '_>, lines: &mut Lines) {
     let engine = call.engine;
-    let (used, peak) = (engine.used_memory(), engine.peak_memory());
-    let clients = engine.clients.all();
-    let in_clients: u64 = clients.iter().map(|client| client.bytes() as u64).sum();
+    let usage = Usage::of(engine);
+    let Usage { used, peak, .. } = usage;
     let percent = |part: u64, whole: u64| match whole {
         0 => "0.00%".to_owned(),
         whole => format!("{:.2}%", part as f64 / whole as f64 * 100.0),
     };
-    let resident = engine.config.host().resident_bytes.and_then(|ask| ask());
     lines.add_bytes("used_memory", used);
-    if let Some(resident) = resident {
+    if let Some(resident) = usage.resident {
         lines.add_bytes("used_memory_rss", resident);
     }
     lines.add_bytes("used_memory_peak", peak);
     lines.add("used_memory_peak_perc", percent(used, peak));
-    lines.add("used_memory_overhead", in_clients);
+    lines.add("used_memory_overhead", usage.overhead());
     lines.add("used_memory_startup", 0);
-    lines.add("used_memory_dataset", used);
-    lines.add("used_memory_dataset_perc", percent(used, used));
+    lines.add("used_memory_dataset", usage.dataset);
+    lines.add("used_memory_dataset_perc", percent(usage.dataset, used));
     let (in_scripts, in_functions) = (engine.scripts.bytes(), engine.scripts.functions_bytes());
     lines.add(
         "used_memory_scripts_eval",
@@ -100,18 +99,16 @@ pub(super) fn memory(call: &Call<'_, '_>, lines: &mut Lines) {
     lines.add("used_memory_scripts", in_scripts);
     lines.add_bytes("maxmemory", engine.max_memory());
     lines.add("maxmemory_policy", engine.memory.policy());
-    if let Some(resident) = resident {
-        let ratio = resident as f64 / used.max(1) as f64;
+    if let Some((ratio, bytes)) = usage.fragmentation() {
         lines.add("mem_fragmentation_ratio", format_args!("{ratio:.2}"));
-        let more = i128::from(resident) - i128::from(used);
-        lines.add("mem_fragmentation_bytes", more);
+        lines.add("mem_fragmentation_bytes", bytes);
     }
     lines.add_all(&[
         ("mem_not_counted_for_evict", 0),
         ("mem_replication_backlog", 0),
         ("mem_total_replication_buffers", 0),
         ("mem_clients_slaves", 0),
-        ("mem_clients_normal", in_clients),
+        ("mem_clients_normal", usage.clients),
         ("mem_cluster_links", 0),
         ("mem_aof_buffer", 0),
         ("active_defrag_running", 0),
