@@ -243,11 +243,14 @@ impl Engine {
         }
         if session.is_checked() {
             self.guard(session, command, arguments, clock.now())?;
-            if session.is_paused() {
-                self.admit_now(session, command, arguments, clock)?;
-                self.wait_for_pause(session, command, arguments, clock.ticks())?;
-                return Ok(command);
+            self.admit_now(session, command, arguments, clock)?;
+            if session.is_busy() {
+                self.admit_beside_scripts(command, clock.ticks())?;
             }
+            if session.is_paused() {
+                self.wait_for_pause(session, command, arguments, clock.ticks())?;
+            }
+            return Ok(command);
         }
         self.admit_now(session, command, arguments, clock)?;
         Ok(command)

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use larder_engine::{Engine, Now, RespReply, Session, Ticks, TimeSource};
+use larder_engine::{
+    ClientInfo, Engine, Mailbox, Now, Overflow, RespReply, Session, Ticks, TimeSource,
+};
 use larder_resp::ArgumentBuffer;
 
 const START: u64 = 1_700_000_000_000_000;
@@ -32,17 +34,27 @@ fn engine() -> Arc<Engine> {
 }
 
 fn call(engine: &Arc<Engine>, clock: &dyn TimeSource, words: &[&str]) -> String {
+    call_in(engine, &mut Session::local(), clock, words)
+}
+
+fn call_in(
+    engine: &Arc<Engine>,
+    session: &mut Session,
+    clock: &dyn TimeSource,
+    words: &[&str],
+) -> String {
     let mut request = ArgumentBuffer::new();
     words.iter().for_each(|word| request.push(word.as_bytes()));
     let mut out = Vec::new();
     let mut reply = RespReply::new(&mut out, false);
-    let _ = engine.execute(
-        &mut Session::local(),
-        request.as_arguments(),
-        clock,
-        &mut reply,
-    );
+    let _ = engine.execute(session, request.as_arguments(), clock, &mut reply);
     String::from_utf8_lossy(&out).into_owned()
+}
+
+/// A session of a client that came over a socket.
+fn connected(engine: &Arc<Engine>) -> Session {
+    let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 16)));
+    Session::connected(engine, ClientInfo::default(), mailbox)
 }
 
 /// Runs a script on a thread of its own, from the time at which the test's clock starts.
@@ -141,6 +153,40 @@ fn callers_who_need_the_keys_of_a_long_script_are_refused_and_others_are_not() {
     assert_eq!(call(&engine, &clock, &["GET", "a"]), "$-1\r\n");
     let answer = call(&engine, &clock, &["SCRIPT", "KILL"]);
     assert_eq!(answer, "-NOTBUSY No scripts in execution right now.\r\n");
+}
+
+/// As Redis does, which has one thread, for those who tell by PING whether a server is well.
+#[test]
+fn every_client_is_refused_beside_a_long_script_if_that_is_wanted() {
+    let engine = engine();
+    let clock = Hasty(AtomicU64::new(6_000_000));
+    let mut client = connected(&engine);
+    let mut ask = |words: &[&str]| call_in(&engine, &mut client, &clock, words);
+    assert_eq!(
+        ask(&["CONFIG", "SET", "busy-reply-for-all", "yes"]),
+        "+OK\r\n"
+    );
+    let running = start(&engine, "while true do end");
+    while ask(&["PING"]) != BUSY {
+        engine.tick(&clock);
+        thread::yield_now();
+    }
+    assert_eq!(ask(&["MULTI"]), "+OK\r\n");
+    assert_eq!(ask(&["GET", "a"]), BUSY);
+    let answer = ask(&["EXEC"]);
+    assert!(
+        answer.starts_with("-EXECABORT Transaction discarded because of: BUSY "),
+        "{answer}"
+    );
+    let mut newcomer = connected(&engine);
+    assert_eq!(call_in(&engine, &mut newcomer, &clock, &["PING"]), BUSY);
+    // Whoever calls from within the process has come to no server.
+    assert_eq!(call(&engine, &clock, &["PING"]), "+PONG\r\n");
+    assert_eq!(ask(&["SCRIPT", "KILL"]), "+OK\r\n");
+    let answer = running.join().unwrap_or_default();
+    assert!(answer.starts_with("-ERR Script killed"), "{answer}");
+    // At once, and not with the next tick.
+    assert_eq!(ask(&["PING"]), "+PONG\r\n");
 }
 
 #[test]

@@ -17,6 +17,10 @@ const RESTRICTED: u8 = 1 << 1;
 const PAUSED: u8 = 1 << 2;
 /// A request waits for the end of the pause.
 const PUT_OFF: u8 = 1 << 3;
+/// A script runs for too long, and most requests are refused.
+const BUSY: u8 = 1 << 4;
+/// What is of all connections.
+const OF_ALL: u8 = PAUSED | PUT_OFF | BUSY;
 
 /// As whom a connection came in. Whoever changes it holds the lock of the users.
 #[derive(Debug)]
@@ -36,10 +40,9 @@ pub(crate) struct State {
 }
 
 impl Login {
-    pub(super) fn new(state: State, default: &Rules, is_paused: bool) -> Login {
-        let pause = if is_paused { PAUSED } else { 0 };
+    pub(super) fn new(state: State, default: &Rules) -> Login {
         Login {
-            checks: AtomicU8::new(checks(&state, default) | pause),
+            checks: AtomicU8::new(checks(&state, default)),
             state: Mutex::new(state),
         }
     }
@@ -74,8 +77,8 @@ impl Login {
     pub(super) fn change(&self, default: &Rules, change: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         change(&mut state);
-        let pause = self.checks.load(Relaxed) & (PAUSED | PUT_OFF);
-        self.checks.store(checks(&state, default) | pause, Relaxed);
+        let of_all = self.checks.load(Relaxed) & OF_ALL;
+        self.checks.store(checks(&state, default) | of_all, Relaxed);
     }
 
     /// Whether requests may have to wait for the end of a pause.
@@ -88,6 +91,19 @@ impl Login {
         match is_paused {
             true => self.checks.fetch_or(PAUSED, Relaxed),
             false => self.checks.fetch_and(!(PAUSED | PUT_OFF), Relaxed),
+        };
+    }
+
+    /// Whether requests may have to be refused, since a script runs for too long.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.checks.load(Relaxed) & BUSY != 0
+    }
+
+    /// Notes that a script runs for too long, or that none does.
+    pub(super) fn set_busy(&self, is_busy: bool) {
+        match is_busy {
+            true => self.checks.fetch_or(BUSY, Relaxed),
+            false => self.checks.fetch_and(!BUSY, Relaxed),
         };
     }
 

@@ -323,8 +323,10 @@ impl Engine {
     /// that is changed meanwhile is changed for it as well.
     pub(crate) fn log_in_stranger<T>(&self, make: impl FnOnce(Login) -> T) -> T {
         let users = self.acl.users.read();
-        let is_paused = self.pauses.end().is_some();
-        make(Login::new(stranger(&users), default_of(&users), is_paused))
+        let login = Login::new(stranger(&users), default_of(&users));
+        login.set_paused(self.pauses.end().is_some());
+        login.set_busy(self.scripts.is_busy_for_all());
+        make(login)
     }
 
     /// Shows all connections whether there is a pause.
@@ -334,6 +336,15 @@ impl Engine {
         let clients = self.clients.all();
         let logins = clients.iter().map(|client| client.login());
         logins.for_each(|login| login.set_paused(is_paused));
+    }
+
+    /// Shows all connections whether a script runs for too long, if that is to hold everybody up.
+    pub(crate) fn show_busy(&self, is_busy: bool) {
+        let _users = self.acl.users.write();
+        self.scripts.set_busy_for_all(is_busy);
+        let clients = self.clients.all();
+        let logins = clients.iter().map(|client| client.login());
+        logins.for_each(|login| login.set_busy(is_busy));
     }
 
     /// Has a connection be as if it had said nothing: RESET.

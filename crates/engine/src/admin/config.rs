@@ -29,6 +29,8 @@ pub(crate) struct Config {
     pub(super) output_limits: SharedOutputLimits,
     clients_memory: AtomicI64,
     pub(super) script_busy_ms: AtomicU64,
+    /// Whether a script that runs for too long holds up everybody, and not only who needs its keys.
+    pub(crate) script_busy_for_all: AtomicBool,
     pub(super) script_memory_max: AtomicU64,
     pub(super) tracked_keys_max: AtomicU64,
     /// Less than 0 for never.
@@ -109,6 +111,7 @@ impl Default for Config {
             clients_memory: AtomicI64::new(0),
             script_busy_ms: AtomicU64::new(5000),
             script_memory_max: AtomicU64::new(256 << 20),
+            script_busy_for_all: AtomicBool::new(false),
             tracked_keys_max: AtomicU64::new(1_000_000),
             slowlog_slower_than_us: AtomicI64::new(10_000),
             slowlog_len_max: AtomicU64::new(128),

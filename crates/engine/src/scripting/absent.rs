@@ -49,6 +49,14 @@ impl Scripts {
         (0, 0)
     }
 
+    /// Whether connections have been told that a script runs for too long: there is none.
+    pub(crate) fn is_busy_for_all(&self) -> bool {
+        false
+    }
+
+    /// Notes what connections are told.
+    pub(crate) fn set_busy_for_all(&self, _: bool) {}
+
     /// How many scripts are known.
     pub(crate) fn len(&self) -> usize {
         0
@@ -78,6 +86,11 @@ impl Engine {
 
     /// Has those refused who need what such scripts hold.
     pub(crate) fn note_overdue_scripts(&self, _: Ticks) {}
+
+    /// Refuses what may not run beside such scripts.
+    pub(crate) fn admit_beside_scripts(&self, _: &Row, _: Ticks) -> Result<()> {
+        Ok(())
+    }
 
     /// Ends the scripts that run now. Without Lua there is none.
     pub fn stop_scripts(&self) {}

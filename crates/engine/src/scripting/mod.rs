@@ -43,11 +43,12 @@ mod world;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use larder_resp::Arguments;
 use parking_lot::{Mutex, RwLock};
 
+use crate::admin::command_commands::may_run_beside_scripts;
 use crate::command::Row;
 use crate::engine::{Engine, Ticks, TimeSource};
 use crate::error::{Error, Result};
@@ -100,6 +101,8 @@ pub(crate) struct Scripts {
     /// What machines of each purpose share.
     shared: [Shared; 2],
     watchdogs: Watchdogs,
+    /// Whether connections have been told that a script runs for too long.
+    is_busy_for_all: AtomicBool,
 }
 
 /// What all machines of a purpose share.
@@ -271,6 +274,16 @@ impl Scripts {
         self.functions.count()
     }
 
+    /// Whether connections have been told that a script runs for too long.
+    pub(crate) fn is_busy_for_all(&self) -> bool {
+        self.is_busy_for_all.load(Ordering::Relaxed)
+    }
+
+    /// Notes what connections are told.
+    pub(crate) fn set_busy_for_all(&self, is_busy: bool) {
+        self.is_busy_for_all.store(is_busy, Ordering::Relaxed);
+    }
+
     /// A machine that nobody else uses.
     fn take(&self, purpose: Purpose) -> Result<Box<Vm>> {
         let idle = self.lanes.own().lock().idle[purpose as usize].pop();
@@ -335,11 +348,26 @@ impl Engine {
         self.scripts.watchdogs.on_long(on_long_script);
     }
 
-    /// Has those refused who need what such scripts hold.
+    /// Has those refused who need what such scripts hold, or everybody: `busy-reply-for-all`.
     pub(crate) fn note_overdue_scripts(&self, now: Ticks) {
         let threshold_ms = self.config.script_busy_ms();
         let overdue = self.scripts.watchdogs.overdue(now, threshold_ms);
         self.shards.set_busy(overdue);
+        let is_busy = self.config.script_busy_for_all.load(Ordering::Relaxed)
+            && self.scripts.watchdogs.any_overdue(now, threshold_ms);
+        if is_busy != self.scripts.is_busy_for_all() {
+            self.show_busy(is_busy);
+        }
+    }
+
+    /// Refuses a command that may not be sent while a script runs for too long, if one does still.
+    #[cold]
+    pub(crate) fn admit_beside_scripts(&self, command: &Row, now: Ticks) -> Result<()> {
+        if may_run_beside_scripts(command) {
+            return Ok(());
+        }
+        let threshold_ms = self.config.script_busy_ms();
+        self.scripts.watchdogs.admit(now, threshold_ms)
     }
 
     /// Ends the scripts that run now, even those that have written, and those to come, because the

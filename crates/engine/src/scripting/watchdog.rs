@@ -243,6 +243,18 @@ impl Watchdogs {
         list.iter().any(|dog| dog.is_overdue(now, threshold_ms))
     }
 
+    /// Refuses a request that needs nothing of what scripts hold, if any has been running for longer
+    /// than this.
+    ///
+    /// # Errors
+    ///
+    /// That such a script, or function, runs.
+    pub(super) fn admit(&self, now: Ticks, threshold_ms: u64) -> Result<()> {
+        let list = self.list.lock();
+        let overdue = list.iter().find(|dog| dog.is_overdue(now, threshold_ms));
+        overdue.map_or(Ok(()), |dog| Err(dog.purpose.busy()))
+    }
+
     /// The shards that scripts hold which have been running for longer than this, a bit each.
     pub(super) fn overdue(&self, now: Ticks, threshold_ms: u64) -> u64 {
         let list = self.list.lock();

@@ -21,6 +21,11 @@ impl Session {
             .is_some_and(|client| client.login().is_paused())
     }
 
+    /// Whether requests may have to be refused, since a script runs for too long.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.client().is_some_and(|client| client.login().is_busy())
+    }
+
     /// Whether the connection may listen to a channel, or to a pattern of them.
     pub(crate) fn may_listen(&self, name: &[u8], is_pattern: bool) -> bool {
         let client = self.client();

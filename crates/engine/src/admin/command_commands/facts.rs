@@ -3,7 +3,7 @@
 
 use super::described::Described;
 use super::specs;
-use crate::command::{Flags, KeySpec};
+use crate::command::{Flags, KeySpec, Row};
 
 /// How many categories there are.
 pub(super) const CATEGORIES: usize = 21;
@@ -250,6 +250,11 @@ const TIPS: &[(&[&str], &[&str])] = &[
     (&[ALL_SHARDS, NONDETERMINISTIC], &["RANDOMKEY"]),
     (&[ALL_SHARDS, SUM], &["DBSIZE"]),
 ];
+
+/// Whether a command may be sent while a script keeps others waiting for too long.
+pub(crate) fn may_run_beside_scripts(command: &Row) -> bool {
+    ALLOW_BUSY.contains(&command.name)
+}
 
 impl Described<'_> {
     fn has(self, flag: Flags) -> bool {

@@ -11,6 +11,7 @@ mod specs;
 
 use super::help;
 use crate::command::{Arity, Flags, KeySpec, Row};
+pub(crate) use facts::may_run_beside_scripts;
 
 const FLAGS: Flags = Flags::NONE;
 

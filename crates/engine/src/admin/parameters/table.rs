@@ -77,6 +77,9 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     // --- scripts -----------------------------------------------------------------------------
     aliased("busy-reply-threshold", "lua-time-limit", Scripts, "Milliseconds after which a script keeps others waiting for too long, and they are told BUSY.",
         Place::Setting(|config| &config.script_busy_ms, Unit::Count, 0, LONG_MAX)),
+    // Of Larder alone: in Redis there is one thread, and nobody else can be served.
+    row("busy-reply-for-all", Scripts, "Whether everybody is told BUSY while a script keeps others waiting for too long, as in Redis, and not only those who need its keys.",
+        Place::Switch(|config| &config.script_busy_for_all)),
     // Of Larder alone: Redis lets scripts take all memory that there is.
     row("lua-memory-limit", Scripts, "Bytes that the values of one script may take.",
         Place::Setting(|config| &config.script_memory_max, Unit::Memory, 1 << 20, u32::MAX as u64)),
