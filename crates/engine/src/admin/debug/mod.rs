@@ -89,6 +89,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
         summary: "Says whether the value is held as a listpack.",
     },
     Subcommand {
+        name: "LOADAOF",
+        words: 0..=0,
+        run: keys::reload,
+        syntax: "",
+        summary: "The same as RELOAD.",
+    },
+    Subcommand {
         name: "OBJECT",
         words: 1..=1,
         run: keys::object,
