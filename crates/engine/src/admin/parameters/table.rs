@@ -89,6 +89,9 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     aliased("hash-max-listpack-value", "hash-max-ziplist-value", Collections, "Bytes of its longest field or value up to which a hash is kept in one piece.",
         Place::Limit(|limits| &limits.hash_max_listpack_value, Unit::Memory)),
     aliased("list-max-listpack-size", "list-max-ziplist-size", Collections, "Elements of a piece of a list; from -1 to -5, its bytes from 4kb to 64kb.", Place::ListSize),
+    // It is a matter of memory alone, so a configuration that has it need not be changed.
+    row("list-compress-depth", Collections, "Pieces at either end of a list that Redis does not compress. It is kept and changes nothing: lists are not compressed.",
+        Place::Setting(|config| &config.list_compress_depth, Unit::Count, 0, INT_MAX)),
     row("set-max-intset-entries", Collections, "Members of a set of integers up to which it is kept as one array.",
         Place::Limit(|limits| &limits.set_max_intset_entries, Unit::Count)),
     row("set-max-listpack-entries", Collections, "Members of a set up to which it is kept in one piece.", Place::Limit(|limits| &limits.set_max_listpack_entries, Unit::Count)),
@@ -131,5 +134,4 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     aliased("min-replicas-to-write", "min-slaves-to-write", General, "Always 0: there are no replicas.", Place::Only("0", NO_REPLICAS)),
     row("activerehashing", General, "Always yes: tables grow in small steps.", Place::Only("yes", "tables grow in small steps")),
     row("activedefrag", General, "Always no: values stay where they are.", Place::Only("no", "this server does not move what it holds")),
-    row("list-compress-depth", General, "Always 0: lists are not compressed.", Place::Only("0", "lists are not compressed")),
 ];
