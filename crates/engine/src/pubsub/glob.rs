@@ -1,5 +1,9 @@
 //! Glob patterns, as KEYS, SCAN MATCH and PSUBSCRIBE know them.
 
+/// How many runs of stars a pattern may need, each with something behind it. One that needs more
+/// matches nothing, as in Redis, which follows no more of them.
+const STARS_MAX: usize = 1000;
+
 /// Whether `text` matches `pattern`, byte for byte.
 ///
 /// `*` is any run of bytes, `?` one byte, `[a-c]` one of a class, `[^a-c]` one not of it, and `\`
@@ -10,9 +14,19 @@ pub(crate) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut read) = (0, 0);
     // Where to go on when a match after a star fails: behind the star, with one byte more eaten.
     let mut retry: Option<(usize, usize)> = None;
+    let mut stars = 0;
     loop {
         if pattern.get(at) == Some(&b'*') {
-            at += 1;
+            while pattern.get(at) == Some(&b'*') {
+                at += 1;
+            }
+            if at == pattern.len() {
+                return true;
+            }
+            stars += 1;
+            if stars > STARS_MAX {
+                return false;
+            }
             retry = Some((at, read));
             continue;
         }
@@ -114,6 +128,18 @@ mod tests {
                 "{pattern} {text}"
             );
         }
+    }
+
+    #[test]
+    fn a_pattern_that_needs_more_than_a_thousand_stars_matches_nothing() {
+        for (stars, wanted) in [(1000, true), (1001, false)] {
+            let (pattern, text) = ("*?".repeat(stars), "a".repeat(2000));
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), wanted);
+            // A star that ends the pattern needs no following.
+            let pattern = pattern + "*";
+            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), wanted);
+        }
+        assert!(matches("*".repeat(2000).as_bytes(), b"a"));
     }
 
     #[test]
