@@ -41,6 +41,11 @@ pub trait Reply {
     fn set(&mut self, len: usize);
     /// Opens a message that is no answer, of this many values.
     fn push(&mut self, len: usize);
+    /// Opens an attribute of this many pairs, which stands before the value that it is of. Answers
+    /// whether the sink has such: where not, the pairs are left out.
+    fn attribute(&mut self, _pairs: usize) -> bool {
+        false
+    }
     /// A floating-point number. It is never NaN.
     fn double(&mut self, number: f64);
     /// A floating-point number that is finite, with up to 17 decimals where numbers are texts.
@@ -318,6 +323,13 @@ impl Reply for RespReply<'_> {
             true => resp::push(self.out, len),
             false => resp::array(self.out, len),
         }
+    }
+
+    fn attribute(&mut self, pairs: usize) -> bool {
+        if self.resp3 {
+            resp::attribute(self.out, pairs);
+        }
+        self.resp3
     }
 
     fn double(&mut self, number: f64) {

@@ -160,6 +160,44 @@ fn expired_keys_stay_in_memory_while_that_is_asked_for() {
 }
 
 #[test]
+fn a_key_that_has_expired_goes_when_it_is_read() {
+    let engine = engine(DebugAccess::Yes);
+    let later = Now::from_unix_us(START + 1_000_000);
+    let ask_later = |line: &str| ask(&engine, &mut Session::local(), later, line);
+    for line in [
+        "GET k",
+        "MGET other k",
+        "EXISTS k",
+        "TTL k",
+        "TYPE k",
+        "HGET k f",
+    ] {
+        call(&engine, "SET k v PX 1");
+        ask_later("CLIENT PAUSE 1000 WRITE");
+        ask_later(line);
+        assert_eq!(ask_later("DBSIZE"), ":1\r\n", "{line} in a pause");
+        ask_later("CLIENT UNPAUSE");
+        call(&engine, "SET k v PX 1");
+        ask_later(line);
+        assert_eq!(ask_later("DBSIZE"), ":0\r\n", "{line}");
+    }
+}
+
+#[test]
+fn an_attribute_stands_before_its_value_in_resp3_alone() {
+    let engine = engine(DebugAccess::Yes);
+    let mut session = Session::local();
+    let mut ask = |line| ask(&engine, &mut session, NOW, line);
+    let value = "$39\r\nSome real reply following the attribute\r\n";
+    ask("HELLO 2");
+    assert_eq!(ask("DEBUG PROTOCOL attrib"), value);
+    ask("HELLO 3");
+    let attribute = "|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n";
+    let answer = ask("DEBUG PROTOCOL attrib");
+    assert_eq!(answer.strip_prefix(attribute), Some(value));
+}
+
+#[test]
 fn large_lists_say_how_they_are_held() {
     let engine = engine(DebugAccess::Yes);
     call(&engine, "CONFIG SET list-max-listpack-size 2");

@@ -72,6 +72,11 @@ pub fn map(out: &mut Vec<u8>, pairs: usize) {
     header(out, b'%', pairs as i64);
 }
 
+/// The head of an attribute; its names and values follow, and then the value that it is of. RESP3.
+pub fn attribute(out: &mut Vec<u8>, pairs: usize) {
+    header(out, b'|', pairs as i64);
+}
+
 /// The head of a set; its values follow. RESP3.
 pub fn set(out: &mut Vec<u8>, len: usize) {
     header(out, b'~', len as i64);

@@ -30,8 +30,15 @@ pub(super) fn protocol(call: &mut Call<'_, '_>) -> Result<()> {
                 reply.bool(number == 1);
             }
         }
-        // No answer here has attributes, which clients may leave out.
-        b"attrib" => reply.bulk(b"Some real reply following the attribute"),
+        b"attrib" => {
+            if reply.attribute(1) {
+                reply.bulk(b"key-popularity");
+                reply.array(2);
+                reply.bulk(b"key:123");
+                reply.int(90);
+            }
+            reply.bulk(b"Some real reply following the attribute");
+        }
         b"push" if !reply.is_resp3() => {
             return Err(Error::text("ERR RESP2 is not supported by this command"));
         }
