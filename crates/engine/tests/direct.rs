@@ -80,6 +80,10 @@ fn what_has_expired_is_not_there() {
     run(&engine, "SET a x PX 1000");
 
     assert_eq!(get(&engine, "a", START), Ok(Some("x".into())));
+    // The command finds that it is to go.
+    assert_eq!(get(&engine, "a", LATER), Err(ByName));
+    assert_eq!(run_at(&engine, LATER, &words("GET a")), Value::Null);
+    assert_eq!(run(&engine, "DBSIZE"), Value::Int(0));
     assert_eq!(get(&engine, "a", LATER), Ok(None));
     assert_eq!(engine.incr(b"a", &LATER), Ok(1));
     assert_eq!(run_at(&engine, LATER, &words("PTTL a")), Value::Int(-1));

@@ -17,8 +17,8 @@ impl Shards {
     ///
     /// # Errors
     ///
-    /// [`ByName`] if others hold the key, if it holds something else, or if somebody wants to hear of keys
-    /// that are not there. Then nothing is read or counted.
+    /// [`ByName`] if others hold the key, if it holds something else, if it has expired and is to go, or if
+    /// somebody wants to hear of keys that are not there. Then nothing is read or counted.
     #[inline]
     pub(crate) fn read_string<T>(
         &self,
@@ -32,14 +32,15 @@ impl Shards {
         }
         let hash = self.seed().hash(key);
         let shard = self.take(self.index(hash)).map_err(|_| ByName)?;
-        let is_live = |at: u64| at > clock.now().unix_ms();
-        let entry = shard.dbs[db].table.find(hash, key);
-        let entry = entry.filter(|entry| entry.expires_at().is_none_or(is_live));
         let figures = shard.figures();
-        let Some(entry) = entry else {
+        let Some(entry) = shard.dbs[db].table.find(hash, key) else {
             figures.misses.add(1);
             return Ok(None);
         };
+        let is_past = |at: u64| at <= clock.now().unix_ms();
+        if entry.expires_at().is_some_and(is_past) {
+            return Err(ByName);
+        }
         let string = entry.str().ok_or(ByName)?;
         figures.hits.add(1);
         self.access().touch(entry);

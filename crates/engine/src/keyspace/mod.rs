@@ -99,6 +99,8 @@ pub(crate) struct Keyspace<'e> {
     author: u64,
     /// Whether what is looked up counts as used: not for a client that wants to leave no trace.
     touches: bool,
+    /// Whether a key was looked up that has expired, and is still there.
+    has_met_expired: Cell<bool>,
 }
 
 /// A key with its hash.
@@ -156,6 +158,7 @@ impl<'e> Keyspace<'e> {
             cause: None,
             author: 0,
             touches: true,
+            has_met_expired: Cell::new(false),
         }
     }
 
@@ -261,8 +264,7 @@ impl<'e> Keyspace<'e> {
     /// The entry of a key, for commands about keys themselves.
     pub(crate) fn entry(&self, key: &[u8]) -> Option<&Entry> {
         let hash = self.hash(key);
-        let entry = self.db_of(hash).table.find(hash, key)?;
-        (!self.is_expired(entry)).then_some(entry)
+        self.unexpired(self.db_of(hash).table.find(hash, key))
     }
 
     /// The entry of a key of which something is asked: that counts as a lookup, and not as a use.
@@ -270,7 +272,7 @@ impl<'e> Keyspace<'e> {
         let hash = self.hash(key);
         let shard = self.shard(hash);
         let entry = shard.dbs[self.db].table.find(hash, key);
-        let entry = entry.filter(|entry| !self.is_expired(entry));
+        let entry = self.unexpired(entry);
         self.count_lookup(shard.figures(), entry.is_some());
         entry
     }
@@ -291,7 +293,7 @@ impl<'e> Keyspace<'e> {
         let hash = self.hash(key);
         let shard = self.shard(hash);
         let entry = shard.dbs[self.db].table.find(hash, key);
-        let entry = entry.filter(|entry| !self.is_expired(entry));
+        let entry = self.unexpired(entry);
         self.count_lookup(shard.figures(), entry.is_some());
         let is_read = || {
             self.cause
@@ -699,6 +701,23 @@ impl<'e> Keyspace<'e> {
 
     fn is_expired(&self, entry: &Entry) -> bool {
         entry.expires_at().is_some_and(|at| at <= self.now_ms())
+    }
+
+    /// An entry that was looked up, unless it has expired: then its key is to go.
+    #[inline]
+    fn unexpired<'a>(&self, entry: Option<&'a Entry>) -> Option<&'a Entry> {
+        let entry = entry?;
+        if self.is_expired(entry) {
+            self.has_met_expired.set(true);
+            return None;
+        }
+        Some(entry)
+    }
+
+    /// Whether keys were looked up since this was asked last that have expired, and may still be there.
+    #[inline]
+    pub(crate) fn has_met_expired(&self) -> bool {
+        self.has_met_expired.get() && self.has_met_expired.replace(false)
     }
 
     /// Where the key's entry lies and what it holds, after an expired one has been removed.

@@ -44,6 +44,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use larder_resp::Arguments;
 use larder_store::ByName;
 
+use crate::args::Args;
 use crate::command::{Call, Flags, Row, derived};
 use crate::commands;
 use crate::engine::{Engine, Now, TimeSource};
@@ -156,12 +157,20 @@ impl Call<'_, '_> {
             self.engine
                 .tell_of_run(session, self.command, args, keyspace, may_wait);
         }
-        match result {
-            Ok(()) => Ok(self.wait.take()),
-            Err(error) => {
-                self.note_failure(&error);
-                Err(error)
-            }
+        if self.keyspace.has_met_expired() {
+            self.expire_keys(args);
+        }
+        result.inspect_err(|error| self.note_failure(error))
+    }
+
+    /// Removes those keys of the command that have expired. In a pause nothing expires.
+    #[cold]
+    #[inline(never)]
+    fn expire_keys(&mut self, args: Args<'_>) {
+        if !self.engine.is_paused(self.keyspace.ticks()) {
+            let keyspace = &mut *self.keyspace;
+            self.command
+                .each_key(args.whole(), |key| keyspace.expire_key(key));
         }
     }
 
