@@ -351,6 +351,7 @@ impl Engine {
     /// Ends a wait with nothing, unless somebody has its answer already.
     fn end(&self, waiter: &Waiter) {
         if waiter.claim() {
+            self.note_vain_wait(waiter.request.arguments());
             waiter.answer_nothing();
             self.forget(waiter);
         }

@@ -248,14 +248,32 @@ fn the_time_of_all_calls_is_about_what_they_took() {
 }
 
 #[test]
-fn nothing_is_counted_of_a_caller_that_is_served_again() {
+fn a_call_that_waits_is_counted_and_logged_when_that_is_over() {
     let engine = Engine::new([7; 32], START);
     let (mut one, mut other) = (Connection::to(&engine), Connection::to(&engine));
+    let calls = |other: &mut Connection| {
+        let blpop = other.info("cmdstat_blpop:")?;
+        Some(blpop.split_once(',')?.0.to_owned())
+    };
+    other.send("CONFIG SET slowlog-log-slower-than 0");
     one.send("BLPOP queue 0");
     assert!(one.waiting.is_some());
+    assert_eq!(calls(&mut other), None);
+    other.send("SLOWLOG RESET");
     other.send("RPUSH queue a");
-    let blpop = other.info("cmdstat_blpop:").expect("it was counted");
-    assert!(blpop.starts_with("calls=1,"), "{blpop}");
+    assert_eq!(calls(&mut other).as_deref(), Some("calls=1"));
+    let log = other.send("SLOWLOG GET");
+    assert!(log.contains("$5\nBLPOP\n$5\nqueue\n$1\n0\n"), "{log}");
+
+    // It is a call as well if nothing came.
+    let id = one.send("CLIENT ID");
+    let id = id.trim().trim_start_matches(':').to_owned();
+    one.send("BLPOP queue 0");
+    other.send(&format!("CLIENT UNBLOCK {id}"));
+    assert_eq!(calls(&mut other).as_deref(), Some("calls=2"));
+    one.send("BLPOP queue 1");
+    engine.tick(&Now::from_unix_us(START.unix_us() + 2_000_000));
+    assert_eq!(calls(&mut other).as_deref(), Some("calls=3"));
 }
 
 #[test]

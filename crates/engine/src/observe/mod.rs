@@ -71,7 +71,7 @@ pub(crate) enum Occasion {
     Request,
     /// It belongs to a transaction or a script. It can't wait.
     Part,
-    /// Its caller waits, and it has been counted when it was sent.
+    /// Its caller waits, and it is counted if that is over with it.
     Again,
 }
 
@@ -142,11 +142,17 @@ impl Call<'_, '_> {
         match weight == 0 && stats.observers.0.load(Relaxed) == 0 {
             true => self.run_unobserved(),
             false => self.run_observed(weight),
+        }?;
+        let wait = self.wait.take();
+        if wait.is_some() && self.occasion == Occasion::Request {
+            // A call that waits is counted when it is answered.
+            self.engine.stats.counters.take_back_call(self.command);
         }
+        Ok(wait)
     }
 
     #[inline]
-    fn run_unobserved(&mut self) -> Result<Option<Box<Wait>>> {
+    fn run_unobserved(&mut self) -> Result<()> {
         let args = self.args;
         self.keyspace.begin(self.command, args, self.session.id());
         self.keyspace.set_touching(!self.session.leaves_no_trace());
@@ -176,7 +182,7 @@ impl Call<'_, '_> {
 
     /// The same for a command that somebody looks at. Its time stands for so many calls.
     #[inline(never)]
-    fn run_observed(&mut self, weight: u64) -> Result<Option<Box<Wait>>> {
+    fn run_observed(&mut self, weight: u64) -> Result<()> {
         self.observe(weight, Self::run_unobserved)
     }
 
@@ -200,7 +206,10 @@ impl Call<'_, '_> {
         if matches!(ran, Err(Error::Contended { .. })) {
             return ran;
         }
-        if self.occasion != Occasion::Again {
+        if self.occasion == Occasion::Again && self.wait.is_none() {
+            stats.counters.count_call(self.command);
+        }
+        if self.wait.is_none() {
             let took_us = self.keyspace.ticks().us_since(began);
             self.engine
                 .note_duration(self.command, took_us, weight.max(1));
@@ -301,6 +310,14 @@ impl Engine {
         self.stats.counters.count_failure(command);
         if !is_passed_on {
             self.stats.errors.count(&error.to_string());
+        }
+    }
+
+    /// Counts a call that has waited for nothing: its time is over, or another client has ended it.
+    #[cold]
+    pub(crate) fn note_vain_wait(&self, request: Arguments<'_>) {
+        if let Ok(command) = commands::find(request) {
+            self.stats.counters.count_call(command);
         }
     }
 

@@ -321,6 +321,7 @@ fn unblock(call: &mut Call<'_, '_>) -> Result<()> {
         .filter(|waiter| waiter.can_be_unblocked() && waiter.claim());
     call.reply.int(i64::from(waiter.is_some()));
     if let Some(waiter) = waiter {
+        call.engine.note_vain_wait(waiter.request.arguments());
         match is_error {
             true => answer_unblocked(call.engine, &waiter),
             false => waiter.answer_nothing(),
