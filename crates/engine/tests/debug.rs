@@ -102,6 +102,7 @@ fn a_reload_leaves_every_value_as_it_is() {
 
     assert_eq!(call(&engine, "DEBUG RELOAD"), "+OK\r\n");
     assert_eq!(call(&engine, "DEBUG RELOAD NOFLUSH MERGE"), "+OK\r\n");
+    assert_eq!(call(&engine, "DEBUG LOADAOF"), "+OK\r\n");
 
     assert_eq!(call(&engine, "DEBUG DIGEST"), before);
     assert_eq!(call(&engine, "DBSIZE"), used);
@@ -181,6 +182,59 @@ fn a_key_that_has_expired_goes_when_it_is_read() {
         ask_later(line);
         assert_eq!(ask_later("DBSIZE"), ":0\r\n", "{line}");
     }
+}
+
+#[test]
+fn keys_that_have_expired_go_when_a_scan_or_a_random_key_meets_them() {
+    let engine = engine(DebugAccess::Yes);
+    let later = Now::from_unix_us(START + 1_000_000);
+    let ask_later = |line: &str| ask(&engine, &mut Session::local(), later, line);
+    for line in ["SCAN 0 COUNT 1000", "RANDOMKEY"] {
+        call(&engine, "SET k v PX 1");
+        ask_later("CLIENT PAUSE 1000 WRITE");
+        ask_later(line);
+        assert_eq!(ask_later("DBSIZE"), ":1\r\n", "{line} in a pause");
+        ask_later("CLIENT UNPAUSE");
+        call(&engine, "SET k v PX 1");
+        ask_later(line);
+        assert_eq!(ask_later("DBSIZE"), ":0\r\n", "{line}");
+    }
+}
+
+/// Redis chooses among all keys then, and does not look for ever for one that has not expired.
+#[test]
+fn in_a_pause_a_random_key_may_be_one_that_has_expired() {
+    let engine = engine(DebugAccess::Yes);
+    let later = Now::from_unix_us(START + 1_000_000);
+    let ask_later = |line: &str| ask(&engine, &mut Session::local(), later, line);
+    call(&engine, "SET k v PX 1");
+    ask_later("CLIENT PAUSE 1000 WRITE");
+    assert_eq!(ask_later("RANDOMKEY"), "$1\r\nk\r\n");
+    ask_later("CLIENT UNPAUSE");
+    assert_eq!(ask_later("RANDOMKEY"), "_\r\n");
+}
+
+#[cfg(feature = "lua")]
+#[test]
+fn scripts_may_call_debug_where_that_is_asked_for() {
+    let engine = engine(DebugAccess::Yes);
+    let eval = |text: &str| {
+        let words = ["EVAL", text, "0"];
+        let mut request = ArgumentBuffer::new();
+        words.iter().for_each(|word| request.push(word.as_bytes()));
+        let mut out = Vec::new();
+        let mut reply = RespReply::new(&mut out, true);
+        let mut session = Session::local();
+        let _ = engine.execute(&mut session, request.as_arguments(), &NOW, &mut reply);
+        String::from_utf8_lossy(&out).into_owned()
+    };
+    let script = "return redis.call('DEBUG', 'PROTOCOL', 'integer')";
+    assert!(eval(script).starts_with("-ERR This Redis command is not allowed from script"));
+    call(&engine, "DEBUG SET-DISABLE-DENY-SCRIPTS 1");
+    assert_eq!(eval(script), ":12345\r\n");
+    assert!(eval("return redis.call('MULTI')").starts_with("-ERR This Redis"));
+    call(&engine, "DEBUG SET-DISABLE-DENY-SCRIPTS 0");
+    assert!(eval(script).starts_with("-ERR This Redis"));
 }
 
 #[test]

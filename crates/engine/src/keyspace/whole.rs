@@ -56,7 +56,7 @@ impl Keyspace<'_> {
         let (first, position) = self.shards.place_of(cursor);
         let mut position = Some(position);
         let mut live = |entry: &Entry| {
-            if !self.is_expired(entry) {
+            if let Some(entry) = self.unexpired(Some(entry)) {
                 visit(entry);
             }
         };
@@ -94,7 +94,7 @@ impl Keyspace<'_> {
             let position = random();
             let key = self.look(index, |shard| {
                 let entry = shard.dbs[self.db].table.sample(position);
-                let live = entry.filter(|entry| !self.is_expired(entry));
+                let live = self.unexpired(entry);
                 live.map(|entry| entry.key().to_vec())
             })?;
             if key.is_some() {
@@ -106,6 +106,20 @@ impl Keyspace<'_> {
             found.get_or_insert_with(|| entry.key().to_vec());
         })?;
         Ok(found)
+    }
+
+    /// Any key, even if it has expired.
+    pub(crate) fn any_key(&self) -> Result<Option<Vec<u8>>, Contended> {
+        for index in 0..SHARDS {
+            let key = self.look(index, |shard| {
+                let entry = shard.dbs[self.db].table.iter().next();
+                entry.map(|entry| entry.key().to_vec())
+            })?;
+            if key.is_some() {
+                return Ok(key);
+            }
+        }
+        Ok(None)
     }
 
     // --- eviction ----------------------------------------------------------------------------

@@ -45,7 +45,7 @@ use larder_resp::Arguments;
 use larder_store::ByName;
 
 use crate::args::Args;
-use crate::command::{Call, Flags, Row, derived};
+use crate::command::{Call, Flags, KeySpec, Row, derived};
 use crate::commands;
 use crate::engine::{Engine, Now, TimeSource};
 use crate::error::{Error, Result};
@@ -169,14 +169,18 @@ impl Call<'_, '_> {
         result.inspect_err(|error| self.note_failure(error))
     }
 
-    /// Removes those keys of the command that have expired. In a pause nothing expires.
+    /// Removes those keys of the command that have expired, and if it has none, as SCAN, all that have.
+    /// In a pause nothing expires.
     #[cold]
     #[inline(never)]
     fn expire_keys(&mut self, args: Args<'_>) {
-        if !self.engine.is_paused(self.keyspace.ticks()) {
-            let keyspace = &mut *self.keyspace;
-            self.command
-                .each_key(args.whole(), |key| keyspace.expire_key(key));
+        let keyspace = &mut *self.keyspace;
+        match self.command.keys {
+            _ if self.engine.is_paused(keyspace.ticks()) => {}
+            KeySpec::None => self.engine.expire_all(&keyspace.now()),
+            _ => self
+                .command
+                .each_key(args.whole(), |key| keyspace.expire_key(key)),
         }
     }
 

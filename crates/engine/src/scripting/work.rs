@@ -3,6 +3,7 @@
 //! It is the same whether Lua runs it or its twin does.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use larder_resp::Arguments;
 use larder_store::Key;
@@ -113,7 +114,7 @@ impl<'e> Work<'_, 'e> {
                 "ERR Wrong number of args calling Redis command from script",
             ));
         }
-        if command.flags.has(Flags::NO_SCRIPT) {
+        if command.flags.has(Flags::NO_SCRIPT) && !self.may_debug(command) {
             return Err(Error::NotFromScript);
         }
         if self.session.is_checked() {
@@ -135,6 +136,13 @@ impl<'e> Work<'_, 'e> {
             return Err(Error::OutOfMemory);
         }
         Ok(command)
+    }
+
+    /// Whether a command is DEBUG, and scripts may call that.
+    #[cold]
+    fn may_debug(&self, command: &Row) -> bool {
+        let config = &self.engine.config;
+        command.name == "DEBUG" && config.scripts_may_debug.load(Ordering::Relaxed)
     }
 
     /// Notes that a command was not admitted.

@@ -145,6 +145,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
         summary: "Lets expired keys leave memory by themselves, or only when they are asked for.",
     },
     Subcommand {
+        name: "SET-DISABLE-DENY-SCRIPTS",
+        words: 1..=1,
+        run: set_disable_deny_scripts,
+        syntax: "<0|1>",
+        summary: "Lets scripts call DEBUG.",
+    },
+    Subcommand {
         name: "SET-SKIP-CHECKSUM-VALIDATION",
         words: 1..=1,
         run: set_skip_checksums,
@@ -232,6 +239,14 @@ fn switch(call: &mut Call<'_, '_>) -> Result<bool> {
 fn set_active_expire(call: &mut Call<'_, '_>) -> Result<()> {
     let is_on = switch(call)?;
     call.engine.config.active_expire.store(is_on, Relaxed);
+    ok(call)
+}
+
+/// Redis lets scripts call all that is forbidden to them. Here it is what tests of scripts need, since
+/// a script in a script, or a script that subscribes, is not foreseen.
+fn set_disable_deny_scripts(call: &mut Call<'_, '_>) -> Result<()> {
+    let is_on = switch(call)?;
+    call.engine.config.scripts_may_debug.store(is_on, Relaxed);
     ok(call)
 }
 

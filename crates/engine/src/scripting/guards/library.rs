@@ -25,15 +25,6 @@ pub(super) unsafe extern "C-unwind" fn rep(state: *mut lua_State) -> c_int {
     }
 }
 
-/// `string.dump`: there is no use for bytecode.
-pub(super) unsafe extern "C-unwind" fn dump(state: *mut lua_State) -> c_int {
-    // SAFETY: as all functions here.
-    unsafe {
-        ffi::luaL_checktype(state, 1, ffi::LUA_TFUNCTION);
-        ffi::luaL_error(state, c"unable to dump given function".as_ptr())
-    }
-}
-
 /// `table.insert`: what stands behind the place is moved, and that is not for ever.
 pub(super) unsafe extern "C-unwind" fn insert(state: *mut lua_State) -> c_int {
     // SAFETY: as all functions here.

@@ -89,7 +89,6 @@ const GUARDS: &[(&str, &str, CFunction)] = &[
     ("string", "gfind", matching::gmatch),
     ("string", "gsub", matching::gsub),
     ("string", "rep", library::rep),
-    ("string", "dump", library::dump),
     ("table", "insert", library::insert),
     ("table", "sort", sorting::sort),
     ("table", "foreach", reveal_and_call),
