@@ -1,48 +1,15 @@
 # Read by the suite's own helper, in the copy of it below `target`, after all that it defines.
 #
 # The suite takes it that a server that it did not start itself is still the server it was written
-# for. What it asks for only to prepare a server may be refused here: a unit then goes on, and its
-# tests say by themselves what came of it.
-
-proc larder_may_be_refused {words error} {
-    if {[string is integer -strict [lindex $words 0]]} {
-        set words [lrange $words 1 end]
-    }
-    lassign $words command subcommand
-    switch -nocase -- $command {
-        function {
-            return [expr {[string tolower $subcommand] eq "flush"}]
-        }
-        config {
-            if {[string match "*Unknown option or number of arguments for CONFIG SET*" $error]} {
-                return 1
-            }
-            # What a group of tests wants of its server before the first of them.
-            return [expr {$::cur_test eq ""}]
-        }
-        debug {
-            # Only what changes how a server works inside. What a test is about, as RELOAD, is not here.
-            set settings {
-                set-active-expire set-disable-deny-scripts quicklist-packed-threshold
-                dict-resizing dict-stats pause-cron replybuffer jmap log
-            }
-            return [expr {[string tolower $subcommand] in $settings}]
-        }
-    }
-    return 0
-}
-
+# for. A setting that a group of tests wants before the first of them may be refused here: the unit goes
+# on, and its tests say by themselves what came of it.
 rename r larder_r
 proc r {args} {
-    if {[catch {larder_r {*}$args} reply options]} {
-        # Inside a test of the settings themselves it is the test that judges.
-        set is_judged [expr {$::cur_test ne "" && [string match "*introspection*" $::curfile]}]
-        if {!$is_judged && [larder_may_be_refused $args $reply]} {
-            return OK
-        }
-        return -options $options $reply
+    set failed [catch {larder_r {*}$args} reply options]
+    if {$failed && $::cur_test eq "" && [string equal -nocase [lindex $args 0] config]} {
+        return OK
     }
-    return $reply
+    return -options $options $reply
 }
 
 # A test that ends in an error leaves none of its tags behind for the tests that follow.

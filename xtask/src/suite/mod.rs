@@ -3,8 +3,10 @@
 //! Nothing of them is in this repository: they come from Debian's source packages and run below
 //! `target`, unit by unit, each on a fresh server and for a limited time. Beside what its tests
 //! said, a unit tells whether the server has outlived it: whether it still answers, whether it does
-//! nothing once nobody asks anything, and whether it ends when it is asked to.
+//! nothing once nobody asks anything, and whether it ends when it is asked to. What is left out of them
+//! stands in [`left_out`], with reasons.
 
+mod left_out;
 mod outcome;
 mod report;
 mod source;
@@ -21,6 +23,7 @@ use crate::servers::{Kind, Server};
 use crate::steps::step;
 use crate::tools::Tools;
 use crate::workspace;
+use left_out::{Entry, LeftOut};
 use outcome::Outcome;
 use report::{Report, Seen};
 use source::Suite;
@@ -60,8 +63,8 @@ pub(crate) struct Options {
     /// Which tests to run, in the suite's words.
     #[arg(long, default_value = "-slow", allow_hyphen_values = true)]
     tags: String,
-    /// Run also what the suite keeps for servers that it has started itself. Some of that can't work
-    /// here: the server gets none of its arguments.
+    /// Run also what the suite keeps for servers that it has started itself, and what is left out
+    /// for Larder. Some of that can't work here: the server gets none of its arguments.
     #[arg(long)]
     all: bool,
     /// Passed on to the suite.
@@ -86,14 +89,24 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let results = workspace::scratch("suite-results")?.join(format!("{own}-{}", options.server));
     std::fs::create_dir_all(&results)?;
 
+    let left_out = match options.server {
+        Kind::Larder if !options.all => LeftOut::of(options.suite)?,
+        _ => LeftOut::default(),
+    };
     let mut report = Report::begin();
     for unit in &units {
+        let left_out = left_out.of_unit(unit);
+        report.leave_out(unit, &left_out);
+        if left_out.iter().any(Entry::is_all) {
+            continue;
+        }
         let run = Run {
             options,
             tcl: &tcl,
             folder: &folder,
             results: &results,
             unit,
+            left_out: &left_out,
         };
         let seen = run.on(options.server, &program)?;
         let of_own = match &own_program {
@@ -142,6 +155,7 @@ struct Run<'a> {
     folder: &'a Path,
     results: &'a Path,
     unit: &'a str,
+    left_out: &'a [Entry],
 }
 
 impl Run<'_> {
@@ -152,6 +166,9 @@ impl Run<'_> {
             .results
             .join(file_name(self.unit, &format!("{kind}.txt")));
         let output = File::create(&printed)?;
+        let skipped = self.results.join(file_name(self.unit, "skipped.txt"));
+        let names: Vec<&str> = self.left_out.iter().map(|entry| entry.test).collect();
+        std::fs::write(&skipped, names.join("\n"))?;
         let limit = self.options.limit.to_string();
         let start = Instant::now();
         // It starts programs of its own, which `timeout` ends with it.
@@ -160,7 +177,8 @@ impl Run<'_> {
             .arg(self.tcl)
             .arg("tests/test_helper.tcl")
             .args(["--host", "127.0.0.1", "--port", &server.port.to_string()])
-            .args(["--singledb", "--durable", "--ignore-digest"])
+            .args(["--singledb", "--durable", "--skipfile"])
+            .arg(&skipped)
             .args(["--timeout", &limit, "--tags", &self.options.tags])
             .args([
                 "--single",
@@ -193,11 +211,18 @@ impl Run<'_> {
     }
 }
 
-/// What the suite wants of a server that it did not start: to be debugged through it.
+/// What the suite wants of a server that it did not start: to be debugged through it. A server of one
+/// thread serves nobody beside a script, and the suite counts on that.
 fn settings(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Redis | Kind::Redis8 | Kind::Valkey => &["--enable-debug-command", "yes"],
-        Kind::Larder | Kind::Kevy => &[],
+        Kind::Larder => &[
+            "--enable-debug-command",
+            "yes",
+            "--busy-reply-for-all",
+            "yes",
+        ],
+        Kind::Kevy => &[],
     }
 }
 

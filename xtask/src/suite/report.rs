@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use super::left_out::Entry;
 use super::outcome::{Failure, Outcome};
 
 /// What a unit has shown of a server.
@@ -49,6 +50,9 @@ impl Seen {
 pub(super) struct Report {
     passed: usize,
     failed: usize,
+    skipped: usize,
+    /// What is left out of the units, by the reason.
+    left_out: BTreeMap<&'static str, Vec<String>>,
     /// Whether the suite's own server was asked as well.
     has_own: bool,
     /// Tests that the suite's own server passes.
@@ -67,12 +71,26 @@ impl Report {
         Report::default()
     }
 
+    /// Notes what is left out of a unit.
+    pub(super) fn leave_out(&mut self, unit: &str, entries: &[Entry]) {
+        for entry in entries {
+            let tests = self.left_out.entry(entry.reason).or_default();
+            tests.push(format!("{unit}: {}", entry.test));
+        }
+    }
+
     /// Prints the row of a unit. Gives its failures in full, those of the suite's own server marked.
     pub(super) fn add(&mut self, unit: &str, seen: &Seen, own: Option<&Seen>) -> String {
         println!("{}", seen.row(unit));
-        let Outcome { passed, failed, .. } = &seen.outcome;
+        let Outcome {
+            passed,
+            failed,
+            skipped,
+            ..
+        } = &seen.outcome;
         self.passed += passed.len();
         self.failed += failed.len();
+        self.skipped += skipped;
         if let Some(own) = own {
             self.has_own = true;
             let own = own.outcome.names_passed();
@@ -103,7 +121,14 @@ impl Report {
 
     /// Prints what is said below the table.
     pub(super) fn end(&self) {
-        println!("\n{} passed, {} failed", self.passed, self.failed);
+        let (passed, failed, skipped) = (self.passed, self.failed, self.skipped);
+        println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+        for (reason, tests) in &self.left_out {
+            println!("\nLeft out. {reason}");
+            for test in tests {
+                println!("  {test}");
+            }
+        }
         if self.has_own {
             let (own, both) = (self.own, self.both);
             println!("of the {own} names of tests that the suite's own server passes, {both} pass");
