@@ -6,7 +6,7 @@ use larder_store::{Refusal, Value};
 
 use super::Replies;
 use super::client::{Client, Names};
-use super::filters::Filters;
+use super::filters::{Filters, Purpose};
 use crate::admin::help;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::commands;
@@ -224,7 +224,7 @@ fn printable(text: &[u8]) -> Option<String> {
 // --- lists ------------------------------------------------------------------------------------
 
 fn list(call: &mut Call<'_, '_>) -> Result<()> {
-    let filters = Filters::read(&mut call.args, call.engine, false)?;
+    let filters = Filters::read(&mut call.args, call.engine, Purpose::List)?;
     let clients = call.engine.clients.all();
     let (now, own_id) = (call.now(), call.session.id());
     let listed = clients.iter().filter(|client| {
@@ -250,7 +250,7 @@ fn kill(call: &mut Call<'_, '_>) -> Result<()> {
     if call.args.len() == 1 {
         return kill_address(call);
     }
-    let filters = Filters::read(&mut call.args, call.engine, true)?;
+    let filters = Filters::read(&mut call.args, call.engine, Purpose::Kill)?;
 
     let (now, own_id) = (call.now(), call.session.id());
     let mut clients = call.engine.clients.all();

@@ -16,6 +16,14 @@ pub(super) struct Filters<'a> {
     pub(super) spares_caller: bool,
 }
 
+/// Which command reads the filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    List,
+    /// Closes connections: not the caller's, if nothing else is said.
+    Kill,
+}
+
 /// Whether a condition is to hold, or not to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
@@ -45,11 +53,11 @@ impl<'a> Filters<'a> {
     pub(super) fn read(
         args: &mut Args<'a>,
         engine: &Engine,
-        spares_caller: bool,
+        purpose: Purpose,
     ) -> Result<Filters<'a>> {
         let mut filters = Filters {
             conditions: Vec::new(),
-            spares_caller,
+            spares_caller: purpose == Purpose::Kill,
         };
         while let Some(name) = args.next() {
             if args.is_empty() {
@@ -65,7 +73,10 @@ impl<'a> Filters<'a> {
                 Some(kind) => (Wanted::No, kind),
                 None => (Wanted::Yes, &*name),
             };
-            let condition = Condition::read(kind, wanted, args, engine)?;
+            let condition = match kind {
+                "ID" => Condition::Ids(client_ids(args, wanted, purpose)?),
+                _ => Condition::read(kind, wanted, args, engine)?,
+            };
             filters.add(wanted, condition);
         }
         Ok(filters)
@@ -103,7 +114,6 @@ impl<'a> Condition<'a> {
         engine: &Engine,
     ) -> Result<Condition<'a>> {
         Ok(match kind {
-            "ID" => Condition::Ids(client_ids(args)?),
             "TYPE" => Condition::Kind(client_kind(args.bytes()?)?),
             "USER" => Condition::User(user(args.bytes()?, engine)?),
             "ADDR" => Condition::Address(args.bytes()?),
@@ -151,19 +161,29 @@ fn is_text(wanted: &[u8], text: &str) -> bool {
     !text.is_empty() && wanted == text.as_bytes()
 }
 
-/// Numbers of connections, of which there has to be one, until a word is no number.
-fn client_ids(args: &mut Args<'_>) -> Result<Vec<u64>> {
+/// Numbers of connections, of which there has to be one, until a word is no number. Those that no
+/// connection can have are refused, but where Redis lists nothing for them.
+fn client_ids(args: &mut Args<'_>, wanted: Wanted, purpose: Purpose) -> Result<Vec<u64>> {
+    let is_lenient = (wanted, purpose) == (Wanted::Yes, Purpose::List);
     let mut ids = Vec::new();
     while let Some(number) = args.peek().and_then(parse_int) {
-        let id = u64::try_from(number).ok().filter(|id| *id > 0);
-        ids.push(id.ok_or(Error::text(NO_ID))?);
+        match u64::try_from(number) {
+            Ok(id @ 1..) => ids.push(id),
+            _ if is_lenient => ids.push(NOBODY),
+            _ => return Err(Error::text(NO_ID)),
+        }
         args.next();
     }
-    match ids.is_empty() {
-        true => Err(Error::text(NO_ID)),
-        false => Ok(ids),
+    match (ids.is_empty(), wanted, purpose) {
+        (false, ..) => Ok(ids),
+        (true, Wanted::Yes, Purpose::List) => Err(Error::text("ERR Invalid client ID")),
+        (true, Wanted::Yes, Purpose::Kill) => Err(Error::text(NO_ID)),
+        (true, Wanted::No, _) => Err(Error::Syntax),
     }
 }
+
+/// A number that no connection has.
+const NOBODY: u64 = 0;
 
 const NO_ID: &str = "ERR client-id should be greater than 0";
 
