@@ -1,6 +1,6 @@
 //! Prints COMMANDS.md from the table of commands. `cargo xtask docs` writes it to its place.
 
-use larder_engine::{Row, commands};
+use larder_engine::{Row, absent_fields, commands};
 
 const HEAD: &str = "\
 # Commands
@@ -8,9 +8,10 @@ const HEAD: &str = "\
 Generated from the engine's table of commands by `cargo xtask docs`; do not edit it by hand.
 
 A command that stands here is whole: each of its options is there, with the replies, errors and edge
-cases of Redis. A command that does not stand here is answered as Redis answers a command that it
-does not know; [the last table](#not-here) names those that Redis 8.0 or Valkey 9.1 has. The versions are
-those of Redis that had the command first, or of Valkey where Redis has no such command.
+cases of Redis; only the texts of HELP are its own, made of what stands here. A command that does not
+stand here is answered as Redis answers a command that it does not know; [the last table](#not-here)
+names those that Redis 8.0 or Valkey 9.1 has. The versions are those of Redis that had the command first,
+or of Valkey where Redis has no such command.
 
 What belongs to replicas, clusters, modules and disks is answered as by a Redis that has none of them; where it
 says here that it is refused, that is the answer. On purpose it is not as in Redis that
@@ -34,6 +35,16 @@ the `network` to another server, since the engine goes nowhere.
 | command | servers | why |
 |---|---|---|";
 
+const INFO: &str = "\
+## INFO
+
+INFO has the sections of Redis with its fields, for those who watch servers. A field that stands for
+something that is not done here, such as replication, says that none of it has happened. Fields of Redis
+8.0 and Valkey 9.1 that are left out:
+
+| fields | why |
+|---|---|";
+
 fn main() {
     println!("{HEAD}");
     println!("{} commands in all.", commands().count());
@@ -50,7 +61,19 @@ fn main() {
         rows.sort_by_key(|command| command.name);
         rows.into_iter().for_each(print_row);
     }
+    print_info();
     print_missing();
+}
+
+/// Prints which fields INFO has not.
+fn print_info() {
+    println!("\n{INFO}");
+    for absent in absent_fields() {
+        let names: Vec<String> = { absent.names.iter() }
+            .map(|name| format!("`{name}`"))
+            .collect();
+        println!("| {} | {} |", names.join(", "), absent.why);
+    }
 }
 
 /// Prints what servers have and the engine has not. A name that others begin with is there if they are.

@@ -107,8 +107,14 @@ const ACCESS: &[(&[Access], &[&str])] = &[
         &[
             "EXPIRE",
             "EXPIREAT",
+            "HEXPIRE",
+            "HEXPIREAT",
             "HMSET",
+            "HPERSIST",
+            "HPEXPIRE",
+            "HPEXPIREAT",
             "HSET",
+            "HSETEX",
             "LSET",
             "PERSIST",
             "PEXPIRE",
@@ -160,13 +166,16 @@ const ACCESS: &[(&[Access], &[&str])] = &[
     (
         &[Take],
         &[
-            "BLMPOP", "BLPOP", "BRPOP", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "GETDEL", "LMPOP",
-            "LPOP", "RPOP", "SPOP", "ZMPOP", "ZPOPMAX", "ZPOPMIN",
+            "BLMPOP", "BLPOP", "BRPOP", "BZMPOP", "BZPOPMAX", "BZPOPMIN", "GETDEL", "HGETDEL",
+            "LMPOP", "LPOP", "RPOP", "SPOP", "ZMPOP", "ZPOPMAX", "ZPOPMIN",
         ],
     ),
-    (&[Overwrite], &["MSET", "PSETEX", "RESTORE", "SETEX"]),
+    (
+        &[Overwrite],
+        &["MSET", "MSETEX", "PSETEX", "RESTORE", "SETEX"],
+    ),
     (&[Create], &["MSETNX", "SETNX"]),
-    (&[Remove], &["DEL", "UNLINK"]),
+    (&[Remove], &["DEL", "DELIFEQ", "UNLINK"]),
     (&[NotKey], &["SPUBLISH", "SSUBSCRIBE", "SUNSUBSCRIBE"]),
     (
         &[Take, Insert],

@@ -188,7 +188,10 @@ impl Engine {
             }
         }
         if self.config.expires_actively() && !self.is_paused(clock.ticks()) {
+            let began = clock.ticks();
             self.expire_all(clock);
+            let took_us = clock.ticks().us_since(began);
+            self.stats.expiring_us.fetch_add(took_us, Ordering::Relaxed);
         }
         self.measure_beside();
         if self.is_over_limit() {
@@ -255,10 +258,11 @@ impl Engine {
     }
 
     /// Has garbage freed. No shard may be held, since that may take long.
-    pub(crate) fn dispose(&self, garbage: Garbage) {
+    pub(crate) fn dispose(&self, mut garbage: Garbage) {
         if let Some(disposal) = self.disposal.get()
             && !garbage.is_empty()
         {
+            garbage.count_in(&self.stats.freed_aside);
             disposal(garbage);
         }
     }
@@ -272,6 +276,19 @@ impl Engine {
     pub(crate) fn volatile_keys(&self, db: usize) -> usize {
         let figures = self.shards.figures();
         figures.map(|figures| figures.volatile(db)).sum()
+    }
+
+    /// On how many keys somebody waits, and on how many of them for any change, even that they go.
+    pub(crate) fn awaited_keys(&self) -> (usize, usize) {
+        let waits = self.waits.lock();
+        let mut keys: BTreeMap<(usize, &[u8]), bool> = BTreeMap::new();
+        for waiter in waits.values() {
+            for key in &waiter.keys {
+                *keys.entry((waiter.db, key)).or_default() |= waiter.wants_any_change();
+            }
+        }
+        let for_any_change = keys.values().filter(|wants_any_change| **wants_any_change);
+        (keys.len(), for_any_change.count())
     }
 
     /// A number that no other call has got.

@@ -47,8 +47,9 @@ mod session;
 pub use access::Access;
 pub use acl::UserFile;
 pub use admin::{
-    Change, ClientsMemory, CpuTime, DebugAccess, Described, Ending, Group, Host, Keeper,
-    OutputClass, OutputLimit, OutputLimits, ParameterError, described, memory_size, recognize,
+    AbsentFields, Change, ClientsMemory, CpuTime, DebugAccess, Described, Ending, Group, Host,
+    Keeper, OutputClass, OutputLimit, OutputLimits, ParameterError, absent_fields, described,
+    memory_size, recognize,
 };
 pub use ahead::Foreseen;
 pub use command::{Arity, Flags, KeySpec, Row};

@@ -77,6 +77,36 @@ fn large_values_are_given_away_however_their_keys_lose_them() {
     }
 }
 
+/// The number that stands in a line of INFO.
+fn info(engine: &Arc<Engine>, name: &str) -> Option<u64> {
+    let info = call(engine, "INFO everything");
+    let mut lines = info.lines();
+    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().parse().ok()
+}
+
+#[test]
+fn what_is_given_away_is_pending_until_it_has_been_freed() {
+    let (engine, garbage) = open();
+    add(&engine, &["one", "other", "third"], MANY);
+    call(&engine, "DEL one");
+    let of_one = garbage.try_recv().expect("it takes long to free");
+    assert_eq!(info(&engine, "lazyfree_pending_objects"), Some(1));
+    assert_eq!(info(&engine, "lazyfreed_objects"), Some(0));
+
+    drop(of_one);
+    call(&engine, "FLUSHALL");
+    assert_eq!(info(&engine, "lazyfree_pending_objects"), Some(2));
+    assert_eq!(info(&engine, "lazyfreed_objects"), Some(1));
+
+    call(&engine, "CONFIG RESETSTAT");
+    assert_eq!(info(&engine, "lazyfree_pending_objects"), Some(2));
+    assert_eq!(info(&engine, "lazyfreed_objects"), Some(0));
+    drop(garbage);
+    assert_eq!(info(&engine, "lazyfree_pending_objects"), Some(0));
+    assert_eq!(info(&engine, "lazyfreed_objects"), Some(2));
+}
+
 #[test]
 fn what_expires_is_given_away_too() {
     let (engine, garbage) = open();

@@ -367,6 +367,64 @@ fn lookups_are_hits_and_misses_where_redis_counts_them() {
 }
 
 #[test]
+fn info_counts_who_listens_watches_and_waits() {
+    let mut client = Connection::open();
+    let [mut listener, mut watcher, mut waiter] = [(); 3].map(|()| Connection::to(&client.engine));
+    listener.send("SUBSCRIBE news");
+    watcher.send("WATCH a b");
+    waiter.send("BLPOP x y 0");
+    let mut group_waiter = Connection::to(&client.engine);
+    group_waiter.send("XGROUP CREATE s g $ MKSTREAM");
+    group_waiter.send("XREADGROUP GROUP g c BLOCK 0 STREAMS s >");
+    for (line, wanted) in [
+        ("pubsub_clients:", "1"),
+        ("watching_clients:", "1"),
+        ("total_watched_keys:", "2"),
+        ("total_blocking_keys:", "3"),
+        ("total_blocking_keys_on_nokey:", "1"),
+    ] {
+        assert_eq!(client.info(line).as_deref(), Some(wanted), "{line}");
+    }
+
+    drop((waiter.waiting.take(), group_waiter.waiting.take()));
+    watcher.send("UNWATCH");
+    assert_eq!(client.info("total_blocking_keys:").as_deref(), Some("0"));
+    assert_eq!(client.info("watching_clients:").as_deref(), Some("0"));
+}
+
+#[test]
+fn info_says_what_a_pause_keeps_waiting_and_for_how_long() {
+    let mut client = Connection::open();
+    assert_eq!(client.info("paused_reason:").as_deref(), Some("none"));
+    client.send("CLIENT PAUSE 5000 WRITE");
+    client.clock.us.set(1_000_000);
+    for (line, wanted) in [
+        ("paused_reason:", "client_pause"),
+        ("paused_actions:", "write"),
+        ("paused_timeout_milliseconds:", "4000"),
+    ] {
+        assert_eq!(client.info(line).as_deref(), Some(wanted), "{line}");
+    }
+    client.clock.us.set(6_000_000);
+    assert_eq!(client.info("paused_actions:").as_deref(), Some("none"));
+    let left = client.info("paused_timeout_milliseconds:");
+    assert_eq!(left.as_deref(), Some("0"));
+}
+
+#[test]
+fn scripts_that_are_forgotten_since_there_are_too_many_are_counted() {
+    let mut client = Connection::open();
+    for number in 0..503 {
+        client.send(&format!("EVAL --{number} 0"));
+    }
+    assert_eq!(client.info("evicted_scripts:").as_deref(), Some("3"));
+    client.send("SCRIPT FLUSH");
+    assert_eq!(client.info("evicted_scripts:").as_deref(), Some("3"));
+    client.send("CONFIG RESETSTAT");
+    assert_eq!(client.info("evicted_scripts:").as_deref(), Some("0"));
+}
+
+#[test]
 fn info_shows_the_sections_that_are_asked_for() {
     let mut client = Connection::open();
     let titles = |info: &str| {

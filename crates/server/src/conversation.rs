@@ -165,7 +165,7 @@ impl Conversation {
             }
             let unwritten = self.output.len();
             if unwritten > output_max {
-                return self.cut(TOO_MUCH);
+                return self.cut_for_answers(TOO_MUCH);
             }
             if unwritten >= full {
                 return Next::Run;
@@ -175,10 +175,11 @@ impl Conversation {
     }
 
     fn wait(&mut self) -> Next {
-        match self.input.unanswered() > self.shared.engine().query_buffer_max() {
-            true => self.cut("its request is longer than the query buffer limit"),
-            false => Next::Wait,
+        if self.input.unanswered() <= self.shared.engine().query_buffer_max() {
+            return Next::Wait;
         }
+        self.shared.engine().note_beyond_query_limit();
+        self.cut("its request is longer than the query buffer limit")
     }
 
     /// Has the engine look ahead over the requests that have been found.
@@ -271,7 +272,9 @@ impl Conversation {
             }
         }
         match is_new {
-            true if self.output.len() > self.output_max() => Poll::Ready(self.cut(TOO_MUCH)),
+            true if self.output.len() > self.output_max() => {
+                Poll::Ready(self.cut_for_answers(TOO_MUCH))
+            }
             true => Poll::Ready(Next::Run),
             false => Poll::Pending,
         }
@@ -311,11 +314,11 @@ impl Conversation {
                     }
                 }
                 match self.mail_len > mail_max {
-                    true => self.cut(UNREAD),
+                    true => self.cut_for_answers(UNREAD),
                     false => Next::Run,
                 }
             }
-            None => self.cut(UNREAD),
+            None => self.cut_for_answers(UNREAD),
         })
     }
 
@@ -377,9 +380,15 @@ impl Conversation {
         let now = self.shared.embedded.ticks();
         let since = *self.slow_since.get_or_insert(now);
         match u128::from(now.us_since(since)) > limit.soft_for.as_micros() {
-            true => self.cut("it takes its answers too slowly"),
+            true => self.cut_for_answers("it takes its answers too slowly"),
             false => Next::Wait,
         }
+    }
+
+    /// More waits for the client than may, and that is its end.
+    fn cut_for_answers(&mut self, why: &str) -> Next {
+        self.shared.engine().note_beyond_output_limit();
+        self.cut(why)
     }
 
     fn cut(&mut self, why: &str) -> Next {

@@ -279,6 +279,8 @@ impl Server {
             parameters,
             debug_access: config.debug_access,
             sleep: Some(std::thread::sleep),
+            facts: facts(),
+            memory_bytes: kib_of("/proc/meminfo", "MemTotal:"),
             resident_bytes: Some(resident_bytes),
             cpu_time: Some(cpu_time),
         });
@@ -303,12 +305,29 @@ fn addresses_of(listeners: &[TcpListener]) -> Result<Vec<SocketAddr>, ListenErro
 
 /// How many bytes of memory the process holds, where the system says so in Linux's way.
 fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    kib_of("/proc/self/status", "VmRSS:")
+}
+
+/// The bytes that one of Linux's files gives in kibibytes under this name.
+fn kib_of(path: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+/// What INFO says of the process that stays as it is.
+fn facts() -> Vec<(&'static str, String)> {
+    let event_api = match cfg!(any(target_os = "linux", target_os = "android")) {
+        true => "epoll",
+        false => "kqueue",
+    };
+    let executable = std::env::current_exe().unwrap_or_default();
+    vec![
+        ("monotonic_clock", "POSIX clock_gettime".to_owned()),
+        ("multiplexing_api", event_api.to_owned()),
+        ("executable", executable.display().to_string()),
+    ]
 }
 
 /// How long the process has kept processors busy, where the system says so in Linux's way.

@@ -71,6 +71,10 @@ pub struct Host {
     pub debug_access: DebugAccess,
     /// Has the thread do nothing for so long, for DEBUG SLEEP.
     pub sleep: Option<fn(Duration)>,
+    /// What INFO server says of it beside that, in Redis's words: names and values.
+    pub facts: Vec<(&'static str, String)>,
+    /// How many bytes of memory the machine has.
+    pub memory_bytes: Option<u64>,
     /// How many bytes of memory the process holds.
     pub resident_bytes: Option<fn() -> Option<u64>>,
     /// How long the process has kept processors busy.

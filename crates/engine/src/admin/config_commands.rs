@@ -139,6 +139,7 @@ fn failed(parameter: &Parameter, why: &str) -> Error {
 
 fn resetstat(call: &mut Call<'_, '_>) -> Result<()> {
     call.engine.stats.reset();
+    call.engine.scripts.reset_forgotten();
     call.engine.acl.reset_denials();
     call.engine.clients.reset_seen();
     let figures = call.engine.shards.figures();

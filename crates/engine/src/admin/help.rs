@@ -21,10 +21,11 @@ pub(crate) const fn row(name: &'static str, since: &'static str) -> Row {
 
 fn help(call: &mut Call<'_, '_>) -> Result<()> {
     let container = call.command.container().unwrap_or(call.command.name);
-    let rows: Vec<_> = commands()
+    let mut rows: Vec<_> = commands()
         .map(|(_, command)| command)
         .filter(|command| command.container() == Some(container))
         .collect();
+    rows.sort_by_key(|row| (row.name.ends_with(" HELP"), row.name));
     call.reply.array(1 + 2 * rows.len());
     call.reply.status(&format!(
         "{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"

@@ -26,6 +26,7 @@ mod syntax;
 
 pub use config::{ClientsMemory, CpuTime, Host};
 pub use debug::DebugAccess;
+pub use info::{AbsentFields, absent_fields};
 pub use keeper::{Change, Keeper};
 pub use output_limits::{OutputClass, OutputLimit, OutputLimits};
 pub use parameters::{Described, Group, ParameterError, described, memory_size, recognize};

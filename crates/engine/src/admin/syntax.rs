@@ -13,6 +13,8 @@ pub(crate) struct Argument {
     pub(crate) token: Option<String>,
     pub(crate) is_optional: bool,
     pub(crate) is_multiple: bool,
+    /// Whether the word that announces it is repeated with it.
+    pub(crate) repeats_token: bool,
     /// The arguments that it is made of, or the choices that it gives.
     pub(crate) parts: Vec<Argument>,
 }
@@ -53,19 +55,59 @@ impl Kind {
     /// What an argument of this name is.
     fn of(name: &str) -> Kind {
         let is_key = |name: &str| {
-            name.ends_with("key") || matches!(name, "source" | "destination" | "key1" | "key2")
+            name.ends_with("key")
+                || matches!(
+                    name,
+                    "source" | "src" | "destination" | "dst" | "key1" | "key2"
+                )
         };
         match name {
             name if is_key(name) => Kind::Key,
             name if name.starts_with("unix-time") => Kind::UnixTime,
             "pattern" => Kind::Pattern,
-            "seconds" | "milliseconds" | "count" | "index" | "offset" | "start" | "stop"
-            | "numkeys" | "db" | "cursor" | "timestamp" | "client-id" => Kind::Integer,
-            "score" | "timeout" => Kind::Double,
+            name if INTEGERS.contains(&name) => Kind::Integer,
+            "height" | "latitude" | "longitude" | "radius" | "score" | "timeout" | "width" => {
+                Kind::Double
+            }
             _ => Kind::String,
         }
     }
 }
+
+/// Arguments that are whole numbers, wherever they stand.
+const INTEGERS: &[&str] = &[
+    "bit",
+    "bits",
+    "client-id",
+    "count",
+    "cursor",
+    "db",
+    "decrement",
+    "destination-db",
+    "end",
+    "entries-added",
+    "entries-read",
+    "frequency",
+    "index",
+    "index1",
+    "index2",
+    "len",
+    "limit",
+    "milliseconds",
+    "min-idle-time",
+    "ms",
+    "num-matches",
+    "numkeys",
+    "offset",
+    "protover",
+    "rank",
+    "seconds",
+    "start",
+    "stop",
+    "timestamp",
+    "ttl",
+    "weight",
+];
 
 /// The arguments that a syntax describes.
 pub(crate) fn arguments(syntax: &str) -> Vec<Argument> {
@@ -103,7 +145,7 @@ impl<'a> Parser<'a> {
                     break;
                 }
                 "[" => match self.repetition(&items) {
-                    Some(len) => repeat(&mut items, len),
+                    Some(repeated) => repeat(&mut items, &repeated),
                     None => items.push(Argument {
                         is_optional: true,
                         ..self.choice()
@@ -116,8 +158,8 @@ impl<'a> Parser<'a> {
         items
     }
 
-    /// Reads `x y ...]` if the last items are `x y`, and answers how many they are.
-    fn repetition(&mut self, items: &[Argument]) -> Option<usize> {
+    /// Reads `x y ...]` if the last items are `x y`.
+    fn repetition(&mut self, items: &[Argument]) -> Option<Repeated> {
         let rest = self.words.get(self.next..)?;
         let len = rest.iter().position(|word| *word == "]")?;
         let (ellipsis, words) = rest.get(..len)?.split_last()?;
@@ -132,7 +174,10 @@ impl<'a> Parser<'a> {
             missing = missing.saturating_sub(item.words().count());
             is_wanted
         });
-        Some(from_end.count())
+        Some(Repeated {
+            items: from_end.count(),
+            with_token: words.first().is_some_and(|word| is_literal(word)),
+        })
     }
 
     /// The choices up to the closing bracket, as one argument.
@@ -167,6 +212,14 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// What may be repeated.
+struct Repeated {
+    /// How many of the last items.
+    items: usize,
+    /// Whether the word that announces them is repeated as well.
+    with_token: bool,
+}
+
 /// Whether a word is written as it stands.
 fn is_literal(word: &str) -> bool {
     !word.chars().any(|c| c.is_ascii_lowercase()) && word != "..."
@@ -180,11 +233,12 @@ fn block(mut items: Vec<Argument>) -> Argument {
     }
 }
 
-/// Makes the last `len` arguments one that may be repeated.
-fn repeat(items: &mut Vec<Argument>, len: usize) {
-    let last = items.split_off(items.len() - len);
+/// Makes the last arguments one that may be repeated.
+fn repeat(items: &mut Vec<Argument>, repeated: &Repeated) {
+    let last = items.split_off(items.len() - repeated.items);
     items.push(Argument {
         is_multiple: true,
+        repeats_token: repeated.with_token,
         ..block(last)
     });
 }
@@ -197,6 +251,7 @@ impl Argument {
             token: token.map(str::to_owned),
             is_optional: false,
             is_multiple: false,
+            repeats_token: false,
             parts: Vec::new(),
         }
     }
@@ -209,6 +264,7 @@ impl Argument {
             token: None,
             is_optional: false,
             is_multiple: false,
+            repeats_token: false,
             parts,
         }
     }
@@ -233,7 +289,11 @@ mod tests {
                 _ => argument.words().collect::<Vec<_>>().join(":"),
             };
             let optional = if argument.is_optional { "?" } else { "" };
-            let multiple = if argument.is_multiple { "*" } else { "" };
+            let multiple = match (argument.is_multiple, argument.repeats_token) {
+                (false, _) => "",
+                (true, false) => "*",
+                (true, true) => "**",
+            };
             format!("{inner}{optional}{multiple}")
         });
         shown.collect::<Vec<_>>().join(" ")
@@ -246,6 +306,8 @@ mod tests {
             ("key [key ...]", "key*"),
             ("key value [key value ...]", "block(key value)*"),
             ("[channel [channel ...]]", "channel?*"),
+            ("[GET pattern [GET pattern ...]]", "GET:pattern?**"),
+            ("[ID client-id [client-id ...]]", "ID:client-id?*"),
             (
                 "key [NX | XX] [EX seconds | KEEPTTL]",
                 "key oneof(NX XX)? oneof(EX:seconds KEEPTTL)?",

@@ -1,7 +1,10 @@
 //! What a call leaves to be done: some of it before it lets its shards go, the rest after that.
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::{fmt, mem};
 
 use super::db::Db;
 use super::entry::Entry;
@@ -36,6 +39,36 @@ pub struct Garbage {
     entries: Vec<Entry>,
     dbs: Vec<Db>,
     tracked: Vec<Tracked>,
+    /// Where it is counted when it has been freed, and as how many keys.
+    counted: Option<(Arc<FreedAside>, u64)>,
+}
+
+/// How many keys have been given away, to be freed where nobody waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct FreedAside {
+    given: AtomicU64,
+    freed: AtomicU64,
+    /// How many had been freed at the last reset.
+    forgotten: AtomicU64,
+}
+
+impl FreedAside {
+    /// How many have not been freed yet.
+    pub(crate) fn pending(&self) -> u64 {
+        let freed = self.freed.load(Relaxed);
+        self.given.load(Relaxed).saturating_sub(freed)
+    }
+
+    /// How many have been freed.
+    pub(crate) fn freed(&self) -> u64 {
+        let forgotten = self.forgotten.load(Relaxed);
+        self.freed.load(Relaxed).saturating_sub(forgotten)
+    }
+
+    /// Begins anew; what is not freed yet stays.
+    pub(crate) fn reset(&self) {
+        self.forgotten.store(self.freed.load(Relaxed), Relaxed);
+    }
 }
 
 impl Garbage {
@@ -60,9 +93,26 @@ impl Garbage {
         }
     }
 
+    /// Has it counted, from here until it has been freed.
+    pub(crate) fn count_in(&mut self, freed_aside: &Arc<FreedAside>) {
+        let of_dbs: usize = self.dbs.iter().map(|db| db.table.len()).sum();
+        let keys = (self.entries.len() + of_dbs) as u64;
+        freed_aside.given.fetch_add(keys, Relaxed);
+        self.counted = Some((Arc::clone(freed_aside), keys));
+    }
+
     /// Whether there is none.
     pub(crate) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.dbs.is_empty() && self.tracked.is_empty()
+    }
+}
+
+impl Drop for Garbage {
+    fn drop(&mut self) {
+        if let Some((freed_aside, keys)) = self.counted.take() {
+            drop((mem::take(&mut self.entries), mem::take(&mut self.dbs)));
+            freed_aside.freed.fetch_add(keys, Relaxed);
+        }
     }
 }
 

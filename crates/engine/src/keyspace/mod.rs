@@ -62,6 +62,7 @@ pub(crate) use expiries::Slot;
 pub(crate) use figures::{Figure, Figures};
 pub(crate) use guard::{EditGuard, StringGuard, WriteGuard};
 pub(crate) use hold::{Contended, Needs};
+pub(crate) use leftover::FreedAside;
 pub use leftover::Garbage;
 pub(crate) use leftover::{Leftover, Ready};
 pub use parking::Parked;

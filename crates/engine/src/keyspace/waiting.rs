@@ -151,6 +151,11 @@ impl Waiter {
         self.kind.is_none() || self.kind == kind
     }
 
+    /// Whether any change of a key may bring an answer, even that it goes.
+    pub(crate) fn wants_any_change(&self) -> bool {
+        self.kind.is_none()
+    }
+
     /// Claims the right to answer, if nobody has it: whoever has it runs the request, or ends the
     /// wait, and nobody else does. Follows [`Waiter::answer`] or [`Waiter::wait_on`].
     pub(crate) fn claim(&self) -> bool {

@@ -1,5 +1,9 @@
 //! What is known of the commands that have run, together.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
 use parking_lot::Mutex;
 
 use super::Observers;
@@ -10,6 +14,7 @@ use super::latency::Latency;
 use super::monitor::Monitors;
 use super::slowlog::SlowLog;
 use crate::engine::{Engine, Now};
+use crate::keyspace::FreedAside;
 use crate::per_thread::{Count, PerThread};
 
 /// What has happened since the start, or since CONFIG RESETSTAT, and who looks at it.
@@ -27,6 +32,9 @@ pub(crate) struct Stats {
     pub(crate) latency: Latency,
     pub(crate) monitors: Monitors,
     pub(crate) traffic: PerThread<Traffic>,
+    /// How many microseconds it has taken to remove what had expired.
+    pub(crate) expiring_us: AtomicU64,
+    pub(crate) freed_aside: Arc<FreedAside>,
     started: Now,
     rates: Mutex<Rates>,
 }
@@ -42,6 +50,10 @@ pub(crate) struct Traffic {
     pub(crate) rejected: Count,
     /// Connections that were closed since all together held too much.
     pub(crate) evicted_clients: Count,
+    /// Connections that were closed since they had sent more than was answered yet.
+    pub(crate) beyond_query_limit: Count,
+    /// Connections that were closed since they did not take their answers.
+    pub(crate) beyond_output_limit: Count,
 }
 
 /// How much of something there was in a second, over the last ticks.
@@ -98,6 +110,8 @@ impl Stats {
             monitors: Monitors::default(),
             started: now,
             traffic: PerThread::default(),
+            expiring_us: AtomicU64::new(0),
+            freed_aside: Arc::default(),
             rates: Mutex::new(Rates {
                 at: now,
                 next: 0,
@@ -155,6 +169,8 @@ impl Stats {
         self.counters.reset();
         self.errors.reset();
         self.histograms.reset();
+        self.expiring_us.store(0, Relaxed);
+        self.freed_aside.reset();
         for traffic in self.traffic.iter() {
             traffic.read_bytes.reset();
             traffic.reads.reset();
@@ -162,6 +178,8 @@ impl Stats {
             traffic.writes.reset();
             traffic.rejected.reset();
             traffic.evicted_clients.reset();
+            traffic.beyond_query_limit.reset();
+            traffic.beyond_output_limit.reset();
         }
         let mut rates = self.rates.lock();
         rates.commands = Rate::default();
@@ -198,5 +216,18 @@ impl Engine {
     pub fn note_evicted_clients(&self, clients: u64) {
         let (traffic, is_shared) = self.stats.traffic.own_or_shared();
         traffic.evicted_clients.add(clients, is_shared);
+    }
+
+    /// A connection has been closed, since more of its requests wait than `client-query-buffer-limit`
+    /// allows.
+    pub fn note_beyond_query_limit(&self) {
+        let (traffic, is_shared) = self.stats.traffic.own_or_shared();
+        traffic.beyond_query_limit.add(1, is_shared);
+    }
+
+    /// A connection has been closed, since more waits for it than `client-output-buffer-limit` allows.
+    pub fn note_beyond_output_limit(&self) {
+        let (traffic, is_shared) = self.stats.traffic.own_or_shared();
+        traffic.beyond_output_limit.add(1, is_shared);
     }
 }

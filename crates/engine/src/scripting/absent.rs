@@ -57,6 +57,14 @@ impl Scripts {
     /// Notes what connections are told.
     pub(crate) fn set_busy_for_all(&self, _: bool) {}
 
+    /// How many scripts have been forgotten since there were too many: none.
+    pub(crate) fn forgotten(&self) -> u64 {
+        0
+    }
+
+    /// Begins to count those anew.
+    pub(crate) fn reset_forgotten(&self) {}
+
     /// How many scripts are known.
     pub(crate) fn len(&self) -> usize {
         0

@@ -27,6 +27,8 @@ pub(super) struct Known {
     evals_len: usize,
     /// How many scripts have become known.
     inserted: u64,
+    /// How many have been forgotten since there were too many.
+    forgotten: u64,
 }
 
 /// A script that is found by its text.
@@ -64,6 +66,16 @@ impl Known {
             .values()
             .map(|script| script.text.len())
             .sum()
+    }
+
+    /// How many scripts have been forgotten since there were too many.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Begins to count those anew.
+    pub(super) fn reset_forgotten(&mut self) {
+        self.forgotten = 0;
     }
 
     pub(super) fn by_digest(&self, digest: &Digest) -> Option<&Arc<Script>> {
@@ -127,6 +139,7 @@ impl Known {
             self.evals_len -= script.text.len();
             self.by_digest.remove(&script.digest);
             self.by_text.remove(&*script.text);
+            self.forgotten += 1;
         }
     }
 
@@ -135,6 +148,9 @@ impl Known {
         for script in self.by_digest.values() {
             script.set_known(false);
         }
-        *self = Known::default();
+        *self = Known {
+            forgotten: self.forgotten,
+            ..Known::default()
+        };
     }
 }

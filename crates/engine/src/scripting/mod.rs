@@ -259,6 +259,16 @@ impl Scripts {
         self.known.read().bytes() + self.functions.bytes()
     }
 
+    /// How many scripts have been forgotten since there were too many.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.known.read().forgotten()
+    }
+
+    /// Begins to count those anew.
+    pub(crate) fn reset_forgotten(&self) {
+        self.known.write().reset_forgotten();
+    }
+
     /// How many scripts are known.
     pub(crate) fn len(&self) -> usize {
         self.known.read().len()

@@ -303,6 +303,11 @@ impl Client {
         }
     }
 
+    /// How many keys it watches.
+    pub(crate) fn watched_keys(&self) -> usize {
+        self.doing.watched.load(Relaxed)
+    }
+
     /// Notes that requests have come by now.
     pub(super) fn seen(&self, now: Now) {
         self.last_seen_us.store(now.unix_us(), Relaxed);

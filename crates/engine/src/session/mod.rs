@@ -26,6 +26,7 @@ use crate::observe::monitor::Monitor;
 use crate::pubsub::{Gathering, Mailbox, Subscriber};
 
 pub(crate) use caller::Caller;
+pub(crate) use client::ClientKind;
 use client::Registered;
 pub use client::{Buffers, Client, ClientInfo};
 use tracking::ClientTracking;

@@ -138,6 +138,16 @@ impl Engine {
                 .any(|(command, queued)| changes(command, queued.arguments()))
     }
 
+    /// What has to wait, if there is a pause, in Redis's words, and for how many milliseconds yet.
+    pub(crate) fn pause(&self, now: Ticks) -> (Option<&'static str>, u64) {
+        let kind = self.pauses.current(now).map(|kind| match kind {
+            Kind::All => "all",
+            Kind::Writes => "write",
+        });
+        let left_us = self.pauses.end().map_or(0, |end| end.us_since(now));
+        (kind, left_us / 1000)
+    }
+
     /// Whether nothing expires and nothing is evicted now.
     pub(crate) fn is_paused(&self, now: Ticks) -> bool {
         self.pauses.current(now).is_some()

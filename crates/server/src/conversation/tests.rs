@@ -199,6 +199,7 @@ fn more_than_the_soft_limit_ends_it_after_its_seconds() {
     assert_eq!(conversation.check_soft_limit(), Next::Wait);
     shared.embedded.pass(Duration::from_micros(1));
     assert_eq!(conversation.check_soft_limit(), Next::Cut);
+    assert_eq!(disconnections(&shared), [0, 1]);
 }
 
 #[test]
@@ -389,6 +390,21 @@ fn a_blocked_client_that_sends_more_than_the_query_buffer_is_cut_off() {
     assert_eq!(blocked.run(ALL), Next::Wait);
     receive(&mut blocked, &b"PING\r\n".repeat(20_000));
     assert_eq!(blocked.run(ALL), Next::Cut);
+    assert_eq!(disconnections(&shared), [1, 0]);
+}
+
+/// How many INFO counts that went beyond the limit of their requests, and of their answers.
+fn disconnections(shared: &Arc<Shared>) -> [u64; 2] {
+    let mut other = conversation(shared);
+    let info = ask(&mut other, &["INFO", "stats"]);
+    ["query", "output"].map(|buffer| {
+        let name = format!("client_{buffer}_buffer_limit_disconnections:");
+        let mut lines = info.lines();
+        let count = lines.find_map(|line| line.strip_prefix(&name));
+        count
+            .and_then(|count| count.trim().parse().ok())
+            .unwrap_or(u64::MAX)
+    })
 }
 
 // --- messages ----------------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 //! COMMAND DOCS: what the rows say of commands, for people.
 
 use super::described::Described;
+use super::facts::applying;
+use super::standing;
 use crate::admin::syntax::{self, Argument};
 use crate::command::Call;
 use crate::commands;
@@ -29,19 +31,30 @@ fn document(described: Described<'_>, reply: &mut dyn Reply) {
 
     reply.bulk(described.full_name().as_bytes());
     let complexity = described.command.map_or("", |command| command.complexity);
+    let deprecated = standing::deprecated(described.name);
+    let (deprecated_since, replaced_by) = deprecated.unwrap_or_default();
+    let is_of_system = standing::is_of_system(described.name);
+    let flags = [
+        (deprecated.is_some(), "deprecated"),
+        (is_of_system, "syscmd"),
+    ];
+    let flags: Vec<&str> = applying(&flags);
     let texts = [
         ("summary", described.summary()),
         ("since", described.since().to_owned()),
-        ("group", described.family.to_owned()),
+        ("group", standing::group(described).to_owned()),
         ("complexity", complexity.to_owned()),
+        ("deprecated_since", deprecated_since.to_owned()),
+        ("replaced_by", replaced_by.to_owned()),
     ];
     let texts = texts.iter().filter(|(_, text)| !text.is_empty());
-    let len = texts.clone().count() + usize::from(has_arguments) + usize::from(has_subcommands);
-    reply.map(len);
+    let more = [!flags.is_empty(), has_arguments, has_subcommands];
+    reply.map(texts.clone().count() + more.iter().filter(|has| **has).count());
     for (name, text) in texts {
         reply.bulk(name.as_bytes());
         reply.bulk(text.as_bytes());
     }
+    write_flags("doc_flags", &flags, reply);
     if has_arguments {
         reply.bulk(b"arguments");
         reply.array(arguments.len());
@@ -58,16 +71,22 @@ fn document(described: Described<'_>, reply: &mut dyn Reply) {
     }
 }
 
+/// Writes flags under a name, if there are some.
+fn write_flags(name: &str, flags: &[&str], reply: &mut dyn Reply) {
+    if !flags.is_empty() {
+        reply.bulk(name.as_bytes());
+        reply.set(flags.len());
+        flags.iter().for_each(|flag| reply.status(flag));
+    }
+}
+
 fn write_argument(argument: &Argument, reply: &mut dyn Reply) {
     let flags = [
         (argument.is_optional, "optional"),
         (argument.is_multiple, "multiple"),
+        (argument.repeats_token, "multiple_token"),
     ];
-    let flags: Vec<&str> = flags
-        .iter()
-        .filter(|(is_set, _)| *is_set)
-        .map(|(_, name)| *name)
-        .collect();
+    let flags = applying(&flags);
     let (token, parts) = (&argument.token, &argument.parts);
     let more = [token.is_some(), !flags.is_empty(), !parts.is_empty()];
 
@@ -80,11 +99,7 @@ fn write_argument(argument: &Argument, reply: &mut dyn Reply) {
         reply.bulk(b"token");
         reply.bulk(token.as_bytes());
     }
-    if !flags.is_empty() {
-        reply.bulk(b"flags");
-        reply.array(flags.len());
-        flags.iter().for_each(|flag| reply.status(flag));
-    }
+    write_flags("flags", &flags, reply);
     if !parts.is_empty() {
         reply.bulk(b"arguments");
         reply.array(parts.len());

@@ -143,8 +143,10 @@ const TIPS: &[(&[&str], &[&str])] = &[
             "CLUSTER SLAVES",
             "CLUSTER SLOTS",
             "DUMP",
+            "HPTTL",
             "HRANDFIELD",
             "HSCAN",
+            "HTTL",
             "LASTSAVE",
             "OBJECT ENCODING",
             "OBJECT FREQ",
@@ -187,6 +189,8 @@ const TIPS: &[(&[&str], &[&str])] = &[
     (
         &[ALL_NODES, ALL_SUCCEEDED],
         &[
+            "CLIENT SETINFO",
+            "COMMANDLOG RESET",
             "CONFIG SET",
             "LATENCY RESET",
             "SCRIPT FLUSH",
@@ -219,10 +223,16 @@ const TIPS: &[(&[&str], &[&str])] = &[
         ],
     ),
     (&[MULTI_SHARD], &["MGET"]),
-    (&[MULTI_SHARD, ALL_SUCCEEDED], &["MSET"]),
+    (&[MULTI_SHARD, ALL_SUCCEEDED], &["MSET", "MSETEX"]),
     (&[MULTI_SHARD, "response_policy:agg_min"], &["MSETNX"]),
-    (&[ALL_NODES, NONDETERMINISTIC], &["SLOWLOG GET"]),
-    (&[ALL_NODES, SUM, NONDETERMINISTIC], &["SLOWLOG LEN"]),
+    (
+        &[ALL_NODES, NONDETERMINISTIC],
+        &["COMMANDLOG GET", "SLOWLOG GET"],
+    ),
+    (
+        &[ALL_NODES, SUM, NONDETERMINISTIC],
+        &["COMMANDLOG LEN", "SLOWLOG LEN"],
+    ),
     (
         &[NONDETERMINISTIC, ALL_SHARDS, SPECIAL],
         &[
@@ -364,7 +374,8 @@ impl Described<'_> {
     }
 }
 
-fn applying(marks: &[(bool, &'static str)]) -> Vec<&'static str> {
+/// The names to which what stands beside them applies.
+pub(super) fn applying(marks: &[(bool, &'static str)]) -> Vec<&'static str> {
     let marks = marks.iter().filter(|(applies, _)| *applies);
     marks.map(|(_, name)| *name).collect()
 }

@@ -8,6 +8,7 @@ mod info;
 mod keys;
 mod list;
 mod specs;
+mod standing;
 
 use super::help;
 use crate::command::{Arity, Flags, KeySpec, Row};

@@ -31,8 +31,10 @@ enum Find {
         step: i64,
         limit: i64,
     },
-    /// As many as the word where it begins says, from the word behind it.
-    Count,
+    /// As many as the word where it begins says, from the word behind it, in steps.
+    Count {
+        step: i64,
+    },
     Unknown,
 }
 
@@ -55,7 +57,16 @@ const NOTES: &[(&str, &str)] = &[
         "EVAL_RO",
         "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS",
     ),
+    (
+        "FCALL",
+        "We cannot tell how the keys will be used so we assume the worst, RW and UPDATE",
+    ),
+    (
+        "FCALL_RO",
+        "We cannot tell how the keys will be used so we assume the worst, RO and ACCESS",
+    ),
     ("GETEX", "RW and UPDATE because it changes the TTL"),
+    ("HGETEX", "RW and UPDATE because it changes the TTL"),
     (
         "PFCOUNT",
         "RW because it may change the internal representation of the key, and propagate to replicas",
@@ -144,7 +155,13 @@ fn specs(command: &Row) -> Vec<Rule> {
         };
         spec(Begin::Index(first), find, access)
     };
-    let counted = |at: usize, access| spec(Begin::Index(at as i64), Find::Count, access);
+    let counted = |at: usize, access| {
+        let step = match command.keys {
+            KeySpec::CountedPairs(_) => 2,
+            _ => 1,
+        };
+        spec(Begin::Index(at as i64), Find::Count { step }, access)
+    };
     let unknown = |access, notes| Rule {
         begin: Begin::Unknown,
         find: Find::Unknown,
@@ -244,9 +261,9 @@ fn write_spec(spec: &Rule, may_differ: bool, reply: &mut dyn Reply) {
             "range",
             [("lastkey", last), ("keystep", step), ("limit", limit)],
         ),
-        Find::Count => (
+        Find::Count { step } => (
             "keynum",
-            [("keynumidx", 0), ("firstkey", 1), ("keystep", 1)],
+            [("keynumidx", 0), ("firstkey", 1), ("keystep", step)],
         ),
         Find::Unknown => return write_rule("unknown", &[], reply),
     };

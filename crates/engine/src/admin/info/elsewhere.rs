@@ -29,6 +29,10 @@ pub(super) fn persistence(call: &Call<'_, '_>, lines: &mut Lines) {
     ]);
     lines.add("aof_last_rewrite_time_sec", -1);
     lines.add("aof_current_rewrite_time_sec", -1);
+    lines.add_all(&[
+        ("aof_rewrites", 0),
+        ("aof_rewrites_consecutive_failures", 0),
+    ]);
     lines.add("aof_last_bgrewrite_status", "ok");
     lines.add("aof_last_write_status", "ok");
     lines.add_all(&[
@@ -36,6 +40,7 @@ pub(super) fn persistence(call: &Call<'_, '_>, lines: &mut Lines) {
         ("module_fork_in_progress", 0),
         ("module_fork_last_cow_size", 0),
     ]);
+    lines.add("current_fork_perc", "0.00");
 }
 
 pub(super) fn replication(call: &Call<'_, '_>, lines: &mut Lines) {

@@ -5,13 +5,16 @@
 //!
 //! Fields have the names that Redis gives them, for those who watch servers. One that stands for
 //! something that is not done here, such as replication, says that none of it has happened; one that
-//! would have to be invented is left out.
+//! would have to be invented is left out, and stands in [`absent`].
 
+mod absent;
 mod elsewhere;
 mod process;
 mod traffic;
 
 use std::fmt::Write as _;
+
+pub use absent::{AbsentFields, absent_fields};
 
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::Result;

@@ -1,12 +1,14 @@
 //! The sections of INFO about the process, its connections and its memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Lines;
 use crate::admin::REDIS_VERSION;
 use crate::admin::memory::Usage;
 use crate::command::Call;
-use crate::session::Buffers;
+use crate::engine::Engine;
+use crate::session::{Buffers, Client, ClientKind};
 
 pub(super) fn server(call: &Call<'_, '_>, lines: &mut Lines) {
     let (host, engine) = (call.engine.config.host(), call.engine);
@@ -21,6 +23,9 @@ pub(super) fn server(call: &Call<'_, '_>, lines: &mut Lines) {
         format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
     );
     lines.add("arch_bits", usize::BITS);
+    for (name, value) in &host.facts {
+        lines.add(name, value);
+    }
     lines.add("process_id", std::process::id());
     let supervised = engine.config.hosted("supervised", "no");
     let is_supervised = supervised == "systemd";
@@ -37,6 +42,36 @@ pub(super) fn server(call: &Call<'_, '_>, lines: &mut Lines) {
     lines.add("configured_hz", 10);
     lines.add("lru_clock", (call.now().unix_ms() / 1000) & 0x00ff_ffff);
     lines.add("config_file", engine.config.outside.file_name());
+    lines.add("io_threads_active", u8::from(has_threads(engine)));
+    for (number, listener) in listeners(engine).iter().enumerate() {
+        lines.add(&format!("listener{number}"), listener);
+    }
+}
+
+/// Whether several threads serve connections.
+pub(super) fn has_threads(engine: &Engine) -> bool {
+    let threads = engine.config.hosted("threads", "0");
+    threads.parse().is_ok_and(|threads: usize| threads > 1)
+}
+
+/// Where clients are listened for: a line for each kind of socket.
+fn listeners(engine: &Engine) -> Vec<String> {
+    let bind = engine.config.hosted("bind", "");
+    let places: String = { bind.split_whitespace() }
+        .map(|place| format!(",bind={place}"))
+        .collect();
+    let mut listeners = Vec::new();
+    for (name, parameter) in [("tcp", "port"), ("tls", "tls-port")] {
+        let port = engine.config.hosted(parameter, "0");
+        if port != "0" && !places.is_empty() {
+            listeners.push(format!("name={name}{places},port={port}"));
+        }
+    }
+    let path = engine.config.hosted("unixsocket", "");
+    if !path.is_empty() {
+        listeners.push(format!("name=unix,bind={path}"));
+    }
+    listeners
 }
 
 pub(super) fn clients(call: &Call<'_, '_>, lines: &mut Lines) {
@@ -64,6 +99,30 @@ pub(super) fn clients(call: &Call<'_, '_>, lines: &mut Lines) {
             call.engine.shards.tracking().trackers_len() as u64,
         ),
         ("clients_in_timeout_table", call.engine.timed_waits() as u64),
+    ]);
+    interests(call, &clients, lines);
+    let (kind, left_ms) = call.engine.pause(call.keyspace.ticks());
+    lines.add("paused_reason", kind.map_or("none", |_| "client_pause"));
+    lines.add("paused_actions", kind.unwrap_or("none"));
+    lines.add("paused_timeout_milliseconds", left_ms);
+}
+
+/// What clients listen to, watch and wait for.
+fn interests(call: &Call<'_, '_>, clients: &[Arc<Client>], lines: &mut Lines) {
+    let listen = clients
+        .iter()
+        .filter(|client| client.kind() == ClientKind::PubSub);
+    let watch = clients.iter().map(|client| client.watched_keys());
+    let (awaited, for_any_change) = call.engine.awaited_keys();
+    lines.add_all(&[
+        ("pubsub_clients", listen.count() as u64),
+        (
+            "watching_clients",
+            watch.clone().filter(|keys| *keys > 0).count() as u64,
+        ),
+        ("total_watched_keys", watch.sum::<usize>() as u64),
+        ("total_blocking_keys", awaited as u64),
+        ("total_blocking_keys_on_nokey", for_any_change as u64),
     ]);
 }
 
@@ -96,7 +155,17 @@ pub(super) fn memory(call: &Call<'_, '_>, lines: &mut Lines) {
     lines.add("number_of_functions", functions);
     lines.add("number_of_libraries", libraries);
     lines.add("used_memory_functions", in_functions);
-    lines.add("used_memory_scripts", in_scripts);
+    lines.add_bytes("used_memory_scripts", in_scripts as u64);
+    if let Some(bytes) = engine.config.host().memory_bytes {
+        lines.add_bytes("total_system_memory", bytes);
+    }
+    lines.add_all(&[
+        (
+            "lazyfree_pending_objects",
+            engine.stats.freed_aside.pending(),
+        ),
+        ("lazyfreed_objects", engine.stats.freed_aside.freed()),
+    ]);
     lines.add_bytes("maxmemory", engine.max_memory());
     lines.add("maxmemory_policy", engine.memory.policy());
     if let Some((ratio, bytes)) = usage.fragmentation() {

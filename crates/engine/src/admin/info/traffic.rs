@@ -1,6 +1,9 @@
 //! The sections of INFO about what has happened: to commands, and to keys.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::Lines;
+use super::process::has_threads;
 use crate::command::Call;
 use crate::commands;
 use crate::keyspace::{DATABASES, Figure, Figures};
@@ -48,6 +51,12 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
         ("sync_partial_err", 0),
         ("expired_subkeys", sum(|figures| &figures.expired_fields)),
         ("expired_keys", sum(|figures| &figures.expired)),
+        ("expired_time_cap_reached_count", 0),
+        (
+            "expire_cycle_cpu_milliseconds",
+            stats.expiring_us.load(Relaxed) / 1000,
+        ),
+        ("evicted_scripts", engine.scripts.forgotten()),
         ("evicted_keys", sum(|figures| &figures.evicted)),
         (
             "evicted_clients",
@@ -71,6 +80,8 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
         ("active_defrag_misses", 0),
         ("active_defrag_key_hits", 0),
         ("active_defrag_key_misses", 0),
+        ("total_active_defrag_time", 0),
+        ("current_active_defrag_time", 0),
         ("tracking_total_keys", tracking.keys_len() as u64),
         ("tracking_total_items", tracking.items_len() as u64),
         ("tracking_total_prefixes", tracking.prefixes_len() as u64),
@@ -86,6 +97,28 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
             stats.traffic(|traffic| &traffic.writes),
         ),
     ]);
+    // Each thread reads, runs and writes for its connections.
+    let by_threads = u64::from(has_threads(engine));
+    lines.add_all(&[
+        (
+            "io_threaded_reads_processed",
+            by_threads * stats.traffic(|traffic| &traffic.reads),
+        ),
+        (
+            "io_threaded_writes_processed",
+            by_threads * stats.traffic(|traffic| &traffic.writes),
+        ),
+        (
+            "client_query_buffer_limit_disconnections",
+            stats.traffic(|traffic| &traffic.beyond_query_limit),
+        ),
+        (
+            "client_output_buffer_limit_disconnections",
+            stats.traffic(|traffic| &traffic.beyond_output_limit),
+        ),
+    ]);
+    // Each tick removes all that has expired.
+    lines.add("expired_stale_perc", "0.00");
     let [login, command, key, channel] = engine.acl.denials();
     lines.add_all(&[
         ("acl_access_denied_auth", login),
