@@ -98,7 +98,7 @@ fn the_list_of_clients_says_what_each_is_doing() {
     other.send("GET a");
     let line = one.send("CLIENT LIST ID 2");
     assert!(line.contains(" flags=x "), "{line}");
-    assert!(line.contains(" multi=1 qbuf="), "{line}");
+    assert!(line.contains(" multi=1 watch=2 qbuf="), "{line}");
     assert!(line.contains(" multi-mem=4 "), "{line}");
     other.send("DISCARD");
     other.send("SUBSCRIBE news");

@@ -323,7 +323,13 @@ fn facts() -> Vec<(&'static str, String)> {
         false => "kqueue",
     };
     let executable = std::env::current_exe().unwrap_or_default();
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let system = match cfg!(target_os = "linux") {
+        true => format!("Linux {}", release.trim()),
+        false => std::env::consts::OS.to_owned(),
+    };
     vec![
+        ("os", format!("{system} {}", std::env::consts::ARCH)),
         ("monotonic_clock", "POSIX clock_gettime".to_owned()),
         ("multiplexing_api", event_api.to_owned()),
         ("executable", executable.display().to_string()),

@@ -304,6 +304,9 @@ fn collect_docs(commands: &Frame, docs: &mut BTreeMap<String, BTreeMap<String, S
             match text(part).as_str() {
                 "subcommands" => collect_docs(value, docs),
                 "doc_flags" => drop(facts.insert("doc_flags".to_owned(), sorted(value))),
+                "arguments" if !rules(value).is_empty() => {
+                    facts.insert("rules".to_owned(), rules(value));
+                }
                 part @ ("since" | "group" | "deprecated_since" | "replaced_by") => {
                     facts.insert(part.to_owned(), shown(value));
                 }
@@ -312,6 +315,18 @@ fn collect_docs(commands: &Frame, docs: &mut BTreeMap<String, BTreeMap<String, S
         }
         docs.insert(text(name), facts);
     }
+}
+
+/// By which rules for keys the arguments go, in order.
+fn rules(arguments: &Frame) -> String {
+    let parts = items(arguments).iter().flat_map(pairs);
+    let of_parts = parts.filter_map(|(part, value)| match text(part).as_str() {
+        "key_spec_index" => Some(shown(value)),
+        "arguments" => Some(rules(value)),
+        _ => None,
+    });
+    let rules: Vec<String> = of_parts.filter(|rules| !rules.is_empty()).collect();
+    rules.join(" ")
 }
 
 /// Names and values that stand in turn.

@@ -71,7 +71,7 @@ pub struct Host {
     pub debug_access: DebugAccess,
     /// Has the thread do nothing for so long, for DEBUG SLEEP.
     pub sleep: Option<fn(Duration)>,
-    /// What INFO server says of it beside that, in Redis's words: names and values.
+    /// What INFO server says of it and its system, in Redis's words: names and values.
     pub facts: Vec<(&'static str, String)>,
     /// How many bytes of memory the machine has.
     pub memory_bytes: Option<u64>,

@@ -499,7 +499,7 @@ impl Client {
         let list_len = chunks + usize::from(is_list && unwritten > 0);
         let queued = doing.queued_bytes.load(Relaxed);
         let redirected = self.tracker().map(|tracker| tracker.redirected());
-        let fields: [(&str, &dyn Display); 30] = [
+        let fields: [(&str, &dyn Display); 31] = [
             ("id", &self.id),
             ("addr", &self.info.address),
             ("laddr", &self.info.local_address),
@@ -513,6 +513,7 @@ impl Client {
             ("psub", &doing.patterns.load(Relaxed)),
             ("ssub", &doing.shard_channels.load(Relaxed)),
             ("multi", &(doing.queued.load(Relaxed) as i64 - 1)),
+            ("watch", &self.watched_keys()),
             ("qbuf", &unanswered),
             ("qbuf-free", &input.saturating_sub(unanswered)),
             ("argv-mem", &0),

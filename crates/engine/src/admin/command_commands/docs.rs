@@ -2,8 +2,8 @@
 
 use super::described::Described;
 use super::facts::applying;
-use super::standing;
-use crate::admin::syntax::{self, Argument};
+use super::{specs, standing};
+use crate::admin::syntax::{self, Argument, Kind};
 use crate::command::Call;
 use crate::commands;
 use crate::error::Result;
@@ -58,9 +58,10 @@ fn document(described: Described<'_>, reply: &mut dyn Reply) {
     if has_arguments {
         reply.bulk(b"arguments");
         reply.array(arguments.len());
-        arguments
-            .iter()
-            .for_each(|argument| write_argument(argument, reply));
+        let mut rules = Rules::of(described);
+        for argument in &arguments {
+            write_argument(argument, &mut rules, reply);
+        }
     }
     if has_subcommands {
         reply.bulk(b"subcommands");
@@ -80,7 +81,37 @@ fn write_flags(name: &str, flags: &[&str], reply: &mut dyn Reply) {
     }
 }
 
-fn write_argument(argument: &Argument, reply: &mut dyn Reply) {
+/// Which of the rules for keys in COMMAND INFO an argument goes by: they stand in the same order.
+struct Rules {
+    next: usize,
+    len: usize,
+    has_patterns: bool,
+}
+
+impl Rules {
+    fn of(described: Described<'_>) -> Rules {
+        Rules {
+            next: 0,
+            len: specs::count(described),
+            has_patterns: matches!(described.name, "SORT" | "SORT_RO"),
+        }
+    }
+
+    /// The number of the rule, if the argument is a key or, for SORT, makes names of keys. What comes
+    /// after the last rule goes by it as well.
+    fn number(&mut self, kind: Kind) -> Option<usize> {
+        let number = match kind {
+            Kind::Key => self.next,
+            // The patterns have one rule together, behind that of the key.
+            Kind::Pattern if self.has_patterns => 1,
+            _ => return None,
+        };
+        self.next = number + 1;
+        self.len.checked_sub(1).map(|last| number.min(last))
+    }
+}
+
+fn write_argument(argument: &Argument, rules: &mut Rules, reply: &mut dyn Reply) {
     let flags = [
         (argument.is_optional, "optional"),
         (argument.is_multiple, "multiple"),
@@ -88,13 +119,23 @@ fn write_argument(argument: &Argument, reply: &mut dyn Reply) {
     ];
     let flags = applying(&flags);
     let (token, parts) = (&argument.token, &argument.parts);
-    let more = [token.is_some(), !flags.is_empty(), !parts.is_empty()];
+    let rule = rules.number(argument.kind);
+    let more = [
+        rule.is_some(),
+        token.is_some(),
+        !flags.is_empty(),
+        !parts.is_empty(),
+    ];
 
     reply.map(2 + more.iter().filter(|has| **has).count());
     reply.bulk(b"name");
     reply.bulk(argument.name.as_bytes());
     reply.bulk(b"type");
     reply.bulk(argument.kind.name().as_bytes());
+    if let Some(rule) = rule {
+        reply.bulk(b"key_spec_index");
+        reply.int(rule as i64);
+    }
     if let Some(token) = token {
         reply.bulk(b"token");
         reply.bulk(token.as_bytes());
@@ -103,6 +144,8 @@ fn write_argument(argument: &Argument, reply: &mut dyn Reply) {
     if !parts.is_empty() {
         reply.bulk(b"arguments");
         reply.array(parts.len());
-        parts.iter().for_each(|part| write_argument(part, reply));
+        for part in parts {
+            write_argument(part, rules, reply);
+        }
     }
 }

@@ -119,6 +119,11 @@ pub(super) fn range(keys: KeySpec, first: i64) -> (i64, i64, i64) {
     }
 }
 
+/// How many rules there are for a command.
+pub(super) fn count(described: Described<'_>) -> usize {
+    described.command.map_or(0, |command| specs(command).len())
+}
+
 /// Writes the rules for a command.
 pub(super) fn write(described: Described<'_>, reply: &mut dyn Reply) {
     let mut specs = described.command.map_or_else(Vec::new, specs);

@@ -18,10 +18,10 @@ pub(super) fn server(call: &Call<'_, '_>, lines: &mut Lines) {
     lines.add("redis_git_dirty", 0);
     lines.add("larder_version", env!("CARGO_PKG_VERSION"));
     lines.add("redis_mode", "standalone");
-    lines.add(
-        "os",
-        format_args!("{} {}", std::env::consts::OS, std::env::consts::ARCH),
-    );
+    if host.facts.is_empty() {
+        let system = (std::env::consts::OS, std::env::consts::ARCH);
+        lines.add("os", format_args!("{} {}", system.0, system.1));
+    }
     lines.add("arch_bits", usize::BITS);
     for (name, value) in &host.facts {
         lines.add(name, value);

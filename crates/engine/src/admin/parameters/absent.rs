@@ -26,10 +26,6 @@ const ABSENT: &[(&str, &str)] = &[
     ),
     ("stop-writes-on-bgsave-error", DISK),
     ("bgsave", DISK),
-    (
-        "sanitize-dump-payload",
-        "what RESTORE is given is always checked",
-    ),
     ("loadmodule", "Larder has no modules"),
     ("enable-module-command", "Larder has no modules"),
     (
@@ -40,18 +36,12 @@ const ABSENT: &[(&str, &str)] = &[
         "rename-command",
         "use users for it: ACL SETUSER default -flushall",
     ),
-    ("lazyfree-", "what takes long to free is always freed aside"),
     ("active-defrag-", "this server does not move what it holds"),
     (
         "active-expire-effort",
         "what has expired is removed ten times a second",
     ),
-    (
-        "dynamic-hz",
-        "what has expired is removed ten times a second",
-    ),
     ("jemalloc-bg-thread", "the memory is mimalloc's"),
-    ("io-threads-do-reads", "threads read, run and write, always"),
     ("oom-score-adj", SUPERVISOR),
     ("disable-thp", SUPERVISOR),
     ("pidfile", SUPERVISOR),

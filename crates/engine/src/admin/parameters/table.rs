@@ -12,6 +12,7 @@ const INT_MAX: u64 = i32::MAX as u64;
 const LONG_MAX: u64 = i64::MAX as u64;
 
 const NOTHING_KEPT: &str = "nothing is kept on disk by this server";
+const FREED_ASIDE: &str = "what takes long to free is always freed aside";
 const NO_REPLICAS: &str = "this server has no replicas";
 const IMMUTABLE: &str = super::IMMUTABLE;
 
@@ -134,4 +135,12 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     aliased("min-replicas-to-write", "min-slaves-to-write", General, "Always 0: there are no replicas.", Place::Only("0", NO_REPLICAS)),
     row("activerehashing", General, "Always yes: tables grow in small steps.", Place::Only("yes", "tables grow in small steps")),
     row("activedefrag", General, "Always no: values stay where they are.", Place::Only("no", "this server does not move what it holds")),
+    row("lazyfree-lazy-eviction", General, "Always yes: what takes long to free is freed aside.", Place::Only("yes", FREED_ASIDE)),
+    row("lazyfree-lazy-expire", General, "Always yes: what takes long to free is freed aside.", Place::Only("yes", FREED_ASIDE)),
+    row("lazyfree-lazy-server-del", General, "Always yes: what takes long to free is freed aside.", Place::Only("yes", FREED_ASIDE)),
+    row("lazyfree-lazy-user-del", General, "Always yes: what takes long to free is freed aside.", Place::Only("yes", FREED_ASIDE)),
+    row("lazyfree-lazy-user-flush", General, "Always yes: what takes long to free is freed aside.", Place::Only("yes", FREED_ASIDE)),
+    row("sanitize-dump-payload", General, "Always yes: what RESTORE is given is checked.", Place::Only("yes", "what RESTORE is given is always checked")),
+    row("io-threads-do-reads", General, "Always yes: threads read, run and write.", Place::Only("yes", "threads read, run and write, always")),
+    row("dynamic-hz", General, "Always no: what has expired is removed ten times a second.", Place::Only("no", "what has expired is removed ten times a second")),
 ];
