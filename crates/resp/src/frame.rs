@@ -116,12 +116,12 @@ impl Reader<'_> {
             return Err(FrameError("an empty line"));
         };
         let frame = match kind {
-            b'+' => Frame::Status(utf8(text)?),
-            // A refusal repeats what was asked for, which may be any bytes.
-            b'-' => Frame::Error(String::from_utf8_lossy(text).into_owned()),
+            // A refusal repeats what was asked for, and scripts make statuses: both may be any bytes.
+            b'+' => Frame::Status(lossy(text)),
+            b'-' => Frame::Error(lossy(text)),
             b':' => Frame::Integer(parse(text)?),
             b',' => Frame::Double(parse(text)?),
-            b'(' => Frame::BigNumber(utf8(text)?),
+            b'(' => Frame::BigNumber(lossy(text)),
             b'_' => Frame::Null,
             b'#' => Frame::Boolean(text == b"t"),
             b'$' if text == b"-1" => Frame::Null,
@@ -160,7 +160,7 @@ impl Reader<'_> {
         let Some(text) = self.string(len)? else {
             return Ok(None);
         };
-        let text = utf8(&text)?;
+        let text = lossy(&text);
         let (format, text) = text
             .split_once(':')
             .ok_or(FrameError("a text without a format"))?;
@@ -206,11 +206,8 @@ fn parse<T: std::str::FromStr>(text: &[u8]) -> Result<T, FrameError> {
         .ok_or(FrameError("not a number"))
 }
 
-fn utf8(text: &[u8]) -> Result<String, FrameError> {
-    match std::str::from_utf8(text) {
-        Ok(text) => Ok(text.to_owned()),
-        Err(_) => Err(FrameError("a text that is not UTF-8")),
-    }
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).into_owned()
 }
 
 #[cfg(test)]

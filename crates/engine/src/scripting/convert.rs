@@ -42,7 +42,7 @@ pub(super) fn write(
     let mut writer = Writer::new(reply, stack, resp3, &mut left);
     let top = writer.stack.len();
     if writer.stack.get(top) == Slot::Table
-        && let Some(text) = writer.line(top, "err")
+        && let Some(text) = writer.c_line(top, "err")
     {
         return Err(Error::text(text));
     }
@@ -165,9 +165,9 @@ impl<'w> Writer<'w> {
         if !self.stack.has_room(ROOM) {
             let error = Error::text("ERR reached lua stack limit");
             self.reply.error(&error);
-        } else if let Some(text) = self.line(table, "err") {
+        } else if let Some(text) = self.c_line(table, "err") {
             self.reply.refusal(&text);
-        } else if let Some(text) = self.line(table, "ok") {
+        } else if let Some(text) = self.c_line(table, "ok") {
             self.reply.status(&text);
         } else if let Some(number) = self.number(table, "double") {
             self.reply.double(number);
@@ -235,6 +235,13 @@ impl<'w> Writer<'w> {
             self.stack.pop();
         }
         is_table
+    }
+
+    /// A field that is a text, in one line: what C takes for it, which ends at a zero.
+    fn c_line(&mut self, table: i32, name: &str) -> Option<String> {
+        let mut text = self.line(table, name)?;
+        text.truncate(text.find('\0').unwrap_or(text.len()));
+        Some(text)
     }
 
     /// A field that is a text, in one line.

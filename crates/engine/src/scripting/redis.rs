@@ -116,12 +116,14 @@ fn only_text(context: &mut Context<'_, '_, '_>) -> Option<Vec<u8>> {
     None
 }
 
-/// `redis.error_reply(text)`: a text of one word gets the code `ERR`.
+/// `redis.error_reply(text)`: a text of one word gets the code `ERR`. It is a text of C, which ends at a
+/// zero.
 fn error_reply(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise> {
     let Some(text) = only_text(context) else {
         return Ok(1);
     };
-    let text = text.strip_prefix(b"-").unwrap_or(&text);
+    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = text.strip_prefix(b"-").unwrap_or(text);
     let text = trim_line_ends(text);
     let code: &[u8] = if text.contains(&b' ') { b"" } else { b"ERR " };
     context.stack.push_text(&[code, text].concat());

@@ -77,7 +77,8 @@ pub(super) unsafe extern "C-unwind" fn unpack(state: *mut lua_State) -> c_int {
     }
 }
 
-/// `pcall`: of an error that is a table, its text.
+/// `pcall`: of an error that is a table, its text. Where that is no text, it comes behind the table, as
+/// in Redis.
 pub(super) unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
     // SAFETY: as all functions here. There is room for some values more than the arguments.
     unsafe {
@@ -98,8 +99,7 @@ pub(super) unsafe extern "C-unwind" fn pcall(state: *mut lua_State) -> c_int {
                 ffi::lua_replace(state, 2);
             }
         }
-        ffi::lua_settop(state, 2);
-        2
+        ffi::lua_gettop(state)
     }
 }
 
