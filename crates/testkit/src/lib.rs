@@ -40,7 +40,7 @@ mod until;
 mod without_twins;
 
 pub use browser::Browser;
-pub use differential::Differential;
+pub use differential::{Differential, Subject};
 pub use doctest::doctest;
 pub use open::{open, words};
 pub use port::free_port;

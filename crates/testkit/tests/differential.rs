@@ -1,23 +1,44 @@
-//! Random programs on the engine and on a real `redis-server`, which have to be alike.
+//! Random programs on the engine and on a real server, which have to be alike.
 //!
 //! `LARDER_DIFFERENTIAL_PROGRAMS=100000 LARDER_DIFFERENTIAL_SEED=1 cargo test -p larder-testkit
 //! --test differential` runs longer, and other programs.
 
 #![allow(clippy::panic, reason = "a test that can not go on fails")]
 
-use larder_testkit::Differential;
-
-/// How many programs are run where nothing else is asked for.
-const PROGRAMS: u64 = 600;
+use larder_testkit::{Differential, ServerKind, Subject};
 
 #[test]
 fn random_programs_are_answered_as_redis_answers_them() {
+    check(Subject::Commands, ServerKind::Redis, 600);
+}
+
+#[test]
+fn connections_that_wait_watch_and_listen_are_answered_as_redis_answers_them() {
+    check(Subject::Connections, ServerKind::Redis, 200);
+}
+
+/// Since Redis 7.2 a wait that ends looks at all of its keys again, and so does Valkey's.
+#[test]
+fn connections_that_wait_watch_and_listen_are_answered_as_valkey_answers_them() {
+    check(Subject::Connections, ServerKind::Valkey, 200);
+}
+
+#[test]
+fn random_scripts_are_answered_as_redis_answers_them() {
+    check(Subject::Scripts, ServerKind::Redis, 300);
+}
+
+/// Runs as many programs as the environment says, or this many.
+fn check(subject: Subject, server: ServerKind, programs: u64) {
     let run = Differential {
+        subject,
+        server,
         seed: number("LARDER_DIFFERENTIAL_SEED", 0),
-        programs: number("LARDER_DIFFERENTIAL_PROGRAMS", PROGRAMS),
+        programs: number("LARDER_DIFFERENTIAL_PROGRAMS", programs),
     };
-    if let Err(differences) = run.check() {
-        panic!("the engine differs from Redis:\n{differences}");
+    match run.check() {
+        Ok(requests) => println!("{requests} requests from seed {}", run.seed),
+        Err(differences) => panic!("the engine differs from {server:?}:\n{differences}"),
     }
 }
 

@@ -43,11 +43,14 @@ impl Listeners {
         while let Some(event) = event(self.ours.as_mut(), Duration::ZERO) {
             ours.push(event);
         }
-        // The answer comes behind all that has been published before.
-        self.theirs.send(&[b"PING".to_vec()]);
+        // The answer comes behind all that has been published before. What comes after a second one
+        // finds all other connections written to.
         let mut theirs = Vec::new();
-        while let Some(event) = event(self.theirs.as_mut(), PATIENCE) {
-            theirs.push(event);
+        for _ in 0..2 {
+            self.theirs.send(&[b"PING".to_vec()]);
+            while let Some(event) = event(self.theirs.as_mut(), PATIENCE) {
+                theirs.push(event);
+            }
         }
         [ours, theirs]
     }
@@ -69,50 +72,78 @@ fn event(connection: &mut dyn Connection, patience: Duration) -> Option<Event> {
     }
 }
 
-/// A connection that keeps apart what CLIENT TRACKING pushes: it comes between answers, and sooner or
-/// later.
-pub(super) struct Tracking {
+/// A connection that keeps apart what it is told besides answers, which comes between them, and sooner
+/// or later.
+pub(super) struct Told {
     connection: Box<dyn Connection>,
-    /// What was pushed.
+    /// What CLIENT TRACKING has pushed.
     pub(super) pushed: Vec<Vec<u8>>,
-    /// What came otherwise while pushes were looked for.
-    arrived: Option<Arrived>,
+    /// Messages of channels.
+    pub(super) messages: Vec<Vec<u8>>,
 }
 
-impl Tracking {
-    pub(super) fn new(connection: Box<dyn Connection>) -> Tracking {
-        Tracking {
+/// How a message begins, in RESP2 and behind its first sign in RESP3.
+const MESSAGES: &[&[u8]] = &[
+    b"3\r\n$7\r\nmessage\r\n",
+    b"4\r\n$8\r\npmessage\r\n",
+    b"3\r\n$8\r\nsmessage\r\n",
+];
+
+impl Told {
+    pub(super) fn new(connection: Box<dyn Connection>) -> Told {
+        Told {
             connection,
             pushed: Vec::new(),
-            arrived: None,
+            messages: Vec::new(),
         }
     }
 
-    /// Takes what has been pushed to a connection in this process, before it changes its protocol.
-    pub(super) fn collect(&mut self) {
-        if self.arrived.is_none() {
-            let arrived = self.receive_bytes(Duration::ZERO);
-            self.arrived = Some(arrived).filter(|arrived| *arrived != Arrived::Nothing);
+    /// The next answer, if it has come.
+    pub(super) fn take(&mut self) -> Arrived {
+        self.next_answer(|connection| connection.take_bytes())
+    }
+
+    /// Lets the connection go.
+    pub(super) fn close(&mut self) {
+        self.connection = Box::new(Gone);
+    }
+
+    fn next_answer(&mut self, next: impl Fn(&mut dyn Connection) -> Arrived) -> Arrived {
+        loop {
+            let arrived = next(self.connection.as_mut());
+            let Arrived::Bytes(bytes) = &arrived else {
+                return arrived;
+            };
+            let is_message =
+                |start: &&[u8]| bytes.get(1..).is_some_and(|rest| rest.starts_with(start));
+            if bytes.starts_with(b">2\r\n$10\r\ninvalidate") {
+                self.pushed.push(bytes.clone());
+            } else if MESSAGES.iter().any(is_message) {
+                self.messages.push(bytes.clone());
+            } else {
+                return arrived;
+            }
         }
     }
 }
 
-impl Connection for Tracking {
+impl Connection for Told {
     fn send(&mut self, words: &[Vec<u8>]) {
         self.connection.send(words);
     }
 
     fn receive_bytes(&mut self, patience: Duration) -> Arrived {
-        if let Some(arrived) = self.arrived.take() {
-            return arrived;
-        }
-        loop {
-            match self.connection.receive_bytes(patience) {
-                Arrived::Bytes(bytes) if bytes.starts_with(b">2\r\n$10\r\ninvalidate") => {
-                    self.pushed.push(bytes);
-                }
-                arrived => return arrived,
-            }
-        }
+        self.next_answer(|connection| connection.receive_bytes(patience))
+    }
+}
+
+/// A connection that has been closed.
+struct Gone;
+
+impl Connection for Gone {
+    fn send(&mut self, _: &[Vec<u8>]) {}
+
+    fn receive_bytes(&mut self, _: Duration) -> Arrived {
+        Arrived::Closed
     }
 }

@@ -47,6 +47,11 @@ pub(crate) trait Connection {
     /// What comes next, within `patience`, as it came.
     fn receive_bytes(&mut self, patience: Duration) -> Arrived;
 
+    /// What has come already, as it came.
+    fn take_bytes(&mut self) -> Arrived {
+        self.receive_bytes(Duration::ZERO)
+    }
+
     /// What comes next, within `patience`.
     fn receive(&mut self, patience: Duration) -> Came {
         match self.receive_bytes(patience) {
@@ -154,6 +159,10 @@ impl Connection for Call {
 
     fn receive_bytes(&mut self, patience: Duration) -> Arrived {
         self.look_at_parked();
+        if self.waiting.is_some() && self.is_killed() {
+            // Who is killed gets no answer to what it waits for.
+            return Arrived::Closed;
+        }
         self.look_at_wait();
         if let (Some(_), Some(end)) = (&self.waiting, self.embedded.engine().next_deadline())
             && let Some(left_us) = end.us().checked_sub(self.embedded.ticks().us())
@@ -178,14 +187,22 @@ impl Call {
             .is_some_and(|client| client.is_killed())
     }
 
+    /// Sends a request again that was parked. Nobody holds shards here but the engine's own thread, and
+    /// that not for long.
     fn look_at_parked(&mut self) {
-        let Some((mut parked, words)) = self.parked.take() else {
-            return;
-        };
-        let mut context = Context::from_waker(Waker::noop());
-        match Pin::new(&mut parked).poll(&mut context) {
-            Poll::Ready(()) => self.send(&words),
-            Poll::Pending => self.parked = Some((parked, words)),
+        let end = Instant::now() + ANSWER;
+        while let Some((mut parked, words)) = self.parked.take() {
+            let mut context = Context::from_waker(Waker::noop());
+            match Pin::new(&mut parked).poll(&mut context) {
+                Poll::Ready(()) => self.send(&words),
+                Poll::Pending => {
+                    self.parked = Some((parked, words));
+                    if Instant::now() > end {
+                        return;
+                    }
+                    std::thread::yield_now();
+                }
+            }
         }
     }
 
@@ -365,5 +382,21 @@ impl Connection for Socket {
                 Err(_) => return Arrived::Closed,
             }
         }
+    }
+
+    /// As [`Connection::receive_bytes`], but for the millisecond that a timeout takes.
+    fn take_bytes(&mut self) -> Arrived {
+        self.set_nonblocking(true);
+        let arrived = self.receive_bytes(Duration::ZERO);
+        self.set_nonblocking(false);
+        arrived
+    }
+}
+
+impl Socket {
+    fn set_nonblocking(&self, is_nonblocking: bool) {
+        self.stream
+            .set_nonblocking(is_nonblocking)
+            .expect("a connected socket can be set");
     }
 }

@@ -1,0 +1,231 @@
+//! A connection to each side.
+
+use std::time::Duration;
+
+use larder_resp::Frame;
+
+use super::Words;
+use super::compare::{Freedom, is_newer_refusal};
+use super::difference::Difference;
+use super::events::Told;
+use super::next::{PATIENCE, frame};
+use crate::server::ServerKind;
+use crate::transcript::target::{Arrived, Connection};
+
+/// The word in a request for the number of a connection of the program, which is another on each side.
+pub(super) fn name(client: usize) -> Vec<u8> {
+    format!("<client-{client}>").into_bytes()
+}
+
+/// What Valkey says in a transaction, and then refuses to execute it.
+const NO_TRANSACTION: &[&[u8]] = &[
+    b"-ERR Command 'multi' not allowed inside a transaction\r\n",
+    b"-ERR Command 'watch' not allowed inside a transaction\r\n",
+];
+
+/// A connection to each side.
+pub(super) struct Client {
+    pub(super) ours: Told,
+    pub(super) theirs: Told,
+    /// The number of the connection on each side.
+    pub(super) ids: [String; 2],
+    /// Whose server the other side is.
+    kind: ServerKind,
+    /// What was sent since MULTI: EXEC answers for all of it.
+    queue: Vec<Words>,
+    /// Whether the last request has an answer.
+    is_answered: bool,
+    /// Whether the last request waits for others.
+    pub(super) is_waiting: bool,
+    /// Whether both sides have closed the connection.
+    pub(super) is_closed: bool,
+    /// Whether LTRIM is used, which changes a list in Redis 7.0 even where it takes nothing away.
+    pub(super) trims: bool,
+}
+
+impl Client {
+    pub(super) fn new(
+        ours: Box<dyn Connection>,
+        theirs: Box<dyn Connection>,
+        kind: ServerKind,
+    ) -> Client {
+        let mut client = Client {
+            ours: Told::new(ours),
+            theirs: Told::new(theirs),
+            ids: Default::default(),
+            kind,
+            queue: Vec::new(),
+            is_answered: true,
+            is_waiting: false,
+            is_closed: false,
+            trims: false,
+        };
+        client.ids = client.ask(&[b"CLIENT", b"ID"]);
+        client
+    }
+
+    /// Sends a request to both sides, in which the numbers of connections stand for their names.
+    pub(super) fn send(&mut self, words: &Words, ids: &[[String; 2]]) {
+        let side = |side: usize| -> Words {
+            let number = |word: &Vec<u8>| ids.iter().enumerate().find(|(at, _)| name(*at) == *word);
+            let word = |word: &Vec<u8>| match number(word) {
+                Some((_, ids)) => ids[side].clone().into_bytes(),
+                None => word.clone(),
+            };
+            words.iter().map(word).collect()
+        };
+        self.ours.send(&side(0));
+        self.theirs.send(&side(1));
+        self.queue.push(words.clone());
+        self.is_answered = false;
+    }
+
+    /// Compares all answers that the engine has given to the next ones of the server.
+    pub(super) fn answers(&mut self) -> Option<Difference> {
+        loop {
+            if self.is_closed {
+                return None;
+            }
+            let ours = self.ours.receive_bytes(Duration::ZERO);
+            if ours == Arrived::Nothing {
+                self.is_waiting = !self.is_answered;
+                return None;
+            }
+            let words = self.queue.last().cloned().unwrap_or_default();
+            let freedom = match is(&words, "EXEC") {
+                true => Freedom::of(&self.queue),
+                false => Freedom::of([&words]),
+            };
+            let difference = self.compare(&words, freedom, &ours);
+            (self.is_answered, self.is_waiting) = (true, false);
+            if ours == Arrived::Closed {
+                self.is_closed = true;
+                // Whoever is closed waits for nothing.
+                self.ours.close();
+            }
+            if difference.is_some() {
+                return difference;
+            }
+        }
+    }
+
+    /// Compares what the server has sent beyond the answers of the engine: nothing may be left. It is
+    /// called when all that the server sends for the last request has come.
+    pub(super) fn rest(&mut self) -> Option<Difference> {
+        let last = self.queue.last().cloned().unwrap_or_default();
+        if !self.is_waiting
+            && ["EXEC", "DISCARD", "RESET"]
+                .iter()
+                .any(|name| is(&last, name))
+        {
+            self.queue.clear();
+        }
+        let theirs = match self.is_closed {
+            true => Arrived::Nothing,
+            false => self.theirs.take(),
+        };
+        if theirs != Arrived::Nothing {
+            let last = if last.is_empty() {
+                vec![Vec::new()]
+            } else {
+                last
+            };
+            // Redis 7.0 answers with no entries where a stream without any took another's place.
+            let is_meant = self.kind == ServerKind::Redis && self.is_waiting && is(&last, "XREAD");
+            let ours = Arrived::Nothing;
+            return Some(Difference::between(&last, &ours, &theirs, is_meant));
+        }
+        let messages =
+            [&mut self.ours, &mut self.theirs].map(|side| std::mem::take(&mut side.messages));
+        let difference = Difference::in_what_was_told("messages", &messages[0], &messages[1]);
+        // Who is closed may be told more or less before.
+        difference.filter(|_| !self.is_closed)
+    }
+
+    /// Compares an answer of the engine to the next one of the server.
+    pub(super) fn compare(
+        &mut self,
+        words: &Words,
+        freedom: Freedom,
+        ours: &Arrived,
+    ) -> Option<Difference> {
+        let theirs = self.theirs.receive_bytes(PATIENCE);
+        let is_same = match (ours, &theirs) {
+            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => freedom.allows(ours, theirs),
+            (ours, theirs) => ours == theirs,
+        };
+        (!is_same)
+            .then(|| Difference::between(words, ours, &theirs, self.is_meant(words, ours, &theirs)))
+    }
+
+    /// Whether Larder means to answer this where the other side answers that.
+    fn is_meant(&self, words: &Words, ours: &Arrived, theirs: &Arrived) -> bool {
+        match (ours, theirs) {
+            // Whoever waits for a key is served as well when it held a value of another type before.
+            // In Redis the next change of the key serves them.
+            (Arrived::Bytes(_), Arrived::Nothing) => self.is_waiting,
+            (Arrived::Bytes(_), Arrived::Bytes(theirs)) if self.kind == ServerKind::Valkey => {
+                NO_TRANSACTION.contains(&theirs.as_slice())
+            }
+            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => {
+                // A wait that ends looks at all of its keys again, as since Redis 7.2.
+                let looks_again =
+                    ours.starts_with(b"-WRONGTYPE") || is(words, "XREAD") || has_many_keys(words);
+                is_newer_refusal(ours)
+                    || self.is_waiting && looks_again
+                    || self.trims && is(words, "EXEC") && theirs == b"*-1\r\n"
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends a wait that nothing has ended, if the connection waits on both sides.
+    pub(super) fn unblock(&mut self, control: &mut Client) -> Option<Difference> {
+        if !self.is_waiting || self.is_closed {
+            return None;
+        }
+        let words = ["CLIENT".into(), "UNBLOCK".into(), name(0)].to_vec();
+        control.send(&words, std::slice::from_ref(&self.ids));
+        control.answers().or_else(|| self.answers())
+    }
+
+    /// Compares what was pushed to the client since it began.
+    pub(super) fn told(&mut self) -> Option<Difference> {
+        if self.is_closed {
+            return None;
+        }
+        // The answer comes behind all that has been pushed before.
+        self.ask(&[b"PING"]);
+        while self.ours.receive_bytes(Duration::ZERO) != Arrived::Nothing {}
+        Difference::in_what_was_told("told", &self.ours.pushed, &self.theirs.pushed)
+    }
+
+    /// Asks both sides for a number or a status.
+    pub(super) fn ask(&mut self, words: &[&[u8]]) -> [String; 2] {
+        let words: Words = words.iter().map(|word| word.to_vec()).collect();
+        self.ours.send(&words);
+        self.theirs.send(&words);
+        [&mut self.ours, &mut self.theirs].map(|side| match frame(side) {
+            Some(Frame::Integer(number)) => number.to_string(),
+            Some(Frame::Status(text)) => text,
+            _ => String::new(),
+        })
+    }
+}
+
+/// Whether this is a request of the command.
+pub(super) fn is(words: &Words, name: &str) -> bool {
+    words
+        .first()
+        .is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Whether the request waits for one of several keys.
+fn has_many_keys(words: &Words) -> bool {
+    let names = ["BLPOP", "BRPOP", "BZPOPMIN", "BZPOPMAX"];
+    let counted = ["BLMPOP", "BZMPOP"].iter().any(|name| is(words, name));
+    match counted {
+        true => words.get(2).is_some_and(|count| count != b"1"),
+        false => words.len() > 3 && names.iter().any(|name| is(words, name)),
+    }
+}

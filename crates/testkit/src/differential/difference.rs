@@ -1,0 +1,147 @@
+//! Where the sides are not the same, as a text for people.
+
+use super::client::is;
+use super::events::Event;
+use super::{Words, values};
+use crate::server::ServerKind;
+use crate::transcript::target::Arrived;
+
+/// Where the sides are not the same.
+#[derive(Clone, Debug)]
+pub(super) struct Difference {
+    /// What kind of difference it is, as far as that can be seen.
+    pub(super) class: String,
+    /// Whether it is meant. What comes after it can't be compared.
+    pub(super) is_meant: bool,
+    /// The request, and both answers.
+    pub(super) text: String,
+}
+
+impl Difference {
+    /// Two answers to a request that are not the same.
+    pub(super) fn between(
+        request: &Words,
+        ours: &Arrived,
+        theirs: &Arrived,
+        is_meant: bool,
+    ) -> Difference {
+        let name = String::from_utf8_lossy(&request[0]).to_uppercase();
+        let nested = match name.starts_with("EVAL") {
+            true => request
+                .get(1)
+                .map_or(String::new(), |script| script_class(script)),
+            false => String::new(),
+        };
+        let request = values::shown(request);
+        Difference {
+            class: format!("{name} {nested} {} {}", kind(ours), kind(theirs)),
+            is_meant,
+            text: format!(
+                "  at {request}\n  ours   {}\n  theirs {}\n",
+                text(ours),
+                text(theirs)
+            ),
+        }
+    }
+
+    /// What a connection was told besides its answers is not the same. `what` says of what kind it was.
+    pub(super) fn in_what_was_told(
+        what: &str,
+        ours: &[Vec<u8>],
+        theirs: &[Vec<u8>],
+    ) -> Option<Difference> {
+        let shown = |side: &[Vec<u8>]| -> Vec<String> {
+            let all = side.iter();
+            all.map(|bytes| bytes.escape_ascii().to_string()).collect()
+        };
+        (ours != theirs).then(|| Difference {
+            class: format!("{what} {} {}", ours.len(), theirs.len()),
+            is_meant: false,
+            text: format!(
+                "  {what} by us   {:?}\n  {what} by them {:?}\n",
+                shown(ours),
+                shown(theirs)
+            ),
+        })
+    }
+
+    /// The keyspace events of a step are not the same.
+    pub(super) fn in_events(
+        request: &Words,
+        kind: ServerKind,
+        [ours, theirs]: [Vec<Event>; 2],
+    ) -> Option<Difference> {
+        let told = |events: Vec<Event>| -> Vec<String> {
+            let mut told: Vec<String> = events
+                .iter()
+                .filter_map(|event| event_text(event, kind))
+                .collect();
+            // Who waits for the keys of a database is served in any order when it takes another's place.
+            if is(request, "SWAPDB") {
+                told.sort();
+            }
+            told
+        };
+        let (ours, theirs) = (told(ours), told(theirs));
+        let name = String::from_utf8_lossy(&request[0]).to_uppercase();
+        (ours != theirs).then(|| Difference {
+            class: format!("events {name} {} {}", ours.len(), theirs.len()),
+            is_meant: false,
+            text: format!(
+                "  at {}\n  events of ours   {ours:?}\n  events of theirs {theirs:?}\n",
+                values::shown(request)
+            ),
+        })
+    }
+}
+
+/// What an event says, if it counts.
+fn event_text([channel, payload]: &Event, kind: ServerKind) -> Option<String> {
+    let text = format!("{} {}", channel.escape_ascii(), payload.escape_ascii());
+    match kind {
+        // When a key is removed that has expired is the business of each side.
+        ServerKind::Redis if channel.ends_with(b":expired") || payload == b"expired" => None,
+        ServerKind::Redis => Some(text),
+        // Valkey says so as well of a key whose life is set to a time that is over.
+        ServerKind::Valkey => Some(
+            text.replace(":expired ", ":del ")
+                .replace(" expired", " del"),
+        ),
+    }
+}
+
+/// A script that stands in the table is a class of its own; those that are made at random are not.
+fn script_class(script: &[u8]) -> String {
+    match script.len() < 300 && !script.contains(&b'\n') {
+        true => String::from_utf8_lossy(script).into_owned(),
+        false => String::new(),
+    }
+}
+
+/// What kind of answer it is: the first words of a refusal, the sign of any other.
+fn kind(arrived: &Arrived) -> String {
+    let bytes = match arrived {
+        Arrived::Bytes(bytes) => bytes,
+        other => return format!("{other:?}"),
+    };
+    let len = match bytes.first() {
+        Some(b'-') => 16,
+        _ => 1,
+    };
+    String::from_utf8_lossy(bytes.get(..len).unwrap_or(bytes)).into_owned()
+}
+
+fn text(arrived: &Arrived) -> String {
+    match arrived {
+        Arrived::Bytes(bytes) => {
+            let text: String = bytes
+                .escape_ascii()
+                .to_string()
+                .chars()
+                .take(1500)
+                .collect();
+            text.replace("\\r\\n", " ")
+        }
+        other => format!("{other:?}"),
+    }
+}
