@@ -1,5 +1,6 @@
 //! LOLWUT: a larder, with other jars each time.
 
+use super::REDIS_VERSION;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::Result;
 
@@ -10,7 +11,7 @@ pub(crate) const COMMANDS: &[Row] = &[Row {
     keys: KeySpec::None,
     flags: Flags::READONLY.and(Flags::FAST),
     syntax: "[VERSION version] [columns [shelves]]",
-    summary: "Shows a small drawing, so many jars wide and so many shelves high, and the version.",
+    summary: "Shows a small drawing, so many jars wide and so many shelves high, and the versions of Larder and of Redis.",
     complexity: "O(n), n the number of jars.",
     since: "5.0.0",
 }];
@@ -51,8 +52,9 @@ fn lolwut(call: &mut Call<'_, '_>) -> Result<()> {
     }
     let drawing = draw(columns, shelves, || call.engine.random());
     let version = env!("CARGO_PKG_VERSION");
-    call.reply
-        .verbatim(&format!("{drawing}\nLarder ver. {version}\n"));
+    call.reply.verbatim(&format!(
+        "{drawing}\nLarder ver. {version}, Redis ver. {REDIS_VERSION}\n"
+    ));
     Ok(())
 }
 

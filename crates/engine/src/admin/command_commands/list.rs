@@ -49,11 +49,7 @@ pub(super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
     for top in commands::first_words() {
         let top = Described::top(top);
         let all = std::iter::once(top).chain(top.subcommands());
-        let allowed = all.filter(|described| match filter {
-            // Without a filter, containers stand for their subcommands.
-            Filter::All => !described.name.contains(' '),
-            _ => filter.allows(*described),
-        });
+        let allowed = all.filter(|described| filter.allows(*described));
         names.extend(allowed.map(Described::full_name));
     }
     call.reply.array(names.len());
