@@ -3,7 +3,7 @@
 
 import { createRequire } from 'node:module';
 
-import { part, say, until } from '../ioredis/transcript.mjs';
+import { end, part, say, until } from '../ioredis/transcript.mjs';
 
 const require = createRequire(`${process.env.LARDER_NODE_MODULES}/`);
 const Bull = require('bull');
@@ -170,13 +170,7 @@ const timer = setTimeout(() => {
   process.exit(1);
 }, ENDS_WITHIN_MS);
 
-for (const each of [simple, retried, delayed, prioritised, flow, kept, bull]) {
-  try {
-    await each();
-  } catch (error) {
-    say('failed', error);
-  }
-}
+for (const each of [simple, retried, delayed, prioritised, flow, kept, bull]) await each();
 await Promise.allSettled(open.map((each) => each.close()));
 clearTimeout(timer);
-process.exit(0);
+end();

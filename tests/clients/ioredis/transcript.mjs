@@ -1,5 +1,8 @@
 // What the suites print: one line a fact, in which what differs from run to run is its shape.
 
+/// No condition takes longer, be the machine as slow as it may.
+const GIVES_UP_AFTER_MS = 30_000;
+
 /// Starts a part of the transcript.
 export function part(name) {
   console.log(`\n== ${name}`);
@@ -19,16 +22,21 @@ export async function sayOf(what, promise) {
   }
 }
 
-/// Waits until `isSo()` is true; false if it is not within two seconds.
+/// Waits until `isSo()` is true, which it then is. If it never is, the suite fails on either server:
+/// two that wait in vain would be equal.
 export async function until(isSo) {
-  for (let tries = 0; tries < 400; tries++) {
-    if (await isSo()) return true;
+  const begun = Date.now();
+  while (!(await isSo())) {
+    if (Date.now() - begun > GIVES_UP_AFTER_MS) throw new Error(`in vain: ${isSo}`);
     await pause(5);
   }
-  return false;
+  return true;
 }
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/// Ends a suite that has come to its end, whatever it has left open.
+export const end = () => process.exit(0);
 
 /// Errors by their text, buffers by their bytes.
 function plain(_key, value) {

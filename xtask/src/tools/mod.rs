@@ -13,10 +13,12 @@ mod valkey;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::Result;
 
 use crate::servers::Kind;
+use crate::steps;
 use crate::workspace::{self, Profile};
 use system::Program;
 
@@ -27,10 +29,12 @@ pub(crate) struct Tools {
     pub(crate) valkey_server: PathBuf,
     pub(crate) chromium: PathBuf,
     pub(crate) node: PathBuf,
-    /// The folder that holds the package ioredis.
+    /// The folder that holds the packages of Node.
     pub(crate) node_modules: PathBuf,
-    /// Python with the package redis.
+    /// Python with the package redis and what is built on it.
     pub(crate) python: PathBuf,
+    /// Ruby with the gem sidekiq.
+    pub(crate) ruby: PathBuf,
 }
 
 const REDIS_SERVER: Program = Program {
@@ -78,11 +82,30 @@ const PYTHON: Program = Program {
     variable: None,
     package: "python3",
 };
+const RUBY: Program = Program {
+    names: &["ruby"],
+    variable: None,
+    package: "ruby",
+};
+const SIDEKIQ: Program = Program {
+    names: &["sidekiq"],
+    variable: None,
+    package: "ruby-sidekiq",
+};
 
 impl Tools {
     /// Finds every program, and installs those that are missing.
     pub(crate) fn find_or_install() -> Result<Tools> {
-        let mut wanted = vec![REDIS_SERVER, REDIS_CLI, CHROMIUM, NODE, NPM, PYTHON];
+        let mut wanted = vec![
+            REDIS_SERVER,
+            REDIS_CLI,
+            CHROMIUM,
+            NODE,
+            NPM,
+            PYTHON,
+            RUBY,
+            SIDEKIQ,
+        ];
         wanted.retain(|program| program.find().is_none());
         let mut packages: Vec<_> = wanted.iter().map(|program| program.package).collect();
         if !python::can_make_environments(&PYTHON) {
@@ -90,6 +113,7 @@ impl Tools {
         }
         system::install(&packages)?;
 
+        SIDEKIQ.path()?;
         let python = python::environment(&PYTHON.path()?)?;
         let tools = Tools {
             redis_server: REDIS_SERVER.path()?,
@@ -99,6 +123,7 @@ impl Tools {
             node: NODE.path()?,
             node_modules: node::modules(&NPM.path()?)?,
             python,
+            ruby: RUBY.path()?,
         };
         tools.report();
         Ok(tools)
@@ -159,8 +184,9 @@ impl Tools {
         found("valkey-server", &self.valkey_server);
         found("chromium", &self.chromium);
         found("node", &self.node);
-        found("ioredis", &self.node_modules.join("ioredis"));
-        found("redis-py", &self.python);
+        found("its packages", &self.node_modules);
+        found("python", &self.python);
+        found("ruby", &self.ruby);
     }
 }
 
@@ -168,6 +194,20 @@ impl Tools {
 fn install_missing(programs: &[Program]) -> Result<()> {
     let missing = programs.iter().filter(|program| program.find().is_none());
     system::install(&missing.map(|program| program.package).collect::<Vec<_>>())
+}
+
+/// How often an installation is tried: a registry that does not answer may do so the next time.
+const TRIES: usize = 3;
+
+/// Runs a program that installs something, and again if it fails.
+fn patiently(command: impl Fn() -> Command) -> Result<()> {
+    for _ in 1..TRIES {
+        match steps::run(&mut command()) {
+            Ok(()) => return Ok(()),
+            Err(error) => println!("    {error:#}; it is tried again"),
+        }
+    }
+    steps::run(&mut command())
 }
 
 /// The folder of what is installed for this workspace alone.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::steps::{self, step};
+use crate::steps::step;
 use crate::workspace;
 
 /// A folder `node_modules` with what `tests/clients/package.json` names.
@@ -20,7 +20,11 @@ pub(super) fn modules(npm: &Path) -> Result<PathBuf> {
     step("installing Node packages into target/tools", || {
         std::fs::copy(&list, folder.join("package.json"))?;
         let install = ["install", "--no-audit", "--no-fund", "--loglevel=error"];
-        steps::run(Command::new(npm).args(install).current_dir(&folder))
+        super::patiently(|| {
+            let mut npm = Command::new(npm);
+            npm.args(install).current_dir(&folder);
+            npm
+        })
     })
     .context("they could not be installed: is the registry of npm within reach?")?;
     super::note_made_from(&folder, &recipe)?;

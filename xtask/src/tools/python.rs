@@ -1,4 +1,4 @@
-//! Python with the package redis, in an environment of its own.
+//! Python with the package redis and what is built on it, in an environment of its own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,24 +16,37 @@ pub(super) fn can_make_environments(python: &Program) -> bool {
     })
 }
 
-/// The Python of an environment that holds what `tests/clients/requirements.txt` names.
+/// The lists of packages in `tests/clients`, and how each is installed.
+const LISTS: [(&str, &[&str]); 2] = [
+    ("requirements.txt", &[]),
+    ("requirements-alone.txt", &["--no-deps"]),
+];
+
+/// The Python of an environment that holds what the lists name.
 pub(super) fn environment(python: &Path) -> Result<PathBuf> {
     let folder = super::folder("python")?;
     let inside = folder.join("bin").join("python");
-    let list = workspace::root().join("tests/clients/requirements.txt");
-    let recipe = std::fs::read_to_string(&list)?;
+    let lists = workspace::root().join("tests/clients");
+    let mut recipe = String::new();
+    for (list, _) in LISTS {
+        recipe += &std::fs::read_to_string(lists.join(list))?;
+    }
     if super::is_made_from(&folder, &recipe) {
         return Ok(inside);
     }
-    step(
-        "installing the Python package redis into target/tools",
-        || {
-            steps::run(Command::new(python).args(["-m", "venv"]).arg(&folder))?;
-            let pip = ["-m", "pip", "install", "--quiet", "--requirement"];
-            steps::run(Command::new(&inside).args(pip).arg(&list))
-        },
-    )
-    .context("redis-py could not be installed: is PyPI within reach?")?;
+    step("installing Python packages into target/tools", || {
+        steps::run(Command::new(python).args(["-m", "venv"]).arg(&folder))?;
+        let pip = ["-m", "pip", "install", "--quiet", "--requirement"];
+        for (list, how) in LISTS {
+            super::patiently(|| {
+                let mut install = Command::new(&inside);
+                install.args(pip).arg(lists.join(list)).args(how);
+                install
+            })?;
+        }
+        Ok(())
+    })
+    .context("they could not be installed: is PyPI within reach?")?;
     super::note_made_from(&folder, &recipe)?;
     Ok(inside)
 }

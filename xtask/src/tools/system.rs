@@ -76,6 +76,7 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     };
     command
         .args(["DEBIAN_FRONTEND=noninteractive", "apt-get"])
+        .arg("-oAcquire::Retries=3")
         .args(arguments);
     steps::run(&mut command)
 }
@@ -89,11 +90,13 @@ fn by_hand() -> &'static str {
     let is_macos = cfg!(target_os = "macos");
     match () {
         () if is_macos => {
-            "install them with: brew install redis node python && brew install --cask chromium"
+            "install them with: brew install redis node python ruby && gem install sidekiq && brew install --cask chromium"
         }
         () if Path::new("/etc/fedora-release").exists() => {
-            "install them with: sudo dnf install redis chromium nodejs nodejs-npm python3"
+            "install them with: sudo dnf install redis chromium nodejs nodejs-npm python3 rubygem-sidekiq"
         }
-        () => "install redis (server and tools), chromium, node, npm and python3 with venv",
+        () => {
+            "install redis (server and tools), chromium, node, npm, python3 with venv, and sidekiq"
+        }
     }
 }
