@@ -202,8 +202,6 @@ fn nobody_becomes_a_replica_and_is_told_so_at_once() {
         "REPLICAOF 127.0.0.1 6379",
         "REPLICAOF no 1",
         "SLAVEOF localhost 0",
-        "SYNC",
-        "PSYNC ? -1",
         "REPLCONF",
         "REPLCONF listening-port 6380",
         "REPLCONF capa eof capa psync2",
@@ -214,6 +212,16 @@ fn nobody_becomes_a_replica_and_is_told_so_at_once() {
         assert_eq!(client.send(request), NOT_REPLICATED, "{request}");
     }
     assert_eq!(client.send("ROLE"), "*3 $6 master :0 *0");
+}
+
+/// A Redis that was told to follow this server once asked for the data thousands of times a second.
+#[test]
+fn who_asks_for_the_data_is_told_to_ask_again_later() {
+    let mut client = Connection::to(&engine());
+    for request in ["SYNC", "PSYNC ? -1"] {
+        let answer = client.send(request);
+        assert!(answer.starts_with("-NOMASTERLINK "), "{request}: {answer}");
+    }
 }
 
 // --- saving -----------------------------------------------------------------------------------
