@@ -56,7 +56,8 @@ pub struct Sockets {
     pub unix: Vec<UnixListener>,
 }
 
-/// A running server. It ends when it is shut down or dropped; the store does not end with it.
+/// A running server. It ends when it is shut down or dropped; the store does not end with it. SHUTDOWN is
+/// refused unless whoever runs the process says what it does: [`larder_engine::Engine::on_shutdown`].
 #[derive(Debug)]
 pub struct Server {
     addresses: Vec<SocketAddr>,

@@ -3,6 +3,7 @@
 //! What only asks is answered. What would have this server follow another one, or another one follow
 //! it, is refused at once: nobody waits for data that never comes.
 
+use crate::args::parse_int;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
 use crate::keyspace::waiting::{Nothing, Wait};
@@ -171,7 +172,7 @@ fn replica_of(call: &mut Call<'_, '_>) -> Result<()> {
         call.reply.ok();
         return Ok(());
     }
-    let port = call.request().get(2).and_then(crate::args::parse_int);
+    let port = call.request().get(2).and_then(parse_int);
     if !port.is_some_and(|port| (0..=65535).contains(&port)) {
         return Err(Error::text("ERR Invalid master port"));
     }
