@@ -89,6 +89,7 @@ impl Engine {
         }
         let mut reply = ValueReply::for_protocol(waiter.resp3);
         keyspace.select(waiter.db);
+        keyspace.begin_later();
         // Its user may not be allowed any more what it was when it began to wait.
         if session.is_checked()
             && let Err(error) = self.guard(&session, command, arguments, keyspace.now())

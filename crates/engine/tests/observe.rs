@@ -3,6 +3,8 @@
 #![allow(clippy::panic, reason = "a test that can not go on fails")]
 
 use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -274,6 +276,32 @@ fn a_call_that_waits_is_counted_and_logged_when_that_is_over() {
     one.send("BLPOP queue 1");
     engine.tick(&Now::from_unix_us(START.unix_us() + 2_000_000));
     assert_eq!(calls(&mut other).as_deref(), Some("calls=3"));
+}
+
+#[test]
+fn a_caller_that_is_served_comes_later_than_the_call_that_serves_it() {
+    let engine = Engine::new([7; 32], START);
+    let mut one = Connection::to(&engine);
+    let mut other = Connection::to(&engine).slow_by_us(40_000);
+    one.send("BLPOP queue 0");
+    for request in ["MULTI", "RPUSH queue a", "PEXPIRE queue 50", "LLEN queue"] {
+        other.send(request);
+    }
+    assert!(other.send("EXEC").ends_with(":1\n:1\n:1\n"));
+    // The key has expired when it is the caller's turn.
+    let waiting = one.waiting.as_mut().map(Pin::new);
+    let mut context = Context::from_waker(Waker::noop());
+    let answer = waiting.map(|waiting| waiting.poll(&mut context).is_ready());
+    assert_eq!(answer, Some(false));
+}
+
+#[test]
+fn who_asks_for_himself_is_shown_with_his_request_in_the_buffer() {
+    let mut client = Connection::open();
+    for request in ["CLIENT INFO", "CLIENT LIST"] {
+        let line = client.send(request);
+        assert!(line.contains(" qbuf=26 "), "{line}");
+    }
 }
 
 #[test]

@@ -173,6 +173,11 @@ impl<'e> Keyspace<'e> {
         })
     }
 
+    /// The time of another call begins, on behalf of somebody who waits and is served by this one.
+    pub(crate) fn begin_later(&self) {
+        self.now.set(None);
+    }
+
     /// The time on the clock that nobody sets, now.
     pub(crate) fn ticks(&self) -> Ticks {
         self.clock.ticks()
