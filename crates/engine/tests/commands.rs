@@ -328,6 +328,21 @@ fn a_string_that_only_grew_is_a_change_to_those_who_watch() {
 }
 
 #[test]
+fn where_it_listens_can_be_set_to_what_it_is_alone() {
+    let mut client = Connection::open();
+    let bind = client.send("CONFIG GET bind");
+    assert!(bind.contains("127.0.0.1 -::1"), "{bind}");
+    assert_eq!(
+        client.send("CONFIG SET port 6379 shutdown-timeout 10"),
+        "+OK\n"
+    );
+    for request in ["CONFIG SET port 6380", "CONFIG SET databases 16"] {
+        let answer = client.send(request);
+        assert!(answer.ends_with("can't set immutable config\n"), "{answer}");
+    }
+}
+
+#[test]
 fn a_bit_beyond_the_longest_string_is_refused() {
     let mut client = Connection::open();
     let refusal = "-ERR bit offset is not an integer or out of range";

@@ -133,8 +133,9 @@ impl Engine {
         &self,
         kept: &[(&'static Parameter, &[u8])],
     ) -> Result<Vec<Change>, Refusal> {
-        for (parameter, _) in kept {
-            if self.config.outside.keeper_of(parameter.name).is_none() {
+        for (parameter, value) in kept {
+            let is_kept = self.config.outside.keeper_of(parameter.name).is_some();
+            if !is_kept && !(parameter.is_settable_in_redis() && parameter.get(self) == *value) {
                 return Err((*parameter, super::parameters::IMMUTABLE.to_owned()));
             }
         }

@@ -247,6 +247,12 @@ impl Parameter {
         text.into_bytes()
     }
 
+    /// Whether Redis lets it be changed while it runs, though here it stays as it was at the start. To
+    /// set it to what it is changes nothing, and is allowed as there.
+    pub(super) fn is_settable_in_redis(&self) -> bool {
+        ["bind", "port", "tls-port", "shutdown-timeout"].contains(&self.name)
+    }
+
     /// Reads a value for it.
     ///
     /// # Errors
