@@ -99,7 +99,7 @@ impl Engine {
     /// Notes a denial for ACL LOG.
     pub(super) fn note_denial(&self, session: &Session, what: What, now: Now) {
         let client = session.client();
-        let client = client.map_or_else(String::new, |client| client.line(now));
+        let client = client.map_or_else(String::new, |client| client.line(now, 0));
         let len_max = self.config.acl_log_len_max.load(Relaxed);
         let len_max = usize::try_from(len_max).unwrap_or(usize::MAX);
         self.acl.log.note(what, client, now, len_max);

@@ -473,8 +473,9 @@ impl Client {
     }
 
     /// The line of `CLIENT LIST`, as far as others can know it. Arguments are read where they stand
-    /// in the buffer, so they take no memory of their own.
-    pub(crate) fn line(&self, now: Now) -> String {
+    /// in the buffer, so they take no memory of their own. The one who asks has a request of so many
+    /// bytes there.
+    pub(crate) fn line(&self, now: Now, asking: usize) -> String {
         let names = self.names.lock();
         let doing = &self.doing;
         let last = self.last_command.load(Relaxed).checked_sub(1);
@@ -490,6 +491,7 @@ impl Client {
             chunks,
             chunk_bytes,
         } = self.buffers.load();
+        let unanswered = unanswered + asking;
         // Redis has a buffer, and a list for what does not fit into it.
         let is_list = chunks > 0 || unwritten > REPLY_BUFFER;
         let (in_buffer, in_list) = match is_list {

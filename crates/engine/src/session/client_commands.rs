@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use larder_resp::Arguments;
 use larder_store::{Refusal, Value};
 
 use super::Replies;
@@ -230,16 +231,31 @@ fn list(call: &mut Call<'_, '_>) -> Result<()> {
     let listed = clients.iter().filter(|client| {
         filters.have(client, now) && !(filters.spares_caller && client.id() == own_id)
     });
-    let lines: String = listed.map(|client| client.line(now) + "\n").collect();
+    let asking = |client: &Client| match client.id() == own_id {
+        true => request_bytes(call.request()),
+        false => 0,
+    };
+    let lines: String = listed
+        .map(|client| client.line(now, asking(client)) + "\n")
+        .collect();
     call.reply.verbatim(&lines);
     Ok(())
 }
 
+/// How many bytes a request takes on its way.
+fn request_bytes(request: Arguments<'_>) -> usize {
+    let head = |number: usize| "*\r\n".len() + number.to_string().len();
+    let words = request.iter();
+    let words = words.map(|word| head(word.len()) + word.len() + "\r\n".len());
+    head(request.len()) + words.sum::<usize>()
+}
+
 fn info(call: &mut Call<'_, '_>) -> Result<()> {
+    let asking = request_bytes(call.request());
     let line = call
         .session
         .client()
-        .map_or_else(String::new, |client| client.line(call.now()) + "\n");
+        .map_or_else(String::new, |client| client.line(call.now(), asking) + "\n");
     call.reply.verbatim(&line);
     Ok(())
 }
