@@ -179,6 +179,9 @@ impl Engine {
         self.end_pause(clock.ticks());
         self.wake(clock.ticks());
         self.note_overdue_scripts(clock.ticks());
+        if self.config.cron_paused.load(Ordering::Relaxed) {
+            return;
+        }
         for index in 0..SHARDS {
             if let Some(mut shard) = self.shards.try_take(index) {
                 self.shards.sweep(index, &mut shard);

@@ -214,6 +214,31 @@ fn in_a_pause_a_random_key_may_be_one_that_has_expired() {
     assert_eq!(ask_later("RANDOMKEY"), "_\r\n");
 }
 
+#[test]
+fn debug_object_shows_a_key_that_has_expired_and_leaves_it() {
+    let engine = engine(DebugAccess::Yes);
+    let later = Now::from_unix_us(START + 1_000_000);
+    let ask_later = |line: &str| ask(&engine, &mut Session::local(), later, line);
+    call(&engine, "SET k v PX 1");
+    assert!(ask_later("DEBUG OBJECT k").starts_with("+Value at:"));
+    assert_eq!(ask_later("DBSIZE"), ":1\r\n");
+    assert_eq!(ask_later("EXISTS k"), ":0\r\n");
+    assert_eq!(ask_later("DEBUG OBJECT k"), "-ERR no such key\r\n");
+}
+
+#[test]
+fn nothing_happens_by_itself_while_that_is_asked_for() {
+    let engine = engine(DebugAccess::Yes);
+    let later = Now::from_unix_us(START + 1_000_000);
+    call(&engine, "SET k v PX 1");
+    call(&engine, "DEBUG PAUSE-CRON 1");
+    engine.tick(&later);
+    assert_eq!(call(&engine, "DBSIZE"), ":1\r\n");
+    call(&engine, "DEBUG PAUSE-CRON 0");
+    engine.tick(&later);
+    assert_eq!(call(&engine, "DBSIZE"), ":0\r\n");
+}
+
 #[cfg(feature = "lua")]
 #[test]
 fn scripts_may_call_debug_where_that_is_asked_for() {

@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub(super) active_expire: AtomicBool,
     /// Whether RESTORE leaves checksums out of account: DEBUG SET-SKIP-CHECKSUM-VALIDATION.
     pub(super) skips_checksums: AtomicBool,
+    /// Whether nothing happens by itself: DEBUG PAUSE-CRON.
+    pub(crate) cron_paused: AtomicBool,
     /// Whether scripts may call DEBUG: DEBUG SET-DISABLE-DENY-SCRIPTS.
     pub(crate) scripts_may_debug: AtomicBool,
     host: RwLock<Host>,
@@ -132,6 +134,7 @@ impl Default for Config {
             percentiles: RwLock::new(vec![50.0, 99.0, 99.9]),
             active_expire: AtomicBool::new(true),
             skips_checksums: AtomicBool::new(false),
+            cron_paused: AtomicBool::new(false),
             scripts_may_debug: AtomicBool::new(false),
             host: RwLock::default(),
             outside: Outside::default(),

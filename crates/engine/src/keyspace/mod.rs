@@ -273,6 +273,12 @@ impl<'e> Keyspace<'e> {
         self.unexpired(self.db_of(hash).table.find(hash, key))
     }
 
+    /// The entry of a key, even if it has expired and is only not gone yet.
+    pub(crate) fn stored(&self, key: &[u8]) -> Option<&Entry> {
+        let hash = self.hash(key);
+        self.db_of(hash).table.find(hash, key)
+    }
+
     /// The entry of a key of which something is asked: that counts as a lookup, and not as a use.
     pub(crate) fn ask(&self, key: &[u8]) -> Option<&Entry> {
         let hash = self.hash(key);

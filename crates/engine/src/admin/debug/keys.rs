@@ -21,7 +21,9 @@ pub(super) fn object(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
     let list_size = call.keyspace.limits().list_max_listpack_size.get();
     let idle_s = call.keyspace.idle_s(key).unwrap_or(0);
-    let entry = call.keyspace.entry(key).ok_or(Error::NoSuchKey)?;
+    // To look at a key through DEBUG is no use of it: one that has expired stays.
+    let _ = call.keyspace.has_met_expired();
+    let entry = call.keyspace.stored(key).ok_or(Error::NoSuchKey)?;
     let mut text = format!(
         "Value at:{:p} refcount:{} encoding:{} serializedlength:{} lru:{} lru_seconds_idle:{idle_s}",
         entry,

@@ -103,6 +103,13 @@ const SUBCOMMANDS: &[Subcommand] = &[
         summary: "Says how the value is held.",
     },
     Subcommand {
+        name: "PAUSE-CRON",
+        words: 1..=1,
+        run: pause_cron,
+        syntax: "<0|1>",
+        summary: "Lets nothing happen by itself but what is due at a time, or again as before.",
+    },
+    Subcommand {
         name: "POPULATE",
         words: 1..=3,
         run: keys::populate,
@@ -239,6 +246,12 @@ fn switch(call: &mut Call<'_, '_>) -> Result<bool> {
 fn set_active_expire(call: &mut Call<'_, '_>) -> Result<()> {
     let is_on = switch(call)?;
     call.engine.config.active_expire.store(is_on, Relaxed);
+    ok(call)
+}
+
+fn pause_cron(call: &mut Call<'_, '_>) -> Result<()> {
+    let is_on = switch(call)?;
+    call.engine.config.cron_paused.store(is_on, Relaxed);
     ok(call)
 }
 
