@@ -135,7 +135,8 @@ impl Engine {
     ) -> Result<Vec<Change>, Refusal> {
         for (parameter, value) in kept {
             let is_kept = self.config.outside.keeper_of(parameter.name).is_some();
-            if !is_kept && !(parameter.is_settable_in_redis() && parameter.get(self) == *value) {
+            let is_so = parameter.is_settable_in_redis() && parameter.get(self) == *value;
+            if !is_kept && !is_so {
                 return Err((*parameter, super::parameters::IMMUTABLE.to_owned()));
             }
         }
