@@ -151,8 +151,8 @@ fn drawn(event: &str, series: &Series, now_s: u64) -> String {
     text.push_str(&"-".repeat(GRAPH_COLUMNS));
     text.push('\n');
     // Each row of characters has three heights: `_`, `o` and `#`.
-    let steps = (GRAPH_ROWS * 3 - 1) as u64;
-    let height = |took_ms: u64| (took_ms - low) * steps / (high - low).max(1);
+    let steps = (GRAPH_ROWS * 3) as u64;
+    let height = |took_ms: u64| ((took_ms - low) * steps / (high - low).max(1)).min(steps - 1);
     for row in (0..GRAPH_ROWS as u64).rev() {
         let column = |took_ms: u64| match height(took_ms).checked_sub(row * 3) {
             None => ' ',
@@ -161,8 +161,7 @@ fn drawn(event: &str, series: &Series, now_s: u64) -> String {
             Some(2) => '#',
             Some(_) => '|',
         };
-        let line: String = times().map(column).collect();
-        text.push_str(line.trim_end());
+        text.extend(times().map(column));
         text.push('\n');
     }
     let ages: Vec<String> = samples
@@ -170,11 +169,11 @@ fn drawn(event: &str, series: &Series, now_s: u64) -> String {
         .map(|sample| age(now_s.saturating_sub(sample.at_s)))
         .collect();
     let longest = ages.iter().map(String::len).max().unwrap_or(0);
+    text.push_str(&" ".repeat(samples.len()));
     text.push('\n');
     for place in 0..longest {
         let nth = |age: &String| age.chars().nth(place).unwrap_or(' ');
-        let line: String = ages.iter().map(nth).collect();
-        text.push_str(line.trim_end());
+        text.extend(ages.iter().map(nth));
         text.push('\n');
     }
     text
@@ -245,15 +244,18 @@ fn histogram(call: &mut Call<'_, '_>) -> Result<()> {
         .map(|name| String::from_utf8_lossy(name).to_ascii_lowercase())
         .collect();
     let histograms = &call.engine.stats.histograms;
-    let timed = commands().filter_map(|(_, command)| {
-        let name = command.full_name();
-        let container = name.split('|').next().unwrap_or_default();
-        let is = |wanted: &String| *wanted == name || wanted == container;
-        let is_wanted = wanted.is_empty() || wanted.iter().any(is);
-        let histogram = is_wanted.then(|| histograms.of(command)).flatten()?;
-        Some((name, histogram))
+    let of_all = commands().filter_map(|(_, command)| {
+        let histogram = histograms.of(command)?;
+        Some((command.full_name(), histogram))
     });
-    let timed: Vec<(String, Snapshot)> = timed.collect();
+    let of_all: Vec<(String, Snapshot)> = of_all.collect();
+    let timed: Vec<&(String, Snapshot)> = match wanted.is_empty() {
+        true => of_all.iter().collect(),
+        // In the order in which they are asked for, and as often.
+        false => { wanted.iter() }
+            .flat_map(|wanted| of_all.iter().filter(|(name, _)| is_part(name, wanted)))
+            .collect(),
+    };
     call.reply.map(timed.len());
     for (name, times) in timed {
         call.reply.bulk(name.as_bytes());
@@ -271,25 +273,37 @@ fn histogram(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
+/// Whether a command is the one that is asked for, or one of its subcommands.
+fn is_part(name: &str, wanted: &str) -> bool {
+    let container = name.split('|').next().unwrap_or_default();
+    name == wanted || container == wanted
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observe::latency::Sample;
 
+    /// The times and the drawing are those of a redis-server 7.0.
     #[test]
-    fn a_graph_has_a_column_for_each_sample() {
-        let samples = [(1, 10), (2, 30), (3, 50)];
+    fn a_graph_has_a_column_for_each_sample_as_redis_draws_it() {
+        let times_ms = [10, 50, 43, 21, 60, 37, 44, 26];
+        let samples = (1..).zip(times_ms);
         let samples = samples.map(|(at_s, took_ms)| Sample { at_s, took_ms });
         let series = Series {
             longest_ms: 60,
-            samples: samples.into(),
+            samples: samples.collect(),
         };
-        let lines = drawn("command", &series, 63);
+        let lines = drawn("command", &series, 67);
         let lines: Vec<&str> = lines.lines().collect();
         assert_eq!(
             lines[0],
-            "command - high 50 ms, low 10 ms (all time high 60 ms)"
+            "command - high 60 ms, low 10 ms (all time high 60 ms)"
         );
-        assert_eq!(lines[2..], ["  #", "  |", " #|", "_||", "", "111", "mmm"]);
+        let drawing = [
+            " _  #   ", " |o |_# ", " || |||_", "_||#||||", "        ", "11111115", "mmmmmmm9",
+            "       s",
+        ];
+        assert_eq!(lines[2..], drawing);
     }
 }
