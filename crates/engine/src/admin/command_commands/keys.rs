@@ -1,5 +1,7 @@
 //! COMMAND GETKEYS and COMMAND GETKEYSANDFLAGS: the keys of a request.
 
+use larder_resp::Arguments;
+
 use crate::access::Access;
 use crate::command::{Call, Flags, KeySpec};
 use crate::commands;
@@ -26,16 +28,30 @@ pub(super) fn getkeysandflags(call: &mut Call<'_, '_>) -> Result<()> {
     })
 }
 
+const NO_KEYS: &str = "ERR The command has no key arguments";
+
+/// Whether a request is a word alone that only stands before others.
+fn is_container(request: Arguments<'_>) -> bool {
+    let mut containers = commands::first_words()
+        .iter()
+        .filter(|first| first.command.is_none());
+    let word = request.get(0).unwrap_or_default();
+    request.len() == 1 && containers.any(|first| word.eq_ignore_ascii_case(first.name.as_bytes()))
+}
+
 /// Answers something about the keys of the request that follows, and what is done with them.
 fn with_keys(
     call: &mut Call<'_, '_>,
     answer: impl FnOnce(&[(&[u8], Access)], &mut dyn Reply),
 ) -> Result<()> {
     let request = call.args.whole().slice(call.command.first()..);
+    if is_container(request) {
+        return Err(Error::text(NO_KEYS));
+    }
     let command =
         commands::find(request).map_err(|_| Error::text("ERR Invalid command specified"))?;
     if command.keys == KeySpec::None || command.accesses() == [Access::NotKey] {
-        return Err(Error::text("ERR The command has no key arguments"));
+        return Err(Error::text(NO_KEYS));
     }
     if !command.arity.allows(request.len()) {
         return Err(Error::text(
@@ -48,6 +64,8 @@ fn with_keys(
         // Scripts may have none. Of the others, a count that is wrong leaves the first key alone.
         _ if command.flags.has(Flags::SCRIPT) => 0,
         KeySpec::FirstAndCounted(_) => 2,
+        // Each of the two rules has to find a key.
+        KeySpec::All if command.accesses().len() > 1 => 2,
         _ => 1,
     };
     if keys.len() < len_min {
