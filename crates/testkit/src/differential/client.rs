@@ -171,7 +171,10 @@ impl Client {
                 // A wait that ends looks at all of its keys again, as since Redis 7.2.
                 let looks_again =
                     ours.starts_with(b"-WRONGTYPE") || is(words, "XREAD") || has_many_keys(words);
+                // Before 7.2 who publishes to itself in a transaction is told in the midst of the answer.
+                let is_torn = theirs.windows(9).any(|part| part == b"message\r\n");
                 is_newer_refusal(ours)
+                    || is(words, "EXEC") && is_torn
                     || self.is_waiting && looks_again
                     || self.trims && is(words, "EXEC") && theirs == b"*-1\r\n"
             }
