@@ -13,6 +13,7 @@
 //! - [`Browser`] is a real browser, for pages.
 //! - [`Transcript`] is a conversation with a server as text, run on the engine and on real servers.
 //! - [`Differential`] runs random programs on the engine and on a real server.
+//! - [`linear`] looks for an order of what several threads have done on one engine.
 //! - [`compare_twins`] runs random calls of scripts in Lua and as their twins.
 //! - [`TestStore::pass`] lets time pass: it moves the clock of a memory store, and waits on a real
 //!   server.
@@ -26,6 +27,7 @@ mod doctest;
 mod every_store;
 mod everywhere;
 mod household;
+pub mod linear;
 mod open;
 mod port;
 mod process;
