@@ -38,6 +38,6 @@ pub(crate) fn run() -> Result<()> {
     features::check()?;
     beside_peers::check()?;
     docs::run(&docs::Options { check: true })?;
-    fuzz::run(&fuzz::IN_CI)?;
+    fuzz::in_ci()?;
     test::run()
 }

@@ -42,8 +42,8 @@ enum Chore {
     RedisSuite(suite::Options),
     /// Run the patterns of the toolkit on stores that misbehave, from many seeds.
     Faults(faults::Options),
-    /// Run random and hostile scripts on the engine.
-    FuzzScripts(fuzz::Options),
+    /// Run random and hostile scripts, bytes, payloads or commands on the engine.
+    Fuzz(fuzz::Options),
     /// Print what larder weighs: crates, seconds of a fresh build, bytes of a binary.
     Weight(weight::Options),
     /// Measure.
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         Chore::Clients(options) => clients::run(&options),
         Chore::RedisSuite(options) => suite::run(&options),
         Chore::Faults(options) => faults::run(&options),
-        Chore::FuzzScripts(options) => fuzz::run(&options),
+        Chore::Fuzz(options) => fuzz::run(&options),
         Chore::Weight(options) => weight::run(&options),
         Chore::Bench(bench) => bench::run(&bench),
     };

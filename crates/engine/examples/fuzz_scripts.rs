@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Each script is written to FILE before it runs, so that one that ends the process is found there.
-//! The same seed makes the same scripts. `cargo xtask fuzz-scripts` runs this as a child; under
+//! The same seed makes the same scripts. `cargo xtask fuzz scripts` runs this as a child; under
 //! valgrind or AddressSanitizer it finds what does not crash as well.
 
 #![allow(clippy::print_stdout, reason = "it is a program for a terminal")]

@@ -13,6 +13,7 @@
 //! - [`Browser`] is a real browser, for pages.
 //! - [`Transcript`] is a conversation with a server as text, run on the engine and on real servers.
 //! - [`Differential`] runs random programs on the engine and on a real server.
+//! - [`fuzz`] runs hostile cases until their time is over, among them those of [`Wild`].
 //! - [`linear`] looks for an order of what several threads have done on one engine.
 //! - [`compare_twins`] runs random calls of scripts in Lua and as their twins.
 //! - [`TestStore::pass`] lets time pass: it moves the clock of a memory store, and waits on a real
@@ -26,6 +27,7 @@ mod differential;
 mod doctest;
 mod every_store;
 mod everywhere;
+pub mod fuzz;
 mod household;
 pub mod linear;
 mod open;
@@ -42,7 +44,7 @@ mod until;
 mod without_twins;
 
 pub use browser::Browser;
-pub use differential::{Differential, Subject};
+pub use differential::{Differential, Subject, Wild};
 pub use doctest::doctest;
 pub use open::{open, words};
 pub use port::free_port;

@@ -28,6 +28,8 @@ mod values;
 
 use std::collections::BTreeMap;
 
+pub use program::Wild;
+
 use program::Programs;
 use run::Sides;
 

@@ -6,11 +6,14 @@ mod lua;
 mod request;
 mod scripts;
 mod together;
+mod wild;
 
 use larder_engine::{Flags, Row as Command, commands};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+
+pub use self::wild::Wild;
 
 use self::left_out::{LEFT_OUT, NEVER_SPOILT, VERSION};
 use self::request::Request;
