@@ -153,6 +153,30 @@ const SUITES: &[Suite] = &[
         input: None,
     },
     Suite {
+        name: "redis-py: its own tests",
+        program: |tools| &tools.python,
+        arguments: &["python/redis_py_suite.py", "3"],
+        input: None,
+    },
+    Suite {
+        name: "redis_exporter: what it tells Prometheus",
+        program: |tools| &tools.python,
+        arguments: &["python/exporter.py"],
+        input: None,
+    },
+    Suite {
+        name: "redis-benchmark: all that it does",
+        program: |tools| &tools.python,
+        arguments: &["python/benchmark.py"],
+        input: None,
+    },
+    Suite {
+        name: "Redis Insight: what it asks when it is opened",
+        program: |tools| &tools.node,
+        arguments: &["redis_insight/startup.mjs"],
+        input: None,
+    },
+    Suite {
         name: "redis-cli: everyday use, RESP2",
         program: |tools| &tools.redis_cli,
         arguments: &["-p", "PORT", "--no-raw"],
@@ -195,9 +219,13 @@ fn compare(suites: &[&Suite], tools: &Tools, kind: Kind) -> Result<()> {
     let mut failures = Vec::new();
     for suite in suites {
         let compared = step(suite.name, || {
-            let real = suite.transcript(tools, Kind::Redis, &tools.redis_server, "real")?;
-            let ours = suite.transcript(tools, kind, &program, "ours")?;
-            expect_equal(&real, &ours)
+            // At the same time: most of a suite's time goes by in waiting.
+            let (real, ours) = std::thread::scope(|scope| {
+                let ours = scope.spawn(|| suite.transcript(tools, kind, &program, "ours"));
+                let real = suite.transcript(tools, Kind::Redis, &tools.redis_server, "real");
+                (real, ours.join().expect("a suite is run without a panic"))
+            });
+            expect_equal(&real?, &ours?)
         });
         if let Err(error) = compared {
             eprintln!("{error:#}");

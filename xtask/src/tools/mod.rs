@@ -33,6 +33,8 @@ pub(crate) struct Tools {
     pub(crate) node_modules: PathBuf,
     /// Python with the package redis and what is built on it.
     pub(crate) python: PathBuf,
+    /// The source of redis-py, with its tests.
+    pub(crate) redis_py: PathBuf,
     /// Ruby with the gem sidekiq.
     pub(crate) ruby: PathBuf,
 }
@@ -92,6 +94,11 @@ const SIDEKIQ: Program = Program {
     variable: None,
     package: "ruby-sidekiq",
 };
+const REDIS_EXPORTER: Program = Program {
+    names: &["prometheus-redis-exporter"],
+    variable: None,
+    package: "prometheus-redis-exporter",
+};
 
 impl Tools {
     /// Finds every program, and installs those that are missing.
@@ -105,15 +112,21 @@ impl Tools {
             PYTHON,
             RUBY,
             SIDEKIQ,
+            REDIS_BENCHMARK,
+            REDIS_EXPORTER,
         ];
         wanted.retain(|program| program.find().is_none());
         let mut packages: Vec<_> = wanted.iter().map(|program| program.package).collect();
+        packages.sort_unstable();
+        packages.dedup();
         if !python::can_make_environments(&PYTHON) {
             packages.push("python3-venv");
         }
         system::install(&packages)?;
 
-        SIDEKIQ.path()?;
+        for called_by_a_suite in [SIDEKIQ, REDIS_BENCHMARK, REDIS_EXPORTER] {
+            called_by_a_suite.path()?;
+        }
         let python = python::environment(&PYTHON.path()?)?;
         let tools = Tools {
             redis_server: REDIS_SERVER.path()?,
@@ -122,6 +135,7 @@ impl Tools {
             chromium: CHROMIUM.path()?,
             node: NODE.path()?,
             node_modules: node::modules(&NPM.path()?)?,
+            redis_py: python::source_of_redis_py(&python)?,
             python,
             ruby: RUBY.path()?,
         };
@@ -166,7 +180,7 @@ impl Tools {
     }
 
     /// What tells the tests where the programs are.
-    pub(crate) fn environment(&self) -> [(&'static str, OsString); 6] {
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 7] {
         [
             // Without this a test whose server is missing is skipped, and says so.
             ("LARDER_TEST_REQUIRE", "all".into()),
@@ -175,6 +189,7 @@ impl Tools {
             ("LARDER_CHROMIUM", self.chromium.clone().into()),
             ("LARDER_NODE_MODULES", self.node_modules.clone().into()),
             ("LARDER_PYTHON", self.python.clone().into()),
+            ("LARDER_REDIS_PY", self.redis_py.clone().into()),
         ]
     }
 

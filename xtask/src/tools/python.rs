@@ -50,3 +50,35 @@ pub(super) fn environment(python: &Path) -> Result<PathBuf> {
     super::note_made_from(&folder, &recipe)?;
     Ok(inside)
 }
+
+/// The folder of redis-py's source, in the version that is installed: its tests are in it alone.
+pub(super) fn source_of_redis_py(python: &Path) -> Result<PathBuf> {
+    let folder = super::folder("redis-py")?;
+    let lists = workspace::root().join("tests/clients");
+    let packages = std::fs::read_to_string(lists.join(LISTS[0].0))?;
+    let wanted = packages
+        .lines()
+        .find(|line| line.starts_with("redis=="))
+        .context("no version of redis-py is named")?;
+    let source = folder.join(wanted.replace("==", "-"));
+    if super::is_made_from(&folder, wanted) {
+        return Ok(source);
+    }
+    step("fetching the source of redis-py", || {
+        super::patiently(|| {
+            let mut download = Command::new(python);
+            download
+                .args(["-m", "pip", "download", "--quiet", "--no-deps"])
+                .args(["--no-binary", ":all:", "--dest"])
+                .arg(&folder)
+                .arg(wanted);
+            download
+        })?;
+        let archive = source.with_added_extension("tar.gz");
+        let extract = ["-m", "tarfile", "-e"];
+        steps::run(Command::new(python).args(extract).arg(archive).arg(&folder))
+    })
+    .context("it could not be fetched: is PyPI within reach?")?;
+    super::note_made_from(&folder, wanted)?;
+    Ok(source)
+}

@@ -96,7 +96,7 @@ fn by_hand() -> &'static str {
             "install them with: sudo dnf install redis chromium nodejs nodejs-npm python3 rubygem-sidekiq"
         }
         () => {
-            "install redis (server and tools), chromium, node, npm, python3 with venv, and sidekiq"
+            "install redis (server and tools), chromium, node, npm, python3 with venv, sidekiq and prometheus-redis-exporter"
         }
     }
 }

@@ -1,0 +1,61 @@
+"""redis-py's own tests, over the protocol that the first argument names, each as passed or failed.
+
+The tests are those of redis-py's source, which is fetched and not kept here. What a server is too old
+for counts as passed: the two servers differ in that.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as Xml
+from pathlib import Path
+
+from transcript import URL, part, say
+
+SOURCE = Path(os.environ["LARDER_REDIS_PY"])
+
+# Not those that need replicas, clusters, modules or TLS.
+FILES = """test_commands test_pipeline test_pubsub test_scripting test_function test_lock test_monitor
+test_encoding test_keyspace_notifications test_cache test_asyncio/test_scripting
+test_asyncio/test_pipeline test_asyncio/test_monitor""".split()
+MARKS = "not (redismod or onlycluster or ssl or cp_integration or replica)"
+# Nor those that ask a server on the usual port whatever they are told, or that wait for seconds.
+NAMES = "not (client_setinfo or RedisDown or AutoDecoding or BlockingListen or subscribe_messages)"
+
+# The tests in which the two servers differ, and why that is right.
+KNOWN = {
+    "test_acl_getuser_setuser": "what it expects is answered since 7.2",
+    "test_acl_log": "what it expects is answered since 7.2",
+    "test_bgsave": "nothing is saved, and BGSAVE says so",
+}
+
+
+def outcomes(report):
+    """The name of each test, and whether it passed."""
+    for case in Xml.parse(report).iter("testcase"):
+        problems = case.findall("failure") + case.findall("error")
+        for problem in problems:
+            print(case.get("name"), problem.get("message"), file=sys.stderr)
+        yield f"{case.get('classname').partition('.')[2]}.{case.get('name')}", not problems
+
+
+def main(protocol):
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--quiet", "--tb", "line", "-W", "ignore"]
+            + ["--timeout", "60", "--timeout-method", "signal", "--junit-xml", report, "-m", MARKS, "-k", NAMES]
+            + ["--redis-url", URL, "--protocol", protocol, *(f"tests/{name}.py" for name in FILES)],
+            cwd=SOURCE,
+            stdout=subprocess.DEVNULL,
+        )
+        results = dict(outcomes(report))
+    part("tests")
+    say("many", len(results) > 1000)
+    for name, passed in sorted(results.items()):
+        if name.rpartition(".")[2].partition("[")[0] not in KNOWN:
+            say(name, "passed" if passed else "failed")
+
+
+main(sys.argv[1])
