@@ -143,13 +143,13 @@ const SUITES: &[Suite] = &[
     Suite {
         name: "redis-py: everyday use, RESP2",
         program: |tools| &tools.python,
-        arguments: &["redis_py/everyday.py", "2"],
+        arguments: &["python/everyday.py", "2"],
         input: None,
     },
     Suite {
         name: "redis-py: everyday use, RESP3",
         program: |tools| &tools.python,
-        arguments: &["redis_py/everyday.py", "3"],
+        arguments: &["python/everyday.py", "3"],
         input: None,
     },
     Suite {

@@ -33,7 +33,7 @@ end
 class Flaky
   include Sidekiq::Job
   sidekiq_options retry: 5
-  sidekiq_retry_in { 1 }
+  sidekiq_retry_in { 3600 }
   def perform(name)
     tries = redis { |r| r.incr("tries:#{name}") }
     raise "try #{tries}" if tries < 3
@@ -100,6 +100,13 @@ begin
   say 'first the queue that stands first', words.first(5)
   say 'and then', words.last(2).sort
   Flaky.perform_async('ünï')
+  2.times do
+    until_so { Sidekiq::RetrySet.new.any? }
+    job = Sidekiq::RetrySet.new.first
+    say 'to be retried', [job.args, job['error_message'], job['retry_count'], job.at > Time.now + 3000]
+    # As on its page: when its time comes by itself, differs by many seconds.
+    job.retry
+  end
   say 'retried', noted(8).last
   Broken.perform_async('hopeless')
   say 'dead', until_so { Sidekiq::DeadSet.new.size == 1 && redis { |r| r.llen('died') } == 1 }

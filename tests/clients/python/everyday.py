@@ -4,8 +4,6 @@ Prints a transcript, in which what differs from run to run is replaced by its sh
 """
 
 import asyncio
-import os
-import re
 import sys
 import threading
 import time
@@ -16,12 +14,10 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from transcript import HOST, PORT, part, say, say_of, until
+
 PROTOCOL = int(sys.argv[1])
-ADDRESS = {
-    "host": os.environ["HOST"],
-    "port": int(os.environ["PORT"]),
-    "protocol": PROTOCOL,
-}
+ADDRESS = {"host": HOST, "port": PORT, "protocol": PROTOCOL}
 
 # What CLIENT INFO says of every client, and what of it is the same for all servers.
 CLIENT_FIELDS = (
@@ -34,50 +30,6 @@ INFO_FIELDS = "redis_version redis_mode run_id role used_memory cluster_enabled 
 # An error is to be seen at once: nothing is tried again.
 r = redis.Redis(**ADDRESS, decode_responses=True, retry=Retry(NoBackoff(), 0))
 raw = redis.Redis(**ADDRESS)
-
-
-def part(name):
-    print(f"\n== {name}")
-
-
-def say(what, value):
-    print(f"{what}: {shaped(value)}", flush=True)
-
-
-def say_of(what, work):
-    """Prints what `work` gives, be it an error."""
-    try:
-        say(what, work())
-    except redis.RedisError as error:
-        say(what, f"{type(error).__name__}: {error}")
-
-
-def shaped(value):
-    text = repr(ordered(value))
-    text = re.sub(r"\b1\d{12}-\d+\b", "<stream id>", text)
-    return re.sub(r"\b1\d{12}\b", "<ms>", text)
-
-
-def ordered(value):
-    """Sets have no order, so neither has what is printed of them. Errors are shown by their text."""
-    if isinstance(value, Exception):
-        return f"{type(value).__name__}: {value}"
-    if isinstance(value, (set, frozenset)):
-        return sorted(value, key=repr)
-    if isinstance(value, dict):
-        return {key: ordered(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(ordered(inner) for inner in value)
-    return value
-
-
-def until(is_so):
-    """Waits until `is_so()`; False if it is not within two seconds."""
-    for _ in range(400):
-        if is_so():
-            return True
-        time.sleep(0.005)
-    return False
 
 
 def connections():
@@ -170,8 +122,7 @@ def blocking():
         thread = threading.Thread(target=lambda: results.append(work(client)))
         waiting = blocked()
         thread.start()
-        if not until(lambda: blocked() == waiting + 1):
-            say("no client is seen to wait", blocked())
+        until(lambda: blocked() == waiting + 1)
         return thread
 
     def blocked():
