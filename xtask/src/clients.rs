@@ -153,7 +153,13 @@ const SUITES: &[Suite] = &[
         input: None,
     },
     Suite {
-        name: "redis-py: its own tests",
+        name: "redis-py: its own tests, RESP2",
+        program: |tools| &tools.python,
+        arguments: &["python/redis_py_suite.py", "2"],
+        input: None,
+    },
+    Suite {
+        name: "redis-py: its own tests, RESP3",
         program: |tools| &tools.python,
         arguments: &["python/redis_py_suite.py", "3"],
         input: None,
