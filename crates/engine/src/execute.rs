@@ -266,6 +266,7 @@ impl Engine {
         clock: &dyn TimeSource,
     ) -> Result<()> {
         if session.is_subscriber_only() && !command.flags.has(Flags::SUBSCRIBED) {
+            self.admit_protected(session, command)?;
             return Err(Error::Subscribed(command.full_name()));
         }
         if self.is_over_limit() {

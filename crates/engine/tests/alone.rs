@@ -224,6 +224,21 @@ fn who_asks_for_the_data_is_told_to_ask_again_later() {
     }
 }
 
+/// A random program found the refusals in another order than Redis's.
+#[test]
+fn a_subscriber_is_told_first_that_nobody_may_load_modules() {
+    let mut client = Connection::to(&engine());
+    client.send("SUBSCRIBE channel");
+    for (request, refusal) in [
+        ("MODULE UNLOAD x", "-ERR MODULE command not allowed."),
+        ("DEBUG SLEEP 0", "-ERR DEBUG command not allowed."),
+        ("MODULE LIST", "-ERR Can't execute 'module|list':"),
+    ] {
+        let answer = client.send(request);
+        assert!(answer.starts_with(refusal), "{request}: {answer}");
+    }
+}
+
 // --- saving -----------------------------------------------------------------------------------
 
 /// An `OK` would say that the data is safe.
