@@ -172,7 +172,14 @@ const ACCESS: &[(&[Access], &[&str])] = &[
     ),
     (
         &[Overwrite],
-        &["MSET", "MSETEX", "PSETEX", "RESTORE", "SETEX"],
+        &[
+            "MSET",
+            "MSETEX",
+            "PSETEX",
+            "RESTORE",
+            "RESTORE-ASKING",
+            "SETEX",
+        ],
     ),
     (&[Create], &["MSETNX", "SETNX"]),
     (&[Remove], &["DEL", "DELIFEQ", "UNLINK"]),

@@ -210,18 +210,32 @@ const OF_REDIS: &[(&str, &str, &str)] = &[
     ("command|getkeysandflags", "arity", OF_7_2),
     ("pfdebug", "last key", OF_LAST),
     ("pfdebug", "key specs", OF_LAST),
+    ("wait", "flags", WAIT_OF_7_2),
+    ("wait", "categories", WAIT_OF_7_2),
     ("zrank", "arity", WITH_SCORE),
     ("zrevrank", "arity", WITH_SCORE),
 ];
 
 const OF_SCRIPTS: &str = "as of 7.2 scripts may call it, where it does not wait";
 const OF_7_2: &str = "as of 7.2 a request of one word is refused as one without keys";
+const WAIT_OF_7_2: &str = "as of 7.2 it blocks, and scripts may call it";
 const OF_LAST: &str = "its key is its last word, and is found from there";
 const WITH_SCORE: &str = "as of 7.2 it has WITHSCORE";
 
 /// The same of Valkey's commands that Redis 7.0 has not.
 const OF_VALKEY: &[(&str, &str, &str)] = &[
     ("client|no-touch", "flags", OF_8_0),
+    ("clusterscan", "flags", OF_ONE),
+    ("clusterscan", "first key", OF_ONE),
+    ("clusterscan", "last key", OF_ONE),
+    ("clusterscan", "step", OF_ONE),
+    ("clusterscan", "categories", OF_ONE),
+    ("clusterscan", "tips", OF_ONE),
+    ("clusterscan", "key specs", OF_ONE),
+    ("cluster|flushslot", "flags", OF_ONE),
+    ("cluster|flushslot", "categories", OF_ONE),
+    ("cluster|myshardid", "flags", OF_8_0),
+    ("cluster|slot-stats", "flags", OF_ONE),
     ("client|setinfo", "flags", OF_8_0),
     ("hgetex", "key specs", OF_8_0),
     ("hpttl", "tips", OF_8_0),
@@ -229,6 +243,7 @@ const OF_VALKEY: &[(&str, &str, &str)] = &[
     ("httl", "tips", OF_8_0),
 ];
 
+const OF_ONE: &str = "there is no cluster: it is refused, and touches nothing";
 const OF_8_0: &str = "Redis 8.0 has it as well, and says so";
 
 fn differences(

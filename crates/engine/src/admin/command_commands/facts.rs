@@ -137,6 +137,7 @@ const TIPS: &[(&[&str], &[&str])] = &[
             "CLUSTER GETKEYSINSLOT",
             "CLUSTER INFO",
             "CLUSTER LINKS",
+            "CLUSTER MYSHARDID",
             "CLUSTER NODES",
             "CLUSTER REPLICAS",
             "CLUSTER SHARDS",
@@ -257,7 +258,10 @@ const TIPS: &[(&[&str], &[&str])] = &[
     ),
     (&[ALL_SHARDS, UNORDERED], &["KEYS"]),
     (&[NONDETERMINISTIC, "request_policy:special"], &["SCAN"]),
-    (&[ALL_SHARDS, NONDETERMINISTIC], &["RANDOMKEY"]),
+    (
+        &[ALL_SHARDS, NONDETERMINISTIC],
+        &["CLUSTER SLOT-STATS", "RANDOMKEY"],
+    ),
     (&[ALL_SHARDS, SUM], &["DBSIZE"]),
 ];
 

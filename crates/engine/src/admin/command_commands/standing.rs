@@ -9,6 +9,8 @@ const DEPRECATED: &[(&str, &str, &str)] = &[
         "6.2.0",
         "`BLMOVE` with the `RIGHT` and `LEFT` arguments",
     ),
+    ("CLUSTER SLAVES", "5.0.0", "`CLUSTER REPLICAS`"),
+    ("CLUSTER SLOTS", "7.0.0", "`CLUSTER SHARDS`"),
     (
         "GEORADIUS",
         "6.2.0",
@@ -40,6 +42,7 @@ const DEPRECATED: &[(&str, &str, &str)] = &[
     ),
     ("SETEX", "2.6.12", "`SET` with the `EX` argument"),
     ("SETNX", "2.6.12", "`SET` with the `NX` argument"),
+    ("SLAVEOF", "5.0.0", "`REPLICAOF`"),
     ("SUBSTR", "2.0.0", "`GETRANGE`"),
     ("ZRANGEBYLEX", "6.2.0", "`ZRANGE` with the `BYLEX` argument"),
     (
@@ -60,11 +63,17 @@ const DEPRECATED: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Commands that are for the server's own tests.
-const OF_SYSTEM: &[&str] = &["DEBUG", "PFDEBUG", "PFSELFTEST"];
+/// Commands that servers send to each other, and that are for their own tests.
+const OF_SYSTEM: &[&str] = &[
+    "DEBUG",
+    "PFDEBUG",
+    "PFSELFTEST",
+    "REPLCONF",
+    "RESTORE-ASKING",
+];
 
-/// Commands on whole databases, which the documentation has with those on the server.
-const ON_DATABASES: &[&str] = &["DBSIZE", "FLUSHALL", "FLUSHDB", "SWAPDB"];
+/// Commands of other families that the documentation has with those on the server.
+const ON_SERVER: &[&str] = &["DBSIZE", "FLUSHALL", "FLUSHDB", "RESTORE-ASKING", "SWAPDB"];
 
 /// Since when Redis advises against a command, and what it names in its place.
 pub(super) fn deprecated(name: &str) -> Option<(&'static str, &'static str)> {
@@ -73,14 +82,14 @@ pub(super) fn deprecated(name: &str) -> Option<(&'static str, &'static str)> {
     row.map(|(_, since, replaced_by)| (*since, *replaced_by))
 }
 
-/// Whether a command is for the server's own tests.
+/// Whether a command is for servers, and not for clients.
 pub(super) fn is_of_system(name: &str) -> bool {
     OF_SYSTEM.contains(&name)
 }
 
 /// Under which heading the documentation has a command.
 pub(super) fn group(described: Described<'_>) -> &'static str {
-    match ON_DATABASES.contains(&described.name) {
+    match ON_SERVER.contains(&described.name) {
         true => "server",
         false => described.family,
     }
