@@ -2,6 +2,9 @@
 
 use crate::encode;
 
+/// How many bytes the format of a verbatim text has.
+const FORMAT_LEN: usize = 3;
+
 /// How deep containers may stand in each other.
 const DEPTH_MAX: usize = 64;
 
@@ -163,6 +166,7 @@ impl Reader<'_> {
         let text = lossy(&text);
         let (format, text) = text
             .split_once(':')
+            .filter(|(format, _)| format.len() == FORMAT_LEN)
             .ok_or(FrameError("a text without a format"))?;
         Ok(Some(Frame::Verbatim(format.to_owned(), text.to_owned())))
     }
@@ -266,5 +270,20 @@ mod tests {
     fn a_value_that_is_nested_without_an_end_is_refused() {
         let bytes = b"*1\r\n".repeat(100_000);
         assert_eq!(Frame::read(&bytes), Err(FrameError("nested too deep")));
+    }
+
+    #[test]
+    fn the_format_of_a_verbatim_text_has_three_letters() {
+        let refused = Err(FrameError("a text without a format"));
+        for text in ["=7\r\ntt:text\r\n", "=4\r\ntext\r\n", "=1\r\n:\r\n"] {
+            assert_eq!(Frame::read(text.as_bytes()), refused, "{text:?}");
+        }
+    }
+
+    /// A script makes a status of any text.
+    #[test]
+    fn a_status_of_any_bytes_is_read() {
+        let read = Frame::read(b"+a\xffb\r\n");
+        assert_eq!(read, Ok(Some((Frame::Status("a\u{fffd}b".into()), 6))));
     }
 }

@@ -218,7 +218,7 @@ impl Writer<'_> {
                 71..83 => self.one_of(MESSAGES),
                 83..89 => self.one_of(CLIENT_COMMANDS),
                 89..93 => self.one_of(&["EVAL SCRIPT 2 K K"]),
-                93..94 if self.has("WAIT") => self.push(words("WAIT 1 0")),
+                93..94 => self.push(words("WAIT 1 0")),
                 // Newer servers differ in what has nothing to do with this.
                 _ if self.programs.server == ServerKind::Valkey => self.one_of(MOVES),
                 _ => self.request(),
@@ -246,12 +246,6 @@ impl Writer<'_> {
         let before = self.preparation(line.split(' ').next().unwrap_or_default(), &request);
         before.into_iter().for_each(|words| self.push(words));
         self.push(request);
-    }
-
-    /// Whether the engine has the command.
-    fn has(&self, name: &str) -> bool {
-        let mut rows = self.programs.rows.iter();
-        rows.any(|row| row.command.name == name)
     }
 
     fn word(&mut self, word: &str, kind: &str) -> Vec<u8> {
