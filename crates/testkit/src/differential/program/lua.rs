@@ -157,7 +157,7 @@ const TEXTS: &[&str] = &[
     "string.reverse($S)",
     "string.rep($S, 3)",
     "tostring($N)",
-    "tostring($B)",
+    "tostring(not ($B))",
     "type($X)",
     "string.char(65, 66, 0)",
     "string.format('%d', $N)",
