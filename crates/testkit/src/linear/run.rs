@@ -84,7 +84,7 @@ impl Histories {
                     })
                 })
                 .collect();
-            let parts = threads.into_iter().map(|thread| thread.join());
+            let parts = threads.into_iter().map(thread::ScopedJoinHandle::join);
             parts
                 .flat_map(|part| part.expect("no client fails"))
                 .collect()

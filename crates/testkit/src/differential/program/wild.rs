@@ -37,7 +37,7 @@ impl Wild {
     pub fn new() -> Wild {
         let is_sent = |name: &str| {
             let is_left_out = |out: &&str| name == *out || name.starts_with(&format!("{out} "));
-            !LEFT_OUT.iter().any(|out| is_left_out(out))
+            !LEFT_OUT.iter().any(is_left_out)
         };
         let rows = commands().filter(|(_, command)| is_sent(command.name));
         Wild {
@@ -79,9 +79,10 @@ impl Wild {
             };
             let mut words = Request::of(random, row, family);
             // The names of the command stay.
-            for place in row.command.name.split(' ').count()..words.len() {
+            let name = row.command.name.split(' ').count();
+            for word in words.iter_mut().skip(name) {
                 if random.random_bool(0.12) {
-                    words[place] = wild(random);
+                    *word = wild(random);
                 }
             }
             program.push(words);
