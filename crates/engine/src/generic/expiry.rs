@@ -273,7 +273,7 @@ fn pttl(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn expiretime(call: &mut Call<'_, '_>) -> Result<()> {
-    answer_time(call, |at| at / 1000)
+    answer_time(call, |at| (at + 500) / 1000)
 }
 
 fn pexpiretime(call: &mut Call<'_, '_>) -> Result<()> {
