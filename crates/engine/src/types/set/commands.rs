@@ -8,6 +8,7 @@ use crate::generic::commands::ScanOptions;
 use crate::keyspace::entry::{Object, Str};
 use crate::keyspace::{Expiry, Keyspace};
 use crate::reply::Reply;
+use crate::types::Limits;
 use crate::types::cursor;
 use crate::types::sample::{self, Wanted};
 
@@ -341,6 +342,7 @@ fn spop(call: &mut Call<'_, '_>) -> Result<()> {
     };
 
     let mut random = sample::randoms(call.engine);
+    let limits = call.keyspace.limits();
     let Some(mut set) = call.keyspace.write_existing::<Set>(key)? else {
         match count {
             Some(_) => call.reply.set(0),
@@ -357,7 +359,7 @@ fn spop(call: &mut Call<'_, '_>) -> Result<()> {
         }
         Some(0) => call.reply.set(0),
         Some(count) => {
-            let members = take(&mut set, count as usize, random);
+            let members = take(&mut set, count as usize, random, limits);
             call.reply.set(members.len());
             members.iter().for_each(|member| call.reply.bulk(member));
         }
@@ -365,8 +367,11 @@ fn spop(call: &mut Call<'_, '_>) -> Result<()> {
     Ok(())
 }
 
+/// When so many times as many members are taken as stay, those that stay may be packed.
+const PACKED_AFTER: usize = 5;
+
 /// Takes so many members out of a set, chosen at random.
-fn take(set: &mut Set, count: usize, random: impl FnMut() -> u64) -> Vec<Vec<u8>> {
+fn take(set: &mut Set, count: usize, random: impl FnMut() -> u64, limits: &Limits) -> Vec<Vec<u8>> {
     if count >= set.len() {
         return std::mem::take(set).iter().map(Str::to_vec).collect();
     }
@@ -375,6 +380,9 @@ fn take(set: &mut Set, count: usize, random: impl FnMut() -> u64) -> Vec<Vec<u8>
     let chosen: Vec<_> = chosen.into_iter().map(Str::to_vec).collect();
     for member in &chosen {
         set.remove(member);
+    }
+    if set.len() * PACKED_AFTER <= count {
+        set.pack(limits);
     }
     chosen
 }

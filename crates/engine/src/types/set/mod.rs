@@ -7,7 +7,8 @@
 //!   `set-max-listpack-entries`;
 //! - a table of [`Members`].
 //!
-//! It never goes back, except that an empty set is an empty sequence of integers.
+//! It never goes back, except that an empty set is an empty sequence of integers, and that a table
+//! of which almost all is taken at once may be packed.
 
 pub(crate) mod commands;
 mod integers;
@@ -238,6 +239,18 @@ impl Set {
             }
             Repr::Table(_) => {}
         }
+    }
+
+    /// Packs the members of a table, if they are few and short enough.
+    pub(crate) fn pack(&mut self, limits: &Limits) {
+        if !matches!(self.0, Repr::Table(_)) {
+            return;
+        }
+        let mut packed = Set(Repr::Packed(Thin::default()));
+        for member in self.iter() {
+            member.with_bytes(|member| packed.insert(member, limits));
+        }
+        *self = packed;
     }
 
     fn make_packed(&mut self) {
