@@ -5,6 +5,7 @@
 
 use larder_resp::Arguments;
 
+use crate::engine::Now;
 use crate::error::{Error, Result};
 use crate::float::parse_float;
 use crate::keyspace::DATABASES;
@@ -116,23 +117,29 @@ impl<'a> Args<'a> {
         parse_float(self.bytes()?).ok_or(Error::NotAFloat)
     }
 
-    /// The next word, as the seconds that a caller waits, in microseconds; 0 is for ever.
-    pub(crate) fn timeout_s(&mut self) -> Result<Option<u64>> {
+    /// The next word, as the seconds that a caller waits from `now` on, in microseconds; 0 is for
+    /// ever, and so is what is less than a millisecond below it.
+    pub(crate) fn timeout_s(&mut self, now: Now) -> Result<Option<u64>> {
         let seconds = parse_float(self.bytes()?).ok_or(Error::TimeoutNotFloat)?;
-        let timeout_us = (seconds * 1e6).ceil();
-        if seconds * 1e3 > i64::MAX as f64 {
-            return Err(Error::TimeoutOutOfRange);
-        }
-        if seconds < 0.0 {
+        let timeout_ms = (seconds * 1e3).ceil();
+        if timeout_ms < 0.0 {
             return Err(Error::TimeoutNegative);
         }
+        if timeout_ms > longest_ms(now) as f64 {
+            return Err(Error::TimeoutOutOfRange);
+        }
+        let timeout_us = (seconds * 1e6).ceil();
         Ok((timeout_us > 0.0).then_some(timeout_us as u64))
     }
 
-    /// The next word, as the milliseconds that a caller waits, in microseconds; 0 is for ever.
-    pub(crate) fn timeout_ms(&mut self) -> Result<Option<u64>> {
+    /// The next word, as the milliseconds that a caller waits from `now` on, in microseconds; 0 is
+    /// for ever.
+    pub(crate) fn timeout_ms(&mut self, now: Now) -> Result<Option<u64>> {
         let timeout_ms = parse_int(self.bytes()?).ok_or(Error::TimeoutNotInteger)?;
         let timeout_ms = u64::try_from(timeout_ms).map_err(|_| Error::TimeoutNegative)?;
+        if timeout_ms > longest_ms(now) {
+            return Err(Error::TimeoutOutOfRange);
+        }
         Ok((timeout_ms > 0).then(|| timeout_ms.saturating_mul(1000)))
     }
 
@@ -179,6 +186,11 @@ impl<'a> Args<'a> {
             Err(Error::Syntax)
         }
     }
+}
+
+/// The longest wait from `now` on: its end is a time in milliseconds as well.
+fn longest_ms(now: Now) -> u64 {
+    (i64::MAX as u64).saturating_sub(now.unix_ms())
 }
 
 fn db(number: i64) -> Result<usize> {

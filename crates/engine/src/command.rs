@@ -8,9 +8,9 @@ use std::sync::Arc;
 use larder_resp::Arguments;
 pub use larder_store::shape::{Arity, Flags, KeySpec};
 
-use crate::args::{Args, parse_int};
+use crate::args::Args;
 use crate::engine::{Engine, Now};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keyspace::Keyspace;
 use crate::keyspace::waiting::Wait;
 use crate::observe::Occasion;
@@ -257,13 +257,13 @@ impl Call<'_, '_> {
     /// The next word, as the milliseconds that the caller waits from now on, in microseconds; 0 is for
     /// ever.
     pub(crate) fn timeout_ms(&mut self) -> Result<Option<u64>> {
-        let timeout_ms = self.args.peek().and_then(parse_int);
-        let timeout_us = self.args.timeout_ms()?;
-        let now_ms = self.now().unix_ms().cast_signed();
-        match timeout_ms.is_some_and(|timeout_ms| timeout_ms > i64::MAX - now_ms) {
-            true => Err(Error::TimeoutOutOfRange),
-            false => Ok(timeout_us),
-        }
+        self.args.timeout_ms(self.keyspace.now())
+    }
+
+    /// The next word, as the seconds that the caller waits from now on, in microseconds; 0 is for
+    /// ever.
+    pub(crate) fn timeout_s(&mut self) -> Result<Option<u64>> {
+        self.args.timeout_s(self.keyspace.now())
     }
 
     /// Whether the caller can wait at all: not in a transaction or a script.

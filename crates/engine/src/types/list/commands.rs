@@ -602,7 +602,7 @@ fn brpoplpush(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn move_or_wait(call: &mut Call<'_, '_>, request: Move<'_>) -> Result<()> {
-    let timeout_us = call.args.timeout_s()?;
+    let timeout_us = call.timeout_s()?;
     if !request.run(call.keyspace, call.reply)? {
         wait_for_lists(call, &[request.source], timeout_us, Nothing::Null);
     }
@@ -682,7 +682,7 @@ fn lmpop(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn blmpop(call: &mut Call<'_, '_>) -> Result<()> {
-    let timeout_us = call.args.timeout_s();
+    let timeout_us = call.timeout_s();
     let request = PopFirst::read(&mut call.args)?;
     let timeout_us = timeout_us?;
     if !request.run(call)? {
@@ -742,7 +742,7 @@ fn pop_or_wait(call: &mut Call<'_, '_>, side: Side) -> Result<()> {
         .take(call.args.len().saturating_sub(1))?
         .iter()
         .collect();
-    let timeout_us = call.args.timeout_s()?;
+    let timeout_us = call.timeout_s()?;
     let limits = call.keyspace.limits();
 
     for key in &keys {

@@ -173,7 +173,7 @@ fn wait(call: &mut Call<'_, '_>, keys: &[&[u8]], timeout_us: Option<u64>) {
 }
 
 pub(super) fn bzmpop(call: &mut Call<'_, '_>) -> Result<()> {
-    let timeout_us = call.args.timeout_s();
+    let timeout_us = call.timeout_s();
     let request = Request::read(&mut call.args)?;
     let timeout_us = timeout_us?;
     if !request.run(call.keyspace, call.reply)? {
@@ -192,7 +192,7 @@ pub(super) fn bzpopmax(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn pop_or_wait(call: &mut Call<'_, '_>, end: End) -> Result<()> {
     let keys: Vec<_> = call.args.take(call.args.len() - 1)?.iter().collect();
-    let timeout_us = call.args.timeout_s()?;
+    let timeout_us = call.timeout_s()?;
 
     let Some((key, taken)) = take_from_first(call.keyspace, &keys, end, 1)? else {
         wait(call, &keys, timeout_us);
