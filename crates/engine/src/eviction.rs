@@ -47,15 +47,6 @@ const LOOK_AT_CLOCK: usize = 16;
 /// The names that it is read from and shown with are Redis's: `allkeys-lru`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EvictionPolicy {
-    /// None: what would take more memory is refused.
-    #[default]
-    NoEviction,
-    /// The one that has not been used for the longest time.
-    AllKeysLru,
-    /// The one that is used least often.
-    AllKeysLfu,
-    /// Any.
-    AllKeysRandom,
     /// Of those with an expiry, the one that has not been used for the longest time.
     VolatileLru,
     /// Of those with an expiry, the one that is used least often.
@@ -64,6 +55,15 @@ pub enum EvictionPolicy {
     VolatileRandom,
     /// The one that expires soonest.
     VolatileTtl,
+    /// The one that has not been used for the longest time.
+    AllKeysLru,
+    /// The one that is used least often.
+    AllKeysLfu,
+    /// Any.
+    AllKeysRandom,
+    /// None: what would take more memory is refused.
+    #[default]
+    NoEviction,
 }
 
 /// Which keys may be evicted.
@@ -85,26 +85,26 @@ enum Choice {
 
 impl EvictionPolicy {
     const ALL: [EvictionPolicy; 8] = [
-        EvictionPolicy::NoEviction,
-        EvictionPolicy::AllKeysLru,
-        EvictionPolicy::AllKeysLfu,
-        EvictionPolicy::AllKeysRandom,
         EvictionPolicy::VolatileLru,
         EvictionPolicy::VolatileLfu,
         EvictionPolicy::VolatileRandom,
         EvictionPolicy::VolatileTtl,
+        EvictionPolicy::AllKeysLru,
+        EvictionPolicy::AllKeysLfu,
+        EvictionPolicy::AllKeysRandom,
+        EvictionPolicy::NoEviction,
     ];
 
     /// The names of all policies, each at the place that its policy has as a number.
     pub(crate) const NAMES: &[&str] = &[
-        "noeviction",
-        "allkeys-lru",
-        "allkeys-lfu",
-        "allkeys-random",
         "volatile-lru",
         "volatile-lfu",
         "volatile-random",
         "volatile-ttl",
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "noeviction",
     ];
 
     /// The policy with this number: its place among [`EvictionPolicy::NAMES`].
@@ -181,7 +181,7 @@ impl Default for Memory {
     fn default() -> Memory {
         Memory {
             max: AtomicU64::new(0),
-            policy: AtomicU64::new(0),
+            policy: AtomicU64::new(EvictionPolicy::default() as u64),
             samples: AtomicU64::new(5),
             tenacity: AtomicU64::new(10),
             beside: AtomicIsize::new(0),

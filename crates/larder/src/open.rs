@@ -301,7 +301,7 @@ mod tests {
             ("memory:?maxmemory=lots", "a number of bytes, such as 256mb"),
             (
                 "memory:?policy=lru",
-                "the policies are noeviction, allkeys-lru",
+                "the policies are volatile-lru, volatile-lfu",
             ),
             ("memory:?size=1", "the parameters are maxmemory and policy"),
             ("file:/tmp/x", "not there yet"),

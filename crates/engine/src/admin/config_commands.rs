@@ -102,7 +102,7 @@ fn matching(pattern: &[u8]) -> impl Iterator<Item = (Vec<u8>, &'static Parameter
 
 fn set(call: &mut Call<'_, '_>) -> Result<()> {
     if !call.args.len().is_multiple_of(2) {
-        return Err(Error::WrongArity(call.command.full_name()));
+        return Err(Error::Syntax);
     }
     let mut words = call.args.rest();
     let mut pairs: Vec<(&'static Parameter, &[u8])> = Vec::new();
