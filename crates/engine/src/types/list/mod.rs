@@ -165,6 +165,7 @@ impl List {
         if node.can_replace(place, element, capacity) {
             self.nodes
                 .change(position.node, |node| node.replace(place, element));
+            self.nodes.settle(capacity);
             return true;
         }
         self.nodes.change(position.node, |node| node.remove(place));
