@@ -198,6 +198,15 @@ impl<'e> Running<'_, 'e> {
         Ok(self.work.keyspace)
     }
 
+    /// Removes a key that was found to have expired, as behind a command. In a pause nothing expires.
+    #[cold]
+    fn expire(&mut self, key: &Key) {
+        let keyspace = &mut *self.work.keyspace;
+        if !self.work.engine.is_paused(keyspace.ticks()) {
+            keyspace.expire_key(key.as_bytes());
+        }
+    }
+
     /// The string of a key, as `read` reads it.
     #[inline]
     fn read<T>(
@@ -211,6 +220,9 @@ impl<'e> Running<'_, 'e> {
             Ok(string) => string.map(read).transpose(),
             Err(_) => Err(ByName),
         };
+        if self.work.keyspace.has_met_expired() {
+            self.expire(key);
+        }
         found.inspect_err(|ByName| self.work.engine.take_back_direct(command))
     }
 
@@ -228,6 +240,9 @@ impl<'e> Running<'_, 'e> {
             Ok(value) => Ok(value.and_then(read)),
             Err(_) => Err(ByName),
         };
+        if self.work.keyspace.has_met_expired() {
+            self.expire(key);
+        }
         found.inspect_err(|ByName| self.work.engine.take_back_direct(command))
     }
 

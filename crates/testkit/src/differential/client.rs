@@ -9,6 +9,7 @@ use super::compare::{Freedom, is_newer_refusal};
 use super::difference::Difference;
 use super::events::Told;
 use super::next::{PATIENCE, frame};
+use super::values::is;
 use crate::server::ServerKind;
 use crate::transcript::target::{Arrived, Connection};
 
@@ -163,7 +164,7 @@ impl Client {
         match (ours, theirs) {
             // Whoever waits for a key is served as well when it held a value of another type before.
             // In Redis the next change of the key serves them.
-            (Arrived::Bytes(_), Arrived::Nothing) => self.is_waiting,
+            (Arrived::Bytes(ours), Arrived::Nothing) => self.is_waiting || is_newer_refusal(ours),
             (Arrived::Bytes(_), Arrived::Bytes(theirs)) if self.kind == ServerKind::Valkey => {
                 NO_TRANSACTION.contains(&theirs.as_slice())
             }
@@ -214,13 +215,6 @@ impl Client {
             _ => String::new(),
         })
     }
-}
-
-/// Whether this is a request of the command.
-pub(super) fn is(words: &Words, name: &str) -> bool {
-    words
-        .first()
-        .is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// Whether the request waits for one of several keys.

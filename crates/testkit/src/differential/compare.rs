@@ -90,6 +90,7 @@ const MEANT: &[(&str, &str)] = &[
 const NEWER_REFUSALS: &[&str] = &[
     "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+    "ERR timeout is out of range",
 ];
 
 /// What XINFO says of consumers since Redis 7.2, and how far a group lags, which later versions do

@@ -1,8 +1,8 @@
 //! Where the sides are not the same, as a text for people.
 
-use super::client::is;
+use super::Words;
 use super::events::Event;
-use super::{Words, values};
+use super::values::{self, is};
 use crate::server::ServerKind;
 use crate::transcript::target::Arrived;
 

@@ -1,10 +1,11 @@
 //! Running a program on both sides, and making it shorter.
 
-use super::client::{Client, is};
+use super::Step;
+use super::client::Client;
 use super::difference::Difference;
 use super::events::Listeners;
 use super::state::State;
-use super::{Step, values};
+use super::values::{self, is};
 use crate::server::ServerKind;
 use crate::transcript::target::{InProcess, Open, Real};
 
