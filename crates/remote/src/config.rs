@@ -283,9 +283,10 @@ impl Config {
         }
     }
 
-    /// How long one server is waited for where several may have to be asked the same.
-    pub(crate) fn patience_with_one(&self) -> Duration {
-        (self.connect_timeout / 4).max(Duration::from_millis(50))
+    /// Until when one server is waited for, where several may have to be asked the same until `until`.
+    pub(crate) fn turn_of_one(&self, until: Instant) -> Instant {
+        let patience = (self.connect_timeout / 4).max(Duration::from_millis(50));
+        until.min(Instant::now() + patience)
     }
 
     /// Until when somebody waits for a connection who has this time of his own: no longer than making one may

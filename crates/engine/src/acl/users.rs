@@ -333,18 +333,20 @@ impl Engine {
     pub(crate) fn show_pause(&self) {
         let _users = self.acl.users.write();
         let is_paused = self.pauses.end().is_some();
-        let clients = self.clients.all();
-        let logins = clients.iter().map(|client| client.login());
-        logins.for_each(|login| login.set_paused(is_paused));
+        self.show_logins(|login| login.set_paused(is_paused));
     }
 
     /// Shows all connections whether a script runs for too long, if that is to hold everybody up.
     pub(crate) fn show_busy(&self, is_busy: bool) {
         let _users = self.acl.users.write();
         self.scripts.set_busy_for_all(is_busy);
+        self.show_logins(|login| login.set_busy(is_busy));
+    }
+
+    /// Shows something to all connections, by one who holds the lock of the users.
+    fn show_logins(&self, show: impl Fn(&Login)) {
         let clients = self.clients.all();
-        let logins = clients.iter().map(|client| client.login());
-        logins.for_each(|login| login.set_busy(is_busy));
+        clients.iter().for_each(|client| show(client.login()));
     }
 
     /// Has a connection be as if it had said nothing: RESET.

@@ -445,15 +445,11 @@ impl<'e> Keyspace<'e> {
     /// [`Error::WrongType`] if it holds something else.
     pub(crate) fn write_string(&mut self, key: &[u8]) -> Result<StringGuard<'_, 'e>> {
         let hash = self.hash(key);
-        let found = match self.live(hash, key) {
-            None => {
-                let found = self.add(hash, key, Entry::with_raw(key, Vec::new()));
-                return Ok(StringGuard::new(self, hash, found).on_new());
-            }
-            Some((found, Kind::Inline | Kind::Edited | Kind::Int | Kind::Raw)) => found,
-            Some(_) => return Err(Error::WrongType),
-        };
-        Ok(StringGuard::new(self, hash, found))
+        if let Some(found) = self.live_string(hash, key)? {
+            return Ok(StringGuard::new(self, hash, found));
+        }
+        let found = self.add(hash, key, Entry::with_raw(key, Vec::new()));
+        Ok(StringGuard::new(self, hash, found).on_new())
     }
 
     /// The bytes of a string of which a part is to be changed, made at least so long by zeros; those of a
@@ -464,15 +460,21 @@ impl<'e> Keyspace<'e> {
     /// [`Error::WrongType`] if it holds something else.
     pub(crate) fn edit_string(&mut self, key: &[u8], len_min: usize) -> Result<EditGuard<'_, 'e>> {
         let hash = self.hash(key);
-        let found = match self.live(hash, key) {
-            None => {
-                let found = self.add(hash, key, Entry::zeros(key, len_min));
-                return Ok(EditGuard::new(self, hash, found, 0).on_new());
-            }
-            Some((found, Kind::Inline | Kind::Edited | Kind::Int | Kind::Raw)) => found,
-            Some(_) => return Err(Error::WrongType),
-        };
-        Ok(EditGuard::new(self, hash, found, len_min))
+        if let Some(found) = self.live_string(hash, key)? {
+            return Ok(EditGuard::new(self, hash, found, len_min));
+        }
+        let found = self.add(hash, key, Entry::zeros(key, len_min));
+        Ok(EditGuard::new(self, hash, found, 0).on_new())
+    }
+
+    /// Where the key's string lies, if there is such a key, after an expired one has been removed.
+    #[inline]
+    fn live_string(&mut self, hash: u64, key: &[u8]) -> Result<Option<Found>> {
+        match self.live(hash, key) {
+            None => Ok(None),
+            Some((found, Kind::Inline | Kind::Edited | Kind::Int | Kind::Raw)) => Ok(Some(found)),
+            Some(_) => Err(Error::WrongType),
+        }
     }
 
     /// Adds an entry whose key is not there yet, and says where it lies.

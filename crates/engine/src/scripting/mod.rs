@@ -124,6 +124,11 @@ struct Lane {
     last: Option<Arc<Script>>,
 }
 
+/// What C takes for a text: it ends at a zero.
+fn c_text(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 impl Scripts {
     /// Whether the script of this request touches only the keys that it declares. Of a function that
     /// can't be seen.
@@ -347,7 +352,7 @@ impl Engine {
     /// [`Error::Busy`] or [`Error::BusyFunction`], if there is one.
     pub(crate) fn refuse_while_busy(&self, now: Ticks) -> Result<()> {
         let threshold_ms = self.config.script_busy_ms();
-        self.scripts.watchdogs.refuse_while_busy(now, threshold_ms)
+        self.scripts.watchdogs.admit(now, threshold_ms)
     }
 
     /// Has each script that has been running for some milliseconds call `on_long_script`, on its own
@@ -376,8 +381,7 @@ impl Engine {
         if may_run_beside_scripts(command) {
             return Ok(());
         }
-        let threshold_ms = self.config.script_busy_ms();
-        self.scripts.watchdogs.admit(now, threshold_ms)
+        self.refuse_while_busy(now)
     }
 
     /// Ends the scripts that run now, even those that have written, and those to come, because the

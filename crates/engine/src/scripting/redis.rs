@@ -6,10 +6,10 @@ use larder_resp::ArgumentBuffer;
 use mlua::Table;
 use sha1_smol::Sha1;
 
-use super::Purpose;
 use super::calls;
 use super::native::{Context, Functions, Maker, Raise};
 use super::stack::Slot;
+use super::{Purpose, c_text};
 use crate::admin::REDIS_VERSION;
 use crate::commands;
 
@@ -122,7 +122,7 @@ fn error_reply(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise> {
     let Some(text) = only_text(context) else {
         return Ok(1);
     };
-    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = c_text(&text);
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let text = trim_line_ends(text);
     let code: &[u8] = if text.contains(&b' ') { b"" } else { b"ERR " };

@@ -13,7 +13,7 @@ use super::number::text_g;
 use super::stack::{Reference, Slot, Stack};
 use super::watchdog::{Origin, Started, Watchdog};
 use super::work::Work;
-use super::{Purpose, Script, cjson, convert, world};
+use super::{Purpose, Script, c_text, cjson, convert, world};
 use crate::error::{Error, Result};
 use crate::reply::Reply;
 
@@ -374,7 +374,7 @@ fn raised(origin: Origin<'_>, stack: &mut Stack) -> Error {
         Slot::Table => {}
         // Where there is no memory left, nothing can be explained.
         Slot::Text(text) => {
-            let text = c_text(text);
+            let text = String::from_utf8_lossy(c_text(text));
             return Error::text(format!("ERR {text} script: {name}"));
         }
         _ => return Error::text(format!("ERR execution failure script: {name}")),
@@ -401,16 +401,10 @@ fn raised_while_loading(stack: &mut Stack) -> String {
 /// What the table on top has by this name, if that is a text or a number.
 fn text_field(stack: &mut Stack, name: &str) -> Option<String> {
     stack.field(stack.len(), name, |slot| match slot {
-        Slot::Text(text) => Some(c_text(text)),
+        Slot::Text(text) => Some(String::from_utf8_lossy(c_text(text)).into_owned()),
         Slot::Number(number) => Some(text_g(number, 14)),
         _ => None,
     })
-}
-
-/// What C takes for a text: it ends at a zero.
-fn c_text(text: &[u8]) -> String {
-    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(text).into_owned()
 }
 
 /// The error of a machine that can't go on: it is out of memory or of places.

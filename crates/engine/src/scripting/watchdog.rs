@@ -273,13 +273,6 @@ impl Watchdogs {
             .map_or(Error::Busy, |dog| dog.purpose.busy())
     }
 
-    /// Refuses, if anything has been running for longer than this.
-    pub(super) fn refuse_while_busy(&self, now: Ticks, threshold_ms: u64) -> Result<()> {
-        let list = self.list.lock();
-        let overdue = list.iter().find(|dog| dog.is_overdue(now, threshold_ms));
-        overdue.map_or(Ok(()), |dog| Err(dog.purpose.busy()))
-    }
-
     /// What `show` makes of the function that has been running for longer than this, if one has; else
     /// of nothing.
     ///

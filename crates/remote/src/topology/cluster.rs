@@ -283,8 +283,7 @@ impl Cluster {
         let mut reason = Reason::default();
         loop {
             for address in self.advisers() {
-                // Several may have to be asked.
-                let by = until.min(Instant::now() + self.config.patience_with_one());
+                let by = self.config.turn_of_one(until);
                 match self.ask(&address, by).await {
                     Ok(slots) => {
                         self.adopt(slots);

@@ -218,8 +218,7 @@ impl Sentinel {
             let mut same = None;
             let sentinels = self.sentinels.lock().clone();
             for sentinel in &sentinels {
-                // One that says nothing leaves time for the others.
-                let by = until.min(Instant::now() + self.config.patience_with_one());
+                let by = self.config.turn_of_one(until);
                 match self.ask(sentinel, by).await {
                     Ok(named) if self.is_doubted(&named.master) => {
                         same.get_or_insert(named);

@@ -6,30 +6,40 @@ use super::Lines;
 use super::process::has_threads;
 use crate::command::Call;
 use crate::commands;
+use crate::engine::Engine;
 use crate::keyspace::{DATABASES, Figure, Figures};
 use crate::pubsub::Topic;
 
 pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
-    let (engine, stats) = (call.engine, &call.engine.stats);
-    let sum = |figure: fn(&Figures) -> &Figure| {
-        let figures = engine.shards.figures();
-        figures.map(|figures| figure(figures).get()).sum::<u64>()
-    };
-    let per_second = stats.per_second();
-    let tracking = engine.shards.tracking();
-    let kib = |bytes: u64| bytes as f64 / 1024.0;
+    came_and_went(call.engine, lines);
+    gone(call.engine, lines);
+    asked_for(call.engine, lines);
+    by_threads(call.engine, lines);
+    // Each tick removes all that has expired.
+    lines.add("expired_stale_perc", "0.00");
+    let [login, command, key, channel] = call.engine.acl.denials();
+    lines.add_all(&[
+        ("acl_access_denied_auth", login),
+        ("acl_access_denied_cmd", command),
+        ("acl_access_denied_key", key),
+        ("acl_access_denied_channel", channel),
+    ]);
+}
+
+/// Connections, and what has come and gone over them.
+fn came_and_went(engine: &Engine, lines: &mut Lines) {
+    let stats = &engine.stats;
+    let (per_second, kib) = (stats.per_second(), |bytes: u64| bytes as f64 / 1024.0);
+    let (read, written) = (
+        stats.traffic(|traffic| &traffic.read_bytes),
+        stats.traffic(|traffic| &traffic.written_bytes),
+    );
     lines.add_all(&[
         ("total_connections_received", engine.clients.seen()),
         ("total_commands_processed", stats.counters.calls()),
         ("instantaneous_ops_per_sec", per_second.commands),
-        (
-            "total_net_input_bytes",
-            stats.traffic(|traffic| &traffic.read_bytes),
-        ),
-        (
-            "total_net_output_bytes",
-            stats.traffic(|traffic| &traffic.written_bytes),
-        ),
+        ("total_net_input_bytes", read),
+        ("total_net_output_bytes", written),
         ("total_net_repl_input_bytes", 0),
         ("total_net_repl_output_bytes", 0),
     ]);
@@ -41,37 +51,47 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
     ] {
         lines.add(name, format_args!("{:.2}", kib(bytes)));
     }
+    let rejected = stats.traffic(|traffic| &traffic.rejected);
+    lines.add("rejected_connections", rejected);
+}
+
+/// The sum of a figure of all shards.
+fn sum(engine: &Engine, figure: fn(&Figures) -> &Figure) -> u64 {
+    let figures = engine.shards.figures();
+    figures.map(|figures| figure(figures).get()).sum()
+}
+
+/// What has expired or had to make room.
+fn gone(engine: &Engine, lines: &mut Lines) {
+    let stats = &engine.stats;
+    let expiring_ms = stats.expiring_us.load(Relaxed) / 1000;
+    let evicted_clients = stats.traffic(|traffic| &traffic.evicted_clients);
     lines.add_all(&[
-        (
-            "rejected_connections",
-            stats.traffic(|traffic| &traffic.rejected),
-        ),
         ("sync_full", 0),
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
-        ("expired_subkeys", sum(|figures| &figures.expired_fields)),
-        ("expired_keys", sum(|figures| &figures.expired)),
+        ("expired_subkeys", sum(engine, |all| &all.expired_fields)),
+        ("expired_keys", sum(engine, |all| &all.expired)),
         ("expired_time_cap_reached_count", 0),
-        (
-            "expire_cycle_cpu_milliseconds",
-            stats.expiring_us.load(Relaxed) / 1000,
-        ),
+        ("expire_cycle_cpu_milliseconds", expiring_ms),
         ("evicted_scripts", engine.scripts.forgotten()),
-        ("evicted_keys", sum(|figures| &figures.evicted)),
-        (
-            "evicted_clients",
-            stats.traffic(|traffic| &traffic.evicted_clients),
-        ),
+        ("evicted_keys", sum(engine, |all| &all.evicted)),
+        ("evicted_clients", evicted_clients),
         ("total_eviction_exceeded_time", 0),
         ("current_eviction_exceeded_time", 0),
-        ("keyspace_hits", sum(|figures| &figures.hits)),
-        ("keyspace_misses", sum(|figures| &figures.misses)),
-        ("pubsub_channels", engine.pubsub.len(Topic::Channel) as u64),
-        ("pubsub_patterns", engine.pubsub.len(Topic::Pattern) as u64),
-        (
-            "pubsubshard_channels",
-            engine.pubsub.len(Topic::ShardChannel) as u64,
-        ),
+    ]);
+}
+
+/// Keys and channels that somebody asked for, and who is told of them.
+fn asked_for(engine: &Engine, lines: &mut Lines) {
+    let (stats, tracking) = (&engine.stats, engine.shards.tracking());
+    let channels = |topic| engine.pubsub.len(topic) as u64;
+    lines.add_all(&[
+        ("keyspace_hits", sum(engine, |all| &all.hits)),
+        ("keyspace_misses", sum(engine, |all| &all.misses)),
+        ("pubsub_channels", channels(Topic::Channel)),
+        ("pubsub_patterns", channels(Topic::Pattern)),
+        ("pubsubshard_channels", channels(Topic::ShardChannel)),
         ("latest_fork_usec", 0),
         ("total_forks", 0),
         ("migrate_cached_sockets", 0),
@@ -88,43 +108,28 @@ pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
         ("unexpected_error_replies", 0),
         ("total_error_replies", stats.errors.total()),
         ("dump_payload_sanitizations", 0),
-        (
-            "total_reads_processed",
-            stats.traffic(|traffic| &traffic.reads),
-        ),
-        (
-            "total_writes_processed",
-            stats.traffic(|traffic| &traffic.writes),
-        ),
     ]);
-    // Each thread reads, runs and writes for its connections.
+}
+
+/// What threads have read and written: each reads, runs and writes for its connections.
+fn by_threads(engine: &Engine, lines: &mut Lines) {
+    let stats = &engine.stats;
+    let (reads, writes) = (
+        stats.traffic(|traffic| &traffic.reads),
+        stats.traffic(|traffic| &traffic.writes),
+    );
+    let (beyond_query, beyond_output) = (
+        stats.traffic(|traffic| &traffic.beyond_query_limit),
+        stats.traffic(|traffic| &traffic.beyond_output_limit),
+    );
     let by_threads = u64::from(has_threads(engine));
     lines.add_all(&[
-        (
-            "io_threaded_reads_processed",
-            by_threads * stats.traffic(|traffic| &traffic.reads),
-        ),
-        (
-            "io_threaded_writes_processed",
-            by_threads * stats.traffic(|traffic| &traffic.writes),
-        ),
-        (
-            "client_query_buffer_limit_disconnections",
-            stats.traffic(|traffic| &traffic.beyond_query_limit),
-        ),
-        (
-            "client_output_buffer_limit_disconnections",
-            stats.traffic(|traffic| &traffic.beyond_output_limit),
-        ),
-    ]);
-    // Each tick removes all that has expired.
-    lines.add("expired_stale_perc", "0.00");
-    let [login, command, key, channel] = engine.acl.denials();
-    lines.add_all(&[
-        ("acl_access_denied_auth", login),
-        ("acl_access_denied_cmd", command),
-        ("acl_access_denied_key", key),
-        ("acl_access_denied_channel", channel),
+        ("total_reads_processed", reads),
+        ("total_writes_processed", writes),
+        ("io_threaded_reads_processed", by_threads * reads),
+        ("io_threaded_writes_processed", by_threads * writes),
+        ("client_query_buffer_limit_disconnections", beyond_query),
+        ("client_output_buffer_limit_disconnections", beyond_output),
     ]);
 }
 

@@ -6,7 +6,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::request::Request;
-use super::{Row, Words, parts, values};
+use super::{Row, Subject, Words, parts, values};
 
 /// What is not sent: it stops or slows down what sends it, or changes how much memory may be taken.
 const LEFT_OUT: &[&str] = &[
@@ -53,16 +53,7 @@ impl Wild {
 
     /// A sequence of requests, most of which are about one family.
     pub fn program(&self, random: &mut StdRng) -> Vec<Words> {
-        let families = [
-            "string",
-            "list",
-            "hash",
-            "set",
-            "sorted-set",
-            "stream",
-            "bitmap",
-            "geo",
-        ];
+        let families = Subject::Commands.families();
         let theme = families.choose(random).copied().unwrap_or_default();
         let own: Vec<&Row> = self.rows.iter().filter(|row| row.family == theme).collect();
         let any: Vec<&Row> = self.rows.iter().collect();

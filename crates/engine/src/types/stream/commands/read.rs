@@ -48,11 +48,10 @@ impl<'a> Options<'a> {
             claim_ms: None,
             streams: Vec::new(),
         };
-        let now = call.now();
-        let args = &mut call.args;
+        let (args, keyspace) = (&mut call.args, &call.keyspace);
         loop {
             if option_with_value(args, "BLOCK") {
-                options.wait_us = Some(args.timeout_ms(now)?);
+                options.wait_us = Some(args.timeout_ms(keyspace.now())?);
             } else if option_with_value(args, "COUNT") {
                 options.count = match usize::try_from(args.int()?) {
                     Ok(count @ 1..) => count,
