@@ -20,6 +20,8 @@ pub(crate) struct Told {
     pub(crate) permits: AtomicU64,
     /// Messages that came after one that was published later.
     pub(crate) overtaken: AtomicU64,
+    /// Messages that were heard before a connection was lost, and again on the next.
+    pub(crate) repeated: AtomicU64,
     /// Laws that were broken.
     pub(crate) broken: Mutex<Vec<String>>,
 }

@@ -343,23 +343,32 @@ impl Caller {
     async fn hear(self) {
         let channels = PubSub::new(&self.store, "storm");
         let channel = format!("news-{}", self.number);
-        let mut last = 0;
+        let (mut last, mut is_behind_gap) = (0, false);
         while !self.stop.is_cancelled() {
             let Ok(mut heard) = channels.subscribe::<u64>(&channel).await else {
                 sleep(Duration::from_millis(20)).await;
                 continue;
             };
             while let Some(event) = heard.next().await {
-                if let Event::Message { body, .. } = event {
-                    let is_overtaken = u64::from(body < last);
-                    self.told
-                        .overtaken
-                        .fetch_add(is_overtaken, Ordering::Relaxed);
-                    self.told
-                        .law(body != last || last == 0, || format!("heard {body} twice"));
-                    last = last.max(body);
-                }
+                let Event::Message { body, .. } = event else {
+                    is_behind_gap = true;
+                    continue;
+                };
+                let is_overtaken = u64::from(body < last);
+                self.told
+                    .overtaken
+                    .fetch_add(is_overtaken, Ordering::Relaxed);
+                let is_repeated = body == last && last > 0;
+                self.told.law(!is_repeated || is_behind_gap, || {
+                    format!("heard {body} twice, without a gap between")
+                });
+                self.told
+                    .repeated
+                    .fetch_add(u64::from(is_repeated), Ordering::Relaxed);
+                is_behind_gap &= body <= last;
+                last = last.max(body);
             }
+            is_behind_gap = true;
         }
     }
 }

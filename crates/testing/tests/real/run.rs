@@ -66,7 +66,8 @@ pub(crate) struct Allowed {
     /// Whether a call may fail.
     pub(crate) failures: bool,
     /// Whether a message may overtake another, as on a cluster where another node takes the slot of their
-    /// channel between them: nodes carry them to each other's listeners on ways of their own.
+    /// channel between them: nodes carry them to each other's listeners on ways of their own. So one that
+    /// was heard at a node that ends may come again at the next, to which it was still on its way.
     pub(crate) disorder: bool,
 }
 
@@ -232,6 +233,10 @@ fn check(told: &Told, allowed: Allowed, ledger: &Ledger, growth: u64, events: &C
     let overtaken = told.overtaken.load(Ordering::Relaxed);
     told.law(overtaken == 0 || allowed.disorder, || {
         format!("{overtaken} messages were overtaken")
+    });
+    let repeated = told.repeated.load(Ordering::Relaxed);
+    told.law(repeated == 0 || allowed.disorder, || {
+        format!("{repeated} messages were heard again on another connection")
     });
     told.law(growth < GROWTH_MAX, || {
         format!("the process grew by {growth} bytes")
