@@ -270,8 +270,8 @@ impl<'a> Batch<'a> {
 
     /// What is to be sent again.
     fn left(&mut self, groups: &[Group]) -> Result<Vec<Unit>, Error> {
-        let mut left: Vec<Unit> = Vec::new();
-        let mut needs_try = false;
+        // Each with whether it needs one try more, and not only another way.
+        let mut left: Vec<(Unit, bool)> = Vec::new();
         self.is_split = false;
         // From behind: what follows on something that stays undone must be undone as well.
         let mut done: Vec<Range<usize>> = Vec::new();
@@ -292,17 +292,24 @@ impl<'a> Batch<'a> {
             }
             self.is_split |= verdict == Verdict::Split;
             let mut unit = unit.clone();
-            needs_try |= self.prepare(group, &mut unit, verdict)?;
-            left.push(unit);
+            let needs_try = self.prepare(group, &mut unit, verdict)?;
+            left.push((unit, needs_try));
         }
         left.reverse();
         if left.is_empty() {
-            return Ok(left);
+            return Ok(Vec::new());
         }
         self.redirections += u32::from(!self.is_split);
-        self.is_retry = needs_try;
-        let may = self.redirections <= REDIRECTIONS_MAX && (!needs_try || self.tries.again());
-        Ok(if may { left } else { Vec::new() })
+        if self.redirections > REDIRECTIONS_MAX {
+            return Ok(Vec::new());
+        }
+        self.is_retry = left.iter().any(|(_, needs_try)| *needs_try);
+        if self.is_retry && !self.tries.again() {
+            // Who is only sent elsewhere goes there all the same.
+            left.retain(|(_, needs_try)| !needs_try);
+            self.is_retry = false;
+        }
+        Ok(left.into_iter().map(|(unit, _)| unit).collect())
     }
 
     /// Whether a unit may be sent again.

@@ -79,7 +79,8 @@ pub enum Event {
     Message(Message),
     /// This many messages were lost because nobody read them in time.
     Lagged(u64),
-    /// The connection was lost and is there again. What was published in between is lost.
+    /// The connection was lost and is there again. What was published in between is lost; in a cluster a
+    /// message that came before may come again, from another node.
     Gap,
 }
 

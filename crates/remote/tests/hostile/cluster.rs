@@ -118,6 +118,36 @@ async fn nodes_that_disagree_for_a_moment_are_waited_for() {
     assert_eq!(batch, Ok(vec![Ok(Value::ok()); 2]));
 }
 
+/// A command of a batch for which no try was left took the others with it, and those who were only to go
+/// elsewhere were given the redirection.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_sent_elsewhere_goes_there_though_another_of_the_batch_has_no_try_left() {
+    let has_moved = AtomicBool::new(false);
+    let new = node(|_| "+OK\r\n".to_owned()).await;
+    let port = new.port();
+    let own_port = Arc::new(OnceLock::<u16>::new());
+    let own = Arc::clone(&own_port);
+    let old = node(move |words| match words.get(1).map(String::as_str) {
+        Some("down") => "-CLUSTERDOWN The cluster is down\r\n".to_owned(),
+        Some("moved") => {
+            has_moved.store(true, Ordering::SeqCst);
+            let slot = larder_store::slot(b"moved");
+            format!("-MOVED {slot} 127.0.0.1:{port}\r\n")
+        }
+        _ if has_moved.load(Ordering::SeqCst) => all_at(port),
+        _ => all_at(*own.get().unwrap()),
+    })
+    .await;
+    own_port.set(old.port()).unwrap();
+    let store = cluster(&old, hasty().retries(0));
+    for batch in [["down", "moved"], ["moved", "down"]] {
+        let commands = batch.map(|key| words(&format!("SET {key} 1")));
+        let answers = store.call_all(commands.to_vec()).await.unwrap();
+        let moved = batch.iter().position(|key| *key == "moved").unwrap();
+        assert_eq!(answers[moved], Ok(Value::ok()), "{answers:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_redirection_without_a_host_is_to_the_host_that_gave_it() {
     let new = node(|_| "+OK\r\n".to_owned()).await;

@@ -40,7 +40,8 @@ pub enum Event<T> {
     },
     /// This many messages were lost because the subscription was not read in time.
     Lagged(u64),
-    /// The connection was lost and is there again. What was published in between is lost.
+    /// The connection was lost and is there again. What was published in between is lost; in a cluster a
+    /// message that came before may come again, from another node.
     Gap,
 }
 
