@@ -1,8 +1,7 @@
 //! The binary `larder`: a server on the engine, a look at other stores, and a demonstration of
 //! everything.
 
-#![forbid(unsafe_code)]
-
+mod allocator;
 mod check;
 mod demo;
 mod serve;
@@ -14,16 +13,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
-use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
-
-/// Where the memory of the process comes from. A library leaves that to its program; this program
-/// holds millions of small values, and glibc's allocator charges each a header of eight bytes and goes
-/// in steps of sixteen. In steps of eight (`.cargo/config.toml`), which is all that entries need, a key
-/// of 16 bytes with a value of 32 takes 71 bytes, and 80 in steps of sixteen: measured on 2026-11-26
-/// by `cargo xtask bench servers`.
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Everything teams reach for Redis for, from one store.
 #[derive(Debug, Parser)]
@@ -45,6 +35,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    allocator::keep_freed_memory();
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
         Err(error) => return refuse(&error),
