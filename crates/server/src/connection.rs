@@ -2,7 +2,8 @@
 //!
 //! A connection does its work in turns: one read, the requests that are there, one write. After a
 //! turn that leaves something to do it lets the others of its thread have theirs, so whoever sends
-//! without end delays his neighbours by a turn.
+//! without end delays his neighbours by a turn. The write may wait until some of the others have had
+//! theirs ([`Turn::Write`]): a client process that holds several connections is woken once for all then.
 
 use std::io::{self, IoSlice};
 use std::ops::ControlFlow;
@@ -27,6 +28,9 @@ const TURN_REQUESTS: usize = 2048;
 /// without end.
 const LOOKS_MAX: usize = 4;
 
+/// How many bytes of answers may wait until others have had their turns.
+const LATER_MAX: usize = 16 * 1024;
+
 /// How many bytes are written at once.
 const WRITE_MAX: usize = 256 * 1024;
 
@@ -40,6 +44,8 @@ pub(crate) struct Connection {
     phase: Phase,
     /// Whether requests that have been received wait for the next turn.
     has_more: bool,
+    /// What a turn has done that is to end with a write.
+    unwritten: Option<Progress>,
     listed: Listed,
     shared: Arc<Shared>,
 }
@@ -58,6 +64,8 @@ enum Phase {
 /// What follows a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Turn {
+    /// [`Connection::write_turn`], soon.
+    Write,
     /// Nothing, until the socket or the engine has something.
     Wait,
     /// The turns of others, and then the next one.
@@ -120,6 +128,7 @@ impl Connection {
             conversation,
             phase: Phase::Open,
             has_more: false,
+            unwritten: None,
             listed,
             shared,
         }))
@@ -146,9 +155,42 @@ impl Connection {
         take_looks(|| self.look(context))
     }
 
+    /// Writes the answers of a turn that was followed by [`Turn::Write`], and goes on with it.
+    pub(crate) fn write_turn(&mut self) -> io::Result<Turn> {
+        let Some(progress) = self.unwritten.take() else {
+            return Ok(Turn::Yield);
+        };
+        let ended = self.end_look(progress)?;
+        Ok(match self.after_look(ended)? {
+            ControlFlow::Break(turn) => turn,
+            ControlFlow::Continue(()) => Turn::Yield,
+        })
+    }
+
     /// Does once what there is to do, and says whether the turn is over.
     fn look(&mut self, context: &mut Context<'_>) -> io::Result<ControlFlow<Turn>> {
-        let Some(progress) = self.go_on(context)? else {
+        let Some(progress) = self.begin_look(context)? else {
+            return self.after_look(None);
+        };
+        if self.may_write_later() {
+            self.unwritten = Some(progress);
+            return Ok(ControlFlow::Break(Turn::Write));
+        }
+        let ended = self.end_look(progress)?;
+        self.after_look(ended)
+    }
+
+    /// Whether what is to be written can wait until others have had their turns. More than a little is
+    /// written at once, so that it takes no memory.
+    #[inline]
+    fn may_write_later(&mut self) -> bool {
+        let unwritten = self.conversation.output().len();
+        self.phase == Phase::Open && (1..=LATER_MAX).contains(&unwritten)
+    }
+
+    /// Says what follows what was done, which is nothing at the end.
+    fn after_look(&mut self, progress: Option<Progress>) -> io::Result<ControlFlow<Turn>> {
+        let Some(progress) = progress else {
             // Before the client can know that it is gone.
             self.conversation.hang_up();
             self.socket.shutdown()?;
@@ -192,8 +234,8 @@ impl Connection {
         reads || self.conversation.is_waiting() || self.conversation.is_parked()
     }
 
-    /// Reads, runs and writes what there is. Answers `None` at the end.
-    fn go_on(&mut self, context: &mut Context<'_>) -> io::Result<Option<Progress>> {
+    /// Reads and runs what there is. Answers `None` at the end.
+    fn begin_look(&mut self, context: &mut Context<'_>) -> io::Result<Option<Progress>> {
         match self.listed.order() {
             Order::Serve => {}
             Order::Finish => self.phase = self.phase.max(Phase::Ending),
@@ -208,15 +250,20 @@ impl Connection {
             return Ok(None);
         }
         self.read(&mut progress)?;
-        if self.run_requests(&mut progress) == Next::Cut {
-            return Ok(None);
+        match self.run_requests(&mut progress) {
+            Next::Cut => Ok(None),
+            _ => Ok(Some(progress)),
         }
+    }
+
+    /// Writes what there is. Answers `None` at the end.
+    fn end_look(&mut self, mut progress: Progress) -> io::Result<Option<Progress>> {
         self.write(&mut progress)?;
         let is_all = self.conversation.output().is_empty() && !self.socket.has_unsent();
         if self.phase == Phase::Closing && is_all {
             return Ok(None);
         }
-        self.hold_memory(memory_max);
+        self.hold_memory(self.shared.engine().clients_memory_max());
         if self.conversation.check_soft_limit() == Next::Cut {
             return Ok(None);
         }

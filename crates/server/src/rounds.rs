@@ -3,8 +3,8 @@
 //!
 //! ```text
 //! the system ── events ──┐
-//!                        ├─> due ── a turn each ──> nothing, or due again, or the end
-//! others ── [`Letter`] ──┘
+//!                        ├─> due ── a turn each ── unwritten ── a write each ──> nothing, or due again,
+//! others ── [`Letter`] ──┘                                                    or the end
 //! ```
 //!
 //! All of it lies in one box, [`Rounds`], which one thread at a time has. While a connection has its
@@ -37,6 +37,10 @@ use crate::threads::Threads;
 /// How many events are taken from the system at once.
 const EVENTS: usize = 1024;
 
+/// How many connections have their turns before their answers are written. One whose requests take
+/// long keeps the answers of so many waiting.
+const UNWRITTEN_MAX: usize = 16;
+
 /// What wakes a worker that others have written a letter.
 const LETTERS: Token = Token(usize::MAX);
 
@@ -53,6 +57,8 @@ pub(crate) struct Rounds {
     places: Slab<Place>,
     /// The places of those that get a turn, in order.
     due: VecDeque<usize>,
+    /// The places of those that have had their turns but for the write.
+    unwritten: Vec<usize>,
     /// How many connections are away, each on a thread of its own.
     away: usize,
     letters: Arc<Letters>,
@@ -135,6 +141,7 @@ impl Rounds {
             events: Events::with_capacity(EVENTS),
             places: Slab::new(),
             due: VecDeque::new(),
+            unwritten: Vec::new(),
             away: 0,
             letters,
             reading: Vec::new(),
@@ -158,7 +165,9 @@ impl Rounds {
     }
 
     /// Goes on until a letter says that it is the end, or another thread does.
-    pub(crate) fn run(self: Box<Rounds>) {
+    pub(crate) fn run(mut self: Box<Rounds>) {
+        // Those whose neighbour has gone away, and took the thread with it.
+        self.write_all();
         let mut rounds = Some(self);
         while let Some(running) = rounds {
             rounds = running.round();
@@ -182,7 +191,11 @@ impl Rounds {
         for _ in 0..self.due.len() {
             let place = self.due.pop_front()?;
             self = self.turn(place)?;
+            if self.unwritten.len() >= UNWRITTEN_MAX {
+                self.write_all();
+            }
         }
+        self.write_all();
         Some(self)
     }
 
@@ -230,7 +243,7 @@ impl Rounds {
                 // What came meanwhile was not for whoever was away.
                 let turn = match away.turn {
                     Turn::End => Turn::End,
-                    Turn::Wait | Turn::Yield => Turn::Yield,
+                    Turn::Write | Turn::Wait | Turn::Yield => Turn::Yield,
                 };
                 self.after_turn(away.place, away.served, turn);
             }
@@ -294,6 +307,10 @@ impl Rounds {
                 Some(rounds)
             }
             None => {
+                let turn = match turn {
+                    Turn::Write => served.write_turn(),
+                    other => other,
+                };
                 let letters = Arc::clone(&served.call.letters);
                 letters.send(Letter::Back(Away {
                     place,
@@ -305,6 +322,19 @@ impl Rounds {
         }
     }
 
+    /// Writes the answers of those that have had their turns.
+    fn write_all(&mut self) {
+        let mut unwritten = std::mem::take(&mut self.unwritten);
+        for place in unwritten.drain(..) {
+            let served = self.places.get_mut(place).and_then(|it| it.served.take());
+            if let Some(mut served) = served {
+                let turn = served.write_turn();
+                self.after_turn(place, served, turn);
+            }
+        }
+        self.unwritten = unwritten;
+    }
+
     #[inline]
     fn after_turn(&mut self, place: usize, served: Box<Served>, turn: Turn) {
         let Some(slot) = self.places.get_mut(place) else {
@@ -312,6 +342,10 @@ impl Rounds {
         };
         match turn {
             Turn::Wait => slot.served = Some(served),
+            Turn::Write => {
+                slot.served = Some(served);
+                self.unwritten.push(place);
+            }
             Turn::Yield => {
                 slot.served = Some(served);
                 slot.become_due(place, &mut self.due);
@@ -345,13 +379,25 @@ impl Place {
 }
 
 impl Served {
-    /// Lets the connection have its turn. A defect in it ends it, and nobody else.
+    /// Lets the connection have its turn.
     fn turn(&mut self, readiness: Readiness) -> Turn {
+        self.guard(|connection, context| connection.turn(context, readiness))
+    }
+
+    /// Lets it write what its turn has left to be written.
+    fn write_turn(&mut self) -> Turn {
+        self.guard(|connection, _| connection.write_turn())
+    }
+
+    /// A defect in the connection ends it, and nobody else.
+    #[inline]
+    fn guard(
+        &mut self,
+        turn: impl FnOnce(&mut Connection, &mut Context<'_>) -> io::Result<Turn>,
+    ) -> Turn {
         let mut context = Context::from_waker(&self.waker);
         let connection = &mut self.connection;
-        let turn = catch_unwind(AssertUnwindSafe(|| {
-            connection.turn(&mut context, readiness)
-        }));
+        let turn = catch_unwind(AssertUnwindSafe(|| turn(connection, &mut context)));
         match turn {
             Ok(Ok(turn)) => turn,
             Ok(Err(error)) => {
