@@ -11,7 +11,7 @@
 
 use std::ffi::c_long;
 
-use libmimalloc_sys::{mi_option_set, mi_option_t};
+use libmimalloc_sys::{mi_collect, mi_option_set, mi_option_t};
 use mimalloc::MiMalloc;
 
 #[global_allocator]
@@ -34,4 +34,10 @@ pub(crate) fn keep_freed_memory() {
     // SAFETY: it sets a number in a table of mimalloc, whose places are constants of its version 2, to
     // a value that it allows.
     unsafe { mi_option_set(PURGE_DELAY, PURGE_DELAY_MS) };
+}
+
+/// Gives the system back what is free of the calling thread's memory.
+pub(crate) fn purge() {
+    // SAFETY: it may be called at any time, and touches no memory that is in use.
+    unsafe { mi_collect(true) };
 }

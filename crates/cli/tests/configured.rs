@@ -151,6 +151,19 @@ fn a_file_has_redis_syntax_and_the_command_line_wins() {
 }
 
 #[test]
+fn the_files_of_a_pattern_are_read_in_order_and_there_may_be_none() {
+    let dir = Dir::new("pattern");
+    dir.write("10-first.conf", "maxclients 60\ntimeout 7\n");
+    dir.write("20-last.conf", "maxclients 70\n");
+    let folder = dir.0.display();
+    let text = format!("listen 127.0.0.1:0\ninclude {folder}/*-*.conf\ninclude {folder}/none.*\n");
+    let file = dir.write("larder.conf", &text);
+    let (_process, address) = serve(&[&file]);
+    assert_eq!(get(&address, "maxclients"), "70");
+    assert_eq!(get(&address, "timeout"), "7");
+}
+
+#[test]
 fn all_that_is_wrong_with_a_file_is_told_at_once_with_its_place_and_without_secrets() {
     let dir = Dir::new("wrong");
     let file = dir.write(

@@ -415,6 +415,20 @@ fn an_empty_store_divides_nothing_by_nothing() {
 }
 
 #[test]
+fn who_asks_for_it_has_the_host_give_memory_back() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let engine = engine();
+    let mut client = Connection::to(&engine);
+    assert_eq!(client.send("MEMORY PURGE"), "+OK", "no host can");
+    engine.set_host(Host {
+        purge: Some(|| _ = ASKED.fetch_add(1, Ordering::Relaxed)),
+        ..Host::default()
+    });
+    assert_eq!(client.send("MEMORY PURGE"), "+OK");
+    assert_eq!(ASKED.load(Ordering::Relaxed), 1);
+}
+
+#[test]
 fn the_doctor_tells_what_is_unusual() {
     let engine = engine();
     let mut client = Connection::to(&engine);

@@ -64,6 +64,9 @@ pub struct Config {
     pub known: Vec<(&'static str, String)>,
     /// The file that CONFIG REWRITE writes.
     pub config_file: Option<PathBuf>,
+    /// Gives the system back what the process's allocator keeps of the calling thread's memory, for
+    /// MEMORY PURGE.
+    pub purge: Option<fn()>,
     /// How long the server waits, when it ends, for clients to take their last answers and for
     /// scripts to end. Scripts that run for so long that they keep others waiting are ended at once.
     pub shutdown_timeout: Duration,
@@ -95,6 +98,7 @@ impl Default for Config {
             parameters: Vec::new(),
             known: Vec::new(),
             config_file: None,
+            purge: None,
             shutdown_timeout: Duration::from_secs(10),
         }
     }

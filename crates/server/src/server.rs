@@ -283,6 +283,7 @@ impl Server {
             facts: facts(),
             memory_bytes: kib_of("/proc/meminfo", "MemTotal:"),
             resident_bytes: Some(resident_bytes),
+            purge: config.purge,
             cpu_time: Some(cpu_time),
         });
         if let Some(keys) = &self.shared.keys {

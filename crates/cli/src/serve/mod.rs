@@ -26,6 +26,7 @@ use log::Log;
 use settings::Settings;
 use systemd::Notify;
 
+use crate::allocator;
 use crate::signal::Signals;
 
 /// Files that the process has open beside its connections: Redis's `CONFIG_MIN_RESERVED_FDS`.
@@ -140,6 +141,7 @@ fn config(
         parameters: parameters(settings)?,
         known: known(settings, notify),
         config_file: file.map(std::path::absolute).transpose()?,
+        purge: Some(allocator::purge),
         ..defaults
     })
 }

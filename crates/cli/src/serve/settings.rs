@@ -108,6 +108,20 @@ impl Settings {
         }
     }
 
+    /// Reads the file of this path; or, if it is a pattern, all files that match it, which may be none.
+    fn include(&mut self, path: &[u8], depth: usize, place: &str) {
+        let path = String::from_utf8_lossy(path);
+        if !path.contains(['*', '?', '[']) {
+            return self.read_file(Path::new(&*path), depth, place);
+        }
+        match glob::glob(&path) {
+            Ok(found) => found
+                .flatten()
+                .for_each(|it| self.read_file(&it, depth, place)),
+            Err(error) => self.wrong.push(format!("{place}{path}: {error}")),
+        }
+    }
+
     fn read_line(&mut self, line: &[u8], place: &str, depth: usize) {
         let Some(words) = larder_resp::words_of_line(line) else {
             let shown = shown(line);
@@ -120,10 +134,7 @@ impl Settings {
         };
         let name = String::from_utf8_lossy(name).to_ascii_lowercase();
         match (name.as_str(), words) {
-            ("include", [path]) => {
-                let path = String::from_utf8_lossy(path).into_owned();
-                self.read_file(Path::new(&path), depth + 1, place);
-            }
+            ("include", [path]) => self.include(path, depth + 1, place),
             _ => self.set(&format!("{place}{}", shown(line)), &name, words),
         }
     }
@@ -131,9 +142,7 @@ impl Settings {
     fn set(&mut self, place: &str, name: &str, words: &[Vec<u8>]) {
         // On the command line.
         if let ("include", [path]) = (name, words) {
-            let path = String::from_utf8_lossy(path).into_owned();
-            self.read_file(Path::new(&path), 1, "");
-            return;
+            return self.include(path, 1, "");
         }
         match recognize(name, words) {
             Ok(setting) => self.all.push(setting),

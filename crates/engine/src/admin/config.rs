@@ -79,6 +79,8 @@ pub struct Host {
     pub memory_bytes: Option<u64>,
     /// How many bytes of memory the process holds.
     pub resident_bytes: Option<fn() -> Option<u64>>,
+    /// Gives the system back what the allocator keeps of the calling thread's memory, for MEMORY PURGE.
+    pub purge: Option<fn()>,
     /// How long the process has kept processors busy.
     pub cpu_time: Option<fn() -> Option<CpuTime>>,
 }

@@ -45,7 +45,8 @@ pub(crate) const COMMANDS: &[Row] = &[
     of_all(
         "MEMORY PURGE",
         purge,
-        "Has the allocator give back what is free, which it does by itself.",
+        "Has the allocator give the system back what is free, of the thread that serves the client, if the \
+        host can have it do so.",
     ),
     help::row("MEMORY HELP", "4.0.0"),
 ];
@@ -215,6 +216,9 @@ fn malloc_stats(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn purge(call: &mut Call<'_, '_>) -> Result<()> {
+    if let Some(purge) = call.engine.config.host().purge {
+        purge();
+    }
     call.reply.ok();
     Ok(())
 }
