@@ -105,7 +105,7 @@ impl List {
             false => node.is_empty() || node.has_room_for(element, capacity),
         };
         if !has_room {
-            self.nodes.extend(side);
+            self.nodes.extend(side, element.len(), capacity);
         }
         self.nodes
             .change(self.nodes.index_of(side), |node| match side {

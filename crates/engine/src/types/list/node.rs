@@ -1,8 +1,9 @@
 //! A node of a list: a run of elements in one listpack, with a gap for more at the front.
 
+use super::Side;
 use crate::keyspace::entry::Str;
 use crate::types::Limits;
-use crate::types::listpack::{Gapped, Listpack, ListpackMut, Room};
+use crate::types::listpack::{EMPTY, Gapped, Listpack, ListpackMut, Room};
 
 /// The most bytes of a node whose size is given as a number of elements.
 const SAFETY_LIMIT: usize = 8 * 1024;
@@ -41,6 +42,13 @@ impl Capacity {
         }
     }
 
+    /// How many bytes a node has that is full of elements of so many bytes, if it holds several.
+    fn bytes_of(self, element: usize) -> Option<usize> {
+        let all = self.elements.saturating_mul(element + ENTRY_OVERHEAD);
+        let bytes = all.saturating_add(EMPTY.len()).min(self.bytes);
+        (element <= self.bytes / 8).then_some(bytes)
+    }
+
     /// Half of it: below this, a list that has become small is packed again.
     pub(crate) fn half(self) -> Capacity {
         Capacity {
@@ -55,6 +63,16 @@ impl Capacity {
 pub(crate) struct Node(Gapped);
 
 impl Node {
+    /// An empty node that is filled from one side with elements of about so many bytes: all that it may
+    /// hold is allocated at once, unless it holds few of them.
+    pub(crate) fn to_be_filled(side: Side, element: usize, capacity: Capacity) -> Node {
+        match (capacity.bytes_of(element), side) {
+            (None, _) => Node::default(),
+            (Some(bytes), Side::Left) => Node(Gapped::with_gap(bytes)),
+            (Some(bytes), Side::Right) => Node(Gapped::with_room(bytes)),
+        }
+    }
+
     /// The elements.
     #[inline]
     pub(crate) fn listpack(&self) -> Listpack<'_> {

@@ -10,10 +10,13 @@
 
 use std::ops::Range;
 
-use super::{LEN_BYTES, Room};
+use super::{EMPTY, LEN_BYTES, Room};
 
 /// Free bytes are made for so many at most, unless more are needed at once.
 const FREE_MAX: usize = 1024;
+
+/// Free bytes are given back from this part of what is allocated on: an allocator's steps are not finer.
+const WASTE: usize = 16;
 
 /// The bytes of a listpack, with a gap before them.
 #[derive(Clone, Debug, Default)]
@@ -23,20 +26,42 @@ pub(crate) struct Gapped {
 }
 
 impl Gapped {
+    /// An empty listpack at the end of so many bytes.
+    pub(crate) fn with_gap(capacity: usize) -> Gapped {
+        let start = capacity.saturating_sub(EMPTY.len());
+        let mut bytes = Vec::with_capacity(start + EMPTY.len());
+        bytes.resize(start, 0);
+        bytes.extend_from_slice(&EMPTY);
+        Gapped { bytes, start }
+    }
+
+    /// An empty listpack at the front of so many bytes.
+    pub(crate) fn with_room(capacity: usize) -> Gapped {
+        let mut bytes = Vec::with_capacity(capacity.max(EMPTY.len()));
+        bytes.extend_from_slice(&EMPTY);
+        Gapped { bytes, start: 0 }
+    }
+
     /// Bytes on the heap.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.bytes.capacity()
     }
 
-    /// Gives back the gap and the room.
+    /// Gives back the gap and the room, if they are worth it.
     pub(crate) fn shrink(&mut self) {
-        if self.bytes.capacity() > self.used() {
+        let capacity = self.bytes.capacity();
+        if capacity - self.used() > capacity / WASTE {
             self.move_to(0, 0);
         }
     }
 
     fn used(&self) -> usize {
         self.bytes.len() - self.start
+    }
+
+    /// How many bytes are free behind the listpack.
+    fn room(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
     }
 
     /// Moves the listpack into an allocation with so many free bytes at either end.
@@ -65,7 +90,7 @@ impl Gapped {
     /// Makes `added` bytes more, which then stand before `at`, by moving what is behind it.
     fn widen_back(&mut self, at: usize, added: usize) {
         let used = self.used();
-        if self.bytes.capacity() - self.bytes.len() < added {
+        if self.room() < added {
             if self.start >= self.free_bytes(added) {
                 self.bytes.drain(..self.start);
                 self.start = 0;
@@ -95,7 +120,10 @@ impl Room for Gapped {
         let front_is_shorter = range.start < self.used() - range.end;
         match len.checked_sub(range.len()) {
             Some(0) => {}
-            Some(added) if front_is_shorter => self.widen_front(range.end, added),
+            // Or the one at whose end there are bytes for it.
+            Some(added) if front_is_shorter || self.room() < added && added <= self.start => {
+                self.widen_front(range.end, added);
+            }
             Some(added) => self.widen_back(range.end, added),
             None if front_is_shorter => {
                 let (start, removed) = (self.start, range.len() - len);
