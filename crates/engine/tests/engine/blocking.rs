@@ -1,107 +1,14 @@
 //! Callers that wait: who is served, in which order, and what ends a wait.
 
-#![allow(clippy::panic, reason = "a test that can not go on fails")]
-
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use larder_engine::{
-    ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session, Ticks, Waiting,
-};
-use larder_resp::ArgumentBuffer;
+use larder_engine::{Ticks, Waiting};
 
-const START: Now = Now::from_unix_us(1_700_000_000_000_000);
-
-/// A connection to an engine whose clock stands still until the test moves it.
-struct Connection {
-    engine: Arc<Engine>,
-    session: Session,
-}
-
-/// An answer that has come, or a wait for one.
-enum Answer {
-    Here(String),
-    Waits(Waiting),
-}
-
-impl Connection {
-    fn to(engine: &Arc<Engine>) -> Connection {
-        let info = ClientInfo {
-            address: "127.0.0.1:5000".to_owned(),
-            local_address: "127.0.0.1:6379".to_owned(),
-            descriptor: Some(7),
-            since_us: START.unix_us(),
-        };
-        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
-        Connection {
-            engine: Arc::clone(engine),
-            session: Session::connected(engine, info, mailbox),
-        }
-    }
-
-    fn call(&mut self, request: &str) -> Answer {
-        let mut words = ArgumentBuffer::new();
-        request
-            .split(' ')
-            .for_each(|word| words.push(word.as_bytes()));
-        loop {
-            let mut out = Vec::new();
-            let mut reply = RespReply::new(&mut out, false);
-            let arguments = words.as_arguments();
-            match self
-                .engine
-                .execute(&mut self.session, arguments, &START, &mut reply)
-            {
-                Outcome::Blocked(waiting) => return Answer::Waits(waiting),
-                Outcome::Parked(_) => thread::yield_now(),
-                Outcome::Done | Outcome::Close => return Answer::Here(text(&out)),
-            }
-        }
-    }
-
-    /// Sends a request that must be answered with this.
-    fn expect(&mut self, request: &str, wanted: &str) {
-        match self.call(request) {
-            Answer::Here(answer) => assert_eq!(answer, wanted, "{request}"),
-            Answer::Waits(_) => panic!("{request} waits"),
-        }
-    }
-
-    /// Sends a request that must wait.
-    fn wait(&mut self, request: &str) -> Waiting {
-        match self.call(request) {
-            Answer::Here(answer) => panic!("{request} is answered at once: {answer}"),
-            Answer::Waits(waiting) => waiting,
-        }
-    }
-}
-
-fn text(resp: &[u8]) -> String {
-    String::from_utf8_lossy(resp)
-        .trim_end()
-        .replace("\r\n", " ")
-}
-
-/// The answer of a wait, if it has come.
-fn poll(waiting: &mut Waiting) -> Option<String> {
-    poll_with(waiting, Waker::noop())
-}
-
-fn poll_with(waiting: &mut Waiting, waker: &Waker) -> Option<String> {
-    match Pin::new(&mut *waiting).poll(&mut Context::from_waker(waker)) {
-        Poll::Pending => None,
-        Poll::Ready(value) => {
-            let mut out = Vec::new();
-            waiting.write(&value, &mut RespReply::new(&mut out, false));
-            Some(text(&out))
-        }
-    }
-}
+use crate::support::{Connection, START, engine, later_ms, poll, poll_with};
 
 /// Waits on this thread until the answer has come.
 fn block_on(mut waiting: Waiting) -> String {
@@ -118,14 +25,6 @@ fn block_on(mut waiting: Waiting) -> String {
         }
         thread::park_timeout(Duration::from_secs(10));
     }
-}
-
-fn engine() -> Arc<Engine> {
-    Engine::new([7; 32], START)
-}
-
-fn later(seconds: u64) -> Now {
-    Now::from_unix_us(START.unix_us() + seconds * 1_000_000)
 }
 
 // --- who is served ----------------------------------------------------------------------------
@@ -293,9 +192,9 @@ fn a_wait_ends_when_its_time_has_passed() {
         engine.next_deadline().map(Ticks::us),
         Some(START.unix_us() + 1_500_000)
     );
-    engine.tick(&later(1));
+    engine.tick(&later_ms(1000));
     assert_eq!(poll(&mut pop), None);
-    engine.tick(&later(2));
+    engine.tick(&later_ms(2000));
     assert_eq!(poll(&mut pop).as_deref(), Some("*-1"));
     assert_eq!(poll(&mut moved).as_deref(), Some("*-1"));
     assert_eq!(poll(&mut read).as_deref(), Some("*-1"));
@@ -453,9 +352,9 @@ fn a_stored_sorted_set_serves_the_waiter() {
 fn a_waiter_for_members_gets_nothing_when_its_time_has_passed() {
     let engine = engine();
     let mut waiting = Connection::to(&engine).wait("BZPOPMIN scores 1.5");
-    engine.tick(&later(1));
+    engine.tick(&later_ms(1000));
     assert_eq!(poll(&mut waiting), None);
-    engine.tick(&later(2));
+    engine.tick(&later_ms(2000));
     assert_eq!(poll(&mut waiting).as_deref(), Some("*-1"));
 }
 
@@ -469,9 +368,9 @@ fn what_threads_push_threads_that_wait_get_once() {
         .map(|_| {
             let mut taker = Connection::to(&engine);
             thread::spawn(move || {
-                let take = |_| match taker.call("BLPOP left right 0") {
-                    Answer::Here(answer) => answer,
-                    Answer::Waits(waiting) => block_on(waiting),
+                let take = |_| {
+                    let answer = taker.call("BLPOP left right 0");
+                    taker.waiting.take().map_or(answer, block_on)
                 };
                 (0..EACH).map(take).collect::<Vec<String>>()
             })
@@ -563,11 +462,10 @@ fn move_one(connection: &mut Connection, way: usize, from: usize, to: usize) {
         _ => {
             let (from, to) = (from % 2, to % 2);
             let request = format!("BLMOVE list:{from} list:{to} LEFT RIGHT 0");
-            if let Answer::Waits(waiting) = connection.call(&request) {
-                // Both lists are here, so one of the others brings what is waited for: or nobody
-                // does any more, and then the wait is given up.
-                drop(waiting);
-            }
+            connection.call(&request);
+            // Both lists are here, so one of the others brings what is waited for: or nobody does any
+            // more, and then the wait is given up.
+            connection.waiting = None;
         }
     }
 }
@@ -576,9 +474,7 @@ fn look_at_all(observer: &mut Connection, accounts: usize) {
     let names: Vec<String> = (0..accounts)
         .map(|account| format!("account:{account}"))
         .collect();
-    let Answer::Here(answer) = observer.call(&format!("MGET {}", names.join(" "))) else {
-        panic!("MGET waits");
-    };
+    let answer = observer.call(&format!("MGET {}", names.join(" ")));
     let numbers = answer.split(' ').skip(2).step_by(2);
     let sum: i64 = numbers
         .map(|number| number.parse::<i64>().expect("a number"))

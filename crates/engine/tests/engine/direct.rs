@@ -8,14 +8,15 @@ use larder_store::{ByName, Command, Value};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-const START: Now = Now::from_unix_us(1_700_000_000_000_000);
+use crate::support::{START, later_ms};
+
 /// A second later.
-const LATER: Now = Now::from_unix_us(START.unix_us() + 1_000_000);
+const LATER: Now = later_ms(1000);
 
 /// An engine that this thread has called so often that calls are not timed: those are left to the
 /// commands.
 fn engine() -> Arc<Engine> {
-    let engine = Engine::new([7; 32], START);
+    let engine = crate::support::engine();
     grow_used_to(&engine);
     engine
 }
@@ -132,7 +133,7 @@ fn a_read_counts_as_a_hit_or_a_miss_and_each_call_as_a_command() {
 fn a_read_counts_as_a_use() {
     let engine = engine();
     let tick = |s: u64| {
-        let now = Now::from_unix_us(START.unix_us() + s * 1_000_000);
+        let now = later_ms(s * 1000);
         engine.tick(&now);
         now
     };

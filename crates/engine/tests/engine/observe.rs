@@ -1,100 +1,18 @@
 //! What INFO, SLOWLOG, LATENCY, MONITOR and CLIENT LIST tell of what others do.
 
-#![allow(clippy::panic, reason = "a test that can not go on fails")]
-
-use std::cell::Cell;
-use std::future::Future;
+use std::future::Future as _;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use larder_engine::{
-    Buffers, ClientInfo, Engine, Mail, Mailbox, Now, Outcome, Overflow, RespReply, Session, Ticks,
-    TimeSource, Waiting,
-};
-use larder_resp::ArgumentBuffer;
+use larder_engine::{Buffers, Mail};
 
-const START: Now = Now::from_unix_us(1_700_000_000_000_000);
-
-/// A clock on which each look at it takes time.
-#[derive(Default)]
-struct Clock {
-    us: Cell<u64>,
-    look_us: Cell<u64>,
-}
-
-impl TimeSource for Clock {
-    fn now(&self) -> Now {
-        Now::from_unix_us(START.unix_us() + self.us.get())
-    }
-
-    fn ticks(&self) -> Ticks {
-        self.us.set(self.us.get() + self.look_us.get());
-        Ticks::from_us(self.us.get())
-    }
-}
-
-struct Connection {
-    engine: Arc<Engine>,
-    session: Session,
-    mailbox: Arc<Mailbox>,
-    clock: Clock,
-    waiting: Option<Waiting>,
-}
+use crate::support::{Connection, engine, later_ms};
 
 impl Connection {
-    fn open() -> Connection {
-        Connection::to(&Engine::new([7; 32], START))
-    }
-
-    fn to(engine: &Arc<Engine>) -> Connection {
-        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 16)));
-        let info = ClientInfo {
-            address: "127.0.0.1:5000".to_owned(),
-            ..ClientInfo::default()
-        };
-        Connection {
-            engine: Arc::clone(engine),
-            session: Session::connected(engine, info, Arc::clone(&mailbox)),
-            mailbox,
-            clock: Clock::default(),
-            waiting: None,
-        }
-    }
-
     /// Has each command take so long that is timed.
     fn slow_by_us(self, us: u64) -> Connection {
         self.clock.look_us.set(us);
         self
-    }
-
-    fn send_words(&mut self, request: &[&[u8]]) -> String {
-        let mut words = ArgumentBuffer::new();
-        request.iter().for_each(|word| words.push(word));
-        let mut out = Vec::new();
-        let mut reply = RespReply::new(&mut out, self.session.is_resp3());
-        let words = words.as_arguments();
-        let engine = Arc::clone(&self.engine);
-        match engine.execute(&mut self.session, words, &self.clock, &mut reply) {
-            Outcome::Blocked(waiting) => self.waiting = Some(waiting),
-            Outcome::Parked(_) => panic!("the keys are held"),
-            Outcome::Done | Outcome::Close => {}
-        }
-        String::from_utf8_lossy(&out).replace("\r\n", "\n")
-    }
-
-    /// Sends a request, and gives its answer in RESP with line feeds alone.
-    fn send(&mut self, request: &str) -> String {
-        let words: Vec<&[u8]> = request.split(' ').map(str::as_bytes).collect();
-        self.send_words(&words)
-    }
-
-    /// The line of INFO that begins so, without that beginning.
-    fn info(&mut self, beginning: &str) -> Option<String> {
-        let info = self.send("INFO everything");
-        let mut lines = info.lines();
-        let line = lines.find_map(|line| line.strip_prefix(beginning));
-        line.map(str::to_owned)
     }
 
     /// What monitors have been shown, without the time.
@@ -143,7 +61,7 @@ fn the_commands_of_transactions_and_scripts_are_counted_each() {
     for request in ["MULTI", "INCR a", "INCR a", "EXEC"] {
         client.send(request);
     }
-    client.send_words(&[b"EVAL", b"return redis.call('INCR', KEYS[1])", b"1", b"a"]);
+    client.send_words(&["EVAL", "return redis.call('INCR', KEYS[1])", "1", "a"]);
     let incr = client.info("cmdstat_incr:").expect("it was counted");
     assert!(incr.starts_with("calls=3,"), "{incr}");
     // MULTI, EXEC, EVAL, three times INCR, and INFO twice.
@@ -202,9 +120,9 @@ fn an_error_that_a_script_passes_on_is_counted_once() {
         "return redis.call('LPUSH', KEYS[1], 'x')",
         "return redis.pcall('LPUSH', KEYS[1], 'x')",
     ] {
-        client.send_words(&[b"EVAL", body.as_bytes(), b"1", b"a"]);
+        client.send_words(&["EVAL", body, "1", "a"]);
     }
-    client.send_words(&[b"EVAL", b"return redis.error_reply('MINE x')", b"0"]);
+    client.send_words(&["EVAL", "return redis.error_reply('MINE x')", "0"]);
     assert_eq!(
         client.info("errorstat_WRONGTYPE:").as_deref(),
         Some("count=2")
@@ -220,7 +138,7 @@ fn errors_that_scripts_invent_without_end_take_no_memory_without_end() {
     let mut client = Connection::open();
     for code in 0..300 {
         let body = format!("return redis.error_reply('E{code} x')");
-        client.send_words(&[b"EVAL", body.as_bytes(), b"0"]);
+        client.send_words(&["EVAL", &body, "0"]);
     }
     let info = client.send("INFO errorstats");
     assert_eq!(info.matches("errorstat_").count(), 129);
@@ -251,7 +169,7 @@ fn the_time_of_all_calls_is_about_what_they_took() {
 
 #[test]
 fn a_call_that_waits_is_counted_and_logged_when_that_is_over() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let (mut one, mut other) = (Connection::to(&engine), Connection::to(&engine));
     let calls = |other: &mut Connection| {
         let blpop = other.info("cmdstat_blpop:")?;
@@ -274,13 +192,13 @@ fn a_call_that_waits_is_counted_and_logged_when_that_is_over() {
     other.send(&format!("CLIENT UNBLOCK {id}"));
     assert_eq!(calls(&mut other).as_deref(), Some("calls=2"));
     one.send("BLPOP queue 1");
-    engine.tick(&Now::from_unix_us(START.unix_us() + 2_000_000));
+    engine.tick(&later_ms(2000));
     assert_eq!(calls(&mut other).as_deref(), Some("calls=3"));
 }
 
 #[test]
 fn a_caller_that_is_served_comes_later_than_the_call_that_serves_it() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let mut one = Connection::to(&engine);
     let mut other = Connection::to(&engine).slow_by_us(40_000);
     one.send("BLPOP queue 0");
@@ -325,10 +243,10 @@ fn resetstat_begins_all_counters_anew() {
 fn percentiles_are_those_that_are_configured_and_none_are_kept_if_nobody_wants_them() {
     let mut client = Connection::open().slow_by_us(3);
     client.send_words(&[
-        b"CONFIG",
-        b"SET",
-        b"latency-tracking-info-percentiles",
-        b"0 100",
+        "CONFIG",
+        "SET",
+        "latency-tracking-info-percentiles",
+        "0 100",
     ]);
     client.send("GET a");
     let times = client.info("latency_percentiles_usec_get:");
@@ -530,7 +448,7 @@ fn with_a_threshold_of_nothing_each_command_is_logged() {
 
 #[test]
 fn secrets_are_in_neither_the_slow_log_nor_a_monitor() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let (mut client, mut monitor) = (Connection::to(&engine), Connection::to(&engine));
     monitor.send("MONITOR");
     client.send("CONFIG SET slowlog-log-slower-than 0");
@@ -571,7 +489,7 @@ fn what_takes_long_is_noted_while_somebody_wants_to_know() {
 
 #[test]
 fn a_monitor_sees_each_command_as_redis_shows_it() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let (mut client, mut other) = (Connection::to(&engine), Connection::to(&engine));
     let mut monitor = Connection::to(&engine);
     client.send("GET before");
@@ -579,12 +497,12 @@ fn a_monitor_sees_each_command_as_redis_shows_it() {
     client.send("SELECT 3");
     client.send("nosuch");
     client.send("CONFIG GET port");
-    client.send_words(&[b"EVAL", b"return redis.call('GET', KEYS[1])", b"1", b"k"]);
+    client.send_words(&["EVAL", "return redis.call('GET', KEYS[1])", "1", "k"]);
     for request in ["MULTI", "INCR a", "EXEC", "BLPOP q 0"] {
         client.send(request);
     }
     other.send("SELECT 3");
-    other.send_words(&[b"RPUSH", b"q", b"a \"b\"\n\xff"]);
+    other.send_words(&[&b"RPUSH"[..], b"q", b"a \"b\"\n\xff"]);
     let wanted = [
         r#"[3 127.0.0.1:5000] "SELECT" "3""#,
         r#"[3 127.0.0.1:5000] "EVAL" "return redis.call('GET', KEYS[1])" "1" "k""#,
@@ -601,7 +519,7 @@ fn a_monitor_sees_each_command_as_redis_shows_it() {
 
 #[test]
 fn a_monitor_that_does_not_read_is_cut_off_and_one_that_ends_sees_no_more() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let (mut client, mut monitor) = (Connection::to(&engine), Connection::to(&engine));
     monitor.send("MONITOR");
     let flags = client.send("CLIENT LIST ID 2");
@@ -624,7 +542,7 @@ fn a_monitor_that_does_not_read_is_cut_off_and_one_that_ends_sees_no_more() {
 
 #[test]
 fn the_list_of_clients_shows_the_database_and_the_last_request_at_once() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let (mut one, mut other) = (Connection::to(&engine), Connection::to(&engine));
     let mut line = |request: &str| {
         other.send(request);
@@ -643,7 +561,7 @@ fn the_list_of_clients_shows_the_database_and_the_last_request_at_once() {
 
 #[test]
 fn the_list_of_clients_shows_a_transaction_that_is_void() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let (mut one, mut other) = (Connection::to(&engine), Connection::to(&engine));
     other.send("WATCH a");
     other.send("MULTI");

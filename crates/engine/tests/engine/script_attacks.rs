@@ -6,10 +6,9 @@
 
 use std::sync::Arc;
 
-use larder_engine::{Engine, Now, RespReply, Session};
-use larder_resp::ArgumentBuffer;
+use larder_engine::Engine;
 
-const START: u64 = 1_700_000_000_000_000;
+use crate::support::{START, call, engine};
 
 struct Redis {
     engine: Arc<Engine>,
@@ -18,22 +17,14 @@ struct Redis {
 impl Redis {
     /// An engine whose scripts may hold 16 MB.
     fn new() -> Redis {
-        let engine = Engine::new([7; 32], Now::from_unix_us(START));
-        let redis = Redis { engine };
+        let redis = Redis { engine: engine() };
         let answer = redis.call(&[b"CONFIG", b"SET", b"lua-memory-limit", b"16mb"]);
         assert_eq!(answer, "+OK\r\n");
         redis
     }
 
     fn call(&self, words: &[&[u8]]) -> String {
-        let mut request = ArgumentBuffer::new();
-        words.iter().for_each(|word| request.push(word));
-        let mut out = Vec::new();
-        let mut reply = RespReply::new(&mut out, false);
-        let clock = Now::from_unix_us(START);
-        let mut session = Session::local();
-        let _ = (self.engine).execute(&mut session, request.as_arguments(), &clock, &mut reply);
-        String::from_utf8_lossy(&out).into_owned()
+        call(&self.engine, &START, words)
     }
 
     fn eval(&self, script: &str) -> String {

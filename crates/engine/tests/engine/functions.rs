@@ -1,51 +1,14 @@
 //! Functions that run for too long or take too much, hostile libraries, and what others see of them.
 
-#![allow(clippy::panic, reason = "a test that can not go on fails")]
-
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use larder_engine::{Engine, Now, RespReply, Session, Ticks, TimeSource};
-use larder_resp::ArgumentBuffer;
+use larder_engine::Engine;
 
-const START: u64 = 1_700_000_000_000_000;
-
-const NOW: Now = Now::from_unix_us(START);
+use crate::support::{Connection, Hasty, START, call, engine};
 
 const BUSY: &str =
     "-BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.\r\n";
-
-/// A clock that is six seconds later each time that it is read.
-struct Hasty(AtomicU64);
-
-impl TimeSource for Hasty {
-    fn now(&self) -> Now {
-        Now::from_unix_us(START + self.0.fetch_add(6_000_000, Ordering::Relaxed))
-    }
-
-    fn ticks(&self) -> Ticks {
-        Ticks::from_us(self.now().unix_us())
-    }
-}
-
-fn engine() -> Arc<Engine> {
-    Engine::new([7; 32], NOW)
-}
-
-fn call(engine: &Arc<Engine>, clock: &dyn TimeSource, words: &[&str]) -> String {
-    let mut request = ArgumentBuffer::new();
-    words.iter().for_each(|word| request.push(word.as_bytes()));
-    let mut out = Vec::new();
-    let mut reply = RespReply::new(&mut out, false);
-    let _ = engine.execute(
-        &mut Session::local(),
-        request.as_arguments(),
-        clock,
-        &mut reply,
-    );
-    String::from_utf8_lossy(&out).into_owned()
-}
 
 /// A library of this name, whose function of the same name does this.
 fn library(name: &str, body: &str) -> String {
@@ -53,18 +16,18 @@ fn library(name: &str, body: &str) -> String {
 }
 
 fn load(engine: &Arc<Engine>, text: &str) -> String {
-    call(engine, &NOW, &["FUNCTION", "LOAD", text])
+    call(engine, &START, &["FUNCTION", "LOAD", text])
 }
 
 /// Runs a function on a thread of its own, from the time at which the test's clock starts.
 fn start(engine: &Arc<Engine>, name: &'static str) -> JoinHandle<String> {
     let engine = Arc::clone(engine);
-    thread::spawn(move || call(&engine, &NOW, &["FCALL", name, "1", "k"]))
+    thread::spawn(move || call(&engine, &START, &["FCALL", name, "1", "k"]))
 }
 
 /// Asks this again and again, until the answer is one that is waited for.
 fn until(engine: &Arc<Engine>, words: &[&str], is_wanted: impl Fn(&str) -> bool) -> String {
-    let clock = Hasty(AtomicU64::new(6_000_000));
+    let clock = Hasty::default();
     loop {
         let answer = call(engine, &clock, words);
         if is_wanted(&answer) {
@@ -91,14 +54,14 @@ fn a_function_that_runs_for_ever_is_killed_by_function_kill_alone() {
         running.join().unwrap_or_default(),
         "-ERR Script killed by user with SCRIPT KILL... script: spin, on @user_function:2.\r\n"
     );
-    assert_eq!(call(&engine, &NOW, &["GET", "k"]), "$-1\r\n");
+    assert_eq!(call(&engine, &START, &["GET", "k"]), "$-1\r\n");
 }
 
 #[test]
 fn a_script_that_runs_for_ever_is_not_killed_by_function_kill() {
     let engine = engine();
     let other = Arc::clone(&engine);
-    let running = thread::spawn(move || call(&other, &NOW, &["EVAL", "while true do end", "0"]));
+    let running = thread::spawn(move || call(&other, &START, &["EVAL", "while true do end", "0"]));
 
     let busy = until(&engine, &["FUNCTION", "KILL"], |answer| {
         answer.starts_with("-BUSY")
@@ -151,7 +114,7 @@ fn a_function_that_runs_for_long_is_seen_by_function_stats() {
     assert!(stats.contains("duration_ms\r\n:"), "{stats}");
     until(&engine, &["FUNCTION", "KILL"], |answer| answer == "+OK\r\n");
     running.join().unwrap_or_default();
-    assert!(!call(&engine, &NOW, &["FUNCTION", "STATS"]).contains("spin"));
+    assert!(!call(&engine, &START, &["FUNCTION", "STATS"]).contains("spin"));
 }
 
 #[test]
@@ -166,13 +129,13 @@ fn a_library_that_takes_for_ever_to_load_is_ended_and_changes_nothing() {
         "local function f() return f() end f()",
     ] {
         let text = format!("#!lua name=f\n{hostile}");
-        let answer = call(&engine, &NOW, &["FUNCTION", "LOAD", "REPLACE", &text]);
+        let answer = call(&engine, &START, &["FUNCTION", "LOAD", "REPLACE", &text]);
         let wanted = "-ERR Error registering functions: ERR FUNCTION LOAD timeout\r\n";
         assert_eq!(answer, wanted, "{hostile}");
     }
-    assert_eq!(call(&engine, &NOW, &["FCALL", "f", "0"]), ":1\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "f", "0"]), ":1\r\n");
     assert_eq!(
-        call(&engine, &NOW, &["FCALL", "g", "0"]),
+        call(&engine, &START, &["FCALL", "g", "0"]),
         "-ERR Function not found\r\n"
     );
 }
@@ -182,7 +145,7 @@ fn a_library_that_registers_without_end_is_refused_before_memory_is_full() {
     let engine = engine();
     call(
         &engine,
-        &NOW,
+        &START,
         &["CONFIG", "SET", "lua-memory-limit", "4000000"],
     );
     let text = "#!lua name=many\nlocal f = function() end\nlocal i = 0\n\
@@ -190,20 +153,20 @@ fn a_library_that_registers_without_end_is_refused_before_memory_is_full() {
 
     let answer = load(&engine, text);
     assert!(answer.contains("not enough memory"), "{answer}");
-    assert_eq!(call(&engine, &NOW, &["FUNCTION", "LIST"]), "*0\r\n");
+    assert_eq!(call(&engine, &START, &["FUNCTION", "LIST"]), "*0\r\n");
     assert_eq!(load(&engine, &library("f", "return 1")), "$1\r\nf\r\n");
-    assert_eq!(call(&engine, &NOW, &["FCALL", "f", "0"]), ":1\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "f", "0"]), ":1\r\n");
 }
 
 #[test]
 fn a_library_that_failed_to_load_leaves_the_world_of_functions_as_it_was() {
     let engine = engine();
     load(&engine, &library("f", "return redis.call('PING')"));
-    assert_eq!(call(&engine, &NOW, &["FCALL", "f", "0"]), "+PONG\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "f", "0"]), "+PONG\r\n");
 
     assert!(load(&engine, "#!lua name=bad\nredis.call('PING')").starts_with("-ERR Error"));
 
-    assert_eq!(call(&engine, &NOW, &["FCALL", "f", "0"]), "+PONG\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "f", "0"]), "+PONG\r\n");
 }
 
 #[test]
@@ -211,10 +174,10 @@ fn every_thread_sees_a_library_that_was_replaced_deleted_or_flushed() {
     let engine = engine();
     let elsewhere = |words: &'static [&'static str]| {
         let engine = Arc::clone(&engine);
-        let answer = thread::spawn(move || call(&engine, &NOW, words)).join();
+        let answer = thread::spawn(move || call(&engine, &START, words)).join();
         answer.unwrap_or_default()
     };
-    let here = |words: &[&str]| call(&engine, &NOW, words);
+    let here = |words: &[&str]| call(&engine, &START, words);
     let both = |wanted: &str| {
         assert_eq!(elsewhere(&["FCALL", "f", "0"]), wanted);
         assert_eq!(here(&["FCALL", "f", "0"]), wanted);
@@ -240,12 +203,12 @@ fn a_function_runs_to_its_end_though_its_library_is_flushed_meanwhile() {
         answer.contains("spin")
     });
 
-    assert_eq!(call(&engine, &NOW, &["FUNCTION", "FLUSH"]), "+OK\r\n");
+    assert_eq!(call(&engine, &START, &["FUNCTION", "FLUSH"]), "+OK\r\n");
     assert_eq!(load(&engine, &library("f", "return 1")), "$1\r\nf\r\n");
 
     until(&engine, &["FUNCTION", "KILL"], |answer| answer == "+OK\r\n");
     assert!(running.join().unwrap_or_default().contains("script: spin"));
-    assert_eq!(call(&engine, &NOW, &["FCALL", "f", "0"]), ":1\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "f", "0"]), ":1\r\n");
 }
 
 #[test]
@@ -263,8 +226,8 @@ fn threads_that_load_the_same_library_at_once_leave_one() {
     let loaded = answers.filter(|answer| answer == "$3\r\none\r\n").count();
 
     assert_eq!(loaded, 1);
-    assert!(call(&engine, &NOW, &["INFO", "memory"]).contains("number_of_libraries:1\r\n"));
-    assert!(call(&engine, &NOW, &["INFO", "memory"]).contains("number_of_functions:1\r\n"));
+    assert!(call(&engine, &START, &["INFO", "memory"]).contains("number_of_libraries:1\r\n"));
+    assert!(call(&engine, &START, &["INFO", "memory"]).contains("number_of_functions:1\r\n"));
 }
 
 #[test]
@@ -272,7 +235,7 @@ fn libraries_are_in_the_account_of_memory() {
     let engine = engine();
     let long = format!("return '{}'", "x".repeat(1_000_000));
     let used = || {
-        let info = call(&engine, &NOW, &["INFO", "memory"]);
+        let info = call(&engine, &START, &["INFO", "memory"]);
         let line = info
             .lines()
             .find_map(|line| line.strip_prefix("used_memory:"));
@@ -283,13 +246,13 @@ fn libraries_are_in_the_account_of_memory() {
     load(&engine, &library("long", &long));
     assert!(used() > before + 1_000_000);
 
-    call(&engine, &NOW, &["CONFIG", "SET", "maxmemory", "500000"]);
+    call(&engine, &START, &["CONFIG", "SET", "maxmemory", "500000"]);
     let refusal = load(&engine, &library("more", "return 1"));
     assert!(refusal.starts_with("-OOM"), "{refusal}");
-    let refusal = call(&engine, &NOW, &["FCALL", "long", "0"]);
+    let refusal = call(&engine, &START, &["FCALL", "long", "0"]);
     assert!(refusal.starts_with("-OOM"), "{refusal}");
-    assert_eq!(call(&engine, &NOW, &["FUNCTION", "FLUSH"]), "+OK\r\n");
-    engine.tick(&NOW);
+    assert_eq!(call(&engine, &START, &["FUNCTION", "FLUSH"]), "+OK\r\n");
+    engine.tick(&START);
     assert_eq!(used(), before);
 }
 
@@ -300,15 +263,15 @@ fn scripts_and_functions_see_nothing_of_each_other() {
         &engine,
         &library("f", "return redis.replicate_commands == nil"),
     );
-    assert_eq!(call(&engine, &NOW, &["FCALL", "f", "0"]), ":1\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "f", "0"]), ":1\r\n");
     let script = "return redis.register_function == nil";
-    assert_eq!(call(&engine, &NOW, &["EVAL", script, "0"]), ":1\r\n");
+    assert_eq!(call(&engine, &START, &["EVAL", script, "0"]), ":1\r\n");
     // What a script has set for its own kind stays there.
     let script = "cjson.encode_keep_buffer(false) cjson.decode_max_depth(1) return 1";
-    assert_eq!(call(&engine, &NOW, &["EVAL", script, "0"]), ":1\r\n");
-    call(&engine, &NOW, &["FUNCTION", "DELETE", "f"]);
+    assert_eq!(call(&engine, &START, &["EVAL", script, "0"]), ":1\r\n");
+    call(&engine, &START, &["FUNCTION", "DELETE", "f"]);
     load(&engine, &library("f", "return #cjson.decode('[[[1]]]')"));
-    assert_eq!(call(&engine, &NOW, &["FCALL", "f", "0"]), ":1\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "f", "0"]), ":1\r\n");
 }
 
 #[test]
@@ -318,9 +281,9 @@ fn a_dump_of_all_libraries_brings_them_back() {
     load(&engine, &library("two", "return 2"));
     let dumped = dump(&engine);
 
-    assert_eq!(call(&engine, &NOW, &["FUNCTION", "FLUSH"]), "+OK\r\n");
+    assert_eq!(call(&engine, &START, &["FUNCTION", "FLUSH"]), "+OK\r\n");
     assert_eq!(restore(&engine, &dumped, &[]), "+OK\r\n");
-    assert_eq!(call(&engine, &NOW, &["FCALL", "two", "0"]), ":2\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "two", "0"]), ":2\r\n");
 
     assert_eq!(
         restore(&engine, &dumped, &["APPEND"]),
@@ -328,16 +291,16 @@ fn a_dump_of_all_libraries_brings_them_back() {
     );
     call(
         &engine,
-        &NOW,
+        &START,
         &["FUNCTION", "LOAD", "REPLACE", &library("two", "return 3")],
     );
     load(&engine, &library("three", "return 3"));
     assert_eq!(restore(&engine, &dumped, &["REPLACE"]), "+OK\r\n");
-    assert_eq!(call(&engine, &NOW, &["FCALL", "two", "0"]), ":2\r\n");
-    assert_eq!(call(&engine, &NOW, &["FCALL", "three", "0"]), ":3\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "two", "0"]), ":2\r\n");
+    assert_eq!(call(&engine, &START, &["FCALL", "three", "0"]), ":3\r\n");
     assert_eq!(restore(&engine, &dumped, &["FLUSH"]), "+OK\r\n");
     assert_eq!(
-        call(&engine, &NOW, &["FCALL", "three", "0"]),
+        call(&engine, &START, &["FCALL", "three", "0"]),
         "-ERR Function not found\r\n"
     );
 }
@@ -347,7 +310,7 @@ fn a_restore_whose_functions_are_taken_changes_nothing() {
     let engine = engine();
     load(&engine, &library("f", "return 'restored'"));
     let dumped = dump(&engine);
-    call(&engine, &NOW, &["FUNCTION", "FLUSH"]);
+    call(&engine, &START, &["FUNCTION", "FLUSH"]);
     let other = "#!lua name=other\nredis.register_function('F', function() return 'other' end)";
     load(&engine, other);
 
@@ -357,40 +320,21 @@ fn a_restore_whose_functions_are_taken_changes_nothing() {
             "-ERR Function f already exists\r\n"
         );
     }
-    assert_eq!(call(&engine, &NOW, &["FCALL", "f", "0"]), "$5\r\nother\r\n");
+    assert_eq!(
+        call(&engine, &START, &["FCALL", "f", "0"]),
+        "$5\r\nother\r\n"
+    );
 }
 
 /// The bytes of FUNCTION DUMP.
 fn dump(engine: &Arc<Engine>) -> Vec<u8> {
-    let mut request = ArgumentBuffer::new();
-    [&b"FUNCTION"[..], b"DUMP"]
-        .iter()
-        .for_each(|word| request.push(word));
-    let mut out = Vec::new();
-    let mut reply = RespReply::new(&mut out, false);
-    let _ = engine.execute(
-        &mut Session::local(),
-        request.as_arguments(),
-        &NOW,
-        &mut reply,
-    );
+    let (_, out) = Connection::to(engine).execute(&["FUNCTION", "DUMP"]);
     let line = out.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     out[line + 1..out.len() - 2].to_vec()
 }
 
 fn restore(engine: &Arc<Engine>, payload: &[u8], policy: &[&str]) -> String {
-    let mut request = ArgumentBuffer::new();
-    [b"FUNCTION", &b"RESTORE"[..], payload]
-        .iter()
-        .for_each(|word| request.push(word));
-    policy.iter().for_each(|word| request.push(word.as_bytes()));
-    let mut out = Vec::new();
-    let mut reply = RespReply::new(&mut out, false);
-    let _ = engine.execute(
-        &mut Session::local(),
-        request.as_arguments(),
-        &NOW,
-        &mut reply,
-    );
-    String::from_utf8_lossy(&out).into_owned()
+    let mut words = vec![b"FUNCTION", &b"RESTORE"[..], payload];
+    words.extend(policy.iter().map(|word| word.as_bytes()));
+    call(engine, &START, &words)
 }

@@ -5,27 +5,17 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize};
 use std::thread;
 
-use larder_engine::{
-    Engine, Invalidate, Invalidated, NearCache, Now, Outcome, Session, ValueReply,
-};
-use larder_resp::ArgumentBuffer;
+use larder_engine::{Engine, Invalidate, Invalidated, NearCache, Outcome, Session, ValueReply};
 use larder_store::Value;
 use parking_lot::Mutex;
 
-const START: Now = Now::from_unix_us(1_700_000_000_000_000);
+use crate::support::{START, engine, request};
 
-fn engine() -> Arc<Engine> {
-    Engine::new([7; 32], START)
-}
-
-fn call(engine: &Arc<Engine>, session: &mut Session, request: &str) -> Value {
-    let mut words = ArgumentBuffer::new();
-    request
-        .split(' ')
-        .for_each(|word| words.push(word.as_bytes()));
+fn call(engine: &Arc<Engine>, session: &mut Session, line: &str) -> Value {
+    let request = request(line.split(' '));
     loop {
         let mut reply = ValueReply::new();
-        match engine.execute(session, words.as_arguments(), &START, &mut reply) {
+        match engine.execute(session, request.as_arguments(), &START, &mut reply) {
             Outcome::Parked(_) => thread::yield_now(),
             _ => return reply.take_value(),
         }

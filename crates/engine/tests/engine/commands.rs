@@ -1,77 +1,15 @@
-//! Transcripts of commands, on the engine alone.
-//!
-//! A transcript is a file of cases. A case begins with `== ` and a title, on an empty store and a
-//! new connection; a line that begins with `> ` is a request, and the lines behind it are its
-//! answer in RESP, a byte string's header left out where it is plain text.
+//! Commands whose answers a transcript can not hold: they tell of the engine itself, or of who asks.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use larder_engine::{ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session};
-use larder_resp::ArgumentBuffer;
-
-const NOW: Now = Now::from_unix_us(1_700_000_000_123_456);
-
-struct Connection {
-    engine: Arc<Engine>,
-    session: Session,
-}
-
-impl Connection {
-    fn open() -> Connection {
-        Connection::to(&Engine::new([7; 32], NOW))
-    }
-
-    fn to(engine: &Arc<Engine>) -> Connection {
-        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
-        let info = ClientInfo {
-            address: "127.0.0.1:5000".to_owned(),
-            local_address: "127.0.0.1:6379".to_owned(),
-            descriptor: Some(7),
-            since_us: NOW.unix_us(),
-        };
-        Connection {
-            engine: Arc::clone(engine),
-            session: Session::connected(engine, info, mailbox),
-        }
-    }
-
-    /// Sends a request, and gives its answer in RESP.
-    fn send(&mut self, request: &str) -> String {
-        let mut words = ArgumentBuffer::new();
-        request
-            .split(' ')
-            .for_each(|word| words.push(word.as_bytes()));
-        let mut out = Vec::new();
-        let mut reply = RespReply::new(&mut out, self.session.is_resp3());
-        let arguments = words.as_arguments();
-        match self
-            .engine
-            .execute(&mut self.session, arguments, &NOW, &mut reply)
-        {
-            Outcome::Done => {}
-            Outcome::Blocked(_) => out.extend_from_slice(b"(waits)"),
-            Outcome::Parked(_) => out.extend_from_slice(b"(parked)"),
-            Outcome::Close => out.extend_from_slice(b"(closed)"),
-        }
-        String::from_utf8(out)
-            .expect("answers are text")
-            .replace("\r\n", "\n")
-    }
-
-    /// Sends a request whose answer must be this, in RESP with line feeds alone.
-    fn expect(&mut self, request: &str, wanted: &str) {
-        let answer = self.send(request);
-        assert_eq!(answer.trim_end(), wanted.trim_end(), "{request}");
-    }
-}
+use crate::support::{Connection, engine};
 
 #[test]
 fn a_client_has_a_name_and_a_library() {
     let mut client = Connection::open();
     client.expect("CLIENT GETNAME", "$-1");
     client.expect("CLIENT SETNAME ann", "+OK");
-    client.expect("CLIENT GETNAME", "$3\nann");
+    client.expect("CLIENT GETNAME", "$3 ann");
     client.expect(
         "CLIENT SETNAME a\nb",
         "-ERR Client names cannot contain spaces, newlines or special characters.",
@@ -91,7 +29,7 @@ fn a_client_has_a_name_and_a_library() {
 
 #[test]
 fn the_list_of_clients_says_what_each_is_doing() {
-    let engine = Engine::new([7; 32], NOW);
+    let engine = engine();
     let (mut one, mut other) = (Connection::to(&engine), Connection::to(&engine));
     other.send("WATCH a b");
     other.send("MULTI");
@@ -144,7 +82,7 @@ fn what_a_client_has_asked_for_ends_with_reset() {
 
 #[test]
 fn a_killed_client_knows_it() {
-    let engine = Engine::new([7; 32], NOW);
+    let engine = engine();
     let (mut one, other) = (Connection::to(&engine), Connection::to(&engine));
     one.expect("CLIENT KILL ID 2", ":1");
     assert!(
@@ -154,7 +92,7 @@ fn a_killed_client_knows_it() {
             .is_some_and(|client| client.is_killed())
     );
     one.expect("CLIENT KILL ID 1", ":0");
-    one.expect("CLIENT KILL ID 1 SKIPME no", ":1\n(closed)");
+    one.expect("CLIENT KILL ID 1 SKIPME no", ":1 (closed)");
 }
 
 #[test]
@@ -162,12 +100,12 @@ fn the_table_describes_itself() {
     let mut client = Connection::open();
     client.expect(
         "COMMAND INFO get nope",
-        "*2\n*10\n$3\nget\n:2\n*2\n+readonly\n+fast\n:1\n:1\n:1\n*3\n+@read\n+@string\n+@fast\n*0\n\
-         *1\n*6\n$5\nflags\n*2\n+RO\n+access\n$12\nbegin_search\n*4\n$4\ntype\n$5\nindex\n$4\nspec\n\
-         *2\n$5\nindex\n:1\n$9\nfind_keys\n*4\n$4\ntype\n$5\nrange\n$4\nspec\n*6\n$7\nlastkey\n:0\n\
-         $7\nkeystep\n:1\n$5\nlimit\n:0\n*0\n$-1",
+        "*2 *10 $3 get :2 *2 +readonly +fast :1 :1 :1 *3 +@read +@string +@fast *0 \
+         *1 *6 $5 flags *2 +RO +access $12 begin_search *4 $4 type $5 index $4 spec \
+         *2 $5 index :1 $9 find_keys *4 $4 type $5 range $4 spec *6 $7 lastkey :0 \
+         $7 keystep :1 $5 limit :0 *0 $-1",
     );
-    client.expect("COMMAND GETKEYS MSET a 1 b 2", "*2\n$1\na\n$1\nb");
+    client.expect("COMMAND GETKEYS MSET a 1 b 2", "*2 $1 a $1 b");
     client.expect(
         "COMMAND GETKEYS PING x",
         "-ERR The command has no key arguments",
@@ -175,7 +113,7 @@ fn the_table_describes_itself() {
     client.expect("COMMAND GETKEYS NOPE x", "-ERR Invalid command specified");
     client.expect(
         "COMMAND LIST FILTERBY PATTERN pexpire*",
-        "*3\n$7\npexpire\n$9\npexpireat\n$11\npexpiretime",
+        "*3 $7 pexpire $9 pexpireat $11 pexpiretime",
     );
     client.expect(
         "COMMAND foo",
@@ -221,14 +159,14 @@ fn a_parameter_is_set_whole_or_not_at_all() {
     let mut client = Connection::open();
     client.expect(
         "CONFIG GET maxcl* timeout",
-        "*4\n$10\nmaxclients\n$5\n10000\n$7\ntimeout\n$1\n0",
+        "*4 $10 maxclients $5 10000 $7 timeout $1 0",
     );
     client.expect(
         "CONFIG SET timeout 60 maxclients 0",
         "-ERR CONFIG SET failed (possibly related to argument 'maxclients') - argument must be \
          between 1 and 4294967295 inclusive",
     );
-    client.expect("CONFIG GET timeout", "*2\n$7\ntimeout\n$1\n0");
+    client.expect("CONFIG GET timeout", "*2 $7 timeout $1 0");
     client.expect("CONFIG SET timeout 60 maxclients 100", "+OK");
     assert_eq!(client.engine.clients_max(), 100);
     assert_eq!(
@@ -245,12 +183,12 @@ fn a_limit_of_small_collections_is_obeyed() {
     client.expect("CONFIG SET hash-max-ziplist-entries 1", "+OK");
     client.expect(
         "CONFIG GET hash-max-listpack-entries",
-        "*2\n$25\nhash-max-listpack-entries\n$1\n1",
+        "*2 $25 hash-max-listpack-entries $1 1",
     );
     client.expect("HSET small a 1", ":1");
     client.expect("HSET large a 1 b 2", ":2");
-    client.expect("OBJECT ENCODING small", "$8\nlistpack");
-    client.expect("OBJECT ENCODING large", "$9\nhashtable");
+    client.expect("OBJECT ENCODING small", "$8 listpack");
+    client.expect("OBJECT ENCODING large", "$9 hashtable");
 }
 
 #[test]
@@ -304,7 +242,7 @@ fn a_transaction_goes_on_after_a_nested_multi_or_a_watch() {
     client.expect("MULTI", "-ERR MULTI calls can not be nested");
     client.expect("WATCH a", "-ERR WATCH inside MULTI is not allowed");
     client.expect("PING", "+QUEUED");
-    client.expect("EXEC", "*1\n+PONG");
+    client.expect("EXEC", "*1 +PONG");
 }
 
 #[test]
@@ -317,10 +255,10 @@ fn hyperloglogs_pass_their_own_test() {
 /// In Redis nobody is told, and whoever keeps what it has read goes on with the shorter string.
 #[test]
 fn a_string_that_only_grew_is_a_change_to_those_who_watch() {
-    let engine = Engine::new([7; 32], NOW);
+    let engine = engine();
     let (mut one, mut other) = (Connection::to(&engine), Connection::to(&engine));
     one.expect("WATCH bits", "+OK");
-    other.expect("BITFIELD bits OVERFLOW FAIL INCRBY u2 6 7", "*1\n$-1");
+    other.expect("BITFIELD bits OVERFLOW FAIL INCRBY u2 6 7", "*1 $-1");
     other.expect("STRLEN bits", ":1");
     one.expect("MULTI", "+OK");
     one.expect("PING", "+QUEUED");

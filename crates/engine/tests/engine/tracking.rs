@@ -1,61 +1,19 @@
 //! Clients that hear of changes of what they have read: whom they redirect to, what becomes of it
 //! when somebody leaves, and how it is bounded.
 
-#![allow(clippy::panic, reason = "a test that can not go on fails")]
-
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use larder_engine::{ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session};
-use larder_resp::ArgumentBuffer;
+use larder_engine::Engine;
 
-const START: Now = Now::from_unix_us(1_700_000_000_000_000);
-
-/// A connection to an engine whose clock stands still.
-struct Connection {
-    engine: Arc<Engine>,
-    session: Session,
-    mailbox: Arc<Mailbox>,
-}
+use crate::support::{Connection, START, engine, text};
 
 impl Connection {
-    fn to(engine: &Arc<Engine>) -> Connection {
-        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(256 << 10)));
-        Connection {
-            engine: Arc::clone(engine),
-            session: Session::connected(engine, ClientInfo::default(), Arc::clone(&mailbox)),
-            mailbox,
-        }
-    }
-
     /// A connection that speaks RESP3.
     fn modern(engine: &Arc<Engine>) -> Connection {
         let mut connection = Connection::to(engine);
         connection.call("HELLO 3");
         connection
-    }
-
-    fn call(&mut self, request: &str) -> String {
-        self.call_words(request.split(' '))
-    }
-
-    fn call_words<'w>(&mut self, request: impl IntoIterator<Item = &'w str>) -> String {
-        let mut words = ArgumentBuffer::new();
-        request
-            .into_iter()
-            .for_each(|word| words.push(word.as_bytes()));
-        let mut out = Vec::new();
-        let mut reply = RespReply::new(&mut out, self.session.is_resp3());
-        let arguments = words.as_arguments();
-        let outcome = self
-            .engine
-            .execute(&mut self.session, arguments, &START, &mut reply);
-        assert!(matches!(outcome, Outcome::Done), "a request is answered");
-        text(&out)
-    }
-
-    fn id(&mut self) -> String {
-        self.call("CLIENT ID").trim_start_matches(':').to_owned()
     }
 
     /// All that it has been told.
@@ -68,36 +26,16 @@ impl Connection {
         }
         all
     }
-
-    /// The line of CLIENT LIST.
-    fn info(&mut self) -> String {
-        self.call("CLIENT INFO")
-    }
-}
-
-fn text(resp: &[u8]) -> String {
-    String::from_utf8_lossy(resp)
-        .trim_end()
-        .replace("\r\n", " ")
-}
-
-fn engine() -> Arc<Engine> {
-    Engine::new([7; 32], START)
 }
 
 /// A figure of INFO.
-fn figure(engine: &Arc<Engine>, name: &str) -> usize {
-    let info = Connection::to(engine).call("INFO");
-    let mut words = info.split(' ');
-    let value = words.find_map(|word| word.strip_prefix(name)?.strip_prefix(':'));
-    value
-        .and_then(|value| value.parse().ok())
-        .expect("INFO has the figure")
+fn figure(engine: &Arc<Engine>, name: &str) -> u64 {
+    Connection::to(engine).figure(name)
 }
 
 #[test]
 fn who_flushes_has_forgotten_also_what_those_have_read_who_track_no_more() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let mut reader = Connection::modern(&engine);
     reader.call("CLIENT TRACKING on");
     reader.call("GET a");
@@ -137,13 +75,17 @@ fn who_is_redirected_to_hears_on_a_channel_in_resp2_and_by_a_push_in_resp3() {
     assert_eq!(target.mail(), [">2 $10 invalidate *1 $1 k"]);
     assert!(reader.mail().is_empty());
     assert_eq!(reader.call("CLIENT GETREDIR"), format!(":{id}"));
-    assert!(reader.info().contains(&format!(" redir={id} ")));
+    assert!(
+        reader
+            .call("CLIENT INFO")
+            .contains(&format!(" redir={id} "))
+    );
 }
 
 #[test]
 fn a_client_whose_target_is_gone_is_told_so_if_it_speaks_resp3() {
     let engine = engine();
-    let (mut reader, mut target, mut writer) = (
+    let (mut reader, target, mut writer) = (
         Connection::modern(&engine),
         Connection::modern(&engine),
         Connection::to(&engine),
@@ -153,12 +95,12 @@ fn a_client_whose_target_is_gone_is_told_so_if_it_speaks_resp3() {
     reader.call("GET k");
 
     drop(target);
-    assert!(reader.info().contains(" flags=t "));
+    assert!(reader.call("CLIENT INFO").contains(" flags=t "));
     writer.call("SET k 1");
 
     let broken = format!(">2 $21 tracking-redir-broken :{id}");
     assert_eq!(reader.mail(), [broken]);
-    assert!(reader.info().contains(" flags=tR "));
+    assert!(reader.call("CLIENT INFO").contains(" flags=tR "));
     assert!(
         reader
             .call("CLIENT TRACKINGINFO")
@@ -168,7 +110,7 @@ fn a_client_whose_target_is_gone_is_told_so_if_it_speaks_resp3() {
     reader.call("GET k");
     writer.call("SET k 2");
     assert_eq!(reader.mail(), [">2 $10 invalidate *1 $1 k"]);
-    assert!(reader.info().contains(" flags=t "));
+    assert!(reader.call("CLIENT INFO").contains(" flags=t "));
 }
 
 #[test]
@@ -221,8 +163,8 @@ fn tracking_is_seen_in_the_list_of_clients_and_in_info() {
     other.call("CLIENT TRACKING ON");
     other.call("MGET b c");
 
-    assert!(one.info().contains(" flags=t "));
-    assert!(one.info().contains(" redir=0 "));
+    assert!(one.call("CLIENT INFO").contains(" flags=t "));
+    assert!(one.call("CLIENT INFO").contains(" redir=0 "));
     assert_eq!(figure(&engine, "tracking_clients"), 2);
     assert_eq!(figure(&engine, "tracking_total_keys"), 3);
     assert_eq!(figure(&engine, "tracking_total_items"), 4);
@@ -230,13 +172,13 @@ fn tracking_is_seen_in_the_list_of_clients_and_in_info() {
     other.call("CLIENT TRACKING OFF");
     other.call("CLIENT TRACKING ON BCAST PREFIX a PREFIX b");
     engine.tick(&START);
-    assert!(other.info().contains(" flags=tB "));
+    assert!(other.call("CLIENT INFO").contains(" flags=tB "));
     assert_eq!(figure(&engine, "tracking_total_keys"), 2);
     assert_eq!(figure(&engine, "tracking_total_items"), 2);
     assert_eq!(figure(&engine, "tracking_total_prefixes"), 2);
 
     other.call("RESET");
-    assert!(other.info().contains(" redir=-1 "));
+    assert!(other.call("CLIENT INFO").contains(" redir=-1 "));
     assert_eq!(figure(&engine, "tracking_clients"), 1);
     assert_eq!(figure(&engine, "tracking_total_prefixes"), 0);
 }
@@ -321,12 +263,12 @@ fn a_script_that_writes_many_keys_is_told_of_in_few_messages() {
     reader.call("CLIENT TRACKING ON BCAST PREFIX k");
 
     let script = "for i = 1, ARGV[1] do redis.call('SET', 'k' .. i % 500, 1) end";
-    writer.call_words(["EVAL", script, "0", "1000"]);
+    writer.send_words(&["EVAL", script, "0", "1000"]);
     let mail = reader.mail();
     assert_eq!(mail.len(), 1);
     assert!(mail[0].starts_with(">2 $10 invalidate *500 $2 k0 $2 k1 $3 k10 "));
 
-    writer.call_words(["EVAL", script, "0", "5000"]);
+    writer.send_words(&["EVAL", script, "0", "5000"]);
     assert_eq!(reader.mail().len(), 5);
 }
 

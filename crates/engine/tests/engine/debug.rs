@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use larder_engine::{
-    ClientInfo, DebugAccess, Engine, Host, Mailbox, Now, Overflow, RespReply, Session,
-};
-use larder_resp::ArgumentBuffer;
+use larder_engine::{ClientInfo, DebugAccess, Engine, Host, Now, Session};
 
-const START: u64 = 1_700_000_000_000_000;
-const NOW: Now = Now::from_unix_us(START);
+use crate::support::{Connection, later_ms};
 
+/// A second after the beginning.
+const LATER: Now = later_ms(1000);
+
+/// An engine on which these may use DEBUG.
 fn engine(debug_access: DebugAccess) -> Arc<Engine> {
-    let engine = Engine::new([7; 32], NOW);
+    let engine = crate::support::engine();
     engine.set_host(Host {
         debug_access,
         sleep: Some(|_| {}),
@@ -20,18 +20,12 @@ fn engine(debug_access: DebugAccess) -> Arc<Engine> {
     engine
 }
 
-fn ask(engine: &Arc<Engine>, session: &mut Session, now: Now, line: &str) -> String {
-    let mut request = ArgumentBuffer::new();
-    line.split(' ')
-        .for_each(|word| request.push(word.as_bytes()));
-    let mut out = Vec::new();
-    let mut reply = RespReply::new(&mut out, session.is_resp3());
-    let _ = engine.execute(session, request.as_arguments(), &now, &mut reply);
-    String::from_utf8_lossy(&out).into_owned()
+fn call(engine: &Arc<Engine>, line: &str) -> String {
+    Connection::local(engine).send(line)
 }
 
-fn call(engine: &Arc<Engine>, line: &str) -> String {
-    ask(engine, &mut Session::local(), NOW, line)
+fn call_later(engine: &Arc<Engine>, line: &str) -> String {
+    Connection::local(engine).at(LATER).send(line)
 }
 
 #[test]
@@ -45,7 +39,7 @@ fn nobody_may_use_debug_where_it_is_not_said() {
         );
     }
     let asked = call(&engine, "CONFIG GET enable-debug-command");
-    assert!(asked.ends_with("$2\r\nno\r\n"), "{asked}");
+    assert!(asked.ends_with("$2\nno\n"), "{asked}");
     let refusal = call(&engine, "CONFIG SET enable-debug-command yes");
     assert!(refusal.starts_with("-ERR CONFIG SET failed"), "{refusal}");
 }
@@ -54,13 +48,14 @@ fn nobody_may_use_debug_where_it_is_not_said() {
 fn local_clients_may_use_debug_where_it_is_for_those() {
     let engine = engine(DebugAccess::Local);
     let from = |address: &str| {
-        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
         let info = ClientInfo {
             address: address.to_owned(),
             ..ClientInfo::default()
         };
-        let mut session = Session::connected(&engine, info, mailbox);
-        ask(&engine, &mut session, NOW, "DEBUG SET-ACTIVE-EXPIRE 1")
+        let mut connection = Connection::to(&engine);
+        let mailbox = Arc::clone(&connection.mailbox);
+        connection.session = Session::connected(&engine, info, mailbox);
+        connection.send("DEBUG SET-ACTIVE-EXPIRE 1")
     };
     for local in [
         "127.0.0.1:5000",
@@ -68,7 +63,7 @@ fn local_clients_may_use_debug_where_it_is_for_those() {
         "[::ffff:127.0.0.1]:5000",
         "/tmp/socket",
     ] {
-        assert_eq!(from(local), "+OK\r\n", "{local}");
+        assert_eq!(from(local), "+OK\n", "{local}");
     }
     for strange in ["10.0.0.1:5000", "[2001:db8::1]:5000", ""] {
         assert!(
@@ -76,7 +71,7 @@ fn local_clients_may_use_debug_where_it_is_for_those() {
             "{strange}"
         );
     }
-    assert_eq!(call(&engine, "DEBUG SLEEP 0"), "+OK\r\n");
+    assert_eq!(call(&engine, "DEBUG SLEEP 0"), "+OK\n");
 }
 
 #[test]
@@ -97,16 +92,16 @@ fn a_reload_leaves_every_value_as_it_is() {
     }
     call(&engine, "DEBUG POPULATE 1000 many 100");
     let before = call(&engine, "DEBUG DIGEST");
-    assert_ne!(before, format!("+{}\r\n", "0".repeat(40)));
+    assert_ne!(before, format!("+{}\n", "0".repeat(40)));
     let used = call(&engine, "DBSIZE");
 
-    assert_eq!(call(&engine, "DEBUG RELOAD"), "+OK\r\n");
-    assert_eq!(call(&engine, "DEBUG RELOAD NOFLUSH MERGE"), "+OK\r\n");
-    assert_eq!(call(&engine, "DEBUG LOADAOF"), "+OK\r\n");
+    assert_eq!(call(&engine, "DEBUG RELOAD"), "+OK\n");
+    assert_eq!(call(&engine, "DEBUG RELOAD NOFLUSH MERGE"), "+OK\n");
+    assert_eq!(call(&engine, "DEBUG LOADAOF"), "+OK\n");
 
     assert_eq!(call(&engine, "DEBUG DIGEST"), before);
     assert_eq!(call(&engine, "DBSIZE"), used);
-    assert_eq!(call(&engine, "PTTL n"), ":100000\r\n");
+    assert_eq!(call(&engine, "PTTL n"), ":100000\n");
     assert_eq!(call(&engine, "XPENDING x g").matches("ann").count(), 1);
     for refused in [
         "DEBUG RELOAD NOFLUSH",
@@ -150,31 +145,29 @@ fn expired_keys_stay_in_memory_while_that_is_asked_for() {
     let engine = engine(DebugAccess::Yes);
     call(&engine, "DEBUG SET-ACTIVE-EXPIRE 0");
     call(&engine, "SET k v PX 1");
-    let later = Now::from_unix_us(START + 1_000_000);
-    let keys = || ask(&engine, &mut Session::local(), NOW, "DBSIZE");
+    let keys = || call(&engine, "DBSIZE");
 
-    engine.tick(&later);
-    assert_eq!(keys(), ":1\r\n");
+    engine.tick(&LATER);
+    assert_eq!(keys(), ":1\n");
     call(&engine, "DEBUG SET-ACTIVE-EXPIRE 1");
-    engine.tick(&later);
-    assert_eq!(keys(), ":0\r\n");
+    engine.tick(&LATER);
+    assert_eq!(keys(), ":0\n");
 }
 
 /// Holds each request to it that the key `k` goes when the request meets it and it has expired, but not
 /// in a pause.
 fn meets_what_has_expired(requests: &[&str]) {
     let engine = engine(DebugAccess::Yes);
-    let later = Now::from_unix_us(START + 1_000_000);
-    let ask_later = |line: &str| ask(&engine, &mut Session::local(), later, line);
+    let ask_later = |line: &str| call_later(&engine, line);
     for line in requests {
         call(&engine, "SET k v PX 1");
         ask_later("CLIENT PAUSE 1000 WRITE");
         ask_later(line);
-        assert_eq!(ask_later("DBSIZE"), ":1\r\n", "{line} in a pause");
+        assert_eq!(ask_later("DBSIZE"), ":1\n", "{line} in a pause");
         ask_later("CLIENT UNPAUSE");
         call(&engine, "SET k v PX 1");
         ask_later(line);
-        assert_eq!(ask_later("DBSIZE"), ":0\r\n", "{line}");
+        assert_eq!(ask_later("DBSIZE"), ":0\n", "{line}");
     }
 }
 
@@ -199,58 +192,46 @@ fn keys_that_have_expired_go_when_a_scan_or_a_random_key_meets_them() {
 #[test]
 fn in_a_pause_a_random_key_may_be_one_that_has_expired() {
     let engine = engine(DebugAccess::Yes);
-    let later = Now::from_unix_us(START + 1_000_000);
-    let ask_later = |line: &str| ask(&engine, &mut Session::local(), later, line);
+    let ask_later = |line: &str| call_later(&engine, line);
     call(&engine, "SET k v PX 1");
     ask_later("CLIENT PAUSE 1000 WRITE");
-    assert_eq!(ask_later("RANDOMKEY"), "$1\r\nk\r\n");
+    assert_eq!(ask_later("RANDOMKEY"), "$1\nk\n");
     ask_later("CLIENT UNPAUSE");
-    assert_eq!(ask_later("RANDOMKEY"), "_\r\n");
+    assert_eq!(ask_later("RANDOMKEY"), "_\n");
 }
 
 #[test]
 fn debug_object_shows_a_key_that_has_expired_and_leaves_it() {
     let engine = engine(DebugAccess::Yes);
-    let later = Now::from_unix_us(START + 1_000_000);
-    let ask_later = |line: &str| ask(&engine, &mut Session::local(), later, line);
+    let ask_later = |line: &str| call_later(&engine, line);
     call(&engine, "SET k v PX 1");
     assert!(ask_later("DEBUG OBJECT k").starts_with("+Value at:"));
-    assert_eq!(ask_later("DBSIZE"), ":1\r\n");
-    assert_eq!(ask_later("EXISTS k"), ":0\r\n");
-    assert_eq!(ask_later("DEBUG OBJECT k"), "-ERR no such key\r\n");
+    assert_eq!(ask_later("DBSIZE"), ":1\n");
+    assert_eq!(ask_later("EXISTS k"), ":0\n");
+    assert_eq!(ask_later("DEBUG OBJECT k"), "-ERR no such key\n");
 }
 
 #[test]
 fn nothing_happens_by_itself_while_that_is_asked_for() {
     let engine = engine(DebugAccess::Yes);
-    let later = Now::from_unix_us(START + 1_000_000);
     call(&engine, "SET k v PX 1");
     call(&engine, "DEBUG PAUSE-CRON 1");
-    engine.tick(&later);
-    assert_eq!(call(&engine, "DBSIZE"), ":1\r\n");
+    engine.tick(&LATER);
+    assert_eq!(call(&engine, "DBSIZE"), ":1\n");
     call(&engine, "DEBUG PAUSE-CRON 0");
-    engine.tick(&later);
-    assert_eq!(call(&engine, "DBSIZE"), ":0\r\n");
+    engine.tick(&LATER);
+    assert_eq!(call(&engine, "DBSIZE"), ":0\n");
 }
 
 #[cfg(feature = "lua")]
 #[test]
 fn scripts_may_call_debug_where_that_is_asked_for() {
     let engine = engine(DebugAccess::Yes);
-    let eval = |text: &str| {
-        let words = ["EVAL", text, "0"];
-        let mut request = ArgumentBuffer::new();
-        words.iter().for_each(|word| request.push(word.as_bytes()));
-        let mut out = Vec::new();
-        let mut reply = RespReply::new(&mut out, true);
-        let mut session = Session::local();
-        let _ = engine.execute(&mut session, request.as_arguments(), &NOW, &mut reply);
-        String::from_utf8_lossy(&out).into_owned()
-    };
+    let eval = |text: &str| Connection::local(&engine).send_words(&["EVAL", text, "0"]);
     let script = "return redis.call('DEBUG', 'PROTOCOL', 'integer')";
     assert!(eval(script).starts_with("-ERR This Redis command is not allowed from script"));
     call(&engine, "DEBUG SET-DISABLE-DENY-SCRIPTS 1");
-    assert_eq!(eval(script), ":12345\r\n");
+    assert_eq!(eval(script), ":12345\n");
     assert!(eval("return redis.call('MULTI')").starts_with("-ERR This Redis"));
     call(&engine, "DEBUG SET-DISABLE-DENY-SCRIPTS 0");
     assert!(eval(script).starts_with("-ERR This Redis"));
@@ -259,13 +240,13 @@ fn scripts_may_call_debug_where_that_is_asked_for() {
 #[test]
 fn an_attribute_stands_before_its_value_in_resp3_alone() {
     let engine = engine(DebugAccess::Yes);
-    let mut session = Session::local();
-    let mut ask = |line| ask(&engine, &mut session, NOW, line);
-    let value = "$39\r\nSome real reply following the attribute\r\n";
+    let mut client = Connection::local(&engine);
+    let mut ask = |line| client.send(line);
+    let value = "$39\nSome real reply following the attribute\n";
     ask("HELLO 2");
     assert_eq!(ask("DEBUG PROTOCOL attrib"), value);
     ask("HELLO 3");
-    let attribute = "|1\r\n$14\r\nkey-popularity\r\n*2\r\n$7\r\nkey:123\r\n:90\r\n";
+    let attribute = "|1\n$14\nkey-popularity\n*2\n$7\nkey:123\n:90\n";
     let answer = ask("DEBUG PROTOCOL attrib");
     assert_eq!(answer.strip_prefix(attribute), Some(value));
 }
@@ -281,12 +262,9 @@ fn large_lists_say_how_they_are_held() {
         said.contains("ql_nodes:3 ql_avg_node:1.67 ql_listpack_max:2 "),
         "{said}"
     );
-    assert_eq!(
-        call(&engine, "DEBUG OBJECT nothing"),
-        "-ERR no such key\r\n"
-    );
-    assert_eq!(call(&engine, "DEBUG ERROR oh"), "-oh\r\n");
+    assert_eq!(call(&engine, "DEBUG OBJECT nothing"), "-ERR no such key\n");
+    assert_eq!(call(&engine, "DEBUG ERROR oh"), "-oh\n");
     let wrong =
-        "-ERR unknown subcommand or wrong number of arguments for 'OBJECT'. Try DEBUG HELP.\r\n";
+        "-ERR unknown subcommand or wrong number of arguments for 'OBJECT'. Try DEBUG HELP.\n";
     assert_eq!(call(&engine, "DEBUG OBJECT"), wrong);
 }

@@ -1,48 +1,18 @@
 //! Users: what ACL LOG notes, the file of users, and changes while others are at work.
 
-#![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
-
 use std::future::Future as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use larder_engine::{
-    ClientInfo, Engine, Mailbox, Now, Outcome, Overflow, RespReply, Session, UserFile, Waiting,
-};
-use larder_resp::{ArgumentBuffer, Frame};
+use larder_engine::{Engine, Now, UserFile};
+use larder_resp::Frame;
 use larder_store::Value;
 
-const BEGIN_US: u64 = 1_700_000_000_123_456;
-
-struct Connection {
-    engine: Arc<Engine>,
-    session: Session,
-    now: Now,
-    waiting: Option<Waiting>,
-}
-
-fn engine() -> Arc<Engine> {
-    Engine::new([7; 32], Now::from_unix_us(BEGIN_US))
-}
+use crate::support::{Connection, START, engine};
 
 impl Connection {
-    fn to(engine: &Arc<Engine>) -> Connection {
-        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
-        let info = ClientInfo {
-            address: "127.0.0.1:5000".to_owned(),
-            since_us: BEGIN_US,
-            ..ClientInfo::default()
-        };
-        Connection {
-            engine: Arc::clone(engine),
-            session: Session::connected(engine, info, mailbox),
-            now: Now::from_unix_us(BEGIN_US),
-            waiting: None,
-        }
-    }
-
     /// One that has logged in as this user, whose password is `secret`.
     fn of(engine: &Arc<Engine>, user: &str) -> Connection {
         let mut connection = Connection::to(engine);
@@ -51,29 +21,7 @@ impl Connection {
     }
 
     fn pass_s(&mut self, seconds: u64) {
-        self.now = Now::from_unix_us(self.now.unix_us() + seconds * 1_000_000);
-    }
-
-    /// Sends a request, and gives its answer in RESP.
-    fn send(&mut self, request: &str) -> String {
-        let mut words = ArgumentBuffer::new();
-        let split = request.split(' ');
-        split.for_each(|word| words.push(word.as_bytes()));
-        let mut out = Vec::new();
-        let mut reply = RespReply::new(&mut out, self.session.is_resp3());
-        let outcome = self.engine.execute(
-            &mut self.session,
-            words.as_arguments(),
-            &self.now,
-            &mut reply,
-        );
-        match outcome {
-            Outcome::Done => {}
-            Outcome::Blocked(waiting) => self.waiting = Some(waiting),
-            Outcome::Parked(_) => out.extend_from_slice(b"(parked)"),
-            Outcome::Close => out.extend_from_slice(b"(closed)"),
-        }
-        String::from_utf8(out).unwrap().replace("\r\n", "\n")
+        self.clock.us.set(self.clock.us.get() + seconds * 1_000_000);
     }
 
     /// What the request that waits is answered by now.
@@ -117,7 +65,7 @@ fn shown(entry: &Frame) -> String {
         "client-info" => value.split(' ').nth(1).unwrap_or_default().to_owned(),
         "timestamp-created" | "timestamp-last-updated" => {
             let ms: u64 = value.parse().unwrap();
-            (ms - BEGIN_US / 1000).to_string()
+            (ms - START.unix_us() / 1000).to_string()
         }
         _ => value,
     });
@@ -485,7 +433,7 @@ fn nothing_expires_during_a_pause() {
     admin.send("SET a 1 PX 10");
     admin.send("CLIENT PAUSE 60000 WRITE");
     admin.pass_s(1);
-    engine.tick(&admin.now);
+    engine.tick(&admin.clock);
     assert_eq!(admin.send("GET a"), "$-1\n");
     assert!(admin.send("INFO stats").contains("expired_keys:0\n"));
     admin.send("CLIENT UNPAUSE");
@@ -499,6 +447,6 @@ fn a_pause_ends_with_the_time() {
     admin.send("CLIENT PAUSE 1000");
     assert_eq!(admin.send("ECHO x"), "(parked)");
     admin.pass_s(1);
-    engine.tick(&admin.now);
+    engine.tick(&admin.clock);
     assert_eq!(admin.send("ECHO x"), "$1\nx\n");
 }

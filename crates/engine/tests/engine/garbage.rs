@@ -1,20 +1,17 @@
 //! What takes long to free is given to whoever has asked for it, and nobody waits for that.
 
-#![allow(clippy::panic, reason = "a test that can not go on fails")]
-
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
-use larder_engine::{Engine, Garbage, Now, Outcome, RespReply, Session};
-use larder_resp::ArgumentBuffer;
+use larder_engine::{Engine, Garbage};
 
-const START: Now = Now::from_unix_us(1_700_000_000_000_000);
+use crate::support::{Connection, engine, later_ms};
 
 /// More members than are freed on the spot.
 const MANY: usize = 1000;
 
 fn open() -> (Arc<Engine>, Receiver<Garbage>) {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let (sender, garbage) = channel();
     engine.on_garbage(Box::new(move |garbage| {
         sender.send(garbage).expect("the test looks at it");
@@ -23,18 +20,7 @@ fn open() -> (Arc<Engine>, Receiver<Garbage>) {
 }
 
 fn call(engine: &Arc<Engine>, request: &str) -> String {
-    call_words(engine, request.split(' '))
-}
-
-fn call_words<'w>(engine: &Arc<Engine>, words: impl IntoIterator<Item = &'w str>) -> String {
-    let mut request = ArgumentBuffer::new();
-    { words.into_iter() }.for_each(|word| request.push(word.as_bytes()));
-    let mut out = Vec::new();
-    let mut reply = RespReply::new(&mut out, false);
-    let mut session = Session::local();
-    let outcome = engine.execute(&mut session, request.as_arguments(), &START, &mut reply);
-    assert!(matches!(outcome, Outcome::Done), "it waits");
-    String::from_utf8_lossy(&out).trim().to_owned()
+    Connection::to(engine).call(request)
 }
 
 /// Makes sets with so many members.
@@ -77,34 +63,27 @@ fn large_values_are_given_away_however_their_keys_lose_them() {
     }
 }
 
-/// The number that stands in a line of INFO.
-fn info(engine: &Arc<Engine>, name: &str) -> Option<u64> {
-    let info = call(engine, "INFO everything");
-    let mut lines = info.lines();
-    let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
-    line.trim().parse().ok()
-}
-
 #[test]
 fn what_is_given_away_is_pending_until_it_has_been_freed() {
     let (engine, garbage) = open();
+    let figure = |name: &str| Connection::to(&engine).figure(name);
     add(&engine, &["one", "other", "third"], MANY);
     call(&engine, "DEL one");
     let of_one = garbage.try_recv().expect("it takes long to free");
-    assert_eq!(info(&engine, "lazyfree_pending_objects"), Some(1));
-    assert_eq!(info(&engine, "lazyfreed_objects"), Some(0));
+    assert_eq!(figure("lazyfree_pending_objects"), 1);
+    assert_eq!(figure("lazyfreed_objects"), 0);
 
     drop(of_one);
     call(&engine, "FLUSHALL");
-    assert_eq!(info(&engine, "lazyfree_pending_objects"), Some(2));
-    assert_eq!(info(&engine, "lazyfreed_objects"), Some(1));
+    assert_eq!(figure("lazyfree_pending_objects"), 2);
+    assert_eq!(figure("lazyfreed_objects"), 1);
 
     call(&engine, "CONFIG RESETSTAT");
-    assert_eq!(info(&engine, "lazyfree_pending_objects"), Some(2));
-    assert_eq!(info(&engine, "lazyfreed_objects"), Some(0));
+    assert_eq!(figure("lazyfree_pending_objects"), 2);
+    assert_eq!(figure("lazyfreed_objects"), 0);
     drop(garbage);
-    assert_eq!(info(&engine, "lazyfree_pending_objects"), Some(0));
-    assert_eq!(info(&engine, "lazyfreed_objects"), Some(2));
+    assert_eq!(figure("lazyfree_pending_objects"), 0);
+    assert_eq!(figure("lazyfreed_objects"), 2);
 }
 
 #[test]
@@ -114,7 +93,7 @@ fn what_expires_is_given_away_too() {
     for key in ["one", "other"] {
         assert_eq!(call(&engine, &format!("PEXPIRE {key} 5000")), ":1");
     }
-    engine.tick(&Now::from_unix_us(START.unix_us() + 6_000_000));
+    engine.tick(&later_ms(6000));
     assert_eq!(garbage.try_iter().count(), 2);
     assert_eq!(call(&engine, "DBSIZE"), ":0");
 }
@@ -124,8 +103,8 @@ fn a_script_gives_away_all_that_it_removed_at_its_end() {
     let (engine, garbage) = open();
     add(&engine, &["a", "b", "c"], MANY);
     let script = "for _, key in ipairs(KEYS) do redis.call('DEL', key) end";
-    let answer = call_words(&engine, ["EVAL", script, "3", "a", "b", "c"]);
-    assert_eq!(answer, "$-1");
+    let answer = Connection::to(&engine).send_words(&["EVAL", script, "3", "a", "b", "c"]);
+    assert_eq!(answer, "$-1\n");
     let given: Vec<String> = garbage
         .try_iter()
         .map(|garbage| format!("{garbage:?}"))
@@ -148,7 +127,7 @@ fn small_values_and_strings_are_freed_on_the_spot() {
 
 #[test]
 fn without_anybody_who_takes_it_the_call_frees_it() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     add(&engine, &["big"], MANY);
     assert_eq!(call(&engine, "DEL big"), ":1");
     assert_eq!(call(&engine, "EXISTS big"), ":0");

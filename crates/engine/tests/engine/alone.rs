@@ -1,121 +1,15 @@
 //! What a server answers that stands alone: without replicas, a cluster, modules and a disk.
 
-#![allow(clippy::panic, reason = "a test that can not go on fails")]
-
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
 
-use larder_engine::{
-    ClientInfo, Engine, Host, Mailbox, Now, Outcome, Overflow, RespReply, Session, Waiting,
-};
-use larder_resp::ArgumentBuffer;
+use larder_engine::{Engine, Host};
 
-const START: Now = Now::from_unix_us(1_700_000_000_000_000);
+use crate::support::{Connection, START, engine, later_ms, poll};
 
 const NOT_SAVED: &str =
     "-ERR nothing is saved: Larder keeps nothing on disk (save \"\", appendonly no)";
 const NOT_REPLICATED: &str = "-ERR Larder does not replicate: it has no replicas, and is none";
-
-/// A connection to an engine whose clock stands still until the test moves it.
-struct Connection {
-    engine: Arc<Engine>,
-    session: Session,
-    now: Now,
-}
-
-/// What came of a request.
-enum Came {
-    Answer(String),
-    Wait(Waiting),
-    Pause,
-}
-
-impl Connection {
-    fn to(engine: &Arc<Engine>) -> Connection {
-        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
-        Connection {
-            engine: Arc::clone(engine),
-            session: Session::connected(engine, ClientInfo::default(), mailbox),
-            now: START,
-        }
-    }
-
-    fn call(&mut self, request: &str) -> Came {
-        let mut words = ArgumentBuffer::new();
-        request
-            .split(' ')
-            .for_each(|word| words.push(word.as_bytes()));
-        let mut out = Vec::new();
-        let mut reply = RespReply::new(&mut out, self.session.is_resp3());
-        let words = words.as_arguments();
-        let engine = Arc::clone(&self.engine);
-        match engine.execute(&mut self.session, words, &self.now, &mut reply) {
-            Outcome::Blocked(waiting) => {
-                assert!(out.is_empty(), "{request} is answered, and waits");
-                Came::Wait(waiting)
-            }
-            Outcome::Parked(_) => Came::Pause,
-            Outcome::Done | Outcome::Close => Came::Answer(text(&out)),
-        }
-    }
-
-    fn send(&mut self, request: &str) -> String {
-        match self.call(request) {
-            Came::Answer(answer) => answer,
-            Came::Wait(_) | Came::Pause => panic!("{request} waits"),
-        }
-    }
-
-    fn wait(&mut self, request: &str) -> Waiting {
-        match self.call(request) {
-            Came::Wait(waiting) => waiting,
-            Came::Answer(answer) => panic!("{request} is answered at once: {answer}"),
-            Came::Pause => panic!("there is a pause"),
-        }
-    }
-
-    fn id(&self) -> u64 {
-        self.session.client().map_or(0, |client| client.id())
-    }
-
-    /// A number of INFO.
-    fn figure(&mut self, name: &str) -> u64 {
-        let info = self.send("INFO everything");
-        let value = info.split(' ').find_map(|line| {
-            let (field, value) = line.split_once(':')?;
-            (field == name).then(|| value.parse().ok())?
-        });
-        value.unwrap_or_else(|| panic!("no {name} in {info}"))
-    }
-}
-
-fn text(resp: &[u8]) -> String {
-    String::from_utf8_lossy(resp)
-        .trim_end()
-        .replace("\r\n", " ")
-}
-
-/// The answer of a wait, if it has come.
-fn poll(waiting: &mut Waiting) -> Option<String> {
-    let mut context = Context::from_waker(Waker::noop());
-    let Poll::Ready(value) = Pin::new(&mut *waiting).poll(&mut context) else {
-        return None;
-    };
-    let mut out = Vec::new();
-    waiting.write(&value, &mut RespReply::new(&mut out, false));
-    Some(text(&out))
-}
-
-fn engine() -> Arc<Engine> {
-    Engine::new([7; 32], START)
-}
-
-fn later_ms(ms: u64) -> Now {
-    Now::from_unix_us(START.unix_us() + ms * 1000)
-}
 
 // --- waits for replicas -----------------------------------------------------------------------
 
@@ -124,8 +18,8 @@ fn a_wait_for_replicas_ends_with_its_time_and_with_no_change() {
     let engine = engine();
     let (mut client, mut other) = (Connection::to(&engine), Connection::to(&engine));
     let mut waiting = client.wait("WAIT 1 500");
-    other.send("SET a 1");
-    other.send("FLUSHALL");
+    other.call("SET a 1");
+    other.call("FLUSHALL");
     engine.tick(&later_ms(499));
     assert_eq!(poll(&mut waiting), None);
     engine.tick(&later_ms(500));
@@ -146,16 +40,16 @@ fn a_wait_for_replicas_for_ever_is_ended_by_client_unblock() {
         engine.tick(&later_ms(1_000_000_000));
         assert_eq!(poll(&mut waiting), None);
         assert_eq!(other.figure("blocked_clients"), 1);
-        assert_eq!(other.send(&unblock), ":1");
+        assert_eq!(other.call(&unblock), ":1");
         assert_eq!(poll(&mut waiting).as_deref(), Some(nothing), "{request}");
 
         let mut waiting = client.wait(request);
-        assert_eq!(other.send(&format!("{unblock} ERROR")), ":1");
+        assert_eq!(other.call(&format!("{unblock} ERROR")), ":1");
         assert_eq!(
             poll(&mut waiting).as_deref(),
             Some("-UNBLOCKED client unblocked via CLIENT UNBLOCK")
         );
-        assert_eq!(other.send(&unblock), ":0");
+        assert_eq!(other.call(&unblock), ":0");
     }
 }
 
@@ -168,7 +62,7 @@ fn a_wait_for_replicas_ends_with_its_connection_and_with_the_store() {
     assert_eq!(other.figure("clients_in_timeout_table"), 0);
 
     let mut waiting = client.wait("WAIT 1 0");
-    other.send(&format!("CLIENT KILL ID {}", client.id()));
+    other.call(&format!("CLIENT KILL ID {}", client.id()));
     assert!(poll(&mut waiting).is_some());
     assert!(
         client
@@ -186,11 +80,11 @@ fn a_wait_for_replicas_ends_with_its_connection_and_with_the_store() {
 fn a_silent_wait_for_replicas_waits_and_is_not_answered() {
     let engine = engine();
     let mut client = Connection::to(&engine);
-    client.send("CLIENT REPLY SKIP");
+    client.call("CLIENT REPLY SKIP");
     let mut waiting = client.wait("WAIT 1 500");
     engine.tick(&later_ms(500));
     assert_eq!(poll(&mut waiting).as_deref(), Some(""));
-    assert_eq!(client.send("PING"), "+PONG");
+    assert_eq!(client.call("PING"), "+PONG");
 }
 
 // --- what would replicate ---------------------------------------------------------------------
@@ -209,9 +103,9 @@ fn nobody_becomes_a_replica_and_is_told_so_at_once() {
         "REPLCONF ACK 1",
         "REPLCONF GETACK *",
     ] {
-        assert_eq!(client.send(request), NOT_REPLICATED, "{request}");
+        assert_eq!(client.call(request), NOT_REPLICATED, "{request}");
     }
-    assert_eq!(client.send("ROLE"), "*3 $6 master :0 *0");
+    assert_eq!(client.call("ROLE"), "*3 $6 master :0 *0");
 }
 
 /// A Redis that was told to follow this server once asked for the data thousands of times a second.
@@ -219,7 +113,7 @@ fn nobody_becomes_a_replica_and_is_told_so_at_once() {
 fn who_asks_for_the_data_is_told_to_ask_again_later() {
     let mut client = Connection::to(&engine());
     for request in ["SYNC", "PSYNC ? -1"] {
-        let answer = client.send(request);
+        let answer = client.call(request);
         assert!(answer.starts_with("-NOMASTERLINK "), "{request}: {answer}");
     }
 }
@@ -228,13 +122,13 @@ fn who_asks_for_the_data_is_told_to_ask_again_later() {
 #[test]
 fn a_subscriber_is_told_first_that_nobody_may_load_modules() {
     let mut client = Connection::to(&engine());
-    client.send("SUBSCRIBE channel");
+    client.call("SUBSCRIBE channel");
     for (request, refusal) in [
         ("MODULE UNLOAD x", "-ERR MODULE command not allowed."),
         ("DEBUG SLEEP 0", "-ERR DEBUG command not allowed."),
         ("MODULE LIST", "-ERR Can't execute 'module|list':"),
     ] {
-        let answer = client.send(request);
+        let answer = client.call(request);
         assert!(answer.starts_with(refusal), "{request}: {answer}");
     }
 }
@@ -246,21 +140,21 @@ fn a_subscriber_is_told_first_that_nobody_may_load_modules() {
 fn whoever_wants_the_data_on_disk_is_told_that_it_is_not() {
     let mut client = Connection::to(&engine());
     for request in ["SAVE", "BGSAVE", "BGSAVE SCHEDULE", "BGREWRITEAOF"] {
-        assert_eq!(client.send(request), NOT_SAVED, "{request}");
+        assert_eq!(client.call(request), NOT_SAVED, "{request}");
     }
-    client.send("MULTI");
-    client.send("BGSAVE");
-    assert_eq!(client.send("EXEC"), format!("*1 {NOT_SAVED}"));
+    client.call("MULTI");
+    client.call("BGSAVE");
+    assert_eq!(client.call("EXEC"), format!("*1 {NOT_SAVED}"));
 }
 
 #[test]
 fn the_last_save_was_at_the_start() {
     let engine = engine();
     let mut client = Connection::to(&engine);
-    client.send("SET a 1");
-    client.now = later_ms(100_000);
-    engine.tick(&client.now);
-    assert_eq!(client.send("LASTSAVE"), ":1700000000");
+    client.call("SET a 1");
+    client.at(later_ms(100_000));
+    engine.tick(&client.clock);
+    assert_eq!(client.call("LASTSAVE"), ":1700000000");
     assert_eq!(client.figure("rdb_last_save_time"), 1_700_000_000);
 }
 
@@ -281,14 +175,14 @@ fn a_store_inside_of_an_application_does_not_end_it() {
     let mut client = Connection::to(&engine());
     for request in ["SHUTDOWN", "SHUTDOWN NOSAVE", "SHUTDOWN SAVE NOW FORCE"] {
         assert_eq!(
-            client.send(request),
+            client.call(request),
             "-ERR the store is part of a process that does not end by SHUTDOWN",
             "{request}"
         );
     }
-    assert_eq!(client.send("SHUTDOWN x"), "-ERR syntax error");
+    assert_eq!(client.call("SHUTDOWN x"), "-ERR syntax error");
     assert_eq!(
-        client.send("SHUTDOWN ABORT"),
+        client.call("SHUTDOWN ABORT"),
         "-ERR No shutdown in progress."
     );
 }
@@ -309,12 +203,12 @@ fn shutdown_asks_for_the_end_and_is_answered_by_nobody() {
         let mut waiting = client.wait(request);
         assert_eq!(asked.load(Ordering::Relaxed), place + 1, "{request}");
         let unblock = format!("CLIENT UNBLOCK {} ERROR", client.id());
-        assert_eq!(other.send(&unblock), ":0");
+        assert_eq!(other.call(&unblock), ":0");
         engine.tick(&later_ms(1_000_000_000));
         assert_eq!(poll(&mut waiting), None);
     }
     assert_eq!(
-        other.send("SHUTDOWN ABORT"),
+        other.call("SHUTDOWN ABORT"),
         "-ERR No shutdown in progress."
     );
 }
@@ -323,20 +217,20 @@ fn shutdown_asks_for_the_end_and_is_answered_by_nobody() {
 fn a_shutdown_that_is_refused_asks_for_no_end() {
     let (engine, asked) = engine_that_ends();
     let mut client = Connection::to(&engine);
-    assert_eq!(client.send("SHUTDOWN SAVE"), NOT_SAVED);
-    assert_eq!(client.send("SHUTDOWN SAVE NOW"), NOT_SAVED);
+    assert_eq!(client.call("SHUTDOWN SAVE"), NOT_SAVED);
+    assert_eq!(client.call("SHUTDOWN SAVE NOW"), NOT_SAVED);
     for request in ["SHUTDOWN NOSAVE SAVE", "SHUTDOWN NOW ABORT", "SHUTDOWN x"] {
-        assert_eq!(client.send(request), "-ERR syntax error", "{request}");
+        assert_eq!(client.call(request), "-ERR syntax error", "{request}");
     }
-    client.send("SHUTDOWN ABORT");
-    client.send("EVAL return(redis.pcall('SHUTDOWN')) 0");
-    client.send("MULTI");
-    client.send("SHUTDOWN");
-    client.send("EXEC");
-    client.send("ACL SETUSER ann on nopass +@all -@admin");
-    client.send("AUTH ann x");
+    client.call("SHUTDOWN ABORT");
+    client.call("EVAL return(redis.pcall('SHUTDOWN')) 0");
+    client.call("MULTI");
+    client.call("SHUTDOWN");
+    client.call("EXEC");
+    client.call("ACL SETUSER ann on nopass +@all -@admin");
+    client.call("AUTH ann x");
     assert_eq!(
-        client.send("SHUTDOWN"),
+        client.call("SHUTDOWN"),
         "-NOPERM User ann has no permissions to run the 'shutdown' command"
     );
     assert_eq!(asked.load(Ordering::Relaxed), 0);
@@ -346,16 +240,16 @@ fn a_shutdown_that_is_refused_asks_for_no_end() {
 fn shutdown_waits_for_the_end_of_a_pause_of_all() {
     let (engine, asked) = engine_that_ends();
     let mut client = Connection::to(&engine);
-    Connection::to(&engine).send("CLIENT PAUSE 1000 WRITE");
+    Connection::to(&engine).call("CLIENT PAUSE 1000 WRITE");
     let waiting = client.wait("SHUTDOWN");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     drop(waiting);
 
-    Connection::to(&engine).send("CLIENT PAUSE 1000 ALL");
-    assert!(matches!(client.call("SHUTDOWN"), Came::Pause));
+    Connection::to(&engine).call("CLIENT PAUSE 1000 ALL");
+    assert_eq!(client.send("SHUTDOWN"), "(parked)");
     assert_eq!(asked.load(Ordering::Relaxed), 1);
-    client.now = later_ms(1000);
-    engine.tick(&client.now);
+    client.at(later_ms(1000));
+    engine.tick(&client.clock);
     let _waiting = client.wait("SHUTDOWN");
     assert_eq!(asked.load(Ordering::Relaxed), 2);
 }
@@ -364,7 +258,7 @@ fn shutdown_waits_for_the_end_of_a_pause_of_all() {
 
 /// The pairs of MEMORY STATS, over RESP3.
 fn memory(client: &mut Connection) -> Vec<(String, f64)> {
-    let stats = client.send("MEMORY STATS");
+    let stats = client.call("MEMORY STATS");
     let words: Vec<&str> = stats.split(' ').skip(1).collect();
     let number = |word: &str| word[1..].parse().unwrap_or_else(|_| panic!("{stats}"));
     let pairs = words.chunks(3);
@@ -377,11 +271,11 @@ fn memory(client: &mut Connection) -> Vec<(String, f64)> {
 fn the_figures_of_memory_are_parts_of_a_sum() {
     let engine = engine();
     let mut client = Connection::to(&engine);
-    client.send("HELLO 3");
+    client.call("HELLO 3");
     for number in 0..100 {
-        client.send(&format!("SET key:{number} {}", "x".repeat(100)));
+        client.call(&format!("SET key:{number} {}", "x".repeat(100)));
     }
-    client.send("SCRIPT LOAD return(1)");
+    client.call("SCRIPT LOAD return(1)");
     engine.tick(&START);
     let pairs = memory(&mut client);
     let of = |name: &str| {
@@ -405,10 +299,7 @@ fn the_figures_of_memory_are_parts_of_a_sum() {
 #[test]
 fn an_empty_store_divides_nothing_by_nothing() {
     // A call from inside the process: no connection takes memory either.
-    let mut client = Connection {
-        session: Session::local(),
-        ..Connection::to(&engine())
-    };
+    let mut client = Connection::local(&engine());
     let pairs = memory(&mut client);
     assert!(pairs.contains(&("total.allocated".to_owned(), 0.0)));
     assert!(pairs.iter().all(|(_, number)| number.is_finite()));
@@ -419,12 +310,12 @@ fn who_asks_for_it_has_the_host_give_memory_back() {
     static ASKED: AtomicUsize = AtomicUsize::new(0);
     let engine = engine();
     let mut client = Connection::to(&engine);
-    assert_eq!(client.send("MEMORY PURGE"), "+OK", "no host can");
+    assert_eq!(client.call("MEMORY PURGE"), "+OK", "no host can");
     engine.set_host(Host {
         purge: Some(|| _ = ASKED.fetch_add(1, Ordering::Relaxed)),
         ..Host::default()
     });
-    assert_eq!(client.send("MEMORY PURGE"), "+OK");
+    assert_eq!(client.call("MEMORY PURGE"), "+OK");
     assert_eq!(ASKED.load(Ordering::Relaxed), 1);
 }
 
@@ -432,25 +323,25 @@ fn who_asks_for_it_has_the_host_give_memory_back() {
 fn the_doctor_tells_what_is_unusual() {
     let engine = engine();
     let mut client = Connection::to(&engine);
-    assert!(client.send("MEMORY DOCTOR").contains("too little to say"));
+    assert!(client.call("MEMORY DOCTOR").contains("too little to say"));
     for number in 0..20 {
-        client.send(&format!("SETRANGE key:{number} 1000000 x"));
+        client.call(&format!("SETRANGE key:{number} 1000000 x"));
     }
-    assert!(client.send("MEMORY DOCTOR").contains("Nothing is unusual"));
+    assert!(client.call("MEMORY DOCTOR").contains("Nothing is unusual"));
     engine.set_host(Host {
         resident_bytes: Some(|| Some(100 << 20)),
         ..Host::default()
     });
-    client.send("DEL key:18 key:19");
-    let found = client.send("MEMORY DOCTOR");
+    client.call("DEL key:18 key:19");
+    let found = client.call("MEMORY DOCTOR");
     assert!(found.contains("The process takes more"), "{found}");
     assert!(!found.contains("It has held more"), "{found}");
     for number in 0..10 {
-        client.send(&format!("DEL key:{number}"));
+        client.call(&format!("DEL key:{number}"));
     }
-    let found = client.send("MEMORY DOCTOR");
+    let found = client.call("MEMORY DOCTOR");
     assert!(found.contains("It has held more"), "{found}");
-    client.send("HELLO 3");
+    client.call("HELLO 3");
     let stats = memory(&mut client);
     let is_known = |name: &str| stats.iter().any(|(own, _)| own == name);
     assert!(is_known("fragmentation") && is_known("fragmentation.bytes"));
@@ -463,10 +354,10 @@ fn there_is_no_debugger() {
     let mut client = Connection::to(&engine());
     for request in ["SCRIPT DEBUG YES", "SCRIPT DEBUG sync"] {
         assert_eq!(
-            client.send(request),
+            client.call(request),
             "-ERR Larder has no debugger for scripts",
             "{request}"
         );
     }
-    assert_eq!(client.send("EVAL return(1) 0"), ":1");
+    assert_eq!(client.call("EVAL return(1) 0"), ":1");
 }

@@ -1,13 +1,12 @@
 //! Fields of hashes that expire: many of them, and those that nobody comes to.
 
-#![allow(clippy::panic, reason = "a test that can not go on fails")]
-
 use std::sync::Arc;
 
-use larder_engine::{Engine, Now, Outcome, RespReply, Session};
-use larder_resp::ArgumentBuffer;
+use larder_engine::{Engine, Now};
 
-const START_MS: u64 = 1_700_000_000_000;
+use crate::support::{START, call, engine};
+
+const START_MS: u64 = START.unix_us() / 1000;
 
 /// An engine and its clock.
 struct Store {
@@ -17,30 +16,25 @@ struct Store {
 
 impl Store {
     fn open() -> Store {
-        let now = Now::from_unix_us(START_MS * 1000);
         Store {
-            engine: Engine::new([7; 32], now),
+            engine: engine(),
             now_ms: START_MS,
         }
     }
 
+    fn now(&self) -> Now {
+        Now::from_unix_us(self.now_ms * 1000)
+    }
+
     fn call(&self, request: &str) -> String {
-        let mut words = ArgumentBuffer::new();
-        { request.split(' ') }.for_each(|word| words.push(word.as_bytes()));
-        let mut out = Vec::new();
-        let mut reply = RespReply::new(&mut out, false);
-        let mut session = Session::local();
-        let now = Now::from_unix_us(self.now_ms * 1000);
-        let words = words.as_arguments();
-        let outcome = { &self.engine }.execute(&mut session, words, &now, &mut reply);
-        assert!(matches!(outcome, Outcome::Done), "it waits");
-        String::from_utf8_lossy(&out).trim().to_owned()
+        let words: Vec<&str> = request.split(' ').collect();
+        call(&self.engine, &self.now(), &words).trim().to_owned()
     }
 
     /// Lets the time pass, with a tick at its end.
     fn pass(&mut self, ms: u64) {
         self.now_ms += ms;
-        self.engine.tick(&Now::from_unix_us(self.now_ms * 1000));
+        self.engine.tick(&self.now());
     }
 
     /// A figure of INFO.

@@ -3,12 +3,10 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use larder_engine::{
-    ClientInfo, Engine, Foreseen, Mailbox, Now, Overflow, RespReply, Session, Ticks, TimeSource,
-};
+use larder_engine::{Engine, Foreseen, Now, RespReply, Session, Ticks, TimeSource};
 use larder_resp::ArgumentBuffer;
 
-const START: Now = Now::from_unix_us(1_700_000_000_000_000);
+use crate::support::{Connection, START, engine, request};
 
 /// A clock that counts how often it is asked.
 #[derive(Default)]
@@ -27,17 +25,12 @@ impl TimeSource for Counting {
     }
 }
 
-fn words(request: &str) -> ArgumentBuffer {
-    let mut words = ArgumentBuffer::new();
-    for word in request.split(' ') {
-        words.push(word.as_bytes());
-    }
-    words
-}
-
 /// Runs these requests as a server does that has received all of them at once.
 fn run_together(engine: &Arc<Engine>, session: &mut Session, requests: &[&str]) -> String {
-    let requests: Vec<_> = requests.iter().map(|request| words(request)).collect();
+    let requests: Vec<_> = requests
+        .iter()
+        .map(|line| request(line.split(' ')))
+        .collect();
     let requests = requests.iter().map(ArgumentBuffer::as_arguments);
     let mut foreseen = vec![Foreseen::default(); requests.len()];
     engine.foresee_all(requests.clone().zip(&mut foreseen));
@@ -51,18 +44,18 @@ fn run_together(engine: &Arc<Engine>, session: &mut Session, requests: &[&str]) 
     String::from_utf8_lossy(&out).replace("\r\n", " ")
 }
 
-fn run(engine: &Arc<Engine>, session: &mut Session, clock: &Counting, request: &str) {
+fn run(engine: &Arc<Engine>, session: &mut Session, clock: &Counting, line: &str) {
     let mut out = Vec::new();
     let mut reply = RespReply::new(&mut out, false);
-    let words = words(request);
-    let _ = engine.execute(session, words.as_arguments(), clock, &mut reply);
+    let request = request(line.split(' '));
+    let _ = engine.execute(session, request.as_arguments(), clock, &mut reply);
     assert!(!out.starts_with(b"-"), "{}", String::from_utf8_lossy(&out));
 }
 
 /// A key is not hashed again where the request before has the same.
 #[test]
 fn keys_that_are_nearly_the_same_are_told_apart() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let mut session = Session::local();
     let keys = [
         "list",
@@ -107,7 +100,7 @@ fn keys_that_are_nearly_the_same_are_told_apart() {
 
 #[test]
 fn requests_that_are_foreseen_are_answered_as_any() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let mut session = Session::local();
 
     let answers = run_together(
@@ -149,7 +142,7 @@ fn requests_that_are_foreseen_are_answered_as_any() {
 /// A command with several keys finds the hashes of those keys again, whatever their order.
 #[test]
 fn each_of_many_keys_is_found_in_any_order() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let mut session = Session::local();
     let all: String = (0..50).map(|n| format!(" key:{n} {n}")).collect();
     let set = format!("MSET{all}");
@@ -167,7 +160,7 @@ fn each_of_many_keys_is_found_in_any_order() {
 
 #[test]
 fn a_key_without_an_expiry_is_changed_without_a_look_at_the_clock() {
-    let engine = Engine::new([7; 32], START);
+    let engine = engine();
     let (mut session, clock) = (Session::local(), Counting::default());
 
     for request in ["SET a 1", "INCR a", "INCRBY b 2", "GET a"] {
@@ -183,9 +176,8 @@ fn a_key_without_an_expiry_is_changed_without_a_look_at_the_clock() {
 /// CLIENT LIST shows for how long a connection has been idle: whoever has read a batch says so once.
 #[test]
 fn a_connection_is_seen_once_for_a_batch() {
-    let engine = Engine::new([7; 32], START);
-    let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 20)));
-    let mut session = Session::connected(&engine, ClientInfo::default(), mailbox);
+    let engine = engine();
+    let mut session = Connection::to(&engine).session;
     let clock = Counting::default();
 
     session.seen(&clock);

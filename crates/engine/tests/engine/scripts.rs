@@ -1,66 +1,20 @@
 //! Scripts that run for too long or take too much, and what becomes of them and of others.
 
-#![allow(clippy::panic, reason = "a test that can not go on fails")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use larder_engine::{
-    ClientInfo, Engine, Mailbox, Now, Overflow, RespReply, Session, Ticks, TimeSource,
-};
-use larder_resp::ArgumentBuffer;
+use larder_engine::{Engine, Now, Ticks, TimeSource};
 
-const START: u64 = 1_700_000_000_000_000;
+use crate::support::{Connection, Hasty, START, call, call_in, engine};
 
 const BUSY: &str =
     "-BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.\r\n";
 
-/// A clock that is six seconds later each time that it is read.
-struct Hasty(AtomicU64);
-
-impl TimeSource for Hasty {
-    fn now(&self) -> Now {
-        Now::from_unix_us(START + self.0.fetch_add(6_000_000, Ordering::Relaxed))
-    }
-
-    fn ticks(&self) -> Ticks {
-        Ticks::from_us(self.now().unix_us())
-    }
-}
-
-fn engine() -> Arc<Engine> {
-    Engine::new([7; 32], Now::from_unix_us(START))
-}
-
-fn call(engine: &Arc<Engine>, clock: &dyn TimeSource, words: &[&str]) -> String {
-    call_in(engine, &mut Session::local(), clock, words)
-}
-
-fn call_in(
-    engine: &Arc<Engine>,
-    session: &mut Session,
-    clock: &dyn TimeSource,
-    words: &[&str],
-) -> String {
-    let mut request = ArgumentBuffer::new();
-    words.iter().for_each(|word| request.push(word.as_bytes()));
-    let mut out = Vec::new();
-    let mut reply = RespReply::new(&mut out, false);
-    let _ = engine.execute(session, request.as_arguments(), clock, &mut reply);
-    String::from_utf8_lossy(&out).into_owned()
-}
-
-/// A session of a client that came over a socket.
-fn connected(engine: &Arc<Engine>) -> Session {
-    let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 16)));
-    Session::connected(engine, ClientInfo::default(), mailbox)
-}
-
 /// Runs a script on a thread of its own, from the time at which the test's clock starts.
 fn start(engine: &Arc<Engine>, script: &'static str) -> JoinHandle<String> {
     let engine = Arc::clone(engine);
-    let clock = Now::from_unix_us(START);
+    let clock = START;
     thread::spawn(move || call(&engine, &clock, &["EVAL", script, "0"]))
 }
 
@@ -68,7 +22,7 @@ fn start(engine: &Arc<Engine>, script: &'static str) -> JoinHandle<String> {
 fn killed(script: &'static str) -> String {
     let engine = engine();
     let running = start(&engine, script);
-    let clock = Hasty(AtomicU64::new(6_000_000));
+    let clock = Hasty::default();
     while !running.is_finished() && call(&engine, &clock, &["SCRIPT", "KILL"]) != "+OK\r\n" {
         thread::yield_now();
     }
@@ -136,7 +90,7 @@ fn a_script_is_killed_within_a_call_of_the_library() {
 fn callers_who_need_the_keys_of_a_long_script_are_refused_and_others_are_not() {
     let engine = engine();
     let running = start(&engine, "redis.call('GET', 'a' .. 1) while true do end");
-    let clock = Hasty(AtomicU64::new(6_000_000));
+    let clock = Hasty::default();
     while call(&engine, &clock, &["GET", "a"]) != BUSY {
         thread::yield_now();
     }
@@ -159,8 +113,8 @@ fn callers_who_need_the_keys_of_a_long_script_are_refused_and_others_are_not() {
 #[test]
 fn every_client_is_refused_beside_a_long_script_if_that_is_wanted() {
     let engine = engine();
-    let clock = Hasty(AtomicU64::new(6_000_000));
-    let mut client = connected(&engine);
+    let clock = Hasty::default();
+    let mut client = Connection::to(&engine).session;
     let mut ask = |words: &[&str]| call_in(&engine, &mut client, &clock, words);
     assert_eq!(
         ask(&["CONFIG", "SET", "busy-reply-for-all", "yes"]),
@@ -178,7 +132,7 @@ fn every_client_is_refused_beside_a_long_script_if_that_is_wanted() {
         answer.starts_with("-EXECABORT Transaction discarded because of: BUSY "),
         "{answer}"
     );
-    let mut newcomer = connected(&engine);
+    let mut newcomer = Connection::to(&engine).session;
     assert_eq!(call_in(&engine, &mut newcomer, &clock, &["PING"]), BUSY);
     // Whoever calls from within the process has come to no server.
     assert_eq!(call(&engine, &clock, &["PING"]), "+PONG\r\n");
@@ -194,7 +148,7 @@ fn a_script_that_has_written_is_not_killed_but_ends_with_the_store() {
     let engine = engine();
     let script = "redis.call('SET', 'a', 1) while true do end";
     let mut running = start(&engine, script);
-    let clock = Hasty(AtomicU64::new(6_000_000));
+    let clock = Hasty::default();
     loop {
         let answer = call(&engine, &clock, &["SCRIPT", "KILL"]);
         if answer.starts_with("-UNKILLABLE Sorry the script already executed write commands") {
@@ -219,7 +173,7 @@ fn a_script_that_has_written_is_not_killed_but_ends_with_the_store() {
 #[test]
 fn a_script_that_takes_too_much_memory_is_refused_and_others_go_on() {
     let engine = engine();
-    let clock = Now::from_unix_us(START);
+    let clock = START;
     assert_eq!(
         call(
             &engine,
@@ -250,7 +204,7 @@ fn a_script_that_takes_too_much_memory_is_refused_and_others_go_on() {
 #[test]
 fn a_script_that_recurses_or_nests_without_end_is_refused() {
     let engine = engine();
-    let clock = Now::from_unix_us(START);
+    let clock = START;
     for script in [
         "local function f() return 1 + f() end return f()",
         "local function f() return pcall(f) end return f()",
@@ -295,7 +249,7 @@ fn a_script_that_recurses_or_nests_without_end_is_refused() {
 #[test]
 fn a_long_answer_is_whole() {
     let engine = engine();
-    let clock = Now::from_unix_us(START);
+    let clock = START;
     for (script, beginning) in [
         (
             "local t = {} for i = 1, 30000 do t[i] = 'v' .. i end return t",
@@ -322,7 +276,7 @@ fn a_script_that_waits_by_time_ends() {
     struct Going(AtomicU64);
     impl TimeSource for Going {
         fn now(&self) -> Now {
-            Now::from_unix_us(START)
+            START
         }
 
         fn ticks(&self) -> Ticks {
@@ -342,7 +296,7 @@ fn a_script_that_waits_by_time_ends() {
 #[test]
 fn of_the_scripts_that_came_by_eval_those_stay_that_were_used_last() {
     let engine = engine();
-    let clock = Now::from_unix_us(START);
+    let clock = START;
     let exists = |text: &str| {
         let script = format!("return redis.sha1hex('{text}')");
         let digest = call(&engine, &clock, &["EVAL", &script, "0"]);
@@ -375,7 +329,7 @@ fn a_deep_answer_is_whole() {
     let engine = engine();
     let small = thread::Builder::new().stack_size(1 << 20);
     let run = move || {
-        let clock = Now::from_unix_us(START);
+        let clock = START;
         let script = "local t = 1 for i = 1, 7000 do t = {t} end return t";
         call(&engine, &clock, &["EVAL", script, "0"])
     };
