@@ -118,7 +118,7 @@ impl Connection {
     }
 
     pub(crate) fn to(engine: &Arc<Engine>) -> Connection {
-        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 16)));
+        let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 17)));
         let info = ClientInfo {
             address: "127.0.0.1:5000".to_owned(),
             local_address: "127.0.0.1:6379".to_owned(),

@@ -1,13 +1,5 @@
 //! A server on a free port, and a client that speaks to it in bytes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    dead_code,
-    unreachable_pub,
-    reason = "what fails here fails a test"
-)]
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -17,28 +9,28 @@ use larder_resp::{Frame, write_request};
 use larder_server::{Config, Server};
 
 /// How long a client waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server with a store of its own.
-pub struct TestServer {
-    pub store: Embedded,
-    pub server: Server,
+pub(crate) struct TestServer {
+    pub(crate) store: Embedded,
+    pub(crate) server: Server,
 }
 
 impl TestServer {
     /// A server as most tests want it.
-    pub fn start() -> TestServer {
+    pub(crate) fn start() -> TestServer {
         TestServer::with(Config::default(), None)
     }
 
     /// A server on a free port.
-    pub fn with(config: Config, password: Option<&str>) -> TestServer {
+    pub(crate) fn with(config: Config, password: Option<&str>) -> TestServer {
         let listen = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
         TestServer::listening(Config { listen, ..config }, password)
     }
 
     /// A server on addresses of its own choice.
-    pub fn listening(config: Config, password: Option<&str>) -> TestServer {
+    pub(crate) fn listening(config: Config, password: Option<&str>) -> TestServer {
         let store =
             Embedded::open(StoreConfig::default().password(password.map(str::to_owned))).unwrap();
         let config = Config {
@@ -49,18 +41,18 @@ impl TestServer {
         TestServer { store, server }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.server.addresses()[0]
     }
 
     /// The only client of a server, which ends with it.
-    pub fn into_client(self) -> Client<TcpStream> {
+    pub(crate) fn into_client(self) -> Client<TcpStream> {
         let mut client = self.connect();
         client.server = Some(self);
         client
     }
 
-    pub fn connect(&self) -> Client<TcpStream> {
+    pub(crate) fn connect(&self) -> Client<TcpStream> {
         let socket = TcpStream::connect(self.address()).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket.set_nodelay(true).unwrap();
@@ -69,14 +61,14 @@ impl TestServer {
 }
 
 /// A client that speaks in bytes.
-pub struct Client<S> {
-    pub socket: S,
+pub(crate) struct Client<S> {
+    pub(crate) socket: S,
     received: Vec<u8>,
     server: Option<TestServer>,
 }
 
 impl<S: Read + Write> Client<S> {
-    pub fn new(socket: S) -> Client<S> {
+    pub(crate) fn new(socket: S) -> Client<S> {
         Client {
             socket,
             received: Vec::new(),
@@ -84,26 +76,24 @@ impl<S: Read + Write> Client<S> {
         }
     }
 
-    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.socket.write_all(bytes.as_ref()).unwrap();
     }
 
     /// Sends a request, its words separated by spaces.
-    pub fn request(&mut self, words: &str) {
+    pub(crate) fn request(&mut self, words: &str) {
         let words: Vec<&str> = words.split(' ').collect();
-        let mut bytes = Vec::new();
-        write_request(&mut bytes, &words);
-        self.send(bytes);
+        self.send(request(&words));
     }
 
     /// Sends a request and answers what comes back.
-    pub fn ask(&mut self, words: &str) -> Frame {
+    pub(crate) fn ask(&mut self, words: &str) -> Frame {
         self.request(words);
         self.answer()
     }
 
     /// What CLIENT LIST says.
-    pub fn list(&mut self) -> String {
+    pub(crate) fn list(&mut self) -> String {
         match self.ask("CLIENT LIST") {
             Frame::Bulk(list) => String::from_utf8(list).unwrap(),
             other => panic!("a list is a text, not {other:?}"),
@@ -111,12 +101,12 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// The next value that the server sends.
-    pub fn answer(&mut self) -> Frame {
+    pub(crate) fn answer(&mut self) -> Frame {
         self.answer_or_end().expect("the connection was closed")
     }
 
     /// The next value that the server sends, if it sends one.
-    pub fn answer_or_end(&mut self) -> Option<Frame> {
+    pub(crate) fn answer_or_end(&mut self) -> Option<Frame> {
         loop {
             if let Some((frame, len)) = Frame::read(&self.received).unwrap() {
                 self.received.drain(..len);
@@ -129,7 +119,7 @@ impl<S: Read + Write> Client<S> {
     }
 
     /// Everything that the server sends until it closes the connection.
-    pub fn rest(&mut self) -> String {
+    pub(crate) fn rest(&mut self) -> String {
         while self.receive() > 0 {}
         String::from_utf8(std::mem::take(&mut self.received)).unwrap()
     }
@@ -146,24 +136,31 @@ impl<S: Read + Write> Client<S> {
     }
 }
 
-pub fn status(text: &str) -> Frame {
+/// A request of these words, in bytes.
+pub(crate) fn request(words: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    write_request(&mut bytes, words);
+    bytes
+}
+
+pub(crate) fn status(text: &str) -> Frame {
     Frame::Status(text.to_owned())
 }
 
-pub fn error(text: &str) -> Frame {
+pub(crate) fn error(text: &str) -> Frame {
     Frame::Error(text.to_owned())
 }
 
-pub fn bulk(bytes: &str) -> Frame {
+pub(crate) fn bulk(bytes: &str) -> Frame {
     Frame::Bulk(bytes.as_bytes().to_vec())
 }
 
-pub fn bulks(items: &[&str]) -> Vec<Frame> {
+pub(crate) fn bulks(items: &[&str]) -> Vec<Frame> {
     items.iter().map(|item| bulk(item)).collect()
 }
 
 /// Waits until something is so.
-pub fn until(mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
     let end = std::time::Instant::now() + PATIENCE;
     while !is_so() {
         assert!(std::time::Instant::now() < end, "it never came to be");

@@ -1,9 +1,5 @@
 //! Users of a server: from its configuration, and from a file.
 
-#![allow(clippy::unwrap_used, reason = "a test that can not go on fails")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -12,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use larder_embedded::Embedded;
 use larder_resp::Frame;
 use larder_server::{Config, Server};
-use support::{TestServer, bulk, error, status, until};
+
+use crate::support::{TestServer, bulk, error, status, until};
 
 /// A directory that goes with this value.
 struct Directory(PathBuf);

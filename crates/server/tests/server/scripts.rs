@@ -1,19 +1,12 @@
 //! Scripts that run for long, or for ever: who is served beside them, and how they are ended.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here fails a test"
-)]
-
-mod support;
-
 use std::net::TcpStream;
 use std::time::Duration;
 
-use larder_resp::{Frame, write_request};
+use larder_resp::Frame;
 use larder_server::Config;
-use support::{Client, TestServer, bulk, bulks, error, status, until};
+
+use crate::support::{Client, TestServer, bulk, bulks, error, request, status, until};
 
 /// Holds the keys that it is given, and holds up nobody who needs others.
 const HANGS: &str = "while true do end";
@@ -58,12 +51,6 @@ fn hanging_beside(
         assert_killed(&mut client);
         number += 1;
     }
-}
-
-fn request(words: &[&str]) -> Vec<u8> {
-    let mut request = Vec::new();
-    write_request(&mut request, words);
-    request
 }
 
 fn id(client: &mut Client<TcpStream>) -> i64 {

@@ -1,15 +1,7 @@
 //! Whatever bytes come, the server answers or closes, and goes on serving others.
 //!
-//! `LARDER_GARBAGE_CONNECTIONS=100000 LARDER_GARBAGE_SEED=1 cargo test -p larder-server --test
-//! garbage` runs longer, and with other bytes.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here fails a test"
-)]
-
-mod support;
+//! `LARDER_GARBAGE_CONNECTIONS=100000 LARDER_GARBAGE_SEED=1 cargo test -p larder-server garbage`
+//! runs longer, and with other bytes.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -19,7 +11,8 @@ use larder_resp::write_request;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
-use support::{TestServer, status};
+
+use crate::support::{PATIENCE, TestServer, status};
 
 /// How many connections send something where nothing else is asked for.
 const CONNECTIONS: u64 = 400;
@@ -92,7 +85,7 @@ fn no_bytes_keep_the_server_from_serving_others() {
 /// Sends the bytes in pieces, and reads until the server closes, which it does when there is no
 /// more to come.
 fn exchange(mut socket: TcpStream, bytes: &[u8], random: &mut StdRng) -> std::io::Result<Vec<u8>> {
-    socket.set_read_timeout(Some(support::PATIENCE))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
     for piece in bytes.chunks(random.random_range(1..2000)) {
         // A server that has closed takes no more.
         if socket.write_all(piece).is_err() {

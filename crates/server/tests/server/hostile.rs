@@ -1,19 +1,12 @@
 //! Clients that mean no good: others are served, and memory stays within bounds.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here fails a test"
-)]
-
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
-use larder_resp::{Frame, write_request};
+use larder_resp::Frame;
 use larder_server::{ClientsMemory, Config};
-use support::{Client, TestServer, bulk, status, until};
+
+use crate::support::{Client, TestServer, bulk, request, status, until};
 
 /// A server whose clients may take so many bytes together.
 fn with_memory(bytes: u64) -> TestServer {
@@ -30,12 +23,6 @@ fn memory(client: &mut Client<TcpStream>) -> usize {
     let fields = list.split_ascii_whitespace();
     let fields = fields.filter_map(|field| field.strip_prefix("tot-mem="));
     fields.map(|bytes| bytes.parse::<usize>().unwrap()).sum()
-}
-
-fn request(words: &[&str]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    write_request(&mut bytes, words);
-    bytes
 }
 
 // --- answers that are not taken, or late -----------------------------------------------------------

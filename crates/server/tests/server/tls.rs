@@ -1,14 +1,5 @@
 //! Clients that speak TLS, and those that pretend to.
 
-#![cfg(feature = "tls")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here fails a test"
-)]
-
-mod support;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -24,7 +15,8 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
 };
-use support::{Client, PATIENCE, TestServer, bulk, error, status, until};
+
+use crate::support::{Client, PATIENCE, TestServer, bulk, error, status, until};
 
 type Secure = StreamOwned<ClientConnection, TcpStream>;
 

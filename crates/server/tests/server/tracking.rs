@@ -1,13 +1,10 @@
 //! What a client that tracks sees through its socket, and when.
 
-#![allow(clippy::panic, reason = "a test that can not go on fails")]
-
-mod support;
-
 use std::net::TcpStream;
 
 use larder_resp::Frame;
-use support::{Client, TestServer, bulk, status, until};
+
+use crate::support::{Client, TestServer, bulk, status, until};
 
 fn modern(server: &TestServer) -> Client<TcpStream> {
     let mut client = server.connect();

@@ -1,13 +1,5 @@
 //! What a client sees through its socket.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "what fails here fails a test"
-)]
-
-mod support;
-
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;
@@ -16,7 +8,8 @@ use std::time::Duration;
 use larder_embedded::Embedded;
 use larder_resp::{Frame, write_request};
 use larder_server::{Config, OutputLimit, OutputLimits, Server};
-use support::{Client, TestServer, bulk, bulks, error, status, until};
+
+use crate::support::{Client, PATIENCE, TestServer, bulk, bulks, error, status, until};
 
 /// A limit on what may wait for a client.
 fn hard(hard: u64) -> OutputLimit {
@@ -48,7 +41,7 @@ fn outside() -> Option<IpAddr> {
 fn from_outside(address: IpAddr, server: &TestServer) -> String {
     let port = server.server.addresses()[0].port();
     let mut socket = TcpStream::connect((address, port)).unwrap();
-    socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut got = Vec::new();
     // Who is turned away is told so without having asked.
     let mut byte = [0];
