@@ -5,7 +5,8 @@ use anyhow::{Context, Result};
 use crate::steps::{self, step};
 use crate::workspace::{cargo, root};
 
-/// Checks that `larder` builds without features, and with each of them alone.
+/// Checks that `larder` builds without features, and with each of them alone, and that the engine has nothing
+/// to complain of without Lua.
 pub(crate) fn check() -> Result<()> {
     step("each feature alone", || {
         let features = all()?;
@@ -17,6 +18,15 @@ pub(crate) fn check() -> Result<()> {
             steps::run(&mut check)
                 .with_context(|| format!("with the feature {feature:?} alone"))?;
         }
+        // What is there only with Lua, or only without it, is nobody's dead code.
+        let clippy = [
+            "clippy",
+            "--quiet",
+            "-p",
+            "larder-engine",
+            "--no-default-features",
+        ];
+        steps::run(cargo(&clippy).args(["--", "-Dwarnings"]))?;
         steps::run(
             cargo(&["test", "--quiet", "-p", "larder", "--test", "features"]).args([
                 "--no-default-features",

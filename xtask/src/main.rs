@@ -7,6 +7,7 @@ mod docs;
 mod faults;
 mod features;
 mod fuzz;
+mod models;
 mod servers;
 mod steps;
 mod suite;
@@ -44,6 +45,8 @@ enum Chore {
     Faults(faults::Options),
     /// Run random and hostile scripts, bytes, payloads or commands on the engine.
     Fuzz(fuzz::Options),
+    /// Run models of the engine's and the server's lock code under every order of their threads' steps.
+    Models(models::Options),
     /// Print what larder weighs: crates, seconds of a fresh build, bytes of a binary.
     Weight(weight::Options),
     /// Measure.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Chore::RedisSuite(options) => suite::run(&options),
         Chore::Faults(options) => faults::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),
+        Chore::Models(options) => models::run(&options),
         Chore::Weight(options) => weight::run(&options),
         Chore::Bench(bench) => bench::run(&bench),
     };

@@ -3,12 +3,13 @@
 use anyhow::Result;
 
 use crate::clients;
+use crate::models;
 use crate::steps::{self, step, succeeds};
 use crate::tools::Tools;
 use crate::topologies::Topologies;
 use crate::workspace::cargo;
 
-/// Installs what is missing, then runs the tests of the workspace and the clients' suites.
+/// Installs what is missing, then runs the tests of the workspace, the models and the clients' suites.
 pub(crate) fn run() -> Result<()> {
     let tools = step(
         "looking for servers, clients and a browser",
@@ -36,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
         let doctests = ["test", "--workspace", "--doc", "--all-features", "--quiet"];
         steps::run(cargo(&doctests).envs(tools.environment()))
     })?;
+    models::run(&models::Options::default())?;
     clients::compare_all(&tools)?;
     println!("\nAll tests passed, and none was skipped.");
     Ok(())

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::Mutex;
-
 use crate::acl::Acl;
 use crate::admin::config::Config;
 use crate::eviction::Memory;
@@ -18,6 +16,7 @@ use crate::random::Random;
 use crate::scripting::Scripts;
 use crate::session::client::Clients;
 use crate::session::pause::Pauses;
+use crate::sync::Mutex;
 use crate::wakes::Wakes;
 
 /// How many expired keys are removed under one lock.

@@ -17,13 +17,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicIsize, AtomicU64, AtomicUsize};
 use std::time::Duration;
 
-use parking_lot::Mutex;
-
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
 use crate::keyspace::{DATABASES, Keyspace, Noted, SHARDS, Sampled};
 use crate::per_thread::PerThread;
 use crate::session::Client;
+use crate::sync::Mutex;
 
 /// How many candidates are kept from one sample to the next.
 const POOL: usize = 16;

@@ -28,6 +28,7 @@ mod near;
 mod per_thread;
 mod random;
 mod rdb;
+mod sync;
 mod types;
 mod wakes;
 
@@ -43,6 +44,9 @@ mod scripting;
 #[path = "scripting/absent.rs"]
 mod scripting;
 mod session;
+
+#[cfg(all(test, larder_model))]
+mod models;
 
 pub use access::Access;
 pub use acl::UserFile;

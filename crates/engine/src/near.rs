@@ -38,11 +38,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use larder_store::Value;
-use parking_lot::Mutex;
 
 use crate::engine::Engine;
 use crate::keyspace::tracking::{Settings, Tracker};
 use crate::session::Session;
+use crate::sync::Mutex;
 
 /// Somebody who keeps what was read, and hears when that changes.
 pub trait Invalidate: Send + Sync {

@@ -6,8 +6,10 @@
 //! store: [`Count`].
 
 use std::cell::Cell;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+
+use crate::sync::{AtomicU32, process_wide, thread_local};
 
 /// How many there are.
 const LANES: usize = 16;
@@ -88,8 +90,10 @@ thread_local! {
     static TAKEN: Cell<Option<Taken>> = const { Cell::new(None) };
 }
 
-/// The lanes that threads have for themselves, a bit each.
-static IN_USE: AtomicU32 = AtomicU32::new(0);
+process_wide! {
+    /// The lanes that threads have for themselves, a bit each.
+    static IN_USE: AtomicU32 = AtomicU32::new(0);
+}
 
 /// A lane of this thread alone, which is given back when the thread ends.
 struct Taken(usize);
@@ -97,7 +101,8 @@ struct Taken(usize);
 impl Drop for Taken {
     fn drop(&mut self) {
         LANE.set(SHARED);
-        IN_USE.fetch_and(!(1 << self.0), Relaxed);
+        // With it goes what this thread has left in the lane: the next one adds to that.
+        IN_USE.fetch_and(!(1 << self.0), Release);
     }
 }
 
@@ -107,7 +112,7 @@ fn take_lane() -> usize {
         let free = used.trailing_ones() as usize;
         (free < SHARED).then(|| used | (1 << free))
     };
-    let taken = IN_USE.fetch_update(Relaxed, Relaxed, take);
+    let taken = IN_USE.fetch_update(Acquire, Relaxed, take);
     let lane = taken.map_or(SHARED, |used| used.trailing_ones() as usize);
     LANE.set(lane);
     if lane < SHARED {

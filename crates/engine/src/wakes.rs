@@ -7,10 +7,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use parking_lot::Mutex;
-
 use crate::engine::{Engine, Ticks};
 use crate::keyspace::Ready;
+use crate::sync::Mutex;
 
 /// The wakes of all keys.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
+use crate::sync::Mutex;
 use larder_engine::{Client, Now};
-use parking_lot::Mutex;
 
 /// How long a silent connection keeps its buffers, as in Redis.
 const KEPT_FOR: Duration = Duration::from_secs(2);

@@ -31,6 +31,7 @@ mod readiness;
 mod rounds;
 mod shared;
 mod socket;
+mod sync;
 mod threads;
 #[cfg(feature = "tls")]
 mod tls;
@@ -41,6 +42,9 @@ mod tls_config;
 mod tls_kept;
 mod users;
 mod worker;
+
+#[cfg(all(test, larder_model))]
+mod models;
 
 pub use config::Config;
 pub use larder_engine::{ClientsMemory, DebugAccess, OutputLimit, OutputLimits};

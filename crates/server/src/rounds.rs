@@ -17,14 +17,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use parking_lot::Mutex;
 use slab::Slab;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
@@ -32,6 +31,7 @@ use crate::connection::{Connection, Turn};
 use crate::listener::Accepted;
 use crate::readiness::Readiness;
 use crate::shared::Shared;
+use crate::sync::{AtomicBool, Mutex, Waker as SystemWaker};
 use crate::threads::Threads;
 
 /// How many events are taken from the system at once.
@@ -86,7 +86,7 @@ struct Served {
 }
 
 /// What a connection is woken by.
-struct Call {
+pub(crate) struct Call {
     place: usize,
     /// Whether a letter says so already.
     is_sent: AtomicBool,
@@ -117,7 +117,7 @@ pub(crate) struct Letters {
     box_: Mutex<LetterBox>,
     /// Whether the worker waits for the system, which has to wake it then.
     is_asleep: AtomicBool,
-    waker: mio::Waker,
+    waker: SystemWaker,
 }
 
 #[derive(Default)]
@@ -131,11 +131,8 @@ impl Rounds {
     /// Rounds without a connection.
     pub(crate) fn new(threads: &Arc<Threads>) -> io::Result<Box<Rounds>> {
         let poll = Poll::new()?;
-        let letters = Arc::new(Letters {
-            box_: Mutex::default(),
-            is_asleep: AtomicBool::new(false),
-            waker: mio::Waker::new(poll.registry(), LETTERS)?,
-        });
+        let waker = SystemWaker::new(poll.registry(), LETTERS)?;
+        let letters = Arc::new(Letters::new(waker));
         Ok(Box::new(Rounds {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -227,7 +224,7 @@ impl Rounds {
             Letter::Wake(place) => {
                 if let Some(slot) = self.places.get_mut(place) {
                     if let Some(served) = &slot.served {
-                        served.call.is_sent.swap(false, Ordering::AcqRel);
+                        served.call.is_heard();
                     }
                     slot.become_due(place, &mut self.due);
                 }
@@ -239,7 +236,7 @@ impl Rounds {
             }
             Letter::Back(away) => {
                 self.away -= 1;
-                away.served.call.is_sent.swap(false, Ordering::AcqRel);
+                away.served.call.is_heard();
                 // What came meanwhile was not for whoever was away.
                 let turn = match away.turn {
                     Turn::End => Turn::End,
@@ -268,11 +265,7 @@ impl Rounds {
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
         registry.register(&mut SourceFd(&descriptor), Token(place), interest)?;
-        let call = Arc::new(Call {
-            place,
-            is_sent: AtomicBool::new(false),
-            letters: Arc::clone(&self.letters),
-        });
+        let call = Call::new(place, &self.letters);
         let waker = Waker::from(Arc::clone(&call));
         connection.on_order(&waker);
         let slot = entry.insert(Place {
@@ -436,6 +429,14 @@ pub(crate) fn put_back(mut rounds: Box<Rounds>) {
 // --- letters ---------------------------------------------------------------------------------
 
 impl Letters {
+    pub(crate) fn new(waker: SystemWaker) -> Letters {
+        Letters {
+            box_: Mutex::default(),
+            is_asleep: AtomicBool::new(false),
+            waker,
+        }
+    }
+
     /// Tells the worker something. Once it has ended, what it is told is dropped.
     pub(crate) fn send(&self, letter: Letter) {
         let mut box_ = self.box_.lock();
@@ -456,7 +457,7 @@ impl Letters {
 
     /// Whether the worker may wait for the system: there is no letter. Whoever sends one from here on
     /// wakes it.
-    fn begin_sleep(&self) -> bool {
+    pub(crate) fn begin_sleep(&self) -> bool {
         self.is_asleep.store(true, Ordering::SeqCst);
         let may_sleep = self.box_.lock().unread.is_empty();
         if !may_sleep {
@@ -465,21 +466,36 @@ impl Letters {
         may_sleep
     }
 
-    fn end_sleep(&self) {
+    pub(crate) fn end_sleep(&self) {
         self.is_asleep.store(false, Ordering::SeqCst);
     }
 
     /// Takes all letters into `reading`, which is empty.
-    fn take(&self, reading: &mut Vec<Letter>) {
+    pub(crate) fn take(&self, reading: &mut Vec<Letter>) {
         std::mem::swap(&mut self.box_.lock().unread, reading);
     }
 
-    fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut box_ = self.box_.lock();
         box_.is_closed = true;
         let unread = std::mem::take(&mut box_.unread);
         drop(box_);
         drop(unread);
+    }
+}
+
+impl Call {
+    pub(crate) fn new(place: usize, letters: &Arc<Letters>) -> Arc<Call> {
+        Arc::new(Call {
+            place,
+            is_sent: AtomicBool::new(false),
+            letters: Arc::clone(letters),
+        })
+    }
+
+    /// The connection has its turn after this: who wakes it from here on writes another letter.
+    pub(crate) fn is_heard(&self) {
+        self.is_sent.swap(false, Ordering::AcqRel);
     }
 }
 

@@ -13,12 +13,12 @@
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio_util::task::TaskTracker;
 
 use crate::listener::Accepted;
 use crate::rounds::{self, Letter, Letters, Rounds};
 use crate::shared::Shared;
+use crate::sync::Mutex;
 use crate::threads::Threads;
 
 /// How many scripts of a worker may run for long at once. One more keeps its thread, and all who are

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use parking_lot::Mutex;
-
 use crate::engine::Now;
+use crate::sync::Mutex;
 
 /// For how long a denial like an earlier one is counted with it.
 const SAME_FOR_MS: u64 = 60_000;

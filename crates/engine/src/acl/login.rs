@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
 use std::sync::atomic::Ordering::Relaxed;
 
-use parking_lot::Mutex;
-
 use super::rules::Rules;
+use crate::sync::Mutex;
 
 /// It has to log in first.
 const LOCKED_OUT: u8 = 1;

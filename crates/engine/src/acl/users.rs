@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use hmac_sha256::HMAC;
 use larder_resp::Arguments;
-use parking_lot::{Mutex, RwLock};
 
 use super::DEFAULT;
 use super::file::{self, UserFile};
@@ -17,6 +16,7 @@ use crate::engine::{Engine, Now};
 use crate::error::{Error, Result};
 use crate::pubsub::Topic;
 use crate::session::{Client, Session};
+use crate::sync::{Mutex, RwLock};
 
 /// Users by name.
 pub(super) type Users = BTreeMap<Box<[u8]>, Arc<Rules>>;
@@ -337,6 +337,7 @@ impl Engine {
     }
 
     /// Shows all connections whether a script runs for too long, if that is to hold everybody up.
+    #[cfg(feature = "lua")]
     pub(crate) fn show_busy(&self, is_busy: bool) {
         let _users = self.acl.users.write();
         self.scripts.set_busy_for_all(is_busy);

@@ -4,12 +4,11 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64};
 use std::time::Duration;
 
-use parking_lot::RwLock;
-
 use super::debug::DebugAccess;
 use super::keeper::Outside;
 use super::output_limits::{OutputClass, OutputLimit, OutputLimits, SharedOutputLimits};
 use crate::engine::Engine;
+use crate::sync::RwLock;
 
 /// What can be configured, at the start or by CONFIG SET. CONFIG's names for it, and what values
 /// are allowed, stand in [`super::parameters`].

@@ -4,13 +4,12 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::RwLock;
-
 use super::parameters::{PARAMETERS, Parameter, Value};
 use super::rewrite::{Entry, rewritten};
 use super::shutdown::Ending;
 use crate::acl::UserFile;
 use crate::engine::Engine;
+use crate::sync::RwLock;
 
 /// Makes a change that has been looked at, and can't fail any more.
 pub type Change = Box<dyn FnOnce() + Send>;

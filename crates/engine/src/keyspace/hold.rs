@@ -15,12 +15,9 @@
 //! The lock of a shard is private to this module, so there is no other way to wait for one.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
 use smallvec::SmallVec;
 
 use super::figures::Figures;
@@ -29,6 +26,7 @@ use super::shard::{SHARDS, Shard, Shards};
 use super::table::Table;
 use super::{Hashed, HashedKeys, Keyspace, Known};
 use crate::error::Error;
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, MutexGuard, fence, fence_behind_exchange};
 
 /// How long a caller waits for a shard with its thread: longer than nearly every command takes, and
 /// so short that the other clients of the thread do not notice.
@@ -79,6 +77,8 @@ struct Released<'e>(&'e Slot);
 impl Drop for Released<'_> {
     #[inline]
     fn drop(&mut self) {
+        // Whoever wanted it in vain has said so, or has it by now: one of us sees what the other did.
+        fence_behind_exchange();
         if self.0.is_wanted.load(Relaxed) {
             self.0.wake();
         }
@@ -118,6 +118,7 @@ impl Slot {
         }
         let epoch = self.parking.epoch();
         self.is_wanted.store(true, SeqCst);
+        fence(SeqCst);
         // Once more: whoever let go of it before it was wanted has woken nobody.
         self.try_take().ok_or(epoch)
     }
@@ -181,9 +182,11 @@ impl Shards {
     #[inline(never)]
     fn take_contended(&self, index: usize) -> Result<ShardGuard<'_>, Contended> {
         let slot = self.slot(index);
-        let taken = match self.is_busy(index) {
-            true => Err(self.parking().epoch()),
-            false => slot.take_patiently(),
+        // The epoch comes first: if the script ends behind this look, that epoch is over.
+        let busy_in = || self.is_busy(index).then(|| self.parking().epoch());
+        let taken = match busy_in().filter(|_| self.is_busy(index)) {
+            Some(epoch) => Err(epoch),
+            None => slot.take_patiently(),
         };
         taken.map_err(|epoch| Contended { index, epoch })
     }

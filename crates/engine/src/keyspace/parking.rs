@@ -10,9 +10,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
-
 use crate::engine::Engine;
+use crate::sync::Mutex;
 
 /// Where callers are parked. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +28,12 @@ impl ParkingLot {
     /// How often all have been woken.
     pub(crate) fn epoch(&self) -> u64 {
         self.0.lock().epoch
+    }
+
+    /// How many are parked.
+    #[cfg(all(test, larder_model))]
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().parked.len()
     }
 
     /// Has all try again.

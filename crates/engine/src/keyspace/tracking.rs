@@ -20,7 +20,6 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
 
 use super::change::Interest;
 use super::tracked::{Totals, Tracked, tell_readers};
@@ -30,6 +29,7 @@ use crate::command::{Flags, Row};
 use crate::near::{Invalidate, Invalidated};
 use crate::pubsub::{About, Invalidation};
 use crate::session::Client;
+use crate::sync::{Mutex, RwLock};
 
 /// How many changes wait for the end of a call before those who want them are told.
 const BROADCAST_MAX: usize = 1024;

@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use larder_store::{Command, Value};
-use parking_lot::Mutex;
 
 use super::entry::Kind;
 use crate::engine::{Engine, Ticks};
 use crate::reply::{Reply, write_value};
 use crate::session::{Caller, Session};
+use crate::sync::Mutex;
 
 /// How a command says that there is nothing: where it may not wait, and when its wait is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -318,6 +318,12 @@ impl Waiting {
             waiter,
             is_silent: false,
         }
+    }
+
+    /// Who waits.
+    #[cfg(all(test, larder_model))]
+    pub(crate) fn waiter(&self) -> &Arc<Waiter> {
+        &self.waiter
     }
 
     /// The same wait, of a caller that wants no answer.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use parking_lot::Mutex;
+use crate::sync::Mutex;
 
 /// How many codes are told apart: scripts may invent as many as they like.
 const CODES_MAX: usize = 128;

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use parking_lot::Mutex;
-
 use crate::engine::Now;
+use crate::sync::Mutex;
 
 /// How many samples of an event are kept.
 const SAMPLES: usize = 160;

@@ -8,12 +8,11 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use parking_lot::Mutex;
-
 use super::{Observers, words};
 use crate::command::Call;
 use crate::engine::Engine;
 use crate::pubsub::{Mailbox, Message};
+use crate::sync::Mutex;
 
 /// Who has asked for MONITOR.
 #[derive(Debug, Default)]

@@ -4,10 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
 use crate::engine::Now;
 use crate::session::Client;
+use crate::sync::Mutex;
 
 /// The latest commands that were slow, or large.
 #[derive(Debug, Default)]

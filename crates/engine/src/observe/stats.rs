@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use parking_lot::Mutex;
-
 use super::Observers;
 use super::counters::Counters;
 use super::errors::Errors;
@@ -16,6 +14,7 @@ use super::slowlog::SlowLog;
 use crate::engine::{Engine, Now};
 use crate::keyspace::FreedAside;
 use crate::per_thread::{Count, PerThread};
+use crate::sync::Mutex;
 
 /// What has happened since the start, or since CONFIG RESETSTAT, and who looks at it.
 #[derive(Debug)]

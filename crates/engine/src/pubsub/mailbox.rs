@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 
 use super::{Batch, Topic};
 use crate::reply::{Reply, RespReply};
+use crate::sync::Mutex;
 
 /// A message, or a line for monitors, shared by all who receive it in the same way.
 #[derive(Debug)]
@@ -245,7 +245,7 @@ impl State {
 
 impl Message {
     /// A message that is received by a name of this kind.
-    pub(super) fn new(topic: Topic, name: &Bytes, channel: Bytes, payload: Bytes) -> Message {
+    pub(crate) fn new(topic: Topic, name: &Bytes, channel: Bytes, payload: Bytes) -> Message {
         Message {
             pattern: (topic == Topic::Pattern).then(|| name.clone()),
             is_sharded: topic == Topic::ShardChannel,

@@ -19,10 +19,10 @@ use std::sync::atomic::Ordering::{Acquire, Release};
 use std::task::Waker;
 
 use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
 use smallvec::SmallVec;
 
 use crate::engine::Engine;
+use crate::sync::{Mutex, RwLock};
 
 pub use gathered::Batch;
 pub(crate) use gathered::Gathering;

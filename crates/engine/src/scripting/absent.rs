@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 
 /// The scripts that are known: none.
 #[derive(Debug, Default)]
-pub(crate) struct Scripts;
+pub(crate) struct Scripts {}
 
 impl Scripts {
     /// Whether the script of this request touches only the keys that it declares. It touches none.
@@ -53,9 +53,6 @@ impl Scripts {
     pub(crate) fn is_busy_for_all(&self) -> bool {
         false
     }
-
-    /// Notes what connections are told.
-    pub(crate) fn set_busy_for_all(&self, _: bool) {}
 
     /// How many scripts have been forgotten since there were too many: none.
     pub(crate) fn forgotten(&self) -> u64 {

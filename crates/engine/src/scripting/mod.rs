@@ -46,13 +46,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use larder_resp::Arguments;
-use parking_lot::{Mutex, RwLock};
 
 use crate::admin::command_commands::may_run_beside_scripts;
 use crate::command::Row;
 use crate::engine::{Engine, Ticks, TimeSource};
 use crate::error::{Error, Result};
 use crate::per_thread::PerThread;
+use crate::sync::{Mutex, RwLock, fence};
 use functions::Functions;
 use known::Known;
 pub(crate) use script::{Digest, Script};
@@ -366,8 +366,18 @@ impl Engine {
     /// Has those refused who need what such scripts hold, or everybody: `busy-reply-for-all`.
     pub(crate) fn note_overdue_scripts(&self, now: Ticks) {
         let threshold_ms = self.config.script_busy_ms();
-        let overdue = self.scripts.watchdogs.overdue(now, threshold_ms);
-        self.shards.set_busy(overdue);
+        let overdue = || self.scripts.watchdogs.overdue(now, threshold_ms);
+        let mut said = overdue();
+        loop {
+            self.shards.set_busy(said);
+            fence(Ordering::SeqCst);
+            // One that has ended before this was said does not know that there is something to take back.
+            let after = overdue();
+            if after == said {
+                break;
+            }
+            said = after;
+        }
         let is_busy = self.config.script_busy_for_all.load(Ordering::Relaxed)
             && self.scripts.watchdogs.any_overdue(now, threshold_ms);
         if is_busy != self.scripts.is_busy_for_all() {

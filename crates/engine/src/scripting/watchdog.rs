@@ -7,15 +7,16 @@
 //! script tells its thread that it runs for long.
 
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
 use std::sync::{Arc, OnceLock};
 
 use larder_store::Command as Request;
-use parking_lot::Mutex;
 
 use super::Purpose;
 use crate::engine::Ticks;
 use crate::error::{Error, Result};
+use crate::sync::{
+    AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Mutex, fence_behind_exchange,
+};
 
 /// After how many instructions a script looks whether it is to end.
 pub(super) const INSTRUCTIONS: u32 = 10_000;
@@ -151,6 +152,8 @@ impl Watchdog {
     /// The script is over. Answers why it was to end and at which line it did, if it was.
     pub(super) fn end(&self) -> Option<(Ended, usize)> {
         let state = self.state.swap(IDLE, AcqRel);
+        // Behind this the script looks whether others have been told that it runs.
+        fence_behind_exchange();
         if self.purpose == Purpose::Functions {
             *self.started.lock() = None;
         }

@@ -7,8 +7,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use parking_lot::Mutex;
-
 use super::Session;
 use super::transaction::Watching;
 use crate::acl::Login;
@@ -19,6 +17,7 @@ use crate::keyspace::tracking::Tracker;
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::watch::Watch;
 use crate::pubsub::{Mailbox, Topic};
+use crate::sync::{Mutex, MutexGuard};
 
 /// Up to how many unwritten bytes CLIENT LIST calls a buffer, and no list: Redis's
 /// `PROTO_REPLY_CHUNK_BYTES`.
@@ -279,7 +278,7 @@ impl Client {
         &self.info
     }
 
-    pub(crate) fn names(&self) -> parking_lot::MutexGuard<'_, Names> {
+    pub(crate) fn names(&self) -> MutexGuard<'_, Names> {
         self.names.lock()
     }
 

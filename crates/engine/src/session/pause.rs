@@ -7,12 +7,12 @@
 use std::sync::Arc;
 
 use larder_resp::Arguments;
-use parking_lot::Mutex;
 
 use super::Session;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::engine::{Engine, Ticks};
 use crate::error::{Error, Result};
+use crate::sync::Mutex;
 
 const FLAGS: Flags = Flags::NO_SCRIPT.and(Flags::ADMIN);
 

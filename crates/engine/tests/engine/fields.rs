@@ -113,6 +113,24 @@ fn hashes_that_are_overwritten_or_removed_leave_no_records_behind() {
     assert!(many < few + 20_000, "{few}, then {many}");
 }
 
+/// As in Redis 8.0 and Valkey 9.1, of which the first lets the key go when somebody asks for a field, and
+/// the other not before its own tick.
+#[test]
+fn a_hash_of_which_all_fields_have_expired_exists_until_somebody_asks_for_one_or_a_tick_comes() {
+    for end in ["HEXISTS hash f0", "tick"] {
+        let mut store = Store::open();
+        store.add(0, 3, 100);
+        store.now_ms += 200;
+        assert_eq!(store.call("EXISTS hash"), ":1");
+        assert_eq!(store.call("TYPE hash"), "+hash");
+        match end {
+            "tick" => store.pass(0),
+            request => assert_eq!(store.call(request), ":0"),
+        }
+        assert_eq!(store.call("EXISTS hash"), ":0", "{end}");
+    }
+}
+
 #[test]
 fn a_hash_whose_clock_is_put_back_keeps_its_fields() {
     let mut store = Store::open();

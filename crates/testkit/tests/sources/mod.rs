@@ -1,5 +1,6 @@
 //! The sources of the workspace, as tests read them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -35,7 +36,8 @@ pub(crate) fn product(path: &Path) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a file is of tests alone.
+/// Whether a file is of tests alone, or of models.
 pub(crate) fn is_test(path: &Path) -> bool {
-    path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests")
+    let is_of_tests = |part: &OsStr| ["tests", "models"].iter().any(|name| part == *name);
+    path.ends_with("tests.rs") || path.components().any(|part| is_of_tests(part.as_os_str()))
 }

@@ -266,6 +266,7 @@ const TIPS: &[(&[&str], &[&str])] = &[
 ];
 
 /// Whether a command may be sent while a script keeps others waiting for too long.
+#[cfg(feature = "lua")]
 pub(crate) fn may_run_beside_scripts(command: &Row) -> bool {
     ALLOW_BUSY.contains(&command.name)
 }

@@ -12,6 +12,7 @@ mod standing;
 
 use super::help;
 use crate::command::{Arity, Flags, KeySpec, Row};
+#[cfg(feature = "lua")]
 pub(crate) use facts::may_run_beside_scripts;
 
 const FLAGS: Flags = Flags::NONE;

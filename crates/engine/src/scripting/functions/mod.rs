@@ -29,10 +29,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
-use parking_lot::RwLock;
-
 use super::Table;
 use crate::error::{Error, Result};
+use crate::sync::RwLock;
 pub(super) use call::Found;
 pub(super) use library::Library;
 pub(super) use loaded::Loaded;
