@@ -65,12 +65,13 @@ fn length(walk: &mut Walk<'_>) -> Result<usize, Malformed> {
     let [first] = array(walk.bytes, walk.at)?;
     let (length, head) = match first {
         END => return Err(Malformed),
-        LONG => (
-            u32::from_le_bytes(array(walk.bytes, walk.at + 1)?) as usize,
-            5,
-        ),
-        short => (usize::from(short), 1),
+        LONG => (u32::from_le_bytes(array(walk.bytes, walk.at + 1)?), 5),
+        short => (u32::from(short), 1),
     };
+    // Nobody writes a length longer than it is, so what follows is not to be trusted either.
+    if head > 1 && length < u32::from(LONG) {
+        return Err(Malformed);
+    }
     walk.at += head;
-    Ok(length)
+    Ok(length as usize)
 }
