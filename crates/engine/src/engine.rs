@@ -280,6 +280,11 @@ impl Engine {
         figures.map(|figures| figures.volatile(db)).sum()
     }
 
+    /// How many keys of a database are hashes of which fields expire.
+    pub(crate) fn timed_hashes(&self, db: usize) -> usize {
+        self.shards.figures().map(|figures| figures.timed(db)).sum()
+    }
+
     /// On how many keys somebody waits, and on how many of them for any change, even that they go.
     pub(crate) fn awaited_keys(&self) -> (usize, usize) {
         let waits = self.waits.lock();

@@ -26,7 +26,8 @@ pub(crate) struct Figures {
     /// By how many bytes the shard has grown since that was reported to all.
     unreported: AtomicI64,
     keys: [AtomicU32; DATABASES],
-    volatile: [AtomicU32; DATABASES],
+    /// In each, the keys that have an expiry, and, above them, the hashes of which fields expire.
+    volatile: [AtomicU64; DATABASES],
     bytes: [AtomicU64; DATABASES],
 }
 
@@ -60,7 +61,12 @@ impl Figures {
 
     /// How many of them have an expiry.
     pub(crate) fn volatile(&self, db: usize) -> usize {
-        self.volatile[db].load(Relaxed) as usize
+        self.volatile[db].load(Relaxed) as u32 as usize
+    }
+
+    /// How many of them are hashes of which fields expire.
+    pub(crate) fn timed(&self, db: usize) -> usize {
+        (self.volatile[db].load(Relaxed) >> u32::BITS) as usize
     }
 
     /// How many bytes the shard takes for the keys of all databases.
@@ -73,7 +79,8 @@ impl Figures {
     #[inline]
     pub(super) fn show(&self, index: usize, db: &Db) -> i64 {
         self.keys[index].store(db.table.len() as u32, Relaxed);
-        self.volatile[index].store(db.volatile as u32, Relaxed);
+        let volatile = (db.timed as u64) << u32::BITS | u64::from(db.volatile as u32);
+        self.volatile[index].store(volatile, Relaxed);
         let (before, after) = (self.bytes[index].load(Relaxed), db.bytes() as u64);
         self.bytes[index].store(after, Relaxed);
         let unreported = self.unreported.load(Relaxed) + (after as i64 - before as i64);

@@ -142,3 +142,29 @@ fn a_hash_whose_clock_is_put_back_keeps_its_fields() {
     store.pass(1300);
     assert_eq!(store.call("EXISTS hash"), ":0");
 }
+
+/// They are called by the names of Redis 8 and of Valkey.
+#[test]
+fn info_counts_hashes_of_which_fields_expire_where_there_are_some() {
+    let mut store = Store::open();
+    let expect_timed = |store: &Store, wanted: &str| {
+        let info = store.call("INFO keyspace");
+        let line = info.lines().find(|line| line.starts_with("db0:"));
+        let figures = line.expect("there are keys").trim_end();
+        let (_, timed) = figures.split_once("avg_ttl=0").expect("there is a figure");
+        assert_eq!(timed, wanted);
+    };
+    store.call("HSET h a 1 b 2");
+    expect_timed(&store, "");
+    store.call("HEXPIRE h 100 FIELDS 2 a b");
+    store.call("HSETEX g EX 100 FIELDS 1 a 1");
+    expect_timed(&store, ",subexpiry=2,keys_with_volatile_items=2");
+    store.call("SET g text");
+    expect_timed(&store, ",subexpiry=1,keys_with_volatile_items=1");
+    store.call("HPERSIST h FIELDS 1 a");
+    expect_timed(&store, ",subexpiry=1,keys_with_volatile_items=1");
+    store.pass(100_000);
+    expect_timed(&store, "");
+    assert_eq!(store.figure("expired_subkeys"), 1);
+    assert_eq!(store.figure("expired_fields"), 1);
+}

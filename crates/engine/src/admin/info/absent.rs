@@ -95,11 +95,8 @@ const ABSENT: &[AbsentFields] = &[
         why: "Users have rights neither by database nor by certificate.",
     },
     AbsentFields {
-        names: &[
-            "expired_fields",
-            "expired_keys_with_volatile_items_stale_perc",
-        ],
-        why: "The fields of hashes that have expired are counted by Redis's name, `expired_subkeys`.",
+        names: &["expired_keys_with_volatile_items_stale_perc"],
+        why: "Each tick removes all fields that have expired.",
     },
     AbsentFields {
         names: &["tls_*"],

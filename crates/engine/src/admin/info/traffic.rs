@@ -71,6 +71,7 @@ fn gone(engine: &Engine, lines: &mut Lines) {
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
         ("expired_subkeys", sum(engine, |all| &all.expired_fields)),
+        ("expired_fields", sum(engine, |all| &all.expired_fields)),
         ("expired_keys", sum(engine, |all| &all.expired)),
         ("expired_time_cap_reached_count", 0),
         ("expire_cycle_cpu_milliseconds", expiring_ms),
@@ -182,9 +183,14 @@ pub(super) fn keyspace(call: &Call<'_, '_>, lines: &mut Lines) {
             let ttl_ms = engine
                 .shards
                 .estimated_ttl_ms(db, now_ms, || engine.random());
+            // Some who watch servers know three figures, so there are no more where these say it all.
+            let timed = match engine.timed_hashes(db) {
+                0 => String::new(),
+                timed => format!(",subexpiry={timed},keys_with_volatile_items={timed}"),
+            };
             lines.add(
                 &format!("db{db}"),
-                format_args!("keys={keys},expires={expires},avg_ttl={ttl_ms}"),
+                format_args!("keys={keys},expires={expires},avg_ttl={ttl_ms}{timed}"),
             );
         }
     }
