@@ -189,7 +189,7 @@ impl Engine {
                 self.shards.bound_tracked(&mut shard, keys_max, FORGET_STEP);
             }
         }
-        if self.config.expires_actively() && !self.is_paused(clock.ticks()) {
+        if self.config.expires_actively() && !self.keeps_expired(clock.ticks()) {
             let began = clock.ticks();
             self.expire_all(clock);
             let took_us = clock.ticks().us_since(began);

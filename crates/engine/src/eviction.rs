@@ -362,8 +362,12 @@ impl Engine {
         let Some((candidates, choice)) = self.memory.policy().parts() else {
             return Err(Error::OutOfMemory);
         };
-        if self.is_paused(clock.ticks()) {
-            return Ok(());
+        if self.keeps_expired(clock.ticks()) {
+            // In import mode there is no room, and in a pause it may be short.
+            return match self.shards.imports().load(Relaxed) {
+                true => Err(Error::OutOfMemory),
+                false => Ok(()),
+            };
         }
         let patience = self.memory.patience();
         let (begun, mut evicted) = (clock.ticks(), 0);

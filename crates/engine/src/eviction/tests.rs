@@ -149,6 +149,23 @@ fn without_a_policy_what_takes_memory_is_refused_and_what_frees_it_is_not() {
     assert_eq!(caller.call("SET more 1"), "+OK");
 }
 
+/// Nothing makes room for what is brought, so there is none, as in Valkey.
+#[test]
+fn in_import_mode_nothing_is_evicted() {
+    let mut caller = Caller::new();
+    caller.fill("key", 100, "");
+    caller.set("maxmemory-policy", "allkeys-lru");
+    caller.set("import-mode", "yes");
+    caller.set("maxmemory", "50kb");
+    let refusal = "-OOM command not allowed when used memory > 'maxmemory'.";
+    assert_eq!(caller.call("SET more 1"), refusal);
+    caller.engine.tick(&caller.now);
+    assert_eq!(caller.count("key", 100), 100);
+    caller.set("import-mode", "no");
+    assert_eq!(caller.call("SET more 1"), "+OK");
+    assert!(caller.count("key", 100) < 60);
+}
+
 #[test]
 fn a_transaction_and_a_script_are_refused_what_takes_memory_too() {
     let mut caller = Caller::new();

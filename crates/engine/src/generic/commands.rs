@@ -434,8 +434,8 @@ fn randomkey(call: &mut Call<'_, '_>) -> Result<()> {
         .map(|figures| figures.keys(call.keyspace.db()))
         .collect();
     let mut key = call.keyspace.random_key(&weights, || engine.random())?;
-    if key.is_none() && engine.is_paused(call.keyspace.ticks()) {
-        // In a pause nothing goes, and Redis ends its search with a key that should have gone.
+    if key.is_none() && engine.keeps_expired(call.keyspace.ticks()) {
+        // While nothing goes, Redis ends its search with a key that should have gone.
         key = call.keyspace.any_key()?;
     }
     call.reply.bulk_or_null(key.as_deref());

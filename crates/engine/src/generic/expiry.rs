@@ -264,12 +264,12 @@ fn set(call: &mut Call<'_, '_>, name: &'static str, unit_ms: i64, base_ms: u64) 
 
 fn ttl(call: &mut Call<'_, '_>) -> Result<()> {
     let now_ms = call.keyspace.now_ms();
-    answer_time(call, |at| (at - now_ms + 500) / 1000)
+    answer_time(call, |at| (at.saturating_sub(now_ms) + 500) / 1000)
 }
 
 fn pttl(call: &mut Call<'_, '_>) -> Result<()> {
     let now_ms = call.keyspace.now_ms();
-    answer_time(call, |at| at - now_ms)
+    answer_time(call, |at| at.saturating_sub(now_ms))
 }
 
 fn expiretime(call: &mut Call<'_, '_>) -> Result<()> {

@@ -184,7 +184,13 @@ impl<'e> Keyspace<'e> {
     }
 
     fn expire_fields_at(&mut self, found: Found, key: &[u8], limit: usize) -> Expired {
-        let (hash, now_ms) = (found.hash, self.now_ms());
+        let hash = found.hash;
+        let (now_ms, limit) = match () {
+            // No field is over by then.
+            () if self.sees_expired() => (0, 0),
+            () if self.keeps_expired() => (self.now_ms(), 0),
+            () => (self.now_ms(), limit),
+        };
         let expired = self.db_of_mut(hash).expire_fields(found, now_ms, limit);
         if expired.fields == 0 {
             return expired;

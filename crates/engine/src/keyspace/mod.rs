@@ -29,6 +29,7 @@ mod figures;
 mod guard;
 mod hold;
 mod leftover;
+mod manner;
 mod naming;
 mod parking;
 mod places;
@@ -42,6 +43,7 @@ pub(crate) mod watch;
 mod whole;
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering::Relaxed;
 
 use smallvec::SmallVec;
 
@@ -65,6 +67,7 @@ pub(crate) use hold::{Contended, Needs};
 pub(crate) use leftover::FreedAside;
 pub use leftover::Garbage;
 pub(crate) use leftover::{Leftover, Ready};
+pub(crate) use manner::{Manner, SharedManner};
 pub use parking::Parked;
 pub(crate) use shard::{DATABASES, SHARDS, Shard, Shards};
 pub(crate) use whole::Sampled;
@@ -98,8 +101,8 @@ pub(crate) struct Keyspace<'e> {
     cause: Option<&'static Row>,
     /// The number of the client for which it runs, or 0.
     author: u64,
-    /// Whether what is looked up counts as used: not for a client that wants to leave no trace.
-    touches: bool,
+    /// How its client looks at keys.
+    manner: Manner,
     /// Whether a key was looked up that has expired, and is still there.
     has_met_expired: Cell<bool>,
 }
@@ -158,7 +161,7 @@ impl<'e> Keyspace<'e> {
             counts_lookups: false,
             cause: None,
             author: 0,
-            touches: true,
+            manner: Manner::default(),
             has_met_expired: Cell::new(false),
         }
     }
@@ -323,7 +326,7 @@ impl<'e> Keyspace<'e> {
     /// Notes that an entry is used.
     #[inline]
     fn touch(&self, entry: &Entry) {
-        if self.touches {
+        if !self.manner.is(Manner::UNTOUCHING) {
             self.shards.access().touch(entry);
         }
     }
@@ -370,9 +373,9 @@ impl<'e> Keyspace<'e> {
         self.shards.access().counts_uses()
     }
 
-    /// Has what is looked up count as used from here on, or not.
-    pub(crate) fn set_touching(&mut self, touches: bool) {
-        self.touches = touches;
+    /// Has keys be looked at as a client does, from here on.
+    pub(crate) fn set_manner(&mut self, manner: Manner) {
+        self.manner = manner;
     }
 
     /// A command begins. Its row says whether its reads count as lookups.
@@ -588,9 +591,11 @@ impl<'e> Keyspace<'e> {
             now.set(Some(time));
             time.unix_ms()
         };
+        let (manner, shards) = (self.manner, self.shards);
+        let sees_expired = || sees_expired(manner, shards);
         let at = |was: Option<u64>| match expiry {
             // What has expired has no time left to keep.
-            Expiry::Keep => was.filter(|&at| at > now_ms()),
+            Expiry::Keep => was.filter(|&at| at > now_ms() || sees_expired()),
             Expiry::Clear => None,
             Expiry::At(at) => Some(at),
         };
@@ -620,7 +625,8 @@ impl<'e> Keyspace<'e> {
             self.db_of_mut(hash).forget_deadlines(hash, &mut missed);
             self.discard(missed);
         }
-        if old_expiry.get().is_some_and(|at| at <= self.now_ms()) {
+        let was_over = |at| at <= self.now_ms() && !sees_expired();
+        if old_expiry.get().is_some_and(was_over) {
             self.note_expired(hash, key);
             is_new.set(true);
         }
@@ -641,8 +647,9 @@ impl<'e> Keyspace<'e> {
         if !self.exists(key) {
             return false;
         }
-        match at_ms {
-            Some(at) if at <= self.now_ms() => {
+        // What expires at 0 does not expire.
+        match at_ms.map(|at| at.max(1)) {
+            Some(at) if self.is_over(at) => {
                 if let Some(entry) = self.db_of_mut(hash).remove(hash, key) {
                     self.discard(entry);
                 }
@@ -714,7 +721,32 @@ impl<'e> Keyspace<'e> {
     }
 
     fn is_expired(&self, entry: &Entry) -> bool {
-        entry.expires_at().is_some_and(|at| at <= self.now_ms())
+        let is_past = |at| at <= self.now_ms() && !self.sees_expired();
+        entry.expires_at().is_some_and(is_past)
+    }
+
+    /// Whether what is to expire at this time is to go at once.
+    pub(crate) fn is_over(&self, at_ms: u64) -> bool {
+        at_ms <= self.over_ms()
+    }
+
+    /// Up to when what is to expire is to go at once.
+    pub(crate) fn over_ms(&self) -> u64 {
+        match self.keeps_expired() {
+            true => 0,
+            false => self.now_ms(),
+        }
+    }
+
+    /// Whether what has expired stays: in import mode.
+    pub(crate) fn keeps_expired(&self) -> bool {
+        self.shards.imports().load(Relaxed)
+    }
+
+    /// Whether what has expired is as if it had not: for who brings data in import mode.
+    #[cold]
+    fn sees_expired(&self) -> bool {
+        sees_expired(self.manner, self.shards)
     }
 
     /// An entry that was looked up, unless it has expired: then its key is to go.
@@ -815,6 +847,11 @@ impl<'e> Keyspace<'e> {
     fn shard_mut(&mut self, hash: u64) -> &mut Shard {
         self.held.shard_mut(self.shards.index(hash))
     }
+}
+
+/// Whether who looks at keys in this manner sees what has expired.
+fn sees_expired(manner: Manner, shards: &Shards) -> bool {
+    manner.is(Manner::IMPORTING) && shards.imports().load(Relaxed)
 }
 
 /// The integer of which this is the shortest decimal form, if there is one.

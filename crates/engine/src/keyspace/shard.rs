@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 
 use smallvec::SmallVec;
 
@@ -58,6 +58,8 @@ pub(crate) struct Shards {
     limits: Limits,
     /// How uses of entries are noted.
     access: Access,
+    /// Whether another server's data is being brought, and nothing expires: `import-mode`.
+    imports: AtomicBool,
     /// How many bytes all keys take, but for what the shards have not reported.
     reported: AtomicI64,
     /// How many bytes a shard may grow by before it reports that.
@@ -96,6 +98,7 @@ impl Shards {
             tracking,
             limits: Limits::new(seed),
             access: Access::default(),
+            imports: AtomicBool::new(false),
             reported: AtomicI64::new(0),
             grain: AtomicI64::new(GRAIN_MAX),
             busy: AtomicU64::new(0),
@@ -131,6 +134,11 @@ impl Shards {
     #[inline]
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Whether another server's data is being brought: then nothing expires, and nothing is evicted.
+    pub(crate) fn imports(&self) -> &AtomicBool {
+        &self.imports
     }
 
     /// Shows what a shard holds of a database now. Only for who holds the shard.

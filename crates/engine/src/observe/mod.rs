@@ -155,7 +155,7 @@ impl Call<'_, '_> {
     fn run_unobserved(&mut self) -> Result<()> {
         let args = self.args;
         self.keyspace.begin(self.command, args, self.session.id());
-        self.keyspace.set_touching(!self.session.leaves_no_trace());
+        self.keyspace.set_manner(self.session.manner());
         let result = (self.command.run)(self);
         if self.keyspace.is_announcing() || self.session.tracker().is_some() {
             let may_wait = self.may_wait();
@@ -170,13 +170,13 @@ impl Call<'_, '_> {
     }
 
     /// Removes those keys of the command that have expired, and if it has none, as SCAN, all that have.
-    /// In a pause nothing expires.
+    /// There are times when nothing expires.
     #[cold]
     #[inline(never)]
     fn expire_keys(&mut self, args: Args<'_>) {
         let keyspace = &mut *self.keyspace;
         match self.command.keys {
-            _ if self.engine.is_paused(keyspace.ticks()) => {}
+            _ if self.engine.keeps_expired(keyspace.ticks()) => {}
             KeySpec::None => self.engine.expire_all(&keyspace.now()),
             _ => self
                 .command

@@ -89,12 +89,12 @@ fn restore(call: &mut Call<'_, '_>) -> Result<()> {
         // A time that can't be is over, as in Redis.
         ttl_ms => Some(ttl_ms.wrapping_add_unsigned(now_ms)),
     };
-    if expires_at.is_some_and(|at| at <= now_ms as i64) {
+    if expires_at.is_some_and(|at| at <= call.keyspace.over_ms() as i64) {
         call.keyspace.remove(key);
         return Ok(());
     }
     let mut entry = value.into_entry(key);
-    entry.set_expiry(expires_at.map(i64::cast_unsigned));
+    entry.set_expiry(expires_at.map(|at| at.max(1).cast_unsigned()));
     call.keyspace.put_entry(entry);
     call.keyspace
         .set_last_use(key, options.idle_s, options.uses);

@@ -198,11 +198,12 @@ impl<'e> Running<'_, 'e> {
         Ok(self.work.keyspace)
     }
 
-    /// Removes a key that was found to have expired, as behind a command. In a pause nothing expires.
+    /// Removes a key that was found to have expired, as behind a command. There are times when nothing
+    /// expires.
     #[cold]
     fn expire(&mut self, key: &Key) {
         let keyspace = &mut *self.work.keyspace;
-        if !self.work.engine.is_paused(keyspace.ticks()) {
+        if !self.work.engine.keeps_expired(keyspace.ticks()) {
             keyspace.expire_key(key.as_bytes());
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::client::Client;
+use crate::keyspace::Manner;
 use crate::keyspace::tracking::Tracker;
 
 /// On whose behalf a command runs: a connection, or code inside the process.
@@ -50,11 +51,10 @@ impl Caller {
         self.client.as_ref()
     }
 
-    /// Whether its commands do not count as uses of keys: CLIENT NO-TOUCH.
+    /// How its commands look at keys.
     #[inline]
-    pub(crate) fn leaves_no_trace(&self) -> bool {
-        self.client
-            .as_ref()
-            .is_some_and(|client| client.is_untouching())
+    pub(crate) fn manner(&self) -> Manner {
+        let client = self.client.as_ref();
+        client.map_or_else(Manner::default, |client| client.manner())
     }
 }

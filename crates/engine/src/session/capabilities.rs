@@ -1,4 +1,7 @@
-//! What clients of Valkey say of themselves, and what it means here: nothing.
+//! What clients of Valkey say of themselves: what they can do, and that they bring data from another
+//! server.
+
+use std::sync::atomic::Ordering::Relaxed;
 
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::error::{Error, Result};
@@ -22,21 +25,34 @@ pub(crate) const COMMANDS: &[Row] = &[
         keys: KeySpec::None,
         flags: Flags::NO_SCRIPT,
         syntax: "<ON | OFF>",
-        summary: "Has the client bring data from another server, or not: ON is refused, since the \
-                  server is never in import mode.",
+        summary: "Has the client bring data from another server, or not: while `import-mode` is on, \
+                  it sees keys that have expired. Others don't, but they stay.",
         complexity: "O(1)",
         since: "8.1.0",
     },
 ];
 
 fn capa(call: &mut Call<'_, '_>) -> Result<()> {
+    let mut capabilities = call.args.rest();
+    if let Some(client) = call.session.client()
+        && capabilities.any(|capability| capability.eq_ignore_ascii_case(b"redirect"))
+    {
+        client.allow_redirection();
+    }
     call.reply.ok();
     Ok(())
 }
 
 fn import_source(call: &mut Call<'_, '_>) -> Result<()> {
-    if !call.args.option("OFF") {
+    let is_off = call.args.option("OFF");
+    if !is_off && !call.engine.shards.imports().load(Relaxed) {
         return Err(Error::text("ERR Server is not in import mode"));
+    }
+    if !is_off && !call.args.option("ON") {
+        return Err(Error::Syntax);
+    }
+    if let Some(client) = call.session.client() {
+        client.set_importing(!is_off);
     }
     call.reply.ok();
     Ok(())

@@ -16,6 +16,7 @@ use crate::engine::{Engine, Now};
 use crate::keyspace::tracking::Tracker;
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::watch::Watch;
+use crate::keyspace::{Manner, SharedManner};
 use crate::pubsub::{Mailbox, Topic};
 use crate::sync::{Mutex, MutexGuard};
 
@@ -86,7 +87,8 @@ pub struct Client {
     /// How many bytes of it the engine's account of memory has.
     accounted: AtomicUsize,
     is_kept: AtomicBool,
-    is_untouching: AtomicBool,
+    manner: SharedManner,
+    can_be_redirected: AtomicBool,
     is_killed: AtomicBool,
     killer: Mutex<Option<Waker>>,
     waiter: Mutex<Weak<Waiter>>,
@@ -181,7 +183,8 @@ impl Client {
             buffers: Held::default(),
             accounted: AtomicUsize::new(0),
             is_kept: AtomicBool::new(false),
-            is_untouching: AtomicBool::new(false),
+            manner: SharedManner::default(),
+            can_be_redirected: AtomicBool::new(false),
             is_killed: AtomicBool::new(false),
             killer: Mutex::new(None),
             waiter: Mutex::new(Weak::new()),
@@ -355,11 +358,27 @@ impl Client {
 
     /// Has the client's reads not count as uses of keys: CLIENT NO-TOUCH.
     pub(super) fn set_untouching(&self, is_untouching: bool) {
-        self.is_untouching.store(is_untouching, Relaxed);
+        self.manner.set(Manner::UNTOUCHING, is_untouching);
     }
 
-    pub(super) fn is_untouching(&self) -> bool {
-        self.is_untouching.load(Relaxed)
+    /// Has the client bring data from another server, or not: CLIENT IMPORT-SOURCE.
+    pub(super) fn set_importing(&self, is_importing: bool) {
+        self.manner.set(Manner::IMPORTING, is_importing);
+    }
+
+    /// How it looks at keys.
+    #[inline]
+    pub(super) fn manner(&self) -> Manner {
+        self.manner.load()
+    }
+
+    /// Notes that the client can be sent to another server: CLIENT CAPA.
+    pub(super) fn allow_redirection(&self) {
+        self.can_be_redirected.store(true, Relaxed);
+    }
+
+    pub(super) fn can_be_redirected(&self) -> bool {
+        self.can_be_redirected.load(Relaxed)
     }
 
     /// Makes what the client has said of itself as if it were new: RESET. Its library stays known.
@@ -367,6 +386,7 @@ impl Client {
         self.names().name.clear();
         self.keep(false);
         self.set_untouching(false);
+        self.set_importing(false);
     }
 
     /// Notes that the connection waits.
@@ -458,7 +478,8 @@ impl Client {
             (self.is_killed(), 'A'),
             (self.info.is_local(), 'U'),
             (self.is_kept.load(Relaxed), 'e'),
-            (self.is_untouching.load(Relaxed), 'T'),
+            (self.manner().is(Manner::UNTOUCHING), 'T'),
+            (self.manner().is(Manner::IMPORTING), 'I'),
         ];
         let set: String = flags
             .iter()

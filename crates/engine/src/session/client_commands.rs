@@ -79,7 +79,8 @@ pub(crate) const COMMANDS: &[Row] = &[
                  [LADDR ip:port] [NOT-LADDR ip:port] [IP ip] [NOT-IP ip] [NAME name] \
                  [NOT-NAME name] [LIB-NAME name] [NOT-LIB-NAME name] [LIB-VER version] \
                  [NOT-LIB-VER version] [DB index] [NOT-DB index] [FLAGS flags] \
-                 [NOT-FLAGS flags] [IDLE seconds] [MAXAGE seconds] [SKIPME <YES | NO>]",
+                 [NOT-FLAGS flags] [CAPA capa] [NOT-CAPA capa] [IDLE seconds] \
+                 [MAXAGE seconds] [SKIPME <YES | NO>]",
         summary: "Lists connections.",
         complexity: "O(n), n the number of connections.",
         since: "2.4.0",
@@ -108,7 +109,8 @@ pub(crate) const COMMANDS: &[Row] = &[
                  [LADDR ip:port] [NOT-LADDR ip:port] [IP ip] [NOT-IP ip] [NAME name] \
                  [NOT-NAME name] [LIB-NAME name] [NOT-LIB-NAME name] [LIB-VER version] \
                  [NOT-LIB-VER version] [DB index] [NOT-DB index] [FLAGS flags] \
-                 [NOT-FLAGS flags] [IDLE seconds] [MAXAGE seconds] [SKIPME <YES | NO>]>>",
+                 [NOT-FLAGS flags] [CAPA capa] [NOT-CAPA capa] [IDLE seconds] \
+                 [MAXAGE seconds] [SKIPME <YES | NO>]>>",
         summary: "Closes connections.",
         complexity: "O(n), n the number of connections.",
         since: "2.4.0",

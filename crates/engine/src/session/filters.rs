@@ -10,6 +10,9 @@ use crate::keyspace::DATABASES;
 /// The flags that CLIENT LIST knows.
 const FLAGS: &str = "OSMPxbtRBdcuAUreTIiEN";
 
+/// The capabilities that CLIENT LIST knows: that a client can be sent to another server.
+const CAPABILITIES: &str = "r";
+
 /// What applies to the connections that are asked for.
 pub(super) struct Filters<'a> {
     conditions: Vec<(Wanted, Condition<'a>)>,
@@ -44,6 +47,8 @@ enum Condition<'a> {
     LibraryVersion(&'a [u8]),
     Db(usize),
     Flags(&'a [u8]),
+    /// Capabilities, by their letters.
+    Capabilities(&'a [u8]),
     AgeAtLeast(u64),
     IdleAtLeast(u64),
 }
@@ -124,6 +129,7 @@ impl<'a> Condition<'a> {
             "LIB-VER" => Condition::LibraryVersion(args.bytes()?),
             "DB" => Condition::Db(db(args, wanted)?),
             "FLAGS" => Condition::Flags(flags(args.bytes()?, wanted)?),
+            "CAPA" => Condition::Capabilities(capabilities(args.bytes()?, wanted)?),
             "MAXAGE" => Condition::AgeAtLeast(seconds(args, "maxage")?),
             "IDLE" => Condition::IdleAtLeast(seconds(args, "idle")?),
             _ => return Err(Error::Syntax),
@@ -150,6 +156,7 @@ impl<'a> Condition<'a> {
                 let own = client.flags();
                 flags.iter().all(|flag| own.as_bytes().contains(flag))
             }
+            Condition::Capabilities(letters) => letters.iter().all(|_| client.can_be_redirected()),
             Condition::AgeAtLeast(seconds) => client.age_s(now) >= *seconds,
             Condition::IdleAtLeast(seconds) => client.idle_s(now) >= *seconds,
         }
@@ -222,16 +229,30 @@ fn db(args: &mut Args<'_>, wanted: Wanted) -> Result<usize> {
 }
 
 fn flags(flags: &[u8], wanted: Wanted) -> Result<&[u8]> {
-    if flags.iter().all(|flag| FLAGS.as_bytes().contains(flag)) {
-        return Ok(flags);
+    letters(flags, FLAGS, ("flags", "NOT-FLAGS"), wanted)
+}
+
+fn capabilities(capabilities: &[u8], wanted: Wanted) -> Result<&[u8]> {
+    letters(capabilities, CAPABILITIES, ("capa", "NOT-CAPA"), wanted)
+}
+
+/// Letters, each one of those that are known. A refusal says what they are, and in which filter.
+fn letters<'a>(
+    given: &'a [u8],
+    known: &str,
+    (what, not_filter): (&str, &str),
+    wanted: Wanted,
+) -> Result<&'a [u8]> {
+    if given.iter().all(|letter| known.as_bytes().contains(letter)) {
+        return Ok(given);
     }
     let filter = match wanted {
         Wanted::Yes => "provided",
-        Wanted::No => "NOT-FLAGS",
+        Wanted::No => not_filter,
     };
-    let flags = String::from_utf8_lossy(flags);
+    let given = String::from_utf8_lossy(given);
     Err(Error::text(format!(
-        "ERR Unknown flags found in the {filter} filter: {flags}"
+        "ERR Unknown {what} found in the {filter} filter: {given}"
     )))
 }
 

@@ -19,6 +19,7 @@ use larder_store::Command as Request;
 use crate::command::Row;
 use crate::engine::{Engine, TimeSource};
 use crate::error::{Error, Result};
+use crate::keyspace::Manner;
 use crate::keyspace::tracking::{Settings, Tracker};
 use crate::keyspace::waiting::Waiter;
 use crate::keyspace::watch::Watch;
@@ -274,9 +275,10 @@ impl Session {
             .is_none_or(|client| !client.login().is_locked_out())
     }
 
-    /// Whether the connection's reads do not count as uses of keys: CLIENT NO-TOUCH.
-    pub(crate) fn leaves_no_trace(&self) -> bool {
-        self.caller.leaves_no_trace()
+    /// How the connection looks at keys.
+    #[inline]
+    pub(crate) fn manner(&self) -> Manner {
+        self.caller.manner()
     }
 
     pub(crate) fn is_closing(&self) -> bool {

@@ -5,6 +5,7 @@
 //! parked as one whose keys others hold: it is executed again when the pause is over.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use larder_resp::Arguments;
 
@@ -148,9 +149,9 @@ impl Engine {
         (kind, left_us / 1000)
     }
 
-    /// Whether nothing expires and nothing is evicted now.
-    pub(crate) fn is_paused(&self, now: Ticks) -> bool {
-        self.pauses.current(now).is_some()
+    /// Whether nothing expires and nothing is evicted now: in a pause and in import mode.
+    pub(crate) fn keeps_expired(&self, now: Ticks) -> bool {
+        self.shards.imports().load(Relaxed) || self.pauses.current(now).is_some()
     }
 
     /// Ends a pause whose time is over.

@@ -57,7 +57,7 @@ enum Place {
     ClientsMemory,
     Password,
     /// `yes` or `no`.
-    Switch(fn(&Config) -> &AtomicBool),
+    Switch(fn(&Engine) -> &AtomicBool),
     /// `notify-keyspace-events`: classes of events.
     Events,
     /// `acl-pubsub-default`.
@@ -229,7 +229,7 @@ impl Parameter {
                 ClientsMemory::Percent(percent) => format!("{percent}%"),
             },
             Place::Password => return engine.config.password(),
-            Place::Switch(switch) => match switch(&engine.config).load(Relaxed) {
+            Place::Switch(switch) => match switch(engine).load(Relaxed) {
                 true => "yes".to_owned(),
                 false => "no".to_owned(),
             },
@@ -328,7 +328,7 @@ impl Parameter {
                 engine.require_password(password);
             }
             (Place::Switch(switch), Value::Switch(is_on)) => {
-                switch(&engine.config).store(is_on, Relaxed);
+                switch(engine).store(is_on, Relaxed);
             }
             (Place::NewUsersChannels, Value::Number(place)) => {
                 engine.config.acl_all_channels.store(place == 0, Relaxed);

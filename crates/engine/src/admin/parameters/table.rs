@@ -32,7 +32,7 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     row("unixsocket", Network, "Path of a Unix socket to listen on as well.", hosted("", Shape::Text)),
     row("unixsocketperm", Network, "Permissions of the Unix socket, as chmod takes them: 700. 0 leaves them to the process.", hosted("0", Shape::Octal)),
     row("protected-mode", Network, "Whether clients from other machines are refused as long as there is no password.",
-        Place::Switch(|config| &config.protected_mode)),
+        Place::Switch(|engine| &engine.config.protected_mode)),
     row("tcp-keepalive", Network, "Seconds of silence after which the system probes whether the other end is there; 0 is never.",
         Place::Setting(|config| &config.keepalive_s, Unit::Count, 0, INT_MAX)),
     row("timeout", Network, "Seconds after which an idle connection is closed; 0 is never.",
@@ -80,7 +80,7 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
         Place::Setting(|config| &config.script_busy_ms, Unit::Count, 0, LONG_MAX)),
     // Of Larder alone: in Redis there is one thread, and nobody else can be served.
     row("busy-reply-for-all", Scripts, "Whether everybody is told BUSY while a script keeps others waiting for too long, as in Redis, and not only those who need its keys.",
-        Place::Switch(|config| &config.script_busy_for_all)),
+        Place::Switch(|engine| &engine.config.script_busy_for_all)),
     // Of Larder alone: Redis lets scripts take all memory that there is.
     row("lua-memory-limit", Scripts, "Bytes that the values of one script may take.",
         Place::Setting(|config| &config.script_memory_max, Unit::Memory, 1 << 20, u32::MAX as u64)),
@@ -124,6 +124,8 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     row("shutdown-timeout", General, "Seconds that the end waits for clients to take their last answers, and for scripts.", hosted("10", Shape::Count(0, INT_MAX))),
     row("supervised", General, "Whether systemd is told when the server is ready: systemd or auto; no is never.", hosted("auto", Shape::Choice(&["no", "systemd", "auto"]))),
     row("enable-debug-command", General, "Who may use DEBUG, which is for tests; local is who comes from this machine.", hosted("no", Shape::Choice(&["no", "yes", "local"]))),
+    row("import-mode", General, "Whether data of another server is being brought: nothing expires and nothing is evicted, and clients that say CLIENT IMPORT-SOURCE ON see what has expired.",
+        Place::Switch(|engine| engine.shards.imports())),
     row("databases", General, "How many databases there are.", hosted("16", Shape::Only)),
     row("daemonize", General, "Always no: leave it to systemd or the container to keep the process in the background.", Place::Only("no", IMMUTABLE)),
     row("save", General, "Always empty: nothing is kept on disk.", Place::Only("", NOTHING_KEPT)),

@@ -46,7 +46,8 @@ pub(crate) const COMMANDS: &[Row] = &[
         keys: KeySpec::First,
         flags: READ,
         syntax: "key [start end [BYTE | BIT]]",
-        summary: "Counts the bits of a string, or of a part of it, that are set.",
+        summary: "Counts the bits of a string, or of a part of it, that are set. As in Valkey, \
+                  a start may come alone.",
         complexity: "O(n), n the length of the part.",
         since: "2.6.0",
     },
@@ -141,6 +142,11 @@ fn bitcount(call: &mut Call<'_, '_>) -> Result<()> {
     let key = call.args.key()?;
     let bounds = match call.args.len() {
         0 => Bounds::ALL,
+        // To the end, as in Valkey.
+        1 => Bounds {
+            start: call.args.int()?,
+            ..Bounds::ALL
+        },
         2 | 3 => Bounds {
             start: call.args.int()?,
             end: call.args.int()?,

@@ -145,7 +145,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         arity: Arity::AtLeast(6),
         keys: KeySpec::First,
         flags: WRITE.and(Flags::DENY_OOM),
-        syntax: "key [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | \
+        syntax: "key [NX | XX] [FNX | FXX] [EX seconds | PX milliseconds | EXAT unix-time-seconds | \
                  PXAT unix-time-milliseconds | KEEPTTL] FIELDS numfields field value \
                  [field value ...]",
         summary: "Gives fields their values, and says when the fields expire.",
@@ -216,7 +216,11 @@ pub(super) fn read_time(call: &mut Call<'_, '_>, unit: Unit) -> Result<u64> {
     let at_ms = number.checked_mul(unit.ms);
     let at_ms = at_ms.and_then(|ms| ms.checked_add(base_ms));
     let refusal = || Error::InvalidExpire(lower_name(call));
-    at_ms.filter(|at_ms| *at_ms <= LAST_MS).ok_or_else(refusal)
+    let at_ms = at_ms
+        .filter(|at_ms| *at_ms <= LAST_MS)
+        .ok_or_else(refusal)?;
+    // What expires at 0 does not expire.
+    Ok(at_ms.max(1))
 }
 
 /// The name of the command as errors write it.
@@ -292,7 +296,7 @@ fn expire(call: &mut Call<'_, '_>, unit: Unit) -> Result<()> {
     let condition = Condition::read_one(&mut call.args);
     let fields = read_fields(call, "ERR Parameter `numFields` should be greater than 0")?;
 
-    let (now_ms, limits) = (call.keyspace.now_ms(), call.keyspace.limits());
+    let (over_ms, limits) = (call.keyspace.over_ms(), call.keyspace.limits());
     let Some(mut guard) = call.keyspace.write_timed(key)? else {
         answer_each(call, fields, Timed::NoField as i64);
         return Ok(());
@@ -304,7 +308,7 @@ fn expire(call: &mut Call<'_, '_>, unit: Unit) -> Result<()> {
         let timed = match hash.deadline(field) {
             None => Timed::NoField,
             Some(old) if !condition.allows(old, at_ms as i64) => Timed::NotAllowed,
-            Some(_) if at_ms <= now_ms => {
+            Some(_) if at_ms <= over_ms => {
                 hash.remove(field);
                 Timed::Removed
             }
@@ -391,12 +395,12 @@ fn persist(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn httl<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let now_ms = call.keyspace.now_ms();
-    answer_times::<H>(call, |at_ms| (at_ms - now_ms).div_ceil(1000))
+    answer_times::<H>(call, |at_ms| at_ms.saturating_sub(now_ms).div_ceil(1000))
 }
 
 fn hpttl<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
     let now_ms = call.keyspace.now_ms();
-    answer_times::<H>(call, |at_ms| at_ms - now_ms)
+    answer_times::<H>(call, |at_ms| at_ms.saturating_sub(now_ms))
 }
 
 fn hexpiretime<H: FieldMap>(call: &mut Call<'_, '_>) -> Result<()> {
@@ -425,17 +429,17 @@ fn answer_times<H: FieldMap>(call: &mut Call<'_, '_>, shown: impl Fn(u64) -> u64
     Ok(())
 }
 
-/// Changes when a field expires.
+/// Changes when a field expires. What expires by `over_ms` goes at once.
 pub(super) fn change_time(
     hash: &mut TimedHash,
     field: &[u8],
     change: Change,
-    now_ms: u64,
+    over_ms: u64,
     limits: &Limits,
 ) -> Timed {
     match (hash.deadline(field), change) {
         (None, _) => Timed::NoField,
-        (Some(_), Change::At(at_ms)) if at_ms <= now_ms => {
+        (Some(_), Change::At(at_ms)) if at_ms <= over_ms => {
             hash.remove(field);
             Timed::Removed
         }

@@ -53,7 +53,7 @@ pub(super) fn hgetex(call: &mut Call<'_, '_>) -> Result<()> {
     }
     let fields = read_fields(call, NOT_POSITIVE)?;
 
-    let (now_ms, limits) = (call.keyspace.now_ms(), call.keyspace.limits());
+    let (over_ms, limits) = (call.keyspace.over_ms(), call.keyspace.limits());
     if change == Change::Keep || !call.keyspace.exists(key) {
         return either::run(
             call,
@@ -72,7 +72,7 @@ pub(super) fn hgetex(call: &mut Call<'_, '_>) -> Result<()> {
     call.reply.array(fields.len());
     for field in fields.iter() {
         Str::write_or_null(hash.get(field), call.reply);
-        seen.see(change_time(hash, field, change, now_ms, limits));
+        seen.see(change_time(hash, field, change, over_ms, limits));
     }
     let name = match change {
         Change::Persist => "hpersist",

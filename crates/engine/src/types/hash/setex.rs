@@ -17,10 +17,11 @@ pub(super) fn hsetex(call: &mut Call<'_, '_>) -> Result<()> {
     let given = Given::read(call)?;
     check_hash(call, key)?;
 
-    let (now_ms, limits) = (call.keyspace.now_ms(), call.keyspace.limits());
+    let (over_ms, limits) = (call.keyspace.over_ms(), call.keyspace.limits());
     call.keyspace.expire_fields(key);
     let kind = call.keyspace.kind(key);
     let is_allowed = match kind {
+        _ if !given.key.allows(kind.is_some()) => false,
         Some(Kind::TimedHash) => given.is_allowed_in(call.keyspace.read::<TimedHash>(key)?),
         _ => given.is_allowed_in(call.keyspace.read::<Hash>(key)?),
     };
@@ -39,7 +40,7 @@ pub(super) fn hsetex(call: &mut Call<'_, '_>) -> Result<()> {
     if let Some(change @ Change::At(_)) = given.change
         && let Some(guard) = call.keyspace.write_timed(key)?
     {
-        given.set_times(guard, change, now_ms, limits);
+        given.set_times(guard, change, over_ms, limits);
     }
     call.reply.int(1);
     Ok(())
@@ -55,8 +56,29 @@ enum Presence {
     All,
 }
 
+/// Whether the key has to be there, or not, for HSETEX to set any field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyPresence {
+    Any,
+    /// NX, as in Valkey.
+    None,
+    /// XX, as in Valkey.
+    There,
+}
+
+impl KeyPresence {
+    fn allows(self, is_there: bool) -> bool {
+        match self {
+            KeyPresence::Any => true,
+            KeyPresence::None => !is_there,
+            KeyPresence::There => is_there,
+        }
+    }
+}
+
 /// What HSETEX was given.
 struct Given<'a> {
+    key: KeyPresence,
     presence: Presence,
     change: Option<Change>,
     pairs: Arguments<'a>,
@@ -64,12 +86,13 @@ struct Given<'a> {
 
 impl<'a> Given<'a> {
     fn read(call: &mut Call<'a, '_>) -> Result<Given<'a>> {
-        let (mut presence, mut change) = (Presence::Any, None);
+        let (mut key, mut presence, mut change) = (KeyPresence::Any, Presence::Any, None);
         while let Some(word) = call.args.peek() {
             match () {
                 () if call.args.option("FIELDS") => {
                     let pairs = read_pairs(call)?;
                     return Ok(Given {
+                        key,
                         presence,
                         change,
                         pairs,
@@ -85,6 +108,8 @@ impl<'a> Given<'a> {
                 }
                 () if call.args.option("FXX") => read_presence(&mut presence, Presence::All)?,
                 () if call.args.option("FNX") => read_presence(&mut presence, Presence::None)?,
+                () if call.args.option("XX") => read_key_presence(&mut key, KeyPresence::There)?,
+                () if call.args.option("NX") => read_key_presence(&mut key, KeyPresence::None)?,
                 () => {
                     let word = String::from_utf8_lossy(word);
                     return Err(Error::text(format!("ERR unknown argument: {word}")));
@@ -121,13 +146,13 @@ impl<'a> Given<'a> {
         &self,
         mut guard: WriteGuard<'_, '_, TimedHash>,
         change: Change,
-        now_ms: u64,
+        over_ms: u64,
         limits: &Limits,
     ) {
         let hash = &mut *guard;
         let mut seen = Seen::default();
         for (field, _) in pairs(self.pairs) {
-            seen.see(change_time(hash, field, change, now_ms, limits));
+            seen.see(change_time(hash, field, change, over_ms, limits));
         }
         seen.name(guard, "hexpire");
     }
@@ -177,6 +202,14 @@ fn read_presence(presence: &mut Presence, read: Presence) -> Result<()> {
         return Err(Error::text(
             "ERR Only one of FXX or FNX arguments can be specified",
         ));
+    }
+    *presence = read;
+    Ok(())
+}
+
+fn read_key_presence(presence: &mut KeyPresence, read: KeyPresence) -> Result<()> {
+    if *presence != KeyPresence::Any && *presence != read {
+        return Err(Error::Syntax);
     }
     *presence = read;
     Ok(())

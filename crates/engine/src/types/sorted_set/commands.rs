@@ -328,7 +328,7 @@ pub(crate) const COMMANDS: &[Row] = &[
         arity: Arity::AtLeast(3),
         keys: KeySpec::First,
         flags: READ,
-        syntax: "key cursor [MATCH pattern] [COUNT count]",
+        syntax: "key cursor [MATCH pattern] [COUNT count] [NOSCORES]",
         summary: "Walks over the members and their scores, some at a time.",
         complexity: "O(1) for each call, O(n) for a whole walk.",
         since: "2.8.0",
@@ -736,9 +736,11 @@ fn zscan(call: &mut Call<'_, '_>) -> Result<()> {
         cursor::answer(call.reply, 0, &[]);
         return Ok(());
     };
-    let mut options = ScanOptions::new();
+    let (mut options, mut with_scores) = (ScanOptions::new(), true);
     while !call.args.is_empty() {
-        if !options.read(&mut call.args)? {
+        if call.args.option("NOSCORES") {
+            with_scores = false;
+        } else if !options.read(&mut call.args)? {
             return Err(Error::Syntax);
         }
     }
@@ -749,9 +751,11 @@ fn zscan(call: &mut Call<'_, '_>) -> Result<()> {
             *visited += 1;
             if member.with_bytes(|member| options.allows(member)) {
                 found.push(member.to_vec());
-                let mut text = Vec::new();
-                write_double(&mut text, score.get());
-                found.push(text);
+                if with_scores {
+                    let mut text = Vec::new();
+                    write_double(&mut text, score.get());
+                    found.push(text);
+                }
             }
         })
     });

@@ -368,7 +368,7 @@ fn set(call: &mut Call<'_, '_>) -> Result<()> {
 pub(super) fn put_until(keyspace: &mut Keyspace<'_>, key: &[u8], value: &[u8], expiry: Expiry) {
     keyspace.put_string(key, value, expiry);
     if let Expiry::At(at) = expiry
-        && at <= keyspace.now_ms()
+        && keyspace.is_over(at)
     {
         keyspace.expire_key(key);
     }

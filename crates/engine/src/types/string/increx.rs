@@ -279,7 +279,7 @@ fn put(call: &mut Call<'_, '_>, key: &[u8], sum: Sum, then: Then) {
         Then::At { at_ms, .. } => Some(at_ms),
         Then::Keep | Then::Persist => None,
     };
-    if at_ms.is_some_and(|at_ms| at_ms <= call.keyspace.now_ms()) {
+    if at_ms.is_some_and(|at_ms| call.keyspace.is_over(at_ms)) {
         call.keyspace.remove(key);
         return;
     }

@@ -133,6 +133,7 @@ pub(super) const NEVER_SPOILT: &[(&str, &str)] = &[
 pub(super) const NEWER: &[&str] = &[
     "WITHSCORE",
     "NOVALUES",
+    "NOSCORES",
     "IFEQ",
     "IFNE",
     "IFDEQ",
