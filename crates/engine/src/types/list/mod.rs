@@ -159,6 +159,8 @@ impl List {
             return false;
         }
         let capacity = Capacity::new(limits);
+        // As for one more element, and not for one in the place of another.
+        self.nodes.make_room_for(element, capacity);
         let position = self.position(index);
         let node = self.nodes.get(position.node);
         let place = node.listpack().place(position.index);
@@ -181,10 +183,11 @@ impl List {
             return self.push(side, element, limits);
         }
         let capacity = Capacity::new(limits);
+        self.nodes.make_room_for(element, capacity);
         let position = self.position(index);
         let node = self.nodes.get(position.node);
         let place = node.listpack().place(position.index);
-        if node.has_room_for(element, capacity) {
+        if self.nodes.is_one() || node.has_room_for(element, capacity) {
             self.nodes
                 .change(position.node, |node| node.insert(place, element));
         } else {

@@ -94,6 +94,15 @@ impl Nodes {
         answer
     }
 
+    /// Makes a deque of a small list which `element` would make too large.
+    pub(super) fn make_room_for(&mut self, element: &[u8], capacity: Capacity) {
+        if let Repr::One(node) = &self.repr
+            && !node.is_whole_with(element, capacity)
+        {
+            self.many();
+        }
+    }
+
     /// Adds an empty node at an end, for an element of so many bytes; what was there is full.
     pub(super) fn extend(&mut self, side: Side, element: usize, capacity: Capacity) {
         self.change(self.index_of(side), Node::shrink);
