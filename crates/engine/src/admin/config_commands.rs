@@ -78,6 +78,8 @@ fn get(call: &mut Call<'_, '_>) -> Result<()> {
             }
         }
     }
+    // Redis has them in no order, and Valkey in this.
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
     call.reply.map(found.len());
     for (name, parameter) in found {
         call.reply.bulk(&name);
