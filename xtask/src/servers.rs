@@ -17,6 +17,9 @@ const STARTS_WITHIN: Duration = Duration::from_secs(10);
 /// How long it may take to answer afterwards.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
+/// Where servers listen; not every machine has the second address.
+const LOOPBACK: [&str; 2] = ["127.0.0.1", "-::1"];
+
 /// A kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
@@ -70,10 +73,12 @@ impl Server {
         match kind {
             // Without a limit of memory, as the others.
             Kind::Larder => command
-                .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
+                .args(["serve", "--port", &port.to_string()])
+                .args(["--bind", &LOOPBACK.join(" ")])
                 .args(["--maxmemory", "0"]),
             Kind::Redis | Kind::Redis8 | Kind::Valkey => command
-                .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+                .args(["--port", &port.to_string(), "--bind"])
+                .args(LOOPBACK)
                 .args(["--save", "", "--appendonly", "no"])
                 .arg("--dir")
                 .arg(&folder),

@@ -146,7 +146,9 @@ impl<'a> Condition<'a> {
             Condition::LocalAddress(address) => *address == info.local_address.as_bytes(),
             Condition::Ip(ip) => {
                 let ip_and_port = info.address.rsplit_once(':');
-                ip_and_port.is_some_and(|(address, _)| *ip == address.as_bytes())
+                // One of IPv6 stands in brackets before its port.
+                let address = ip_and_port.map(|(address, _)| address.trim_matches(['[', ']']));
+                address.is_some_and(|address| *ip == address.as_bytes())
             }
             Condition::Name(name) => is_text(name, &names.name),
             Condition::Library(name) => is_text(name, &names.library),

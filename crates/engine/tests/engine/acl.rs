@@ -351,8 +351,12 @@ fn connections_are_found_by_what_they_are_and_are_not() {
     let engine = engine();
     let mut admin = Connection::to(&engine);
     admin.send("ACL SETUSER ann on >secret +@all allchannels");
-    let (mut ann, mut other) = (Connection::of(&engine, "ann"), Connection::to(&engine));
+    let (mut ann, mut other) = (
+        Connection::of(&engine, "ann"),
+        Connection::from(&engine, "[::1]:5000"),
+    );
     ann.send("CLIENT SETNAME worker");
+    ann.send("CLIENT CAPA something REDIRECT");
     ann.send("CLIENT SETINFO LIB-NAME jedis");
     ann.send("SELECT 3");
     other.send("SUBSCRIBE news");
@@ -379,8 +383,13 @@ fn connections_are_found_by_what_they_are_and_are_not() {
         ("ID 1 ID 2", "1 2"),
         ("NOT-ID 1 2", "3"),
         ("NOT-TYPE pubsub", "1 2"),
-        ("IP 127.0.0.1", "1 2 3"),
-        ("NOT-ADDR 127.0.0.1:5000", ""),
+        ("IP 127.0.0.1", "1 2"),
+        ("IP ::1", "3"),
+        ("NOT-IP ::1", "1 2"),
+        ("CAPA r", "2"),
+        ("CAPA rr NOT-CAPA r", ""),
+        ("NOT-CAPA r", "1 3"),
+        ("NOT-ADDR 127.0.0.1:5000", "3"),
         ("IDLE 5", "2 3"),
         ("MAXAGE 5", "1 2 3"),
         ("MAXAGE 11", ""),

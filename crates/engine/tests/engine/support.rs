@@ -118,9 +118,14 @@ impl Connection {
     }
 
     pub(crate) fn to(engine: &Arc<Engine>) -> Connection {
+        Connection::from(engine, "127.0.0.1:5000")
+    }
+
+    /// A connection of a client with this address.
+    pub(crate) fn from(engine: &Arc<Engine>, address: &str) -> Connection {
         let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 17)));
         let info = ClientInfo {
-            address: "127.0.0.1:5000".to_owned(),
+            address: address.to_owned(),
             local_address: "127.0.0.1:6379".to_owned(),
             descriptor: Some(7),
             since_us: START.unix_us(),
