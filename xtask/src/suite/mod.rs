@@ -108,22 +108,21 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             unit,
             left_out: &left_out,
         };
-        let seen = run.on(options.server, &program)?;
-        let of_own = match &own_program {
-            Some(program) => Some(run.on(own, program)?),
-            None => None,
+        let seen = run.on(options.server, &program);
+        let of_own = own_program.as_deref().map(|program| run.on(own, program));
+        // What keeps one unit from running says nothing of those that follow.
+        let failures = match (seen, of_own.transpose()) {
+            (Ok(seen), _) if seen.is_empty() => continue,
+            (Ok(seen), Ok(of_own)) => report.add(unit, &seen, of_own.as_ref()),
+            (Err(error), _) | (_, Err(error)) => report.miss(unit, &error),
         };
-        if !seen.is_empty() {
-            let failures = report.add(unit, &seen, of_own.as_ref());
-            std::fs::write(results.join(file_name(unit, "fails.txt")), failures)?;
-        }
+        std::fs::write(results.join(file_name(unit, "fails.txt")), failures)?;
     }
-    report.end();
     println!(
         "\nWhat each unit printed, and its failures: {}",
         results.display()
     );
-    Ok(())
+    report.end()
 }
 
 /// Those units that are named, in full or by their last part.
@@ -177,7 +176,7 @@ impl Run<'_> {
             .arg(self.tcl)
             .arg("tests/test_helper.tcl")
             .args(["--host", "127.0.0.1", "--port", &server.port.to_string()])
-            .args(["--singledb", "--durable", "--skipfile"])
+            .args(["--durable", "--skipfile"])
             .arg(&skipped)
             .args(["--timeout", &limit, "--tags", &self.options.tags])
             .args([
@@ -200,7 +199,7 @@ impl Run<'_> {
         let text = std::fs::read(&printed)?;
         let outcome = Outcome::read(&String::from_utf8_lossy(&text));
         if !outcome.has_begun {
-            bail!("the suite did not begin: see {}", printed.display());
+            bail!("it did not begin: see {}", printed.display());
         }
         Ok(Seen {
             outcome,

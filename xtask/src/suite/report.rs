@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use anyhow::{Result, bail};
+
 use super::left_out::Entry;
 use super::outcome::{Failure, Outcome};
 
@@ -51,6 +53,10 @@ pub(super) struct Report {
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// The units that did not run at all.
+    missed: Vec<String>,
+    /// Those that had to be ended.
+    unended: Vec<String>,
     /// What is left out of the units, by the reason.
     left_out: BTreeMap<&'static str, Vec<String>>,
     /// Whether the suite's own server was asked as well.
@@ -82,6 +88,9 @@ impl Report {
     /// Prints the row of a unit. Gives its failures in full, those of the suite's own server marked.
     pub(super) fn add(&mut self, unit: &str, seen: &Seen, own: Option<&Seen>) -> String {
         println!("{}", seen.row(unit));
+        if seen.timed_out {
+            self.unended.push(unit.to_owned());
+        }
         let Outcome {
             passed,
             failed,
@@ -113,6 +122,16 @@ impl Report {
         text
     }
 
+    /// Prints the row of a unit that did not run. Gives what kept it from running.
+    pub(super) fn miss(&mut self, unit: &str, error: &anyhow::Error) -> String {
+        self.missed.push(unit.to_owned());
+        // A row is a line, and a server that does not start has said more than one.
+        let text = format!("{error:#}");
+        let first = text.lines().next().unwrap_or_default();
+        println!("| {unit} | | | | **the unit did not run**: {first} | |");
+        text
+    }
+
     fn blame(&mut self, unit: &str, failure: &Failure) {
         let cause = failure.cause().unwrap_or_else(|| "its behaviour".into());
         let tests = self.causes.entry(cause).or_default();
@@ -120,9 +139,18 @@ impl Report {
     }
 
     /// Prints what is said below the table.
-    pub(super) fn end(&self) {
+    ///
+    /// # Errors
+    ///
+    /// If a unit did not run: the figures are then not those of the suite.
+    pub(super) fn end(&self) -> Result<()> {
         let (passed, failed, skipped) = (self.passed, self.failed, self.skipped);
         println!("\n{passed} passed, {failed} failed, {skipped} skipped");
+        let left_out: usize = self.left_out.values().map(Vec::len).sum();
+        println!("{left_out} left out by name");
+        if !self.unended.is_empty() {
+            println!("units that had to be ended: {}", self.unended.join(", "));
+        }
         for (reason, tests) in &self.left_out {
             println!("\nLeft out. {reason}");
             for test in tests {
@@ -141,5 +169,49 @@ impl Report {
                 println!("  {test}");
             }
         }
+        if !self.missed.is_empty() {
+            bail!("units that did not run: {}", self.missed.join(", "));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_unit_that_does_not_run_fails_the_run_at_its_end() {
+        let mut report = Report::default();
+        let printed = "[ready]: 1\n[ok]: one (1 ms)\n";
+        let seen = Seen {
+            outcome: Outcome::read(printed),
+            timed_out: false,
+            server: "well".into(),
+            took: Duration::ZERO,
+        };
+
+        report.miss("unit/a", &anyhow!("it did not begin"));
+        report.add("unit/b", &seen, None);
+
+        let error = report.end().expect_err("a unit did not run");
+        assert_eq!(error.to_string(), "units that did not run: unit/a");
+    }
+
+    #[test]
+    fn a_unit_that_had_to_be_ended_is_named_with_the_test_it_was_in() {
+        let seen = Seen {
+            outcome: Outcome::read("[ready]: 1\n[testing]: one that hangs\n"),
+            timed_out: true,
+            server: "well".into(),
+            took: Duration::from_secs(150),
+        };
+
+        assert_eq!(
+            seen.row("unit/a"),
+            "| unit/a | 0 | 0 | 0 | well; **the unit did not end**, in: one that hangs | 150 |"
+        );
     }
 }
