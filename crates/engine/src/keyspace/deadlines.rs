@@ -32,6 +32,15 @@ struct Expired {
     is_empty: bool,
 }
 
+/// What becomes of a hash whose last field has expired.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Emptied {
+    /// It is removed.
+    Goes,
+    /// It stays, for a command that is about to put fields into it.
+    Stays,
+}
+
 impl Db {
     /// Files a hash under the time at which the next of its fields expires, if one does.
     pub(super) fn file_deadline(&mut self, found: Found) {
@@ -152,9 +161,19 @@ impl<'e> Keyspace<'e> {
         let hash = self.hash(key);
         match self.live(hash, key) {
             Some((found, Kind::TimedHash)) => {
-                !self.expire_fields_at(found, key, FIELDS_MAX).is_empty
+                let expired = self.expire_fields_at(found, key, FIELDS_MAX, Emptied::Goes);
+                !expired.is_empty
             }
             _ => false,
+        }
+    }
+
+    /// The same for a command that is about to put fields into the hash: the key stays where all are gone,
+    /// without a field, and nobody hears that it went.
+    pub(crate) fn expire_fields_before_others(&mut self, key: &[u8]) {
+        let hash = self.hash(key);
+        if let Some((found, Kind::TimedHash)) = self.live(hash, key) {
+            self.expire_fields_at(found, key, FIELDS_MAX, Emptied::Stays);
         }
     }
 
@@ -183,7 +202,13 @@ impl<'e> Keyspace<'e> {
         }
     }
 
-    fn expire_fields_at(&mut self, found: Found, key: &[u8], limit: usize) -> Expired {
+    fn expire_fields_at(
+        &mut self,
+        found: Found,
+        key: &[u8],
+        limit: usize,
+        emptied: Emptied,
+    ) -> Expired {
         let hash = found.hash;
         let (now_ms, limit) = match () {
             // No field is over by then.
@@ -196,12 +221,12 @@ impl<'e> Keyspace<'e> {
             return expired;
         }
         self.figures(hash).expired_fields.add(expired.fields as u64);
-        if expired.is_empty {
-            self.db_of_mut(hash).remove_at(found);
-        }
-        let what = match expired.is_empty {
-            true => What::LastFieldExpired,
-            false => What::FieldsExpired,
+        let what = match (expired.is_empty, emptied) {
+            (true, Emptied::Goes) => {
+                self.db_of_mut(hash).remove_at(found);
+                What::LastFieldExpired
+            }
+            _ => What::FieldsExpired,
         };
         self.note(hash, key, what);
         expired
@@ -224,7 +249,7 @@ impl<'e> Keyspace<'e> {
             };
             let key = db.table.at(found).map(Entry::key).unwrap_or_default();
             let key: SmallVec<[u8; 64]> = SmallVec::from_slice(key);
-            let expired = self.expire_fields_at(found, &key, left + 1);
+            let expired = self.expire_fields_at(found, &key, left + 1, Emptied::Goes);
             left = left.saturating_sub(expired.fields.saturating_sub(1));
         }
         true

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use larder_engine::{Engine, Now};
+use larder_engine::{Engine, Mail, Now};
 
-use crate::support::{START, call, engine};
+use crate::support::{Connection, START, call, engine};
 
 const START_MS: u64 = START.unix_us() / 1000;
 
@@ -167,4 +167,40 @@ fn info_counts_hashes_of_which_fields_expire_where_there_are_some() {
     expect_timed(&store, "");
     assert_eq!(store.figure("expired_subkeys"), 1);
     assert_eq!(store.figure("expired_fields"), 1);
+}
+
+/// It took its last field away, and gave it others: nobody is to hear that it went in between.
+#[test]
+fn a_key_whose_fields_have_all_expired_does_not_go_where_others_follow() {
+    for presence in ["", "FNX "] {
+        let mut store = Store::open();
+        let mut listener = Connection::to(&store.engine);
+        listener.send("SUBSCRIBE __keyspace@0__:hash");
+        store.call("CONFIG SET notify-keyspace-events KA");
+        store.add(0, 2, 100);
+        store.now_ms += 200;
+
+        let request = format!("HSETEX hash {presence}PX 100 FIELDS 1 f1 v");
+        assert_eq!(store.call(&request), ":1");
+        assert_eq!(store.call("HSETEX hash FXX PX 100 FIELDS 1 f1 w"), ":1");
+        store.now_ms += 200;
+        assert_eq!(store.call("HSETEX hash FXX PX 100 FIELDS 1 f1 x"), ":0");
+        assert_eq!(store.call("EXISTS hash"), ":0");
+
+        let mut events = Vec::new();
+        while let Some(Mail::Message(message)) = listener.mailbox.take() {
+            let text = String::from_utf8_lossy(message.encoded(false)).into_owned();
+            events.push(text.trim().rsplit("\r\n").next().map(str::to_owned));
+        }
+        let of_setting = ["hset", "hexpire"].map(|event| Some(event.to_owned()));
+        let over = Some("hexpired".to_owned());
+        let wanted = [
+            &of_setting[..],
+            &[over.clone()],
+            &of_setting,
+            &of_setting,
+            &[over, Some("del".to_owned())],
+        ];
+        assert_eq!(events, wanted.concat(), "{presence}");
+    }
 }
