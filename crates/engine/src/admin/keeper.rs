@@ -134,7 +134,7 @@ impl Engine {
     ) -> Result<Vec<Change>, Refusal> {
         for (parameter, value) in kept {
             let is_kept = self.config.outside.keeper_of(parameter.name).is_some();
-            let is_so = parameter.is_settable_in_redis() && parameter.get(self) == *value;
+            let is_so = parameter.takes_what_it_is() && parameter.get(self) == *value;
             if !is_kept && !is_so {
                 return Err((*parameter, super::parameters::IMMUTABLE.to_owned()));
             }

@@ -266,12 +266,23 @@ fn a_string_that_only_grew_is_a_change_to_those_who_watch() {
 }
 
 #[test]
+fn what_certificates_there_are_can_be_set_to_what_it_is_where_there_are_none() {
+    let mut client = Connection::open();
+    for name in ["tls-cert-file", "tls-key-file-pass"] {
+        assert_eq!(client.send(&format!("CONFIG SET {name} ")), "+OK\n");
+    }
+    assert_eq!(client.send("CONFIG SET tls-auth-clients yes"), "+OK\n");
+    let answer = client.send("CONFIG SET tls-key-file-pass secret");
+    assert!(answer.ends_with("can't set immutable config\n"), "{answer}");
+}
+
+#[test]
 fn where_it_listens_can_be_set_to_what_it_is_alone() {
     let mut client = Connection::open();
     let bind = client.send("CONFIG GET bind");
     assert!(bind.contains("127.0.0.1 -::1"), "{bind}");
     assert_eq!(
-        client.send("CONFIG SET port 6379 shutdown-timeout 10"),
+        client.send("CONFIG SET port 6379 shutdown-timeout 10 threads 0"),
         "+OK\n"
     );
     for request in ["CONFIG SET port 6380", "CONFIG SET databases 16"] {

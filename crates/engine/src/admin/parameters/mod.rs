@@ -247,10 +247,11 @@ impl Parameter {
         text.into_bytes()
     }
 
-    /// Whether Redis lets it be changed while it runs, though here it stays as it was at the start. To
-    /// set it to what it is changes nothing, and is allowed as there.
-    pub(super) fn is_settable_in_redis(&self) -> bool {
-        ["bind", "port", "tls-port", "shutdown-timeout"].contains(&self.name)
+    /// Whether Redis lets it be changed while it runs, or does not have it, though here it stays as it was
+    /// at the start. To set it to what it is changes nothing, and is allowed.
+    pub(super) fn takes_what_it_is(&self) -> bool {
+        let others = ["bind", "port", "shutdown-timeout", "threads"];
+        self.group == Group::Tls || others.contains(&self.name)
     }
 
     /// Reads a value for it.
