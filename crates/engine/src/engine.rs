@@ -185,10 +185,9 @@ impl Engine {
             if let Some(mut shard) = self.shards.try_take(index) {
                 self.shards.sweep(index, &mut shard);
                 self.shards.report(index, &shard);
-                let keys_max = self.config.tracked_keys_max();
-                self.shards.bound_tracked(&mut shard, keys_max, FORGET_STEP);
             }
         }
+        self.bound_tracked();
         if self.config.expires_actively() && !self.keeps_expired(clock.ticks()) {
             let began = clock.ticks();
             self.expire_all(clock);
@@ -203,6 +202,20 @@ impl Engine {
         self.serve_unserved(clock);
         self.shards.parking().wake_all();
         self.stats.tick(now);
+    }
+
+    /// Has keys forgotten that clients have read, if they are more than are to be remembered, as far as
+    /// nobody holds their shards. If they are many more, it is a beginning.
+    pub(crate) fn bound_tracked(&self) {
+        let keys_max = self.config.tracked_keys_max();
+        if keys_max == 0 || self.shards.tracking().keys_len() <= keys_max {
+            return;
+        }
+        for index in 0..SHARDS {
+            if let Some(mut shard) = self.shards.try_take(index) {
+                self.shards.bound_tracked(&mut shard, keys_max, FORGET_STEP);
+            }
+        }
     }
 
     /// Removes all expired keys whose shards nobody holds.

@@ -124,6 +124,8 @@ impl Engine {
             for (parameter, value) in values {
                 parameter.set(value, self);
             }
+            // What a smaller bound lets go of is told at once, not at the next tick.
+            self.bound_tracked();
         })
     }
 
