@@ -85,7 +85,9 @@ pub(super) struct Usage {
 }
 
 impl Usage {
+    /// The usage now: what connections and scripts hold is measured for it.
     pub(super) fn of(engine: &Engine) -> Usage {
+        engine.measure_beside();
         let clients = engine.clients.all();
         let (dataset, used) = (engine.dataset_memory(), engine.used_memory());
         Usage {

@@ -576,3 +576,18 @@ fn the_list_of_clients_shows_a_transaction_that_is_void() {
     let line = one.send("CLIENT LIST ID 2");
     assert!(line.contains(" flags=N "), "{line}");
 }
+
+#[test]
+fn info_says_what_connections_hold_now_and_not_at_the_last_tick() {
+    let mut client = Connection::open();
+    let before = client.figure("used_memory");
+    client
+        .session
+        .client()
+        .expect("it is connected")
+        .show_buffers(Buffers {
+            input_capacity: 100_000,
+            ..Buffers::default()
+        });
+    assert_eq!(client.figure("used_memory"), before + 100_000);
+}

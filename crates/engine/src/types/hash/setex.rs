@@ -18,10 +18,12 @@ pub(super) fn hsetex(call: &mut Call<'_, '_>) -> Result<()> {
     check_hash(call, key)?;
 
     let (over_ms, limits) = (call.keyspace.over_ms(), call.keyspace.limits());
-    match given.presence {
-        Presence::All => drop(call.keyspace.expire_fields(key)),
+    match (given.presence, given.key) {
         // Where all have expired, others follow in any case.
-        Presence::Any | Presence::None => call.keyspace.expire_fields_before_others(key),
+        (Presence::Any | Presence::None, KeyPresence::Any) => {
+            call.keyspace.expire_fields_before_others(key);
+        }
+        _ => drop(call.keyspace.expire_fields(key)),
     }
     let kind = call.keyspace.kind(key);
     let is_allowed = match kind {
