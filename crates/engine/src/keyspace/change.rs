@@ -6,7 +6,7 @@
 //! hear of changes in the order in which they happen:
 //!
 //! 1. the figures of the shard show how much it holds (`figures.rs`), and the store's account of
-//!    memory follows (`crate::eviction`);
+//!    memory follows (`crate::eviction`); if a command made the change, it is counted once;
 //! 2. transactions that watch the key are void (`watch.rs`);
 //! 3. clients and near caches that have read the key are told (`tracking.rs`);
 //! 4. events are published (`events.rs`);
@@ -64,6 +64,14 @@ impl What {
     /// Whether what somebody has read of the key may not be so any more.
     fn makes_void(self) -> bool {
         !matches!(self, What::Added | What::Annotated | What::LostGroup)
+    }
+
+    /// Whether it happened of itself, and no command did it.
+    fn is_of_itself(self) -> bool {
+        matches!(
+            self,
+            What::FieldsExpired | What::LastFieldExpired | What::Expired | What::Evicted
+        )
     }
 
     /// Whether it may bring something to those who wait for the key.
@@ -161,6 +169,9 @@ impl Keyspace<'_> {
     #[inline]
     pub(super) fn note(&mut self, hash: u64, key: &[u8], what: What) {
         self.show(hash);
+        if !what.is_of_itself() {
+            self.count_change(hash);
+        }
         if self.is_noted(hash) {
             self.tell(hash, key, what, Named::default());
         }
@@ -170,6 +181,7 @@ impl Keyspace<'_> {
     #[inline]
     pub(super) fn note_new(&mut self, hash: u64, key: &[u8], what: What) {
         self.show(hash);
+        self.count_change(hash);
         if self.is_noted(hash) {
             self.tell(hash, key, What::Added, Named::default());
             self.tell(hash, key, what, Named::default());
@@ -180,8 +192,18 @@ impl Keyspace<'_> {
     #[inline]
     pub(super) fn note_named(&mut self, hash: u64, key: &[u8], what: What, named: Named) {
         self.show(hash);
+        self.count_change(hash);
         if self.is_noted(hash) {
             self.tell(hash, key, what, named);
+        }
+    }
+
+    /// Counts that the command has changed something, unless that is counted already.
+    #[inline]
+    pub(super) fn count_change(&mut self, hash: u64) {
+        if !self.is_change_counted {
+            self.is_change_counted = true;
+            self.figures(hash).changes.add(1);
         }
     }
 

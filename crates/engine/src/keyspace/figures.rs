@@ -23,6 +23,8 @@ pub(crate) struct Figures {
     pub(crate) expired_fields: Figure,
     /// How many keys have been removed to make room.
     pub(crate) evicted: Figure,
+    /// How many commands have changed something, each at the first shard in which it did.
+    pub(crate) changes: Figure,
     /// By how many bytes the shard has grown since that was reported to all.
     unreported: AtomicI64,
     keys: [AtomicU32; DATABASES],

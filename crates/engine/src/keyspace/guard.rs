@@ -81,8 +81,11 @@ impl<'a, 'e> Guarded<'a, 'e> {
         let db = self.keyspace.db_of_mut(hash);
         let (is_empty, bytes) = db.table.at(found).map_or((true, 0), state);
         db.resized(self.bytes, bytes);
-        if self.is_changed && self.keyspace.is_noted(hash) {
-            return self.let_go_noted(is_empty);
+        if self.is_changed {
+            if self.keyspace.is_noted(hash) {
+                return self.let_go_noted(is_empty);
+            }
+            self.keyspace.count_change(hash);
         }
         if is_empty {
             // What is empty is freed at once, however large it was.

@@ -99,6 +99,8 @@ pub(crate) struct Keyspace<'e> {
     counts_lookups: bool,
     /// The command that runs, if one does.
     cause: Option<&'static Row>,
+    /// Whether it has changed something, which was counted.
+    is_change_counted: bool,
     /// The number of the client for which it runs, or 0.
     author: u64,
     /// How its client looks at keys.
@@ -160,6 +162,7 @@ impl<'e> Keyspace<'e> {
             leftover: None,
             counts_lookups: false,
             cause: None,
+            is_change_counted: false,
             author: 0,
             manner: Manner::default(),
             has_met_expired: Cell::new(false),
@@ -383,6 +386,7 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn begin(&mut self, command: &'static Row, args: Args<'_>, author: u64) {
         self.counts_lookups = command.flags.has(derived::COUNTED);
         self.cause = Some(command);
+        self.is_change_counted = false;
         self.author = author;
         if self.is_announcing() {
             self.announce_look_ups(command, args);
@@ -394,6 +398,7 @@ impl<'e> Keyspace<'e> {
     pub(crate) fn begin_quietly(&mut self, command: &'static Row) {
         self.counts_lookups = command.flags.has(derived::COUNTED);
         self.cause = Some(command);
+        self.is_change_counted = false;
     }
 
     /// What the command looks up from here on counts no more: it has been looked up before.

@@ -181,6 +181,7 @@ impl Keyspace<'_> {
 
     /// Removes every key of the database. What was there is freed after the shards are let go.
     pub(crate) fn clear(&mut self) {
+        self.count_whole_change();
         let (db, now_ms) = (self.db, self.now_ms());
         let mut leftover = self.leftover.take().unwrap_or_default();
         for shard in self.held.all_mut() {
@@ -193,8 +194,17 @@ impl Keyspace<'_> {
         self.leftover = Some(leftover);
     }
 
+    /// Counts that the command has changed something, where every shard is held.
+    fn count_whole_change(&mut self) {
+        if !self.is_change_counted {
+            self.is_change_counted = true;
+            self.held.shard(0).figures().changes.add(1);
+        }
+    }
+
     /// Exchanges what two databases hold.
     pub(crate) fn swap(&mut self, one: usize, other: usize) {
+        self.count_whole_change();
         let now_ms = self.now_ms();
         let mut leftover = self.leftover.take().unwrap_or_default();
         for shard in self.held.all_mut() {

@@ -578,6 +578,53 @@ fn the_list_of_clients_shows_a_transaction_that_is_void() {
 }
 
 #[test]
+fn each_command_that_changes_something_is_counted_once() {
+    let mut client = Connection::open();
+    for request in ["MULTI", "SET {t}c 1", "APPEND {t}c 2"] {
+        client.send(request);
+    }
+    let mut wanted = 0;
+    for (request, changes) in [
+        ("EXEC", 2),
+        ("MSET {t}a 1 {t}b 2", 1),
+        ("GET {t}a", 0),
+        ("SETBIT {t}bits 0 0", 1),
+        ("SETBIT {t}bits 0 0", 0),
+        ("SETBIT {t}bits 0 1", 1),
+        ("RPUSH {t}list 1 2", 1),
+        ("LMOVE {t}list {t}other LEFT LEFT", 1),
+        ("INCR {t}a", 1),
+        ("DEL {t}nothing", 0),
+        ("PEXPIRE {t}b 100", 1),
+        ("XADD {t}s 1-0 f v", 1),
+        ("XGROUP CREATE {t}s g 0", 1),
+        ("XREADGROUP GROUP g c STREAMS {t}s >", 1),
+        ("XREADGROUP GROUP g c STREAMS {t}s 0", 0),
+        ("XREADGROUP GROUP g new STREAMS {t}s 0", 1),
+        (
+            "EVAL redis.call('SET',KEYS[1],1)redis.call('DEL',KEYS[1]) 1 {t}a",
+            2,
+        ),
+        ("FLUSHALL", 1),
+    ] {
+        client.send(request);
+        wanted += changes;
+        let counted = client.figure("rdb_changes_since_last_save:");
+        assert_eq!(counted, wanted, "{request}");
+    }
+}
+
+#[test]
+fn what_expires_is_no_change_that_a_command_made() {
+    let mut client = Connection::open();
+    client.send("SET k 1 PX 1");
+    client.clock.us.set(2000);
+    client.send("GET k");
+    assert_eq!(client.figure("expired_keys:"), 1);
+    assert_eq!(client.figure("rdb_changes_since_last_save:"), 1);
+}
+
+#[test]
 fn info_says_what_connections_hold_now_and_not_at_the_last_tick() {
     let mut client = Connection::open();
     let before = client.figure("used_memory");

@@ -52,10 +52,6 @@ const ABSENT: &[AbsentFields] = &[
         why: "A table that grows is part of `used_memory` with both its sizes, and not told apart.",
     },
     AbsentFields {
-        names: &["rdb_changes_since_last_save"],
-        why: "Nothing is saved, so changes are not counted: that would be work for each command.",
-    },
-    AbsentFields {
         names: &["reply_buffer_expands", "reply_buffer_shrinks"],
         why: "Answers are written into chunks that do not change their size.",
     },

@@ -1,9 +1,12 @@
 //! The sections of INFO about what Redis does and this server does not.
 
 use super::Lines;
+use super::traffic::sum;
 use crate::command::Call;
 
 pub(super) fn persistence(call: &Call<'_, '_>, lines: &mut Lines) {
+    // Nothing is ever saved.
+    let changes = sum(call.engine, |all| &all.changes);
     lines.add_all(&[
         ("loading", 0),
         ("async_loading", 0),
@@ -12,6 +15,7 @@ pub(super) fn persistence(call: &Call<'_, '_>, lines: &mut Lines) {
         ("current_cow_size_age", 0),
         ("current_save_keys_processed", 0),
         ("current_save_keys_total", 0),
+        ("rdb_changes_since_last_save", changes),
         ("rdb_bgsave_in_progress", 0),
     ]);
     lines.add("rdb_last_save_time", call.engine.stats.started_s());

@@ -56,7 +56,7 @@ fn came_and_went(engine: &Engine, lines: &mut Lines) {
 }
 
 /// The sum of a figure of all shards.
-fn sum(engine: &Engine, figure: fn(&Figures) -> &Figure) -> u64 {
+pub(super) fn sum(engine: &Engine, figure: fn(&Figures) -> &Figure) -> u64 {
     let figures = engine.shards.figures();
     figures.map(|figures| figure(figures).get()).sum()
 }

@@ -360,14 +360,11 @@ fn serve(
             Some(Served::Pending(ids))
         }
     };
-    let is_served = match &served {
-        None => false,
-        Some(Served::New(..) | Served::Claimed(..)) => true,
-        Some(Served::Pending(ids)) => !ids.is_empty(),
-    };
+    // To give a consumer once more what it has is no change, as in Redis.
+    let is_change = matches!(served, Some(Served::New(..) | Served::Claimed(..)));
     if is_new {
         guard.event(CONSUMER_CREATED);
-    } else if !is_served {
+    } else if !is_change {
         guard.unchanged();
     }
     Ok(served)
