@@ -60,8 +60,8 @@ pub(crate) struct Options {
     /// How many seconds a unit may take.
     #[arg(long, default_value_t = 120)]
     limit: u64,
-    /// Which tests to run, in the suite's words.
-    #[arg(long, default_value = "-slow", allow_hyphen_values = true)]
+    /// Which tests to run, in the suite's words: `-slow` leaves out those that take long.
+    #[arg(long, default_value = "", allow_hyphen_values = true)]
     tags: String,
     /// Run also what the suite keeps for servers that it has started itself, and what is left out
     /// for Larder. Some of that can't work here: the server gets none of its arguments.
