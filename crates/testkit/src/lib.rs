@@ -44,7 +44,7 @@ mod until;
 mod without_twins;
 
 pub use browser::Browser;
-pub use differential::{Differential, Subject, Wild};
+pub use differential::{Differential, Family, Length, Ran, Subject, Tally, Wild};
 pub use doctest::doctest;
 pub use open::{open, words};
 pub use port::free_port;

@@ -5,7 +5,7 @@
 
 #![allow(clippy::panic, reason = "a test that can not go on fails")]
 
-use larder_testkit::{Differential, ServerKind, Subject};
+use larder_testkit::{Differential, Length, ServerKind, Subject};
 
 #[test]
 fn random_programs_are_answered_as_redis_answers_them() {
@@ -32,14 +32,19 @@ fn random_scripts_are_answered_as_redis_answers_them() {
 fn check(subject: Subject, server: ServerKind, programs: u64) {
     let run = Differential {
         subject,
+        family: None,
         server,
         seed: number("LARDER_DIFFERENTIAL_SEED", 0),
-        programs: number("LARDER_DIFFERENTIAL_PROGRAMS", programs),
+        length: Length::Programs(number("LARDER_DIFFERENTIAL_PROGRAMS", programs)),
     };
-    match run.check() {
-        Ok(requests) => println!("{requests} requests from seed {}", run.seed),
-        Err(differences) => panic!("the engine differs from {server:?}:\n{differences}"),
-    }
+    let ran = run.run(|_| {});
+    let requests = ran.tally.requests();
+    println!("{requests} requests from seed {}", run.seed);
+    assert!(
+        ran.differences.is_empty(),
+        "the engine differs from {server:?}:\n{}",
+        ran.differences.join("\n")
+    );
 }
 
 /// The number in a variable of the environment.

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use larder_resp::Frame;
 
-use super::Words;
 use super::compare::{Freedom, is_newer_refusal};
 use super::difference::Difference;
 use super::events::Told;
 use super::next::{PATIENCE, frame};
-use super::values::is;
+use super::values::{self, is};
+use super::{Step, Words};
 use crate::server::ServerKind;
 use crate::transcript::target::{Arrived, Connection};
 
@@ -30,12 +30,16 @@ pub(super) struct Client {
     pub(super) theirs: Told,
     /// The number of the connection on each side.
     pub(super) ids: [String; 2],
+    /// What DUMP has answered last, on each side.
+    dumped: [Vec<u8>; 2],
     /// Whose server the other side is.
     kind: ServerKind,
     /// What was sent since MULTI: EXEC answers for all of it.
     queue: Vec<Words>,
     /// Whether the last request has an answer.
     is_answered: bool,
+    /// Whether the engine has not answered the last request with an error.
+    pub(super) is_content: bool,
     /// Whether the last request waits for others.
     pub(super) is_waiting: bool,
     /// Whether both sides have closed the connection.
@@ -54,9 +58,11 @@ impl Client {
             ours: Told::new(ours),
             theirs: Told::new(theirs),
             ids: Default::default(),
+            dumped: Default::default(),
             kind,
             queue: Vec::new(),
             is_answered: true,
+            is_content: true,
             is_waiting: false,
             is_closed: false,
             trims: false,
@@ -65,20 +71,33 @@ impl Client {
         client
     }
 
-    /// Sends a request to both sides, in which the numbers of connections stand for their names.
-    pub(super) fn send(&mut self, words: &Words, ids: &[[String; 2]]) {
-        let side = |side: usize| -> Words {
-            let number = |word: &Vec<u8>| ids.iter().enumerate().find(|(at, _)| name(*at) == *word);
-            let word = |word: &Vec<u8>| match number(word) {
-                Some((_, ids)) => ids[side].clone().into_bytes(),
-                None => word.clone(),
-            };
-            words.iter().map(word).collect()
-        };
-        self.ours.send(&side(0));
-        self.theirs.send(&side(1));
+    /// Sends requests to the server, in which its numbers of connections stand for their names.
+    pub(super) fn send_to_theirs(&mut self, steps: &[Step], ids: &[[String; 2]]) {
+        let requests = steps.iter().map(|step| self.words_for(1, &step.words, ids));
+        let requests: Vec<Words> = requests.collect();
+        self.theirs.send_all(&requests);
+    }
+
+    /// Sends a request to the engine, which the server has been sent.
+    pub(super) fn send_to_ours(&mut self, words: &Words, ids: &[[String; 2]]) {
+        if self.queue.last().is_some_and(ends_transaction) {
+            self.queue.clear();
+        }
+        self.ours.send(&self.words_for(0, words, ids));
         self.queue.push(words.clone());
-        self.is_answered = false;
+        (self.is_answered, self.is_content) = (false, true);
+    }
+
+    /// What a side is sent: with its own numbers of connections and what it has dumped.
+    fn words_for(&self, side: usize, words: &Words, ids: &[[String; 2]]) -> Words {
+        let number = |word: &Vec<u8>| ids.iter().enumerate().find(|(at, _)| name(*at) == *word);
+        let word = |word: &Vec<u8>| match number(word) {
+            Some((_, ids)) => ids[side].clone().into_bytes(),
+            None if word == values::DUMP => self.dumped[side].clone(),
+            None if word == values::THEIR_DUMP => self.dumped[1].clone(),
+            None => word.clone(),
+        };
+        words.iter().map(word).collect()
     }
 
     /// Compares all answers that the engine has given to the next ones of the server.
@@ -99,6 +118,7 @@ impl Client {
             };
             let difference = self.compare(&words, freedom, &ours);
             (self.is_answered, self.is_waiting) = (true, false);
+            self.is_content &= !matches!(&ours, Arrived::Bytes(bytes) if bytes.starts_with(b"-"));
             if ours == Arrived::Closed {
                 self.is_closed = true;
                 // Whoever is closed waits for nothing.
@@ -114,13 +134,6 @@ impl Client {
     /// called when all that the server sends for the last request has come.
     pub(super) fn rest(&mut self) -> Option<Difference> {
         let last = self.queue.last().cloned().unwrap_or_default();
-        if !self.is_waiting
-            && ["EXEC", "DISCARD", "RESET"]
-                .iter()
-                .any(|name| is(&last, name))
-        {
-            self.queue.clear();
-        }
         let theirs = match self.is_closed {
             true => Arrived::Nothing,
             false => self.theirs.take(),
@@ -151,6 +164,9 @@ impl Client {
         ours: &Arrived,
     ) -> Option<Difference> {
         let theirs = self.theirs.receive_bytes(PATIENCE);
+        if words.iter().take(2).any(|word| word.eq_ignore_ascii_case(b"DUMP")) {
+            self.dumped = [ours, &theirs].map(bulk);
+        }
         let is_same = match (ours, &theirs) {
             (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => freedom.allows(ours, theirs),
             (ours, theirs) => ours == theirs,
@@ -189,7 +205,10 @@ impl Client {
             return None;
         }
         let words = ["CLIENT".into(), "UNBLOCK".into(), name(0)].to_vec();
-        control.send(&words, std::slice::from_ref(&self.ids));
+        let ids = std::slice::from_ref(&self.ids);
+        let step = Step { client: 0, words };
+        control.send_to_theirs(std::slice::from_ref(&step), ids);
+        control.send_to_ours(&step.words, ids);
         control.answers().or_else(|| self.answers())
     }
 
@@ -215,6 +234,22 @@ impl Client {
             _ => String::new(),
         })
     }
+}
+
+/// The bytes of an answer that is a text.
+fn bulk(answer: &Arrived) -> Vec<u8> {
+    match answer {
+        Arrived::Bytes(bytes) => match Frame::read(bytes) {
+            Ok(Some((Frame::Bulk(bytes), _))) => bytes,
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    }
+}
+
+/// Whether what was queued is over with this request.
+fn ends_transaction(words: &Words) -> bool {
+    ["EXEC", "DISCARD", "RESET"].iter().any(|name| is(words, name))
 }
 
 /// Whether the request waits for one of several keys.

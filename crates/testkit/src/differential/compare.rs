@@ -133,6 +133,9 @@ impl Freedom {
             freedom.order |= words
                 .iter()
                 .any(|word| word.starts_with(b"redis.setresp(3)"));
+            // Channels, libraries and their functions are kept in no order.
+            freedom.order |= has(&["CHANNELS", "SHARDCHANNELS"]) && has(&["PUBSUB"]);
+            freedom.order |= has(&["LIST"]) && has(&["FUNCTION"]);
             // In Redis SORT makes a skiplist of a sorted set, which writes large scores with an
             // exponent.
             freedom.digits |= has(&["ZSCAN"]);

@@ -37,16 +37,18 @@ impl Listeners {
         listeners
     }
 
-    /// What has happened on each side since this was asked last.
-    pub(super) fn events(&mut self) -> [Vec<Event>; 2] {
+    /// What has happened on each side since this was asked last. Whoever has caused it was answered, or
+    /// waits.
+    pub(super) fn events(&mut self, is_answered: bool) -> [Vec<Event>; 2] {
         let mut ours = Vec::new();
         while let Some(event) = event(self.ours.as_mut(), Duration::ZERO) {
             ours.push(event);
         }
-        // The answer comes behind all that has been published before. What comes after a second one
-        // finds all other connections written to.
+        // The answer comes behind all that has been published before, and when the server reads what
+        // asks for it, it has written all that it had for others when it answered. If it has not, it has
+        // written that before it reads a second one.
         let mut theirs = Vec::new();
-        for _ in 0..2 {
+        for _ in 0..if is_answered { 1 } else { 2 } {
             self.theirs.send(&[b"PING".to_vec()]);
             while let Some(event) = event(self.theirs.as_mut(), PATIENCE) {
                 theirs.push(event);
@@ -130,6 +132,10 @@ impl Told {
 impl Connection for Told {
     fn send(&mut self, words: &[Vec<u8>]) {
         self.connection.send(words);
+    }
+
+    fn send_all(&mut self, requests: &[Vec<Vec<u8>>]) {
+        self.connection.send_all(requests);
     }
 
     fn receive_bytes(&mut self, patience: Duration) -> Arrived {

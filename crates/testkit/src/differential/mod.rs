@@ -19,16 +19,20 @@ mod client;
 mod compare;
 mod difference;
 mod events;
+mod family;
 mod next;
 mod program;
 mod run;
 mod state;
 mod syntax;
+mod tally;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 
+pub use family::Family;
 pub use program::Wild;
+pub use tally::Tally;
 
 use program::Programs;
 use run::Sides;
@@ -60,51 +64,87 @@ pub enum Subject {
 /// How many different differences are told before the run ends.
 const DIFFERENCES_MAX: usize = 25;
 
+/// How long a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// This many programs.
+    Programs(u64),
+    /// As many programs as it takes until this many requests of the family were answered.
+    Requests(u64),
+}
+
 /// A run of random programs.
 #[derive(Clone, Copy, Debug)]
 pub struct Differential {
     /// What the programs are about.
     pub subject: Subject,
+    /// The one family that they are about; without it each is about one of several, or about none.
+    pub family: Option<Family>,
     /// Whose server the engine is compared to.
     pub server: ServerKind,
     /// The seed of the first program. The others follow.
     pub seed: u64,
-    /// How many programs.
-    pub programs: u64,
+    /// When the run ends, if not by differences.
+    pub length: Length,
+}
+
+/// What a run has found.
+#[derive(Debug)]
+pub struct Ran {
+    /// What was asked, and how it was answered.
+    pub tally: Tally,
+    /// The differences, as texts for people: each with its seed and the shortest program found.
+    pub differences: Vec<String>,
 }
 
 impl Differential {
+    /// The run about a family: of a million requests, from seed 0, against Redis.
+    pub fn about(family: Family) -> Differential {
+        Differential {
+            subject: family.subject,
+            family: Some(family),
+            server: ServerKind::Redis,
+            seed: 0,
+            length: Length::Requests(1_000_000),
+        }
+    }
+
     /// Runs the programs on the engine and on a real server. If there is none, that is said on
-    /// standard error, and nothing is run. Answers how many requests the programs had.
+    /// standard error, and nothing is run.
     ///
-    /// # Errors
-    ///
-    /// The differences, as a text for people: each with its seed and the shortest program found.
-    pub fn check(self) -> Result<u64, String> {
-        let Some(mut sides) = Sides::start(self.server) else {
-            return Ok(0);
+    /// Each difference is given to `tell` when it is found. Another one of the same class is not told.
+    pub fn run(self, mut tell: impl FnMut(&str)) -> Ran {
+        let programs = Programs::new(self.server, self.family);
+        let mut ran = Ran {
+            tally: Tally::of(self.family),
+            differences: Vec::new(),
         };
-        let mut requests = 0;
-        let programs = Programs::new(self.server);
-        let mut told = BTreeMap::new();
-        for seed in self.seed..self.seed.saturating_add(self.programs) {
-            let program = programs.program(self.subject, seed);
-            requests += program.len() as u64;
-            let Some(difference) = sides.run(&program) else {
-                continue;
-            };
-            if told.contains_key(&difference.class) {
-                continue;
-            }
-            let text = sides.shrink(program, difference.clone());
-            told.insert(difference.class, format!("seed {seed}\n{text}"));
-            if told.len() == DIFFERENCES_MAX {
+        let Some(mut sides) = Sides::start(self.server) else {
+            return ran;
+        };
+        let mut classes = HashSet::new();
+        for seed in self.seed.. {
+            if self.length.is_reached(&ran.tally) || classes.len() == DIFFERENCES_MAX {
                 break;
             }
+            let program = programs.program(self.subject, seed);
+            let found = sides.run(&program, &mut ran.tally);
+            let Some(difference) = found.filter(|found| classes.insert(found.class.clone())) else {
+                continue;
+            };
+            let text = format!("seed {seed}\n{}", sides.shrink(program, difference));
+            tell(&text);
+            ran.differences.push(text);
         }
-        match told.is_empty() {
-            true => Ok(requests),
-            false => Err(told.into_values().collect::<Vec<_>>().join("\n")),
+        ran
+    }
+}
+
+impl Length {
+    fn is_reached(self, tally: &Tally) -> bool {
+        match self {
+            Length::Programs(count) => tally.programs() >= count,
+            Length::Requests(count) => tally.own_requests() >= count,
         }
     }
 }

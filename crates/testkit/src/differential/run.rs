@@ -1,10 +1,15 @@
 //! Running a program on both sides, and making it shorter.
 
+use std::sync::LazyLock;
+
+use larder_engine::Flags;
+
 use super::Step;
 use super::client::Client;
 use super::difference::Difference;
 use super::events::Listeners;
 use super::state::State;
+use super::tally::Tally;
 use super::values::{self, is};
 use crate::server::ServerKind;
 use crate::transcript::target::{InProcess, Open, Real};
@@ -51,12 +56,17 @@ impl Sides {
     }
 
     /// Runs a program from an empty store on. Answers the first difference, unless it is meant.
-    pub(super) fn run(&mut self, program: &[Step]) -> Option<Difference> {
-        self.first_difference(program)
-            .filter(|difference| !difference.is_meant)
+    pub(super) fn run(&mut self, program: &[Step], tally: &mut Tally) -> Option<Difference> {
+        tally.begin();
+        let difference = self.first_difference(program, tally)?;
+        if difference.is_meant {
+            tally.leave();
+            return None;
+        }
+        Some(difference)
     }
 
-    fn first_difference(&mut self, program: &[Step]) -> Option<Difference> {
+    fn first_difference(&mut self, program: &[Step], tally: &mut Tally) -> Option<Difference> {
         self.ours.begin();
         self.theirs.begin();
         let clients = program.iter().map(|step| step.client + 1).max();
@@ -66,18 +76,29 @@ impl Sides {
         let mut listeners = Listeners::new(self.ours.connect(), self.theirs.connect());
         let trims = program.iter().any(|step| is(&step.words, "LTRIM"));
         clients.iter_mut().for_each(|client| client.trims = trims);
-        for step in program {
-            let client = &mut clients[step.client];
-            if client.is_waiting || client.is_closed {
+        let mut left = program;
+        while let Some(first) = left.first() {
+            let (steps, after) = left.split_at(stretch(left));
+            left = after;
+            let sender = first.client;
+            if clients[sender].is_waiting || clients[sender].is_closed {
                 continue;
             }
-            client.send(&step.words, &ids);
-            // One request may have answers for many: for those that it serves or ends.
-            let difference = clients
-                .iter_mut()
-                .find_map(Client::answers)
-                .or_else(|| Difference::in_events(&step.words, self.kind, listeners.events()))
-                .or_else(|| clients.iter_mut().find_map(Client::rest));
+            clients[sender].send_to_theirs(steps, &ids);
+            for step in steps {
+                clients[sender].send_to_ours(&step.words, &ids);
+                // One request may have answers for many: for those that it serves or ends.
+                let difference = clients.iter_mut().find_map(Client::answers);
+                tally.add(&step.words, clients[sender].is_content);
+                if difference.is_some() {
+                    return difference;
+                }
+            }
+            let is_answered = !clients[sender].is_waiting;
+            let last = &steps[steps.len() - 1].words;
+            let difference =
+                Difference::in_events(last, self.kind, listeners.events(is_answered))
+                    .or_else(|| clients.iter_mut().find_map(Client::rest));
             if difference.is_some() {
                 return difference;
             }
@@ -109,7 +130,7 @@ impl Sides {
                 let mut shorter = program.clone();
                 shorter.drain(start..end);
                 if let Some(same) = self
-                    .run(&shorter)
+                    .run(&shorter, &mut Tally::default())
                     .filter(|other| other.class == found.class)
                 {
                     (program, found) = (shorter, same);
@@ -128,6 +149,30 @@ impl Sides {
         program.iter().map(line).collect::<String>() + &found.text
     }
 }
+
+/// How many steps are sent at once, at most.
+const STRETCH_MAX: usize = 16;
+
+/// How many of the next steps can be sent to the server before the first of them is answered: they are of
+/// one connection, and none but the last may wait, close connections, or have events in any order.
+fn stretch(steps: &[Step]) -> usize {
+    let stands_alone = |step: &Step| {
+        let is_named = |name: &str| is(&step.words, name);
+        BLOCKING.iter().any(|name| is_named(name))
+            || ["CLIENT", "SWAPDB", "RESET"].iter().any(|name| is_named(name))
+            || step.words.iter().any(|word| values::is_dump(word))
+    };
+    let client = steps[0].client;
+    let is_next = |step: &&Step| step.client == client && !stands_alone(step);
+    steps.iter().take(STRETCH_MAX).take_while(is_next).count().max(1)
+}
+
+/// Commands that may wait.
+static BLOCKING: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let all = larder_engine::commands();
+    let names = all.filter(|(_, row)| row.flags.has(Flags::BLOCKING));
+    names.map(|(_, row)| row.name).collect()
+});
 
 /// Whether a step does what clients are told about in other ways.
 fn is_special(step: &Step) -> bool {

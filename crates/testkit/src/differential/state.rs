@@ -39,22 +39,30 @@ impl State<'_> {
     /// Compares both databases that programs use.
     pub(super) fn difference(mut self) -> Option<Difference> {
         (0..2).find_map(|db: usize| {
-            self.look(&[b"SELECT", db.to_string().as_bytes()])
-                .or_else(|| self.keys().iter().find_map(|key| self.value(key)))
+            let select = vec![request(&[b"SELECT", db.to_string().as_bytes()])];
+            self.look(&select).or_else(|| {
+                let keys = self.keys();
+                let kinds = keys.iter().map(|key| request(&[b"TYPE", key])).collect();
+                self.look(&kinds).or_else(|| {
+                    let looks = keys.iter().flat_map(|key| self.looks_at(key)).collect();
+                    self.look(&looks)
+                })
+            })
         })
     }
 
-    /// Asks both sides for something about what is stored that has to be the same.
-    fn look(&mut self, words: &[&[u8]]) -> Option<Difference> {
-        let words: Words = words.iter().map(|word| word.to_vec()).collect();
-        self.client.ours.send(&words);
-        self.client.theirs.send(&words);
-        let ours = self.client.ours.receive_bytes(Duration::ZERO);
-        let freedom = Freedom::of_state(&words);
-        let difference = self.client.compare(&words, freedom, &ours)?;
-        Some(Difference {
-            class: format!("state {}", difference.class),
-            ..difference
+    /// Asks both sides for things about what is stored that have to be the same.
+    fn look(&mut self, requests: &Vec<Words>) -> Option<Difference> {
+        self.client.theirs.send_all(requests);
+        requests.iter().find_map(|words| {
+            self.client.ours.send(words);
+            let ours = self.client.ours.receive_bytes(Duration::ZERO);
+            let freedom = Freedom::of_state(words);
+            let difference = self.client.compare(words, freedom, &ours)?;
+            Some(Difference {
+                class: format!("state {}", difference.class),
+                ..difference
+            })
         })
     }
 
@@ -68,44 +76,52 @@ impl State<'_> {
         ours
     }
 
-    /// Reads all about a key.
-    fn value(&mut self, key: &[u8]) -> Option<Difference> {
-        let [kind, _] = self.client.ask(&[b"TYPE", key]);
-        let difference = self
-            .look(&[b"TYPE", key])
-            .or_else(|| self.look(&[b"PTTL", key]))
-            .or_else(|| match kind.as_str() {
-                // Small sets are listpacks since Redis 7.2.
-                "set" => None,
-                "zset" if self.sorts => None,
-                "string" if self.makes_texts => None,
-                "string" | "hash" | "zset" if self.copies => None,
-                _ => self.look(&[b"OBJECT", b"ENCODING", key]),
-            });
-        difference.or_else(|| match kind.as_str() {
-            "string" => self.look(&[b"GET", key]),
-            "list" => self.look(&[b"LRANGE", key, b"0", b"-1"]),
-            "hash" => self
-                .look(&[b"HGETALL", key])
-                .or_else(|| self.look(&[b"HSCAN", key, b"0", b"COUNT", b"5000"])),
-            "set" => self
-                .look(&[b"SMEMBERS", key])
-                .or_else(|| self.look(&[b"SSCAN", key, b"0", b"COUNT", b"5000"])),
-            "zset" if self.sorts => self.look(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]),
-            "zset" => self
-                .look(&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"])
-                .or_else(|| self.look(&[b"ZSCAN", key, b"0", b"COUNT", b"5000"])),
-            "stream" => self.look(&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]),
-            _ => None,
-        })
+    /// What asks for all about a key of ours.
+    fn looks_at(&mut self, key: &[u8]) -> Vec<Words> {
+        self.client.ours.send(&request(&[b"TYPE", key]));
+        let kind = match frame(&mut self.client.ours) {
+            Some(Frame::Status(kind)) => kind,
+            _ => return Vec::new(),
+        };
+        let mut looks = vec![request(&[b"PTTL", key])];
+        let is_free = match kind.as_str() {
+            // Small sets are listpacks since Redis 7.2.
+            "set" => true,
+            "zset" if self.sorts => true,
+            "string" if self.makes_texts => true,
+            "string" | "hash" | "zset" if self.copies => true,
+            _ => false,
+        };
+        if !is_free {
+            looks.push(request(&[b"OBJECT", b"ENCODING", key]));
+        }
+        let whole: &[&[&[u8]]] = match kind.as_str() {
+            "string" => &[&[b"GET", key]],
+            "list" => &[&[b"LRANGE", key, b"0", b"-1"]],
+            "hash" => &[&[b"HGETALL", key], &[b"HSCAN", key, b"0", b"COUNT", b"5000"]],
+            "set" => &[&[b"SMEMBERS", key], &[b"SSCAN", key, b"0", b"COUNT", b"5000"]],
+            "zset" if self.sorts => &[&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]],
+            "zset" => &[
+                &[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],
+                &[b"ZSCAN", key, b"0", b"COUNT", b"5000"],
+            ],
+            "stream" => &[&[b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0"]],
+            _ => &[],
+        };
+        looks.extend(whole.iter().map(|words| request(words)));
+        looks
     }
+}
+
+fn request(words: &[&[u8]]) -> Words {
+    words.iter().map(|word| word.to_vec()).collect()
 }
 
 /// All keys that a walk in small steps comes past.
 fn walk(side: &mut dyn Connection) -> Vec<Vec<u8>> {
     let (mut keys, mut cursor) = (Vec::new(), b"0".to_vec());
     loop {
-        side.send(&[b"SCAN".to_vec(), cursor, b"COUNT".to_vec(), b"3".to_vec()]);
+        side.send(&[b"SCAN".to_vec(), cursor, b"COUNT".to_vec(), b"5".to_vec()]);
         let Some(Frame::Array(mut parts)) = frame(side) else {
             return keys;
         };

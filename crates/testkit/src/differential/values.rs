@@ -8,7 +8,20 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::Words;
+use super::program::functions;
+use super::program::scripts::SCRIPTS;
 use crate::transcript::words::quote;
+
+/// The word in a request for what DUMP has answered last, on each side its own answer.
+pub(super) const DUMP: &[u8] = b"<dump>";
+
+/// The word in a request for what the server has dumped last.
+pub(super) const THEIR_DUMP: &[u8] = b"<their-dump>";
+
+/// Whether the word stands for what was dumped.
+pub(super) fn is_dump(word: &[u8]) -> bool {
+    [DUMP, THEIR_DUMP].contains(&word)
+}
 
 /// Where in a request a value stands.
 pub(super) struct Place<'a> {
@@ -140,6 +153,12 @@ pub(super) fn value(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
         "pattern" if !matches!(place.token, Some("BY" | "GET")) => one_of(random, PATTERNS),
         "seconds" => one_word_of(random, SECONDS),
         "milliseconds" | "ms" | "min-idle-time" => one_word_of(random, MILLISECONDS),
+        "script" => match random.random_bool(0.3) {
+            true => b"return 1".to_vec(),
+            false => one_of(random, SCRIPTS),
+        },
+        "function-code" => functions::code(random),
+        "serialized-value" => one_of(random, &["<dump>", "<dump>", "<their-dump>", "", "abc"]),
         "unix-time-seconds" => unix_time(random, 1),
         "unix-time-milliseconds" => unix_time(random, 1000),
         "id" | "lastid" | "last-id" | "max-deleted-id" => id(random, place),
@@ -192,9 +211,15 @@ fn choices(place: &Place<'_>) -> Option<&'static str> {
         "entries-read" | "entries-added" => "0 1 5 10 -1 -2 100",
         "protover" => "2 3 4 1",
         "sha1" => {
-            "e0e1f9fabfc9d4800c877a703b823ac0578ff8db ffff E0E1F9FABFC9D4800C877A703B823AC0578FF8DB"
+            "e0e1f9fabfc9d4800c877a703b823ac0578ff8db e0e1f9fabfc9d4800c877a703b823ac0578ff8db ffff \
+            E0E1F9FABFC9D4800C877A703B823AC0578FF8DB"
         }
-        "channel" => "c1 c2",
+        "channel" | "shardchannel" => "c1 c2",
+        "function" => "f1 f1 f2 f2 f3 F1 f4",
+        "library-name" => "lib1 lib2 lib3 LIB1",
+        "library-name-pattern" => "lib1 lib* * LIB? nothing",
+        "ttl" => "0 0 0 1000000 20000000 -1 9223372036854775807",
+        "frequency" => "0 1 255 256 -1",
         "client-id" => "9999999 0 -1",
         "command" => "GET MSET ZUNIONSTORE XREAD EVAL SORT FOO PING",
         _ => return None,

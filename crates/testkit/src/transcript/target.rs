@@ -44,6 +44,11 @@ pub(crate) trait Connection {
     /// Sends a command.
     fn send(&mut self, words: &[Vec<u8>]);
 
+    /// Sends commands at once.
+    fn send_all(&mut self, requests: &[Vec<Vec<u8>>]) {
+        requests.iter().for_each(|words| self.send(words));
+    }
+
     /// What comes next, within `patience`, as it came.
     fn receive_bytes(&mut self, patience: Duration) -> Arrived;
 
@@ -351,8 +356,12 @@ impl Socket {
 
 impl Connection for Socket {
     fn send(&mut self, words: &[Vec<u8>]) {
+        self.send_all(&[words.to_vec()]);
+    }
+
+    fn send_all(&mut self, requests: &[Vec<Vec<u8>>]) {
         let mut request = Vec::new();
-        write_request(&mut request, words);
+        requests.iter().for_each(|words| write_request(&mut request, words));
         // Whoever has closed the connection does not answer either, and that is seen.
         let _ = self.stream.write_all(&request);
     }

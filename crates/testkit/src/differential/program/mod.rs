@@ -1,10 +1,11 @@
 //! Random programs: requests made from the syntax of every row of the table, of one connection after
 //! the other or of many together, and scripts.
 
+pub(super) mod functions;
 mod left_out;
 mod lua;
 mod request;
-mod scripts;
+pub(super) mod scripts;
 mod together;
 mod wild;
 
@@ -20,13 +21,15 @@ use self::request::Request;
 use self::scripts::SCRIPTS;
 use super::syntax::{Part, parts};
 use super::values::{self, Place};
-use super::{Step, Subject, Words};
+use super::{Family, Step, Subject, Words};
 use crate::server::ServerKind;
 
 /// A generator of programs.
 pub(super) struct Programs {
     /// Whose server they are run on besides the engine.
     server: ServerKind,
+    /// The one family that they are about.
+    family: Option<Family>,
     rows: Vec<Row>,
 }
 
@@ -38,17 +41,18 @@ struct Row {
 }
 
 impl Programs {
-    pub(super) fn new(server: ServerKind) -> Programs {
+    pub(super) fn new(server: ServerKind, family: Option<Family>) -> Programs {
         let rows = commands()
             .filter(|(_, command)| is_in_version(command))
             .filter(|(_, command)| LEFT_OUT.iter().all(|(name, _)| *name != command.name))
             .map(|(family, command)| Row {
                 command,
-                family,
+                family: family_of(family, command.name),
                 parts: parts(command.syntax),
             });
         Programs {
             server,
+            family,
             rows: rows.collect(),
         }
     }
@@ -56,9 +60,10 @@ impl Programs {
     /// The program of a seed. The same seed gives the same program, but for times.
     pub(super) fn program(&self, subject: Subject, seed: u64) -> Vec<Step> {
         let mut random = StdRng::seed_from_u64(seed);
-        let theme = match random.random_bool(0.75) {
-            true => subject.families().choose(&mut random).copied(),
-            false => None,
+        let theme = match self.family {
+            Some(family) => family.rows.choose(&mut random).copied(),
+            None if random.random_bool(0.75) => subject.families().choose(&mut random).copied(),
+            None => None,
         };
         let mut writer = Writer {
             programs: self,
@@ -94,6 +99,14 @@ impl Subject {
                 "generic",
             ],
         }
+    }
+}
+
+/// The family that programs count a row of this family of the table to: functions are one of their own.
+pub(super) fn family_of(family: &'static str, name: &str) -> &'static str {
+    match name.starts_with("FUNCTION") || name.starts_with("FCALL") {
+        true => "functions",
+        false => family,
     }
 }
 
@@ -143,8 +156,12 @@ impl Writer<'_> {
         }
         self.client = 0;
         self.fill();
-        for _ in 0..self.random.random_range(10..50) {
-            self.client = usize::from(self.random.random_bool(0.2));
+        let count = match self.programs.family {
+            Some(_) => self.random.random_range(100..200),
+            None => self.random.random_range(10..50),
+        };
+        for _ in 0..count {
+            self.change_client();
             match self.random.random_range(0..100) {
                 0..6 => self.transaction(),
                 6..14 => {
@@ -152,9 +169,20 @@ impl Writer<'_> {
                     self.push(script);
                 }
                 14..16 => self.large_value(),
+                16..60 if self.theme == Some("transactions") => self.transaction(),
                 _ => self.request(),
             }
         }
+    }
+
+    /// Goes on with the other connection, perhaps. In a long run each keeps its turn for longer: what one
+    /// sends is sent at once.
+    fn change_client(&mut self) {
+        self.client = match (self.programs.family, self.client) {
+            (None, _) => usize::from(self.random.random_bool(0.2)),
+            (Some(_), 0) => usize::from(self.random.random_bool(0.05)),
+            (Some(_), _) => usize::from(self.random.random_bool(0.6)),
+        };
     }
 
     /// Stores a few values, perhaps.
@@ -206,9 +234,24 @@ impl Writer<'_> {
     }
 
     /// What has to come before a request so that both sides answer alike.
-    fn preparation(&self, name: &str, request: &Words) -> Vec<Words> {
+    fn preparation(&mut self, name: &str, request: &Words) -> Vec<Words> {
         let request_words = || request.iter().cloned();
         match name {
+            "RESTORE" | "RESTORE-ASKING" => {
+                let key = values::key(&mut self.random, self.theme.unwrap_or("generic"));
+                vec![vec![b"DUMP".to_vec(), key]]
+            }
+            "FUNCTION RESTORE" => vec![words("FUNCTION DUMP")],
+            "EVALSHA" | "EVALSHA_RO" if self.random.random_bool(0.5) => {
+                vec![[words("SCRIPT LOAD"), vec![b"return 1".to_vec()]].concat()]
+            }
+            // Most calls are of functions that there are.
+            "FCALL" | "FCALL_RO" | "FUNCTION LIST" | "FUNCTION DELETE"
+                if self.random.random_bool(0.4) =>
+            {
+                let library = functions::library(&mut self.random);
+                vec![[words("FUNCTION LOAD REPLACE"), vec![library]].concat()]
+            }
             // A consumer that gets nothing is made only since Redis 7.2.
             "XCLAIM" | "XAUTOCLAIM" => {
                 let names = request_words().skip(1).take(3);
@@ -320,6 +363,7 @@ impl Writer<'_> {
     fn command(&mut self, is_wanted: impl Fn(&Row) -> bool) -> (&'static Command, Words) {
         let family = match self.random.random_range(0..10) {
             0..6 => self.theme,
+            6 if self.programs.family.is_some() => self.theme,
             6..8 => Some("generic"),
             _ => None,
         };
@@ -340,7 +384,9 @@ impl Writer<'_> {
             .choose(&mut self.random)
             .expect("some command is wanted");
         let family = match row.family {
-            "generic" | "transactions" | "server" => self.theme.unwrap_or("generic"),
+            "generic" | "transactions" | "server" | "functions" | "scripting" => {
+                self.theme.unwrap_or("generic")
+            }
             family => family,
         };
         let words = Request::of(&mut self.random, row, family);
@@ -376,7 +422,7 @@ mod tests {
 
     #[test]
     fn a_seed_always_gives_the_same_program_of_known_commands() {
-        let programs = Programs::new(ServerKind::Redis);
+        let programs = Programs::new(ServerKind::Redis, None);
         assert!(programs.rows.len() > 150);
         let lengths = |seed| {
             programs

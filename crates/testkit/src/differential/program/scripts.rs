@@ -1,7 +1,7 @@
 //! Scripts that stand around a request.
 
 /// Scripts about the values that pass between Lua and commands. `KEYS[1]` is a string's key.
-pub(super) const SCRIPTS: &[&str] = &[
+pub(in crate::differential) const SCRIPTS: &[&str] = &[
     "return redis.call(unpack(ARGV))",
     "return redis.call(unpack(ARGV))",
     "return redis.pcall(unpack(ARGV))",
