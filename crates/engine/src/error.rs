@@ -1,7 +1,14 @@
 //! Why a command was refused.
 
+use std::borrow::Cow;
+
 /// The answer of a command that was refused, or an error.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A word of a request as it stands in an error. As in C, it ends at a zero byte.
+pub(crate) fn shown(word: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(word.split(|byte| *byte == 0).next().unwrap_or_default())
+}
 
 /// Why a command was refused. What it displays is the text that Redis sends, letter for letter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -152,7 +159,7 @@ pub enum Error {
     NoMailbox,
     /// A text that stands in one command only.
     #[error("{0}")]
-    Text(std::borrow::Cow<'static, str>),
+    Text(Cow<'static, str>),
     /// A defect of the engine: the command was ended, and the store goes on.
     #[error("ERR internal error: the command failed and may be half done")]
     Internal,
@@ -160,7 +167,7 @@ pub enum Error {
 
 impl Error {
     /// An error that stands in one command only. The text begins with its code.
-    pub(crate) fn text(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    pub(crate) fn text(text: impl Into<Cow<'static, str>>) -> Error {
         Error::Text(text.into())
     }
 }

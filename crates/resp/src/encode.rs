@@ -7,9 +7,9 @@ pub fn status(out: &mut Vec<u8>, text: &str) {
     line(out, b'+', text);
 }
 
-/// An error; its first word is its code. Line breaks in it become spaces.
+/// An error; its first word is its code. Line breaks at its end are left out, others become spaces.
 pub fn error(out: &mut Vec<u8>, text: &str) {
-    line(out, b'-', text);
+    line(out, b'-', text.trim_end_matches(['\r', '\n']));
 }
 
 /// A whole number.

@@ -2,7 +2,7 @@
 
 use crate::args::Args;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::keyspace::entry::Entry;
 
 const WRITE: Flags = Flags::WRITE.and(Flags::FAST);
@@ -180,7 +180,7 @@ impl Condition {
                 () if args.option("GT") => condition.gt = true,
                 () if args.option("LT") => condition.lt = true,
                 () => {
-                    let word = String::from_utf8_lossy(word);
+                    let word = shown(word);
                     return Err(Error::text(format!("ERR Unsupported option {word}")));
                 }
             }

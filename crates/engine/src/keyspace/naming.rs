@@ -102,6 +102,7 @@ const WRITTEN: &[(&str, &str)] = &[
     ("MOVE", "move_to"),
     ("COPY", "copy_to"),
     ("SORT", "sortstore"),
+    ("RESTORE-ASKING", "restore"),
 ];
 
 /// Commands that take a key away to give its value to another: what the removal is called.

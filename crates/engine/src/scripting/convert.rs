@@ -42,7 +42,7 @@ pub(super) fn write(
     let mut writer = Writer::new(reply, stack, resp3, &mut left);
     let top = writer.stack.len();
     if writer.stack.get(top) == Slot::Table
-        && let Some(text) = writer.c_line(top, "err")
+        && let Some(text) = writer.error_line(top)
     {
         return Err(Error::text(text));
     }
@@ -165,7 +165,7 @@ impl<'w> Writer<'w> {
         if !self.stack.has_room(ROOM) {
             let error = Error::text("ERR reached lua stack limit");
             self.reply.error(&error);
-        } else if let Some(text) = self.c_line(table, "err") {
+        } else if let Some(text) = self.error_line(table) {
             self.reply.refusal(&text);
         } else if let Some(text) = self.c_line(table, "ok") {
             self.reply.status(&text);
@@ -235,6 +235,13 @@ impl<'w> Writer<'w> {
             self.stack.pop();
         }
         is_table
+    }
+
+    /// The text of an error, in one line, without the line breaks at its end.
+    fn error_line(&mut self, table: i32) -> Option<String> {
+        let text = self.text(table, "err")?;
+        let text = text.split('\0').next().unwrap_or_default();
+        Some(text.trim_end_matches(['\r', '\n']).replace(['\r', '\n'], " "))
     }
 
     /// A field that is a text, in one line: what C takes for it, which ends at a zero.

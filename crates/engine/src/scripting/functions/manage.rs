@@ -8,7 +8,7 @@ use super::Registered;
 use super::library::{FirstLine, Library};
 use super::payload;
 use crate::command::Call;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::pubsub::glob;
 use crate::session::Session;
 
@@ -16,7 +16,7 @@ pub(in super::super) fn load(call: &mut Call<'_, '_>) -> Result<()> {
     let mut replaces = false;
     while call.args.len() > 1 {
         if !call.args.option("REPLACE") {
-            let option = String::from_utf8_lossy(call.args.bytes()?).into_owned();
+            let option = shown(call.args.bytes()?);
             return Err(Error::text(format!("ERR Unknown option given: {option}")));
         }
         replaces = true;
@@ -128,7 +128,7 @@ pub(in super::super) fn list(call: &mut Call<'_, '_>) -> Result<()> {
                 pattern = Some(call.args.bytes().map_err(missing)?);
             }
             word => {
-                let word = String::from_utf8_lossy(word);
+                let word = shown(word);
                 let word = word.replace(['\r', '\n'], " ");
                 return Err(Error::text(format!("ERR Unknown argument {word}")));
             }

@@ -15,7 +15,7 @@ use super::{Bound, Entry, Group, Id, NoBound, Stream};
 use crate::admin::help;
 use crate::args::Args;
 use crate::command::{Arity, Flags, KeySpec, Row};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::keyspace::Keyspace;
 use crate::reply::Reply;
 
@@ -365,14 +365,14 @@ fn stream_and_group<'k>(
 }
 
 fn no_key_or_group(key: &[u8], group: &[u8]) -> Error {
-    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    let (key, group) = (shown(key), shown(group));
     Error::text(format!(
         "NOGROUP No such key '{key}' or consumer group '{group}'"
     ))
 }
 
 fn no_group(key: &[u8], group: &[u8]) -> Error {
-    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    let (key, group) = (shown(key), shown(group));
     Error::text(format!(
         "NOGROUP No such consumer group '{group}' for key name '{key}'"
     ))

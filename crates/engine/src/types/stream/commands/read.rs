@@ -10,7 +10,7 @@ use super::{
 };
 use crate::args::Args;
 use crate::command::Call;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::keyspace::Keyspace;
 use crate::keyspace::entry::Kind;
 use crate::keyspace::waiting::{Nothing, Wait};
@@ -314,7 +314,7 @@ fn look_again(
 }
 
 fn no_group(key: &[u8], group: &[u8]) -> Error {
-    let (key, group) = (String::from_utf8_lossy(key), String::from_utf8_lossy(group));
+    let (key, group) = (shown(key), shown(group));
     Error::text(format!(
         "NOGROUP No such key '{key}' or consumer group '{group}' in XREADGROUP with GROUP option"
     ))
