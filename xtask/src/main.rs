@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod clients;
+mod compare;
 mod docs;
 mod faults;
 mod features;
@@ -39,6 +40,8 @@ enum Chore {
     Docs(docs::Options),
     /// Run real clients against a server of ours and a real one, and compare what they saw.
     Clients(clients::Options),
+    /// Run random programs on the engine and on a real server, a million requests of each family.
+    Compare(compare::Options),
     /// Run the suite of a server, unit by unit, against a server of ours.
     RedisSuite(suite::Options),
     /// Run the patterns of the toolkit on stores that misbehave, from many seeds.
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Chore::Ci => ci::run(),
         Chore::Docs(options) => docs::run(&options),
         Chore::Clients(options) => clients::run(&options),
+        Chore::Compare(options) => compare::run(&options),
         Chore::RedisSuite(options) => suite::run(&options),
         Chore::Faults(options) => faults::run(&options),
         Chore::Fuzz(options) => fuzz::run(&options),

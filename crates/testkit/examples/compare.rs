@@ -1,7 +1,7 @@
-//! Random programs about one family on the engine and on a real server: `cargo xtask compare`.
+//! Random programs about families on the engine and on a real server: `cargo xtask compare`.
 //!
 //! ```text
-//! compare FAMILY [--seed S] [--requests N] [--server redis|valkey]
+//! compare [FAMILY ...] [--seed S] [--requests N] [--server redis|valkey]
 //! ```
 
 #![allow(clippy::print_stdout, reason = "it is a program for a terminal")]
@@ -12,13 +12,22 @@ use std::time::Instant;
 use larder_testkit::{Differential, Family, Length, ServerKind};
 
 fn main() -> ExitCode {
-    let run = match run_from_arguments() {
-        Ok(run) => run,
+    let runs = match runs_from_arguments() {
+        Ok(runs) => runs,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::FAILURE;
         }
     };
+    let are_alike = runs.into_iter().map(are_alike).fold(true, |all, one| all & one);
+    match are_alike {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+/// Runs, and says what was found: whether that is nothing.
+fn are_alike(run: Differential) -> bool {
     let begun = Instant::now();
     let ran = run.run(|difference| println!("{difference}"));
     let tally = &ran.tally;
@@ -36,29 +45,37 @@ fn main() -> ExitCode {
         ran.differences.len(),
         begun.elapsed().as_secs(),
     );
-    match ran.differences.is_empty() {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
-    }
+    ran.differences.is_empty()
 }
 
-fn run_from_arguments() -> Result<Differential, String> {
-    let mut words = std::env::args().skip(1);
-    let family = words.next().unwrap_or_default();
-    let names = || Family::ALL.iter().map(|family| family.name).collect::<Vec<_>>();
-    let family = Family::named(&family)
-        .ok_or_else(|| format!("there is no family {family:?}, but {}", names().join(", ")))?;
-    let mut run = Differential::about(family);
+fn runs_from_arguments() -> Result<Vec<Differential>, String> {
+    let mut words = std::env::args().skip(1).peekable();
+    let mut families = Vec::new();
+    while let Some(name) = words.next_if(|word| !word.starts_with("--")) {
+        families.push(family(&name)?);
+    }
+    if families.is_empty() {
+        families = Family::ALL.to_vec();
+    }
+    let mut runs: Vec<_> = families.into_iter().map(Differential::about).collect();
     while let Some(name) = words.next() {
         let value = words.next().ok_or(format!("{name} has no value"))?;
-        let number = || value.parse().map_err(|error| format!("{name}: {error}"));
-        match (name.as_str(), value.as_str()) {
-            ("--seed", _) => run.seed = number()?,
-            ("--requests", _) => run.length = Length::Requests(number()?),
-            ("--server", "redis") => run.server = ServerKind::Redis,
-            ("--server", "valkey") => run.server = ServerKind::Valkey,
-            _ => return Err(format!("there is no option {name} {value}")),
+        let number = || value.parse::<u64>().map_err(|error| format!("{name}: {error}"));
+        for run in &mut runs {
+            match (name.as_str(), value.as_str()) {
+                ("--seed", _) => run.seed = number()?,
+                ("--requests", _) => run.length = Length::Requests(number()?),
+                ("--server", "redis") => run.server = ServerKind::Redis,
+                ("--server", "valkey") => run.server = ServerKind::Valkey,
+                _ => return Err(format!("there is no option {name} {value}")),
+            }
         }
     }
-    Ok(run)
+    Ok(runs)
+}
+
+fn family(name: &str) -> Result<Family, String> {
+    let names: Vec<_> = Family::ALL.iter().map(|family| family.name).collect();
+    Family::named(name)
+        .ok_or_else(|| format!("there is no family {name:?}, but {}", names.join(", ")))
 }

@@ -5,7 +5,7 @@
 
 #![allow(clippy::panic, reason = "a test that can not go on fails")]
 
-use larder_testkit::{Differential, Length, ServerKind, Subject};
+use larder_testkit::{Differential, Family, Length, ServerKind, Subject};
 
 #[test]
 fn random_programs_are_answered_as_redis_answers_them() {
@@ -28,21 +28,34 @@ fn random_scripts_are_answered_as_redis_answers_them() {
     check(Subject::Scripts, ServerKind::Redis, 300);
 }
 
+/// `cargo xtask compare` runs longer.
+#[test]
+fn programs_about_each_family_are_answered_as_redis_answers_them() {
+    for family in Family::ALL {
+        let length = Length::Requests(number("LARDER_DIFFERENTIAL_REQUESTS", 1000));
+        is_alike(Differential { length, ..Differential::about(*family) });
+    }
+}
+
 /// Runs as many programs as the environment says, or this many.
 fn check(subject: Subject, server: ServerKind, programs: u64) {
-    let run = Differential {
+    is_alike(Differential {
         subject,
         family: None,
         server,
         seed: number("LARDER_DIFFERENTIAL_SEED", 0),
         length: Length::Programs(number("LARDER_DIFFERENTIAL_PROGRAMS", programs)),
-    };
+    });
+}
+
+fn is_alike(run: Differential) {
     let ran = run.run(|_| {});
     let requests = ran.tally.requests();
     println!("{requests} requests from seed {}", run.seed);
     assert!(
         ran.differences.is_empty(),
-        "the engine differs from {server:?}:\n{}",
+        "the engine differs from {:?}:\n{}",
+        run.server,
         ran.differences.join("\n")
     );
 }

@@ -80,7 +80,8 @@ impl Client {
 
     /// Sends a request to the engine, which the server has been sent.
     pub(super) fn send_to_ours(&mut self, words: &Words, ids: &[[String; 2]]) {
-        if self.queue.last().is_some_and(ends_transaction) {
+        let is_begun = self.queue.iter().any(|words| is(words, "MULTI"));
+        if self.queue.last().is_some_and(ends_transaction) || is(words, "MULTI") && !is_begun {
             self.queue.clear();
         }
         self.ours.send(&self.words_for(0, words, ids));
@@ -145,7 +146,8 @@ impl Client {
                 last
             };
             // Redis 7.0 answers with no entries where a stream without any took another's place.
-            let is_meant = self.kind == ServerKind::Redis && self.is_waiting && is(&last, "XREAD");
+            let is_meant = self.kind == ServerKind::Redis && self.is_waiting && is(&last, "XREAD")
+                || is(&last, "EXEC") && self.queue.iter().any(kills);
             let ours = Arrived::Nothing;
             return Some(Difference::between(&last, &ours, &theirs, is_meant));
         }
@@ -178,6 +180,8 @@ impl Client {
     /// Whether Larder means to answer this where the other side answers that.
     fn is_meant(&self, words: &Words, ours: &Arrived, theirs: &Arrived) -> bool {
         match (ours, theirs) {
+            // Who ends its own connection in a transaction is not answered to the end.
+            _ if is(words, "EXEC") && self.queue.iter().any(kills) => true,
             // Whoever waits for a key is served as well when it held a value of another type before.
             // In Redis the next change of the key serves them.
             (Arrived::Bytes(ours), Arrived::Nothing) => self.is_waiting || is_newer_refusal(ours),
@@ -245,6 +249,11 @@ fn bulk(answer: &Arrived) -> Vec<u8> {
         },
         _ => Vec::new(),
     }
+}
+
+/// Whether the request ends connections.
+fn kills(words: &Words) -> bool {
+    is(words, "CLIENT") && words.get(1).is_some_and(|word| word.eq_ignore_ascii_case(b"KILL"))
 }
 
 /// Whether what was queued is over with this request.

@@ -86,16 +86,27 @@ const MEANT: &[(&str, &str)] = &[
     ),
 ];
 
-/// What is refused since Redis 7.2 and done in 7.0.
+/// What is refused since Redis 7.2, or by Larder alone, and done in 7.0.
 const NEWER_REFUSALS: &[&str] = &[
     "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
     "ERR timeout is out of range",
+    // Both servers take two functions whose names differ in capitals alone, and then call either.
+    "ERR Error registering functions: ERR Function already exists in the library",
 ];
 
 /// What XINFO says of consumers since Redis 7.2, and how far a group lags, which later versions do
 /// not guess where entries were removed.
 const NEWER_FIELDS: &[&str] = &["active-time", "inactive", "lag"];
+
+/// Whether a request compares lives: which of two of the same length ends later depends on when they began.
+pub(super) fn depends_on_moments(words: &Words) -> bool {
+    let has = |names: [&str; 2]| {
+        let is_named = |word: &Vec<u8>| names.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()));
+        words.iter().any(is_named)
+    };
+    has(["GT", "LT"]) && has(["EXPIRE", "PEXPIRE"])
+}
 
 /// Whether a step of a scan is asked for that is not its first. A cursor means something only to the
 /// server that gave it.
@@ -128,8 +139,7 @@ impl Freedom {
             freedom.values |= has(ANY_VALUES);
             // Which elements are the first of those that are not sorted is up to the server.
             freedom.values |= has(&["SORT", "SORT_RO"]) && has(&["BY"]) && has(&["LIMIT"]);
-            // Which of two lives of the same length ends later depends on when they began.
-            freedom.values |= has(&["GT", "LT"]) && has(&["EXPIRE", "PEXPIRE"]);
+            freedom.values |= depends_on_moments(words);
             freedom.order |= words
                 .iter()
                 .any(|word| word.starts_with(b"redis.setresp(3)"));
@@ -144,6 +154,9 @@ impl Freedom {
             // In Redis a value has a size until somebody finds that its time is over.
             freedom.all |= has(&["MEMORY"]) && has(&["USAGE"]);
             freedom.all |= goes_on_scanning(words);
+            // The rules of a user are told in the order in which they were given since Redis 7.2.
+            freedom.all |= has(&["ACL"]) && has(&["GETUSER", "LIST"]);
+            freedom.order |= has(&["CONFIG"]) && has(&["GET"]);
         }
         freedom
     }
@@ -169,7 +182,7 @@ impl Freedom {
         };
         // What is the same as a value may be written differently in the protocol, which is wrong.
         // Texts of errors are UTF-8 in Larder, whatever a script makes of them.
-        let is_free = self.order || self.time || self.values || self.script;
+        let is_free = self.order || self.time || self.values || self.script || is_odd_text(theirs_bytes);
         let is_meant = ours_bytes == theirs_bytes || is_free || ours != theirs;
         is_meant && self.is_same(&ours, &theirs)
     }
@@ -217,6 +230,7 @@ impl Freedom {
             Frame::Bulk(bytes) if self.time && integer(bytes).is_some() => {
                 format!("about {:?}", integer(bytes).map(about))
             }
+            Frame::Bulk(bytes) if is_refused_permission(bytes) => "no permission".into(),
             Frame::Bulk(bytes) if is_time_id(bytes) => "an id of now".into(),
             Frame::Bulk(bytes) if self.digits && double(bytes).is_some() => {
                 format!("number {:?}", double(bytes).map(|number| number + 0.0))
@@ -232,13 +246,19 @@ impl Freedom {
                 format!("{:?}", String::from_utf8_lossy(&shortest(bytes)))
             }
             Frame::Bulk(bytes) => format!("{:?}", String::from_utf8_lossy(meant(bytes))),
+            Frame::Error(text) if is_refused_permission(text.as_bytes()) => "no permission".into(),
             Frame::Error(text) => {
-                let text = without_digest(text);
+                let text = without_name(without_digest(text));
                 format!("-{}", String::from_utf8_lossy(meant(text.as_bytes())))
             }
             leaf => format!("{leaf:?}"),
         }
     }
+}
+
+/// Whether an answer is a text that is not UTF-8.
+fn is_odd_text(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"-") && std::str::from_utf8(bytes).is_err()
 }
 
 /// A time to the next 1000 seconds: a distance in seconds, in milliseconds, or a time of day.
@@ -273,9 +293,15 @@ fn is_time_id(bytes: &[u8]) -> bool {
 
 /// Whether the answer is a refusal of what Redis 7.0 does and later versions refuse.
 pub(super) fn is_newer_refusal(answer: &[u8]) -> bool {
-    let answer = answer.strip_prefix(b"-").unwrap_or_default();
-    let mut refusals = NEWER_REFUSALS.iter();
-    refusals.any(|refusal| answer.starts_with(refusal.as_bytes()))
+    let is_newer = |text: &str| NEWER_REFUSALS.iter().any(|refusal| text.starts_with(refusal));
+    match Frame::read(answer) {
+        Ok(Some((Frame::Error(text), _))) => is_newer(&text),
+        // The answers of a transaction.
+        Ok(Some((Frame::Array(items), _))) => items
+            .iter()
+            .any(|item| matches!(item, Frame::Error(text) if is_newer(text))),
+        _ => false,
+    }
 }
 
 /// Whether the engine has refused an argument where Redis looked at the key first: Larder reads all
@@ -303,13 +329,14 @@ fn double(bytes: &[u8]) -> Option<f64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
-/// Whether the bytes are a number of 15 to 17 digits. Redis 7.0 writes all digits of a score, later
+/// Whether the bytes are a number of 15 to 17 digits, or with an exponent. Redis 7.0 writes all digits of a score, later
 /// versions as many as are needed, and those with an exponent where it would not.
 fn is_long_double(bytes: &[u8]) -> bool {
     let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
     let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
     let digits = digits.skip_while(|digit| *digit == b'0').count();
-    (15..=17).contains(&digits) && double(bytes).is_some()
+    let has_exponent = bytes.windows(2).any(|sign| sign == b"e+");
+    (has_exponent || (15..=17).contains(&digits)) && double(bytes).is_some()
 }
 
 /// A number with as many digits as are needed.
@@ -344,6 +371,22 @@ fn without_digest(text: &str) -> String {
     };
     let after = after.trim_start_matches(|byte: char| byte.is_ascii_hexdigit());
     format!("{before} script: {}", after.trim_start_matches([',', ' ']))
+}
+
+/// Whether a text says that a user may not do something, which servers say in other words since Redis 7.2.
+fn is_refused_permission(text: &[u8]) -> bool {
+    let starts = ["NOPERM ", "This user has no permissions", "User u"];
+    starts.iter().any(|start| text.starts_with(start.as_bytes()))
+}
+
+/// The text of an error without the one name that it says of several: which of the functions or libraries that
+/// a library has in common with others is found first is up to the server.
+fn without_name(text: String) -> String {
+    let is_one_of = |start: &str| text.starts_with(start) && text.ends_with(" already exists");
+    match ["ERR Function ", "ERR Library "].into_iter().find(|start| is_one_of(start)) {
+        Some(start) if !text.contains('\'') => format!("{start}already exists"),
+        _ => text,
+    }
 }
 
 /// The word of Redis 7.0 for a word of ours.

@@ -6,8 +6,11 @@ use larder_engine::Flags;
 
 use super::Step;
 use super::client::Client;
+use super::compare::depends_on_moments;
 use super::difference::Difference;
 use super::events::Listeners;
+use super::next::PATIENCE;
+use super::program::parameters;
 use super::state::State;
 use super::tally::Tally;
 use super::values::{self, is};
@@ -43,6 +46,8 @@ pub(super) struct Sides {
     ours: InProcess,
     theirs: Box<dyn Open>,
     kind: ServerKind,
+    /// Whether a program has changed users or parameters.
+    is_changed: bool,
 }
 
 impl Sides {
@@ -52,6 +57,7 @@ impl Sides {
             ours: InProcess::default(),
             theirs: Real::start(kind)?,
             kind,
+            is_changed: true,
         })
     }
 
@@ -69,6 +75,7 @@ impl Sides {
     fn first_difference(&mut self, program: &[Step], tally: &mut Tally) -> Option<Difference> {
         self.ours.begin();
         self.theirs.begin();
+        self.reset(program);
         let clients = program.iter().map(|step| step.client + 1).max();
         let clients = 0..clients.unwrap_or_default();
         let mut clients: Vec<Client> = clients.map(|_| self.connect()).collect();
@@ -76,9 +83,15 @@ impl Sides {
         let mut listeners = Listeners::new(self.ours.connect(), self.theirs.connect());
         let trims = program.iter().any(|step| is(&step.words, "LTRIM"));
         clients.iter_mut().for_each(|client| client.trims = trims);
+        // Changes that come at once are told at once to whoever is told of all.
+        let is_broadcast = |step: &Step| step.words.iter().any(|word| word == b"BCAST");
+        let stretch_max = match program.iter().any(is_broadcast) {
+            true => 1,
+            false => STRETCH_MAX,
+        };
         let mut left = program;
         while let Some(first) = left.first() {
-            let (steps, after) = left.split_at(stretch(left));
+            let (steps, after) = left.split_at(stretch(left, stretch_max));
             left = after;
             let sender = first.client;
             if clients[sender].is_waiting || clients[sender].is_closed {
@@ -93,12 +106,18 @@ impl Sides {
                 if difference.is_some() {
                     return difference;
                 }
+                if clients[sender].is_closed {
+                    break;
+                }
             }
             let is_answered = !clients[sender].is_waiting;
             let last = &steps[steps.len() - 1].words;
-            let difference =
-                Difference::in_events(last, self.kind, listeners.events(is_answered))
-                    .or_else(|| clients.iter_mut().find_map(Client::rest));
+            let events = listeners.events(is_answered);
+            let difference = match steps.iter().any(|step| depends_on_moments(&step.words)) {
+                true => None,
+                false => Difference::in_events(last, self.kind, events),
+            };
+            let difference = difference.or_else(|| clients.iter_mut().find_map(Client::rest));
             if difference.is_some() {
                 return difference;
             }
@@ -112,6 +131,20 @@ impl Sides {
         ended
             .or(told)
             .or_else(|| State::after(program, &mut control).difference())
+    }
+
+    /// Takes back what a program of before may have done to the server itself.
+    fn reset(&mut self, program: &[Step]) {
+        let has = |name| program.iter().any(|step| is(&step.words, name));
+        if std::mem::replace(&mut self.is_changed, has("CONFIG") || has("ACL")) {
+            let mut theirs = self.theirs.connect();
+            let deluser = ["ACL", "DELUSER", "u1", "u2", "u3"];
+            let deluser = deluser.iter().map(|word| word.as_bytes().to_vec()).collect();
+            for words in [parameters::reset(), deluser] {
+                theirs.send(&words);
+                theirs.receive_bytes(PATIENCE);
+            }
+        }
     }
 
     fn connect(&mut self) -> Client {
@@ -153,18 +186,18 @@ impl Sides {
 /// How many steps are sent at once, at most.
 const STRETCH_MAX: usize = 16;
 
-/// How many of the next steps can be sent to the server before the first of them is answered: they are of
-/// one connection, and none but the last may wait, close connections, or have events in any order.
-fn stretch(steps: &[Step]) -> usize {
+/// How many of the next steps can be sent to the server before the first of them is answered, at most
+/// `len_max`: they are of one connection, and none but the last may wait, close connections, or have events in any order.
+fn stretch(steps: &[Step], len_max: usize) -> usize {
     let stands_alone = |step: &Step| {
         let is_named = |name: &str| is(&step.words, name);
         BLOCKING.iter().any(|name| is_named(name))
-            || ["CLIENT", "SWAPDB", "RESET"].iter().any(|name| is_named(name))
+            || ["CLIENT", "SWAPDB", "RESET", "ACL", "AUTH", "HELLO"].iter().any(|name| is_named(name))
             || step.words.iter().any(|word| values::is_dump(word))
     };
     let client = steps[0].client;
     let is_next = |step: &&Step| step.client == client && !stands_alone(step);
-    steps.iter().take(STRETCH_MAX).take_while(is_next).count().max(1)
+    steps.iter().take(len_max).take_while(is_next).count().max(1)
 }
 
 /// Commands that may wait.

@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::Words;
-use super::program::functions;
+use super::program::{functions, parameters};
 use super::program::scripts::SCRIPTS;
 use crate::transcript::words::quote;
 
@@ -157,6 +157,9 @@ pub(super) fn value(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
             true => b"return 1".to_vec(),
             false => one_of(random, SCRIPTS),
         },
+        "parameter" => parameters::name(random),
+        "username" if place.command == "ACL SETUSER" => one_of(random, &["u1", "u2", "u3"]),
+        "arg" if place.command == "ACL DRYRUN" => key(random, place.family),
         "function-code" => functions::code(random),
         "serialized-value" => one_of(random, &["<dump>", "<dump>", "<their-dump>", "", "abc"]),
         "unix-time-seconds" => unix_time(random, 1),
@@ -216,6 +219,14 @@ fn choices(place: &Place<'_>) -> Option<&'static str> {
         }
         "channel" | "shardchannel" => "c1 c2",
         "function" => "f1 f1 f2 f2 f3 F1 f4",
+        "username" => "u1 u1 u2 u2 u3 default nobody",
+        "password" => "p1 p1 p2 nonsense",
+        "rule" => {
+            "on on on on off nopass >p1 >p1 >p2 <p1 resetpass allkeys ~* ~* ~s* ~l? %R~h* %W~e* %RW~z* resetkeys \
+            allchannels &* &c1 resetchannels allcommands nocommands +@all +@all +@all +@read -@write +get +set \
+            -set +config|get -config +client -client|list +@nonsense +nonsense reset (+get~s1) clearselectors \
+            #e0e1 !ff sanitize-payload skip-sanitize-payload nonsense %~x ~"
+        }
         "library-name" => "lib1 lib2 lib3 LIB1",
         "library-name-pattern" => "lib1 lib* * LIB? nothing",
         "ttl" => "0 0 0 1000000 20000000 -1 9223372036854775807",

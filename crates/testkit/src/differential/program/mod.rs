@@ -4,6 +4,7 @@
 pub(super) mod functions;
 mod left_out;
 mod lua;
+pub(super) mod parameters;
 mod request;
 pub(super) mod scripts;
 mod together;
@@ -223,7 +224,9 @@ impl Writer<'_> {
         let may_be_spoilt = !NEVER_SPOILT.iter().any(|(name, _)| *name == command.name);
         let before = self.preparation(command.name, &words);
         before.into_iter().for_each(|words| self.push(words));
-        if may_be_spoilt && self.random.random_bool(0.1) {
+        // What each side has dumped is of its own, and no error may show it.
+        let has_dump = words.iter().any(|word| values::is_dump(word));
+        if may_be_spoilt && !has_dump && self.random.random_bool(0.1) {
             self.spoil(&mut words);
         }
         let chosen_from = words.get(1).cloned().filter(|_| is_random_write(command));
@@ -319,7 +322,8 @@ impl Writer<'_> {
         let is_fit = |row: &Row| {
             // Redis 7.0 has no script wait, later versions have it find nothing.
             let is_blocking = row.command.flags.has(Flags::BLOCKING);
-            !is_random_write(row.command) && !is_blocking
+            let shows_dump = row.command.name.contains("RESTORE");
+            !is_random_write(row.command) && !is_blocking && !shows_dump
         };
         let (command, request) = self.command(is_fit);
         let before = self.preparation(command.name, &request);

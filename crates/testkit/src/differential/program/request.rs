@@ -5,7 +5,7 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::left_out::NEWER;
-use super::{Part, Place, Row, Words, values};
+use super::{Part, Place, Row, Words, parameters, values};
 
 /// A request in the making.
 pub(super) struct Request<'a> {
@@ -92,7 +92,11 @@ impl Request<'_> {
             name,
             token,
         };
-        self.words.push(values::value(self.random, &place));
+        let value = match (self.row.command.name, name, self.words.last()) {
+            ("CONFIG SET", "value", Some(parameter)) => parameters::value(self.random, parameter),
+            _ => values::value(self.random, &place),
+        };
+        self.words.push(value);
     }
 
     /// As many ids as streams and as many weights as keys, mostly.
