@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use larder_engine::{ClientInfo, DebugAccess, Engine, Host, Now, Session};
+use larder_engine::{DebugAccess, Engine, Host, Now};
 
 use crate::support::{Connection, later_ms};
 
@@ -47,16 +47,7 @@ fn nobody_may_use_debug_where_it_is_not_said() {
 #[test]
 fn local_clients_may_use_debug_where_it_is_for_those() {
     let engine = engine(DebugAccess::Local);
-    let from = |address: &str| {
-        let info = ClientInfo {
-            address: address.to_owned(),
-            ..ClientInfo::default()
-        };
-        let mut connection = Connection::to(&engine);
-        let mailbox = Arc::clone(&connection.mailbox);
-        connection.session = Session::connected(&engine, info, mailbox);
-        connection.send("DEBUG SET-ACTIVE-EXPIRE 1")
-    };
+    let from = |address: &str| Connection::from(&engine, address).send("DEBUG SET-ACTIVE-EXPIRE 1");
     for local in [
         "127.0.0.1:5000",
         "[::1]:5000",

@@ -105,6 +105,7 @@ pub(crate) fn call_in<W: AsRef<[u8]>>(
 pub(crate) struct Connection {
     pub(crate) engine: Arc<Engine>,
     pub(crate) session: Session,
+    /// What it is told. Who leaves more than 128 kB of it unread is cut off.
     pub(crate) mailbox: Arc<Mailbox>,
     pub(crate) clock: Clock,
     /// The wait of the last request, if that waits.
@@ -121,7 +122,7 @@ impl Connection {
         Connection::from(engine, "127.0.0.1:5000")
     }
 
-    /// A connection of a client with this address.
+    /// A connection from this address.
     pub(crate) fn from(engine: &Arc<Engine>, address: &str) -> Connection {
         let mailbox = Arc::new(Mailbox::new(Overflow::CutOff(1 << 17)));
         let info = ClientInfo {
@@ -158,9 +159,9 @@ impl Connection {
         let mut out = Vec::new();
         let mut reply = RespReply::new(&mut out, self.session.is_resp3());
         let request = request(words);
-        let arguments = request.as_arguments();
-        let outcome =
-            { &self.engine }.execute(&mut self.session, arguments, &self.clock, &mut reply);
+        let words = request.as_arguments();
+        let engine = &self.engine;
+        let outcome = engine.execute(&mut self.session, words, &self.clock, &mut reply);
         (outcome, out)
     }
 
