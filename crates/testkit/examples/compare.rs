@@ -19,7 +19,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let are_alike = runs.into_iter().map(are_alike).fold(true, |all, one| all & one);
+    let are_alike = runs
+        .into_iter()
+        .map(are_alike)
+        .fold(true, |all, one| all & one);
     match are_alike {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
@@ -60,7 +63,11 @@ fn runs_from_arguments() -> Result<Vec<Differential>, String> {
     let mut runs: Vec<_> = families.into_iter().map(Differential::about).collect();
     while let Some(name) = words.next() {
         let value = words.next().ok_or(format!("{name} has no value"))?;
-        let number = || value.parse::<u64>().map_err(|error| format!("{name}: {error}"));
+        let number = || {
+            value
+                .parse::<u64>()
+                .map_err(|error| format!("{name}: {error}"))
+        };
         for run in &mut runs {
             match (name.as_str(), value.as_str()) {
                 ("--seed", _) => run.seed = number()?,

@@ -33,7 +33,10 @@ fn random_scripts_are_answered_as_redis_answers_them() {
 fn programs_about_each_family_are_answered_as_redis_answers_them() {
     for family in Family::ALL {
         let length = Length::Requests(number("LARDER_DIFFERENTIAL_REQUESTS", 1000));
-        is_alike(Differential { length, ..Differential::about(*family) });
+        is_alike(Differential {
+            length,
+            ..Differential::about(*family)
+        });
     }
 }
 

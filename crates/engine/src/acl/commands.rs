@@ -315,9 +315,12 @@ fn dryrun(call: &mut Call<'_, '_>) -> Result<()> {
         .rules(user)
         .ok_or_else(|| Error::text(format!("ERR User '{}' not found", shown(user))))?;
     let request: Arguments<'_> = call.args.take(call.args.len())?;
-    let command = commands::find(request).map_err(|_| {
-        let name = request.get(0).unwrap_or_default();
-        Error::text(format!("ERR Command '{}' not found", shown(name)))
+    let command = commands::find(request).map_err(|error| match error {
+        Error::WrongArity(_) => error,
+        _ => {
+            let name = request.get(0).unwrap_or_default();
+            Error::text(format!("ERR Command '{}' not found", shown(name)))
+        }
     })?;
     if !command.arity.allows(request.len()) {
         return Err(Error::WrongArity(command.full_name()));

@@ -241,7 +241,10 @@ impl<'w> Writer<'w> {
     fn error_line(&mut self, table: i32) -> Option<String> {
         let text = self.text(table, "err")?;
         let text = text.split('\0').next().unwrap_or_default();
-        Some(text.trim_end_matches(['\r', '\n']).replace(['\r', '\n'], " "))
+        Some(
+            text.trim_end_matches(['\r', '\n'])
+                .replace(['\r', '\n'], " "),
+        )
     }
 
     /// A field that is a text, in one line: what C takes for it, which ends at a zero.

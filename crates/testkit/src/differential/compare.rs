@@ -102,7 +102,11 @@ const NEWER_FIELDS: &[&str] = &["active-time", "inactive", "lag"];
 /// Whether a request compares lives: which of two of the same length ends later depends on when they began.
 pub(super) fn depends_on_moments(words: &Words) -> bool {
     let has = |names: [&str; 2]| {
-        let is_named = |word: &Vec<u8>| names.iter().any(|name| word.eq_ignore_ascii_case(name.as_bytes()));
+        let is_named = |word: &Vec<u8>| {
+            names
+                .iter()
+                .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+        };
         words.iter().any(is_named)
     };
     has(["GT", "LT"]) && has(["EXPIRE", "PEXPIRE"])
@@ -182,7 +186,8 @@ impl Freedom {
         };
         // What is the same as a value may be written differently in the protocol, which is wrong.
         // Texts of errors are UTF-8 in Larder, whatever a script makes of them.
-        let is_free = self.order || self.time || self.values || self.script || is_odd_text(theirs_bytes);
+        let is_free =
+            self.order || self.time || self.values || self.script || is_odd_text(theirs_bytes);
         let is_meant = ours_bytes == theirs_bytes || is_free || ours != theirs;
         is_meant && self.is_same(&ours, &theirs)
     }
@@ -293,7 +298,11 @@ fn is_time_id(bytes: &[u8]) -> bool {
 
 /// Whether the answer is a refusal of what Redis 7.0 does and later versions refuse.
 pub(super) fn is_newer_refusal(answer: &[u8]) -> bool {
-    let is_newer = |text: &str| NEWER_REFUSALS.iter().any(|refusal| text.starts_with(refusal));
+    let is_newer = |text: &str| {
+        NEWER_REFUSALS
+            .iter()
+            .any(|refusal| text.starts_with(refusal))
+    };
     match Frame::read(answer) {
         Ok(Some((Frame::Error(text), _))) => is_newer(&text),
         // The answers of a transaction.
@@ -376,14 +385,19 @@ fn without_digest(text: &str) -> String {
 /// Whether a text says that a user may not do something, which servers say in other words since Redis 7.2.
 fn is_refused_permission(text: &[u8]) -> bool {
     let starts = ["NOPERM ", "This user has no permissions", "User u"];
-    starts.iter().any(|start| text.starts_with(start.as_bytes()))
+    starts
+        .iter()
+        .any(|start| text.starts_with(start.as_bytes()))
 }
 
 /// The text of an error without the one name that it says of several: which of the functions or libraries that
 /// a library has in common with others is found first is up to the server.
 fn without_name(text: String) -> String {
     let is_one_of = |start: &str| text.starts_with(start) && text.ends_with(" already exists");
-    match ["ERR Function ", "ERR Library "].into_iter().find(|start| is_one_of(start)) {
+    match ["ERR Function ", "ERR Library "]
+        .into_iter()
+        .find(|start| is_one_of(start))
+    {
         Some(start) if !text.contains('\'') => format!("{start}already exists"),
         _ => text,
     }

@@ -48,7 +48,10 @@ impl Family {
 
     /// The family of this name.
     pub fn named(name: &str) -> Option<Family> {
-        Family::ALL.iter().find(|family| family.name == name).copied()
+        Family::ALL
+            .iter()
+            .find(|family| family.name == name)
+            .copied()
     }
 }
 

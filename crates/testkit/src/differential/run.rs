@@ -139,7 +139,10 @@ impl Sides {
         if std::mem::replace(&mut self.is_changed, has("CONFIG") || has("ACL")) {
             let mut theirs = self.theirs.connect();
             let deluser = ["ACL", "DELUSER", "u1", "u2", "u3"];
-            let deluser = deluser.iter().map(|word| word.as_bytes().to_vec()).collect();
+            let deluser = deluser
+                .iter()
+                .map(|word| word.as_bytes().to_vec())
+                .collect();
             for words in [parameters::reset(), deluser] {
                 theirs.send(&words);
                 theirs.receive_bytes(PATIENCE);
@@ -192,12 +195,19 @@ fn stretch(steps: &[Step], len_max: usize) -> usize {
     let stands_alone = |step: &Step| {
         let is_named = |name: &str| is(&step.words, name);
         BLOCKING.iter().any(|name| is_named(name))
-            || ["CLIENT", "SWAPDB", "RESET", "ACL", "AUTH", "HELLO"].iter().any(|name| is_named(name))
+            || ["CLIENT", "SWAPDB", "RESET", "ACL", "AUTH", "HELLO"]
+                .iter()
+                .any(|name| is_named(name))
             || step.words.iter().any(|word| values::is_dump(word))
     };
     let client = steps[0].client;
     let is_next = |step: &&Step| step.client == client && !stands_alone(step);
-    steps.iter().take(len_max).take_while(is_next).count().max(1)
+    steps
+        .iter()
+        .take(len_max)
+        .take_while(is_next)
+        .count()
+        .max(1)
 }
 
 /// Commands that may wait.

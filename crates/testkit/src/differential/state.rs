@@ -98,8 +98,14 @@ impl State<'_> {
         let whole: &[&[&[u8]]] = match kind.as_str() {
             "string" => &[&[b"GET", key]],
             "list" => &[&[b"LRANGE", key, b"0", b"-1"]],
-            "hash" => &[&[b"HGETALL", key], &[b"HSCAN", key, b"0", b"COUNT", b"5000"]],
-            "set" => &[&[b"SMEMBERS", key], &[b"SSCAN", key, b"0", b"COUNT", b"5000"]],
+            "hash" => &[
+                &[b"HGETALL", key],
+                &[b"HSCAN", key, b"0", b"COUNT", b"5000"],
+            ],
+            "set" => &[
+                &[b"SMEMBERS", key],
+                &[b"SSCAN", key, b"0", b"COUNT", b"5000"],
+            ],
             "zset" if self.sorts => &[&[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"]],
             "zset" => &[
                 &[b"ZRANGE", key, b"0", b"-1", b"WITHSCORES"],

@@ -8,8 +8,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 use super::Words;
-use super::program::{functions, parameters};
 use super::program::scripts::SCRIPTS;
+use super::program::{functions, parameters};
 use crate::transcript::words::quote;
 
 /// The word in a request for what DUMP has answered last, on each side its own answer.
@@ -152,6 +152,10 @@ pub(super) fn value(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
         "score" | "weight" | "increment" | "decrement" => one_word_of(random, SCORES),
         "pattern" if !matches!(place.token, Some("BY" | "GET")) => one_of(random, PATTERNS),
         "seconds" => one_word_of(random, SECONDS),
+        // A wait that never ends on one side alone is waited for.
+        "milliseconds" if place.token == Some("BLOCK") => {
+            one_word_of(random, "1000000 0 5000000 0 -1")
+        }
         "milliseconds" | "ms" | "min-idle-time" => one_word_of(random, MILLISECONDS),
         "script" => match random.random_bool(0.3) {
             true => b"return 1".to_vec(),
@@ -181,7 +185,7 @@ fn choices(place: &Place<'_>) -> Option<&'static str> {
     let choices = match place.name {
         "pattern" if place.token == Some("BY") => "s* h*->a nosort h*->1 * n* s*->a h*->",
         "pattern" if place.token == Some("GET") => "# s* h*->a h*->1 * n",
-        "timeout" => "100 0 1000.5 -1 1e308 0x64 nan",
+        "timeout" => "100 0 1000.5 -1 1e3 0x64 nan",
         "min" | "max" if place.command.ends_with("LEX") || place.command == "ZLEXCOUNT" => {
             "- + [a (a [b (b [c (ab [ ( [10 (3 a"
         }
@@ -232,6 +236,9 @@ fn choices(place: &Place<'_>) -> Option<&'static str> {
         "ttl" => "0 0 0 1000000 20000000 -1 9223372036854775807",
         "frequency" => "0 1 255 256 -1",
         "client-id" => "9999999 0 -1",
+        "command" if place.command == "ACL DRYRUN" => {
+            "GET SET DEL RENAME LPUSH HGET PING FOO CONFIG"
+        }
         "command" => "GET MSET ZUNIONSTORE XREAD EVAL SORT FOO PING",
         _ => return None,
     };

@@ -79,8 +79,9 @@ pub(crate) enum Arrived {
     Bytes(Vec<u8>),
 }
 
+/// The first value of these bytes. What is not RESP is an error of its own, and all of it.
 fn read(bytes: &[u8]) -> Option<(Frame, usize)> {
-    Frame::read(bytes).expect("servers answer in RESP")
+    Frame::read(bytes).unwrap_or_else(|error| Some((Frame::Error(error.to_string()), bytes.len())))
 }
 
 fn memory(clock: Clock) -> Embedded {
@@ -288,8 +289,12 @@ impl Real {
         Some(Box::new(Real { server }))
     }
 
+    fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.server.port()))
+    }
+
     fn socket(&self) -> Socket {
-        Socket::connect(SocketAddr::from(([127, 0, 0, 1], self.server.port())))
+        Socket::connect(self.address())
     }
 
     fn ask(&self, words: &[&str]) -> Came {
@@ -302,6 +307,11 @@ impl Real {
 
 impl Open for Real {
     fn begin(&mut self) {
+        // Some requests end a Redis 7.0.
+        if TcpStream::connect(self.address()).is_err() {
+            self.server.kill();
+            self.server.restart();
+        }
         self.ask(&["FLUSHALL"]);
         self.ask(&["SCRIPT", "FLUSH"]);
         self.ask(&["FUNCTION", "FLUSH"]);
@@ -361,7 +371,9 @@ impl Connection for Socket {
 
     fn send_all(&mut self, requests: &[Vec<Vec<u8>>]) {
         let mut request = Vec::new();
-        requests.iter().for_each(|words| write_request(&mut request, words));
+        requests
+            .iter()
+            .for_each(|words| write_request(&mut request, words));
         // Whoever has closed the connection does not answer either, and that is seen.
         let _ = self.stream.write_all(&request);
     }

@@ -108,7 +108,9 @@ pub(in crate::differential) fn code(random: &mut StdRng) -> Vec<u8> {
 /// The code of a library of one to three functions, whose names others may have as well.
 pub(super) fn library(random: &mut StdRng) -> Vec<u8> {
     let number = random.random_range(1..=3);
-    let mut code = format!("#!lua name=lib{number}\nlocal calls = 0\nlocal function shared() return calls + 1 end\n");
+    let mut code = format!(
+        "#!lua name=lib{number}\nlocal calls = 0\nlocal function shared() return calls + 1 end\n"
+    );
     for name in 1..=random.random_range(1..=3) {
         // Most libraries have names of their own.
         let name = match random.random_bool(0.9) {
@@ -119,10 +121,14 @@ pub(super) fn library(random: &mut StdRng) -> Vec<u8> {
         let function = format!("function(keys, args) {body} end");
         code += &match random.random_range(0..3) {
             0 => format!("redis.register_function('f{name}', {function})\n"),
-            1 => format!("redis.register_function{{function_name = 'f{name}', callback = {function}, flags = {{{}}}}}\n",
-                FLAGS.choose(random).copied().unwrap_or_default()),
-            _ => format!("redis.register_function{{function_name = 'f{name}', callback = {function}, description = 'of {name}', flags = {{{}}}}}\n",
-                FLAGS.choose(random).copied().unwrap_or_default()),
+            1 => format!(
+                "redis.register_function{{function_name = 'f{name}', callback = {function}, flags = {{{}}}}}\n",
+                FLAGS.choose(random).copied().unwrap_or_default()
+            ),
+            _ => format!(
+                "redis.register_function{{function_name = 'f{name}', callback = {function}, description = 'of {name}', flags = {{{}}}}}\n",
+                FLAGS.choose(random).copied().unwrap_or_default()
+            ),
         };
     }
     code.into_bytes()

@@ -83,10 +83,7 @@ pub(super) const NEVER_SPOILT: &[(&str, &str)] = &[
         "ACL SETUSER",
         "another user would be there in the next program",
     ),
-    (
-        "CONFIG GET",
-        "the servers have other parameters",
-    ),
+    ("CONFIG GET", "the servers have other parameters"),
     (
         "CONFIG SET",
         "another parameter would be set in the next program",

@@ -241,7 +241,6 @@ const TABLES: &[&str] = &[
     "{next({a = 1})}",
     "{select(2, $X, $X, $X)}",
     "{math.frexp($N)}",
-    "setmetatable({}, {__index = function(_, k) return k end})",
     "{cmsgpack.unpack_one(cmsgpack.pack(1, 2), 1)}",
     "{cmsgpack.unpack_limit(cmsgpack.pack(1, 2, 3), 2, 0)}",
     "{err = $S}",
@@ -347,6 +346,8 @@ const STATEMENTS: &[&str] = &[
     "L(tostring($X):sub(1, 4))",
     "L(xpcall(function() $Q end, function(e) return type(e) end))",
     "x = {redis.call('TIME')} x = #x",
+    // It is no value elsewhere: whether a thrown table is an error Larder asks the table alone, not what stands behind it.
+    "L(setmetatable({}, {__index = function(_, k) return k end})[$S])",
     "undefined = 1",
     "L(undefined)",
     "error('E' .. $S)",

@@ -158,7 +158,7 @@ impl Writer<'_> {
         self.client = 0;
         self.fill();
         let count = match self.programs.family {
-            Some(_) => self.random.random_range(100..200),
+            Some(_) => self.random.random_range(200..400),
             None => self.random.random_range(10..50),
         };
         for _ in 0..count {
@@ -367,7 +367,7 @@ impl Writer<'_> {
     fn command(&mut self, is_wanted: impl Fn(&Row) -> bool) -> (&'static Command, Words) {
         let family = match self.random.random_range(0..10) {
             0..6 => self.theme,
-            6 if self.programs.family.is_some() => self.theme,
+            6..8 if self.programs.family.is_some() => self.theme,
             6..8 => Some("generic"),
             _ => None,
         };

@@ -15,15 +15,21 @@ pub(in crate::differential) const PARAMETERS: &[(&str, &str, &str)] = &[
     ("slowlog-max-len", "128", "0 10 -1"),
     ("tcp-keepalive", "300", "0 100 -1 abc"),
     ("timeout", "0", "0 1000 -1 1e3"),
-    ("maxmemory-samples", "5", "1 10 0"),
-    ("maxmemory-policy", "noeviction", "noeviction allkeys-lru volatile-ttl nonsense NOEVICTION"),
-    ("proto-max-bulk-len", "512mb", "1mb 2GB 1048576 1 1x"),
+    ("maxmemory-samples", "5", "1 10 abc"),
+    (
+        "maxmemory-policy",
+        "noeviction",
+        "noeviction allkeys-lru volatile-ttl nonsense NOEVICTION",
+    ),
+    ("proto-max-bulk-len", "512mb", "1mb 100Mb 1048576 1x"),
     ("latency-monitor-threshold", "0", "0 100 -1"),
 ];
 
 /// The request that gives all parameters the values that they have before a program.
 pub(in crate::differential) fn reset() -> Vec<Vec<u8>> {
-    let pairs = PARAMETERS.iter().flat_map(|(name, value, _)| [*name, *value]);
+    let pairs = PARAMETERS
+        .iter()
+        .flat_map(|(name, value, _)| [*name, *value]);
     let words = ["CONFIG", "SET"].into_iter().chain(pairs);
     words.map(|word| word.as_bytes().to_vec()).collect()
 }
@@ -31,7 +37,9 @@ pub(in crate::differential) fn reset() -> Vec<Vec<u8>> {
 /// The name of a parameter.
 pub(in crate::differential) fn name(random: &mut StdRng) -> Vec<u8> {
     let parameter = PARAMETERS.choose(random);
-    parameter.map(|(name, ..)| name.as_bytes().to_vec()).unwrap_or_default()
+    parameter
+        .map(|(name, ..)| name.as_bytes().to_vec())
+        .unwrap_or_default()
 }
 
 /// A value for a parameter.
@@ -39,5 +47,8 @@ pub(in crate::differential) fn value(random: &mut StdRng, name: &[u8]) -> Vec<u8
     let parameter = PARAMETERS.iter().find(|(own, ..)| own.as_bytes() == name);
     let values = parameter.map_or("", |(_, _, values)| values);
     let values: Vec<&str> = values.split(' ').collect();
-    values.choose(random).map(|value| value.as_bytes().to_vec()).unwrap_or_default()
+    values
+        .choose(random)
+        .map(|value| value.as_bytes().to_vec())
+        .unwrap_or_default()
 }
