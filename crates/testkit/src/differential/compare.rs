@@ -86,13 +86,11 @@ const MEANT: &[(&str, &str)] = &[
     ),
 ];
 
-/// What is refused since Redis 7.2, or by Larder alone, and done in 7.0.
+/// What is refused since Redis 7.2 and done in 7.0.
 const NEWER_REFUSALS: &[&str] = &[
     "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
     "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
     "ERR timeout is out of range",
-    // Both servers take two functions whose names differ in capitals alone, and then call either.
-    "ERR Error registering functions: ERR Function already exists in the library",
 ];
 
 /// What XINFO says of consumers since Redis 7.2, and how far a group lags, which later versions do
@@ -147,6 +145,8 @@ impl Freedom {
             freedom.order |= words
                 .iter()
                 .any(|word| word.starts_with(b"redis.setresp(3)"));
+            // A function may answer with a hash.
+            freedom.order |= has(&["FCALL", "FCALL_RO"]);
             // Channels, libraries and their functions are kept in no order.
             freedom.order |= has(&["CHANNELS", "SHARDCHANNELS"]) && has(&["PUBSUB"]);
             freedom.order |= has(&["LIST"]) && has(&["FUNCTION"]);

@@ -157,6 +157,9 @@ const MESSAGES: &[&str] = &[
     "PUBSUB NUMSUB c1 c2",
     "PUBSUB NUMPAT",
     "PUBSUB SHARDNUMSUB c1",
+    "PUBSUB CHANNELS",
+    "PUBSUB CHANNELS c*",
+    "PUBSUB SHARDCHANNELS",
     "PING",
     "PING a",
 ];
@@ -211,6 +214,7 @@ impl Writer<'_> {
         for _ in 0..self.random.random_range(20..80) {
             self.client = self.random.random_range(0..CLIENTS);
             match self.random.random_range(0..100) {
+                0..55 if self.theme == Some("pubsub") => self.one_of(MESSAGES),
                 0..28 => self.one_of_kind(WAITS),
                 28..52 => self.one_of_kind(SERVERS),
                 52..60 => self.one_of(MOVES),
