@@ -6,7 +6,7 @@
 //! ```text
 //! +--------+------------------+----------------+---------------------------+
 //! |   2    | length, 2 bytes, | sealed device, | sealed data, which begins |
-//! | 1 byte | high byte first  | as in token.rs | with a 1                  |
+//! | 1 byte | high byte first  | as in token.rs | with a 3                  |
 //! +--------+------------------+----------------+---------------------------+
 //! ```
 //!

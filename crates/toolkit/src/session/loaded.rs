@@ -40,8 +40,9 @@ pub(super) struct Times {
 /// A try to save a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Attempt {
-    /// By which the store knows a save that it has made already.
-    pub(super) id: u64,
+    /// By which the store knows a save that it has made already: [`id_of`](super::token::id_of) what it
+    /// sent first.
+    pub(super) id: [u8; 16],
     pub(super) encoded: Bytes,
 }
 

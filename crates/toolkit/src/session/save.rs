@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::calls::{self, Answered, Changed, Stored, settled};
 use super::loaded::{Attempt, Session, decode};
 use super::sessions::{EXCHANGES_MAX, Sessions};
-use super::token::{Sealed, Token};
+use super::token::{self, Sealed, Token};
 
 /// How often a change is made anew after somebody else was first. A hundred who change one session
 /// at once all come through: each round lets one in, and the pauses spread the others out.
@@ -106,7 +106,8 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
     /// Saves a session, after a save of which nobody knows whether it happened.
     async fn try_save(&self, session: &mut Session<T>, encoded: Bytes) -> Result<Saved, Error> {
         if let Some(earlier) = session.in_doubt.clone() {
-            match self.send(session, &earlier).await? {
+            let sealed = self.seal_next(session, &earlier.encoded)?;
+            match self.send(session, &earlier, sealed).await? {
                 Saved::Done if earlier.encoded == encoded => return Ok(Saved::Done),
                 Saved::Done => {}
                 Saved::Gone => return Ok(Saved::Gone),
@@ -117,13 +118,14 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
                 }
             }
         }
+        let sealed = self.seal_next(session, &encoded)?;
         let attempt = Attempt {
-            id: u64::from_ne_bytes(crate::random::bytes()),
+            id: token::id_of(&sealed),
             encoded,
         };
         // Whoever drops the save leaves it in doubt.
         session.in_doubt = Some(attempt.clone());
-        let saved = self.send(session, &attempt).await;
+        let saved = self.send(session, &attempt, sealed).await;
         if saved.as_ref().is_err_and(|error| !error.is_in_doubt()) {
             session.in_doubt = None;
         }
@@ -132,57 +134,68 @@ impl<T: Serialize + DeserializeOwned> Sessions<T> {
 
     /// Sends a save. If an answer was lost, it is done or in doubt: what looks as if it had failed may
     /// be what others have made of it, and must not be made again.
-    async fn send(&self, session: &mut Session<T>, attempt: &Attempt) -> Result<Saved, Error> {
+    async fn send(
+        &self,
+        session: &mut Session<T>,
+        attempt: &Attempt,
+        sealed: Vec<u8>,
+    ) -> Result<Saved, Error> {
         let mut was_lost = None;
-        match self.follow(session, attempt, &mut was_lost).await {
+        match self.follow(session, attempt, sealed, &mut was_lost).await {
             Ok(Saved::Done) => Ok(Saved::Done),
             saved => was_lost.map_or(saved, Err),
         }
     }
 
-    /// Sends a save to where the session is.
+    /// Sends a save, sealed with the session's token, to where the session is.
     async fn follow(
         &self,
         session: &mut Session<T>,
         attempt: &Attempt,
+        mut sealed: Vec<u8>,
         was_lost: &mut Option<Error>,
     ) -> Result<Saved, Error> {
-        let device = self.device_after(session.device.as_ref());
         for _ in 0..EXCHANGES_MAX {
-            let token = session.token.clone();
-            let used = session.user().zip(device.as_ref());
-            let sealed = self.seal(&token, session.version + 1, &attempt.encoded, used)?;
             let saved = settled(|| {
-                self.on_session(&calls::SAVE, token.tag(), &session.id)
+                self.on_session(&calls::SAVE, session.token.tag(), &session.id)
                     .arg(session.version)
                     .arg(&sealed)
-                    .arg(format!("{:016x}", attempt.id))
+                    .arg(attempt.id)
             });
             let Answered { answer, lost } = saved.await?;
             *was_lost = was_lost.take().or(lost);
             let word = match answer {
                 Changed::Made(known) => {
                     (session.version, session.times) = (known.version, known.times);
+                    let device = self.device_after(session.device.as_ref());
                     session.device = session.user().and(device);
                     session.in_doubt = None;
                     return Ok(Saved::Done);
                 }
                 Changed::Conflict(stored) => {
                     session.in_doubt = None;
-                    return Ok(Saved::Conflict(token, stored));
+                    return Ok(Saved::Conflict(session.token.clone(), stored));
                 }
                 Changed::Gone { word } => word,
             };
-            match word.and_then(|word| self.read(&token, Sealed::Exchanged, &word)) {
+            match word.and_then(|word| self.read(&session.token, Sealed::Exchanged, &word)) {
                 Some(next) => {
                     session.id = next.digest();
                     session.token = next;
+                    sealed = self.seal_next(session, &attempt.encoded)?;
                 }
                 None => break,
             }
         }
         session.in_doubt = None;
         Ok(Saved::Gone)
+    }
+
+    /// Seals what a session is to hold when it is saved.
+    fn seal_next(&self, session: &Session<T>, encoded: &[u8]) -> Result<Vec<u8>, Error> {
+        let device = self.device_after(session.device.as_ref());
+        let used = session.user().zip(device.as_ref());
+        self.seal(&session.token, session.version + 1, encoded, used)
     }
 }
 

@@ -5,17 +5,22 @@
 //! ```text
 //! +---------+----------+---------------------------+----------+
 //! | version |  nonce   | what is sealed, encrypted |   tag    |
-//! |  1 byte | 24 bytes |                           | 16 bytes |
+//! |  1 byte | 12 bytes |                           | 16 bytes |
 //! +---------+----------+---------------------------+----------+
 //! ```
 //!
-//! The cipher is XChaCha20-Poly1305, with a random nonce. Its key follows from the token, which the
-//! store never sees, and from the application's [`Secret`], if there is one. So there is no key to
-//! keep or to share, and whoever has the store and all other tokens still can't open this session.
-//! What it is sealed as ([`Sealed`]) is authenticated with it: nothing can stand for anything else.
+//! The cipher is AES-256-GCM-SIV (RFC 8452). Its key follows from the token, which the store never sees,
+//! and from the application's [`Secret`], if there is one. So there is no key to keep or to share, and
+//! whoever has the store and all other tokens still can't open this session. What it is sealed as
+//! ([`Sealed`]) is authenticated with it: nothing can stand for anything else.
+//!
+//! No nonce is to come twice ([`random::number`]), but nothing is lost if one does, as after a fork: this
+//! cipher then shows that the same was sealed as the same with the same token, and no more (RFC 8452,
+//! section 9). Most processors have instructions for AES; on others it takes the same time whatever the
+//! bytes are, only longer.
 
-use chacha20poly1305::aead::{Aead, AeadInOut, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use aes_gcm_siv::Aes256GcmSiv;
+use aes_gcm_siv::aead::{AeadInOut, KeyInit};
 use larder_store::Error;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
@@ -31,9 +36,9 @@ const SECRET_LEN: usize = 64;
 /// How many hexadecimal digits a digest has.
 const DIGEST_LEN: usize = 64;
 
-/// The version of sealed data that is written.
-const VERSION: u8 = 1;
-const NONCE_LEN: usize = 24;
+/// The version of sealed data that is written. A 2 stands before a session with a device.
+const VERSION: u8 = 3;
+const NONCE_LEN: usize = 12;
 
 /// What stands before the encrypted, and how long the tag behind it is.
 const HEAD_LEN: usize = 1 + NONCE_LEN;
@@ -164,14 +169,15 @@ impl Token {
 
 /// Seals bytes with a key. What is associated with them is authenticated.
 pub(super) fn seal(key: &[u8; 32], associated: &[u8], bytes: &[u8]) -> Result<Vec<u8>, Error> {
-    let nonce: [u8; NONCE_LEN] = random::bytes();
+    let number = random::number().to_le_bytes();
+    let nonce: &[u8; NONCE_LEN] = number.first_chunk().expect("a number is longer");
     // In one piece, so that nothing of it stays behind where it grew.
     let mut sealed = Vec::with_capacity(HEAD_LEN + bytes.len() + TAG_BYTES);
     sealed.push(VERSION);
-    sealed.extend_from_slice(&nonce);
+    sealed.extend_from_slice(nonce);
     sealed.extend_from_slice(bytes);
-    let tag = XChaCha20Poly1305::new(key.into()).encrypt_inout_detached(
-        &XNonce::from(nonce),
+    let tag = Aes256GcmSiv::new(key.into()).encrypt_inout_detached(
+        nonce.into(),
         associated,
         (&mut sealed[HEAD_LEN..]).into(),
     );
@@ -180,16 +186,28 @@ pub(super) fn seal(key: &[u8; 32], associated: &[u8], bytes: &[u8]) -> Result<Ve
     Ok(sealed)
 }
 
+/// Hexadecimal digits that tell what was sealed from everything else that is sealed: the end of its tag.
+/// Since that follows from all of it (RFC 8452, section 4), even a nonce that came twice would give others.
+pub(super) fn id_of(sealed: &[u8]) -> [u8; 16] {
+    let mut digits = [0; 16];
+    let (_, end) = sealed.split_last_chunk::<8>().expect("a tag is longer");
+    hex::encode_to_slice(end, &mut digits).expect("there are two digits for each byte");
+    digits
+}
+
 /// The bytes that were sealed with this key, and with this associated.
 pub(super) fn open(key: &[u8; 32], associated: &[u8], sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
-    let (nonce, encrypted) = sealed.strip_prefix(&[VERSION])?.split_first_chunk()?;
-    let nonce: [u8; NONCE_LEN] = *nonce;
-    let payload = Payload {
-        msg: encrypted,
-        aad: associated,
-    };
-    let opened = XChaCha20Poly1305::new(key.into()).decrypt(&XNonce::from(nonce), payload);
-    opened.ok().map(Zeroizing::new)
+    let sealed = sealed.strip_prefix(&[VERSION])?;
+    let (nonce, sealed) = sealed.split_first_chunk::<NONCE_LEN>()?;
+    let (encrypted, tag) = sealed.split_last_chunk::<TAG_BYTES>()?;
+    let mut bytes = Zeroizing::new(encrypted.to_vec());
+    let opened = Aes256GcmSiv::new(key.into()).decrypt_inout_detached(
+        nonce.into(),
+        associated,
+        (&mut bytes[..]).into(),
+        tag.into(),
+    );
+    opened.is_ok().then_some(bytes)
 }
 
 #[cfg(test)]
@@ -224,6 +242,13 @@ mod tests {
         ] {
             assert!(token.open(other, &sealed).is_none(), "{other:?}");
         }
+    }
+
+    #[test]
+    fn what_is_sealed_again_has_another_id() {
+        let token = token();
+        let ids = [(); 3].map(|()| id_of(&token.seal(AS, b"a cart").expect("it is short")));
+        assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
     }
 
     #[test]
