@@ -167,6 +167,23 @@ impl ArgumentBuffer {
         }
     }
 
+    /// A request without words, with room for so many words and bytes.
+    pub fn with_capacity(words: usize, bytes: usize) -> ArgumentBuffer {
+        let mut buffer = ArgumentBuffer::new();
+        if let Words::Few {
+            bytes: few_bytes,
+            spans,
+        } = &buffer.words
+            && (words > spans.capacity() || bytes > few_bytes.capacity())
+        {
+            buffer.words = Words::Many {
+                bytes: Vec::with_capacity(bytes),
+                spans: Vec::with_capacity(words),
+            };
+        }
+        buffer
+    }
+
     /// Adds a word.
     ///
     /// # Panics
@@ -189,9 +206,14 @@ impl ArgumentBuffer {
     #[inline(never)]
     fn push_among_many(&mut self, word: &[u8]) {
         if let Words::Few { bytes, spans } = &self.words {
+            // As a vector would grow, and with the word that comes.
+            let (words, len) = (2 * spans.len(), 2 * bytes.len() + word.len());
+            let mut many = (Vec::with_capacity(len), Vec::with_capacity(words));
+            many.0.extend_from_slice(bytes);
+            many.1.extend_from_slice(spans);
             self.words = Words::Many {
-                bytes: bytes.to_vec(),
-                spans: spans.to_vec(),
+                bytes: many.0,
+                spans: many.1,
             };
         }
         if let Words::Many { bytes, spans } = &mut self.words {

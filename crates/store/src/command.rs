@@ -40,6 +40,13 @@ impl Command {
         command
     }
 
+    /// A command of this name, with room for so many words and bytes, the name's too.
+    pub(crate) fn with_capacity(name: &str, words: usize, bytes: usize) -> Command {
+        let mut arguments = ArgumentBuffer::with_capacity(words, bytes);
+        arguments.push(name.as_bytes());
+        Command::from(arguments)
+    }
+
     /// The same command with one argument more.
     #[must_use]
     #[inline]

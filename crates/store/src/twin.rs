@@ -70,11 +70,15 @@ impl TwinCall<'_> {
 
 /// The command that runs a script: by its digest or by its text.
 pub(crate) fn eval(name: &str, script: &str, keys: &[Key], arguments: &Command) -> Command {
-    Command::new(name)
+    let given = arguments.arguments().slice(1..);
+    let keys_len: usize = keys.iter().map(|key| key.as_bytes().len()).sum();
+    // The number of keys is a word of some digits.
+    let bytes = name.len() + script.len() + 4 + keys_len + given.extent();
+    Command::with_capacity(name, 3 + keys.len() + given.len(), bytes)
         .arg(script)
         .arg(keys.len())
         .args(keys)
-        .args(arguments.arguments().iter().skip(1))
+        .args(given.iter())
         .delivered_as(arguments)
 }
 
