@@ -28,8 +28,8 @@ pub struct Entry<T> {
 #[derive(Clone, Debug)]
 pub(super) struct Raw {
     pub(super) id: Id,
-    /// Nothing if it was deleted while it was pending.
-    pub(super) fields: HashMap<String, Bytes>,
+    /// Their names and values by turns. Nothing if it was deleted while it was pending.
+    fields: Vec<Bytes>,
 }
 
 /// The answer of `XREAD` and `XREADGROUP` on one stream.
@@ -37,7 +37,7 @@ pub(super) type Read = Option<HashMap<Bytes, Vec<Raw>>>;
 
 impl FromValue for Raw {
     fn from_value(value: Value) -> Result<Raw, larder_store::Error> {
-        let (id, fields): (Id, Option<HashMap<String, Bytes>>) = FromValue::from_value(value)?;
+        let (id, fields): (Id, Option<Vec<Bytes>>) = FromValue::from_value(value)?;
         Ok(Raw {
             id,
             fields: fields.unwrap_or_default(),
@@ -54,7 +54,13 @@ impl Raw {
     }
 
     pub(super) fn body(&self) -> Option<&Bytes> {
-        self.fields.get(BODY)
+        self.field(BODY)
+    }
+
+    /// The first field of this name.
+    pub(super) fn field(&self, name: &str) -> Option<&Bytes> {
+        let mut pairs = self.fields.chunks_exact(2);
+        pairs.find(|pair| pair[0] == name).map(|pair| &pair[1])
     }
 }
 

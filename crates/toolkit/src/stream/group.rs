@@ -317,9 +317,9 @@ fn after_or_first(after: Option<Id>) -> String {
     after.map_or("-".to_owned(), |id| format!("({id}"))
 }
 
-fn letter<T: DeserializeOwned>(mut raw: Raw) -> Result<DeadLetter<T>, Error> {
+fn letter<T: DeserializeOwned>(raw: Raw) -> Result<DeadLetter<T>, Error> {
     let body = entry::decode(raw.body());
-    let mut field = |name: &str| Value::Bytes(raw.fields.remove(name).unwrap_or_default());
+    let field = |name: &str| Value::Bytes(raw.field(name).cloned().unwrap_or_default());
     Ok(DeadLetter {
         original: FromValue::from_value(field("id"))?,
         deliveries: FromValue::from_value(field("deliveries"))?,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use bytes::Bytes;
 use larder_store::{Error, FromValue, Kind, Value};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -55,8 +56,11 @@ impl fmt::Display for Id {
 
 impl FromValue for Id {
     fn from_value(value: Value) -> Result<Id, Error> {
-        let text = String::from_value(value)?;
-        text.parse().map_err(|_| Error::Unexpected {
+        let text = Bytes::from_value(value)?;
+        let id = std::str::from_utf8(&text)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        id.ok_or(Error::Unexpected {
             wanted: "the id of an entry",
             got: Kind::Bytes,
         })

@@ -1,5 +1,6 @@
 //! What a worker holds to when things go wrong.
 
+use std::sync::Condvar;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::*;
@@ -268,6 +269,22 @@ every_store! {
         assert_eq!(orders.dead_letters(None, 1).await?[0].error, "it panicked: it can't be read");
     }
 
+    /// The worker had it in hand for ever.
+    async fn a_failure_that_panics_when_it_is_told_is_a_failure(test: TestStore) {
+        #[derive(Debug, thiserror::Error)]
+        #[error("{}", panic!("it can't be told"))]
+        struct Untold;
+
+        let group = with_orders(&test.store, 1).await?.group("shipping", Start::Earliest);
+        let worker = group.worker().deliveries_max(1).start(async |_: Job<Order>| Err(Untold.into()));
+        let worker = worker.await?;
+        until(&test, || worker.metrics().dead == 1).await;
+        assert_eq!(worker.shutdown().await.failed, 1);
+
+        let letter = group.dead_letters(None, 1).await?.remove(0);
+        assert_eq!(letter.error, "it panicked: it can't be told");
+    }
+
     async fn a_dead_letter_tells_the_whole_chain_of_causes(test: TestStore) {
         #[derive(Debug, thiserror::Error)]
         #[error("the order can't be paid")]
@@ -409,5 +426,64 @@ async fn a_retry_comes_in_time_when_the_clock_is_set_back() -> Result<(), Error>
     let waited = tokio::time::timeout(Duration::from_secs(20), waited).await;
     assert_eq!(waited, Ok(()));
     worker.shutdown().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_handler_that_keeps_its_thread_keeps_no_other() -> Result<(), Error> {
+    let test = TestStore::memory();
+    let group = with_orders(&test.store, 2).await?;
+    let group = group.group("shipping", Start::Earliest);
+    let here = Arc::new((Mutex::new(0), Condvar::new()));
+
+    let worker = group.worker().start(move |_: Job<Order>| {
+        let here = Arc::clone(&here);
+        async move {
+            let (count, more) = &*here;
+            let mut count = count.lock().expect("nobody panics");
+            *count += 1;
+            more.notify_all();
+            let both = more.wait_timeout_while(count, 25 * SHORT, |count| *count < 2);
+            match both.expect("nobody panics").1.timed_out() {
+                true => Err("it is alone".into()),
+                false => Ok(()),
+            }
+        }
+    });
+    let worker = worker.await?;
+    until(&test, || {
+        worker.metrics().processed + worker.metrics().failed >= 2
+    })
+    .await;
+    assert_eq!(worker.shutdown().await.processed, 2);
+    Ok(())
+}
+
+/// On one thread they begin where the worker is: it went on for as long as there was something to read.
+#[tokio::test]
+async fn handlers_that_never_wait_leave_others_their_turn() -> Result<(), Error> {
+    let test = TestStore::memory();
+    let group = with_orders(&test.store, 2000).await?;
+    let group = group.group("shipping", Start::Earliest);
+    let (since, most) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let turns = Arc::clone(&since);
+    let other = tokio::spawn(async move {
+        loop {
+            turns.store(0, Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+
+    let longest = Arc::clone(&most);
+    let worker = group.worker().concurrency(1000).batch(1000);
+    let worker = worker.start(move |_: Job<Order>| {
+        longest.fetch_max(since.fetch_add(1, Relaxed) + 1, Relaxed);
+        std::future::ready(Ok(()))
+    });
+    let worker = worker.await?;
+    until(&test, || worker.metrics().processed == 2000).await;
+    assert!(most.load(Relaxed) <= 200, "{most:?} in a row");
+    worker.shutdown().await;
+    other.abort();
     Ok(())
 }

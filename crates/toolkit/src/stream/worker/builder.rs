@@ -160,8 +160,9 @@ impl<T> Builder<T> {
 impl<T: DeserializeOwned + Send + 'static> Builder<T> {
     /// Makes the group if there is none, and starts the worker.
     ///
-    /// Each entry is handed to `handler` in a task of its own. `Ok` finishes it; a [`Failure`] says
-    /// what is to become of it; a panic is a failure to be retried.
+    /// Each entry is handed to `handler` in a task of its own; on a runtime of one thread, handlers that
+    /// end without a wait need none. `Ok` finishes the entry; a [`Failure`] says what is to become of
+    /// it; a panic is a failure to be retried.
     ///
     /// ```
     /// # larder_testkit::doctest(async |store| {

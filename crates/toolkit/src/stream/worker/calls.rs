@@ -1,5 +1,6 @@
 //! What a worker asks of the store.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -66,10 +67,10 @@ impl Calls {
             .arg(self.group.stream().key())
             .arg(">");
         let read: Read = self.group.stream().store().run(command).await?;
-        let delivery = |mut raw: Raw| Delivery {
+        let delivery = |raw: Raw| Delivery {
             id: raw.id,
             deliveries: 1,
-            body: raw.fields.remove(entry::BODY),
+            body: raw.body().cloned(),
         };
         Ok(entry::entries(read).into_iter().map(delivery).collect())
     }
@@ -112,14 +113,18 @@ impl Calls {
         let mut call = self
             .call_with(&SETTLE, &[keys::DEAD])
             .arg(entry::count(self.settings.dead_letters_max));
+        // One text after the other, in the same place.
+        let mut id = String::new();
         for end in ends {
+            id.clear();
+            write!(id, "{}", end.id).expect("a string takes every text");
             let (how, after, error) = match &end.how {
                 How::Done => ("done", Duration::ZERO, ""),
                 How::Retry { after } => ("retry", *after, ""),
                 How::Dead { error } => ("dead", Duration::ZERO, shortened(error)),
             };
             call = call
-                .arg(end.id.to_string())
+                .arg(&id)
                 .arg(end.deliveries)
                 .arg(how)
                 .arg(after)

@@ -1,7 +1,7 @@
 //! Handling one delivery: from the bytes of an entry to how the delivery ends.
 //!
-//! Everything that is the caller's runs here, in a task of its own, where it can harm nothing else:
-//! reading the value, and the handler, whatever they do.
+//! Everything that is the caller's runs here, where it can harm nothing else: reading the value, the
+//! handler, and telling why it failed, whatever they do.
 
 use std::any::Any;
 use std::future::Future;
@@ -70,21 +70,32 @@ impl<H> Shared<H> {
             return Some(How::Dead { error });
         }
         let handled = async {
-            tokio::select! {
+            let result = tokio::select! {
                 biased;
-                result = run(delivery, &cancel, &self.handler) => Some(result),
-                () = is_overdue(&cancel) => None,
-            }
+                result = run(delivery, &cancel, &self.handler) => result,
+                () = is_overdue(&cancel) => return None,
+            };
+            self.end(result, deliveries, &cancel)
         };
         let handled = AssertUnwindSafe(handled).catch_unwind().await;
-        match handled.unwrap_or_else(|panic| Some(Err(panicked(&*panic))))? {
-            Ok(()) => Some(How::Done),
-            Err(failure) => {
-                add(&self.counters.failed, 1);
-                tracing::debug!(deliveries, %failure, "an entry was not handled");
-                remedy(&failure, deliveries, cancel.is_cancelled(), &self.settings)
-            }
-        }
+        handled.unwrap_or_else(|panic| self.end(Err(panicked(&*panic)), deliveries, &cancel))
+    }
+
+    /// How a delivery ends whose handler answered this. `None` if it is left to others.
+    fn end(
+        &self,
+        result: Result<(), Failure>,
+        deliveries: u32,
+        cancel: &CancellationToken,
+    ) -> Option<How> {
+        let Err(failure) = result else {
+            return Some(How::Done);
+        };
+        // To tell what failed is the caller's too, and may panic: it is counted when that is over.
+        let how = remedy(&failure, deliveries, cancel.is_cancelled(), &self.settings);
+        tracing::debug!(deliveries, %failure, "an entry was not handled");
+        add(&self.counters.failed, 1);
+        how
     }
 }
 

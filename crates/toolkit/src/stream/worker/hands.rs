@@ -15,7 +15,7 @@
 //! Invariants: of the tasks of one entry at most one is at work, and at most one is current; each
 //! task that waits waits for the one at work.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -55,9 +55,9 @@ pub(super) struct Held {
     last: u64,
     tasks: BTreeMap<Task, InHand>,
     /// The task of each entry whose end counts.
-    current: HashMap<Id, Task>,
+    current: BTreeMap<Id, Task>,
     /// The task of each entry whose handler is at work.
-    at_work: HashMap<Id, Task>,
+    at_work: BTreeMap<Id, Task>,
     /// Ends that the store does not know yet.
     ends: BTreeMap<Task, Ended>,
 }

@@ -4,7 +4,7 @@
 //! run.rs       the task that takes, ends and looks after the rest, each by a script, so that any
 //!              number of workers agree
 //! beat.rs      the task that shows that the worker is alive
-//! handle.rs    the tasks of the handlers, where everything of the caller's runs
+//! handle.rs    the handlers, most in tasks of their own: everything of the caller's runs there
 //! hands.rs     what is in hand, which these tasks share
 //! ```
 //!

@@ -4,14 +4,20 @@
 //! what is due or was left; then wait until there is something of these to do. None of it takes more
 //! than one page in a round, so that nothing keeps the rest waiting for long. A read is the one
 //! request that it does not wait for: the read waits in the store, and the worker goes on.
+//!
+//! Handlers have tasks of their own, so that none that keeps its thread keeps another one, or this. Where
+//! all tasks share one thread that is no help, and a handler begins right here: one that ends without a
+//! wait needs no task, which is a quarter of what its job takes (November 2026).
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use larder_store::Error;
-use tokio::task::JoinSet;
+use tokio::runtime::{Handle as Runtime, RuntimeFlavor};
+use tokio::task::{JoinSet, coop};
 use tokio::time::Instant;
 
 use super::beat::beat;
@@ -35,6 +41,8 @@ pub(super) struct Run {
     control: Arc<Control>,
     handle: Handle,
     handlers: JoinSet<(Task, Option<How>)>,
+    /// Whether all tasks share one thread.
+    has_one_thread: bool,
     reading: Option<Reading>,
     /// How many entries the read may bring.
     reserved: usize,
@@ -68,6 +76,10 @@ impl Run {
             control,
             handle,
             handlers: JoinSet::new(),
+            has_one_thread: matches!(
+                Runtime::current().runtime_flavor(),
+                RuntimeFlavor::CurrentThread
+            ),
             reading: None,
             reserved: 0,
             next: Next {
@@ -275,10 +287,19 @@ impl Run {
         match read {
             Ok(deliveries) => {
                 self.pause.end();
-                deliveries.into_iter().for_each(|entry| self.take(entry));
+                self.take_all(deliveries).await;
                 Ok(())
             }
             Err(error) => self.failed(error, "reading").await,
+        }
+    }
+
+    /// Takes deliveries into hand, and begins to handle them.
+    async fn take_all(&mut self, deliveries: Vec<Delivery>) {
+        for delivery in deliveries {
+            self.take(delivery);
+            // Others get their turn, the sign of life above all, however many end without a wait.
+            coop::consume_budget().await;
         }
     }
 
@@ -289,10 +310,23 @@ impl Run {
         begin.into_iter().for_each(|begin| self.begin(begin));
     }
 
+    /// Begins to handle a delivery, and what waits for its end if it ends at once.
     fn begin(&mut self, begin: Begin) {
-        let task = begin.task;
-        let handling = (self.handle)(begin);
-        self.handlers.spawn(async move { (task, handling.await) });
+        let mut next = Some(begin);
+        while let Some(begin) = next.take() {
+            let task = begin.task;
+            let mut handling = (self.handle)(begin);
+            // A task polls it once more, and with that it learns whom to wake.
+            let mut nobody = Context::from_waker(Waker::noop());
+            match self.has_one_thread {
+                true if let Poll::Ready(how) = handling.as_mut().poll(&mut nobody) => {
+                    next = self.control.hands.lock().end(task, how);
+                }
+                _ => {
+                    self.handlers.spawn(async move { (task, handling.await) });
+                }
+            }
+        }
     }
 
     /// Notes how handlers ended.
@@ -379,7 +413,7 @@ impl Run {
         if own && taken.len() < most {
             self.next.own = now + settings.idle;
         }
-        taken.into_iter().for_each(|entry| self.take(entry));
+        self.take_all(taken).await;
         Ok(())
     }
 
