@@ -1,5 +1,6 @@
 //! What a worker holds to when things go wrong.
 
+use std::fmt;
 use std::sync::Condvar;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -35,6 +36,18 @@ async fn take_over(store: &Store, id: Id, consumer: &str) -> Result<(), Error> {
         .arg(0);
     store.run(claim.arg(id.to_string())).await
 }
+
+/// A failure that panics when it is told.
+#[derive(Debug)]
+struct Untold;
+
+impl fmt::Display for Untold {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("it can't be told");
+    }
+}
+
+impl std::error::Error for Untold {}
 
 /// A value that panics when it is read.
 #[derive(Debug)]
@@ -271,10 +284,6 @@ every_store! {
 
     /// The worker had it in hand for ever.
     async fn a_failure_that_panics_when_it_is_told_is_a_failure(test: TestStore) {
-        #[derive(Debug, thiserror::Error)]
-        #[error("{}", panic!("it can't be told"))]
-        struct Untold;
-
         let group = with_orders(&test.store, 1).await?.group("shipping", Start::Earliest);
         let worker = group.worker().deliveries_max(1).start(async |_: Job<Order>| Err(Untold.into()));
         let worker = worker.await?;
@@ -482,7 +491,7 @@ async fn handlers_that_never_wait_leave_others_their_turn() -> Result<(), Error>
     });
     let worker = worker.await?;
     until(&test, || worker.metrics().processed == 2000).await;
-    assert!(most.load(Relaxed) <= 200, "{most:?} in a row");
+    assert!(most.load(Relaxed) <= 100, "{most:?} in a row");
     worker.shutdown().await;
     other.abort();
     Ok(())
