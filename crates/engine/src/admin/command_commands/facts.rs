@@ -3,7 +3,9 @@
 
 use super::described::Described;
 use super::specs;
-use crate::command::{Flags, KeySpec, Row};
+#[cfg(feature = "lua")]
+use crate::command::Row;
+use crate::command::{Flags, KeySpec};
 
 /// How many categories there are.
 pub(super) const CATEGORIES: usize = 21;
