@@ -224,7 +224,7 @@ impl Rounds {
             Letter::Wake(place) => {
                 if let Some(slot) = self.places.get_mut(place) {
                     if let Some(served) = &slot.served {
-                        served.call.is_heard();
+                        served.call.hear();
                     }
                     slot.become_due(place, &mut self.due);
                 }
@@ -236,7 +236,7 @@ impl Rounds {
             }
             Letter::Back(away) => {
                 self.away -= 1;
-                away.served.call.is_heard();
+                away.served.call.hear();
                 // What came meanwhile was not for whoever was away.
                 let turn = match away.turn {
                     Turn::End => Turn::End,
@@ -458,7 +458,8 @@ impl Letters {
     /// Whether the worker may wait for the system: there is no letter. Whoever sends one from here on
     /// wakes it.
     pub(crate) fn begin_sleep(&self) -> bool {
-        self.is_asleep.store(true, Ordering::SeqCst);
+        // An exchange, as in `send`: so all who change it do so one after the other.
+        self.is_asleep.swap(true, Ordering::SeqCst);
         let may_sleep = self.box_.lock().unread.is_empty();
         if !may_sleep {
             self.end_sleep();
@@ -467,7 +468,7 @@ impl Letters {
     }
 
     pub(crate) fn end_sleep(&self) {
-        self.is_asleep.store(false, Ordering::SeqCst);
+        self.is_asleep.swap(false, Ordering::SeqCst);
     }
 
     /// Takes all letters into `reading`, which is empty.
@@ -494,7 +495,7 @@ impl Call {
     }
 
     /// The connection has its turn after this: who wakes it from here on writes another letter.
-    pub(crate) fn is_heard(&self) {
+    pub(crate) fn hear(&self) {
         self.is_sent.swap(false, Ordering::AcqRel);
     }
 }

@@ -70,7 +70,7 @@ fn who_needs_what_a_script_holds_for_too_long_is_refused_until_it_lets_go() {
 /// Nobody is left waiting for a script that is over, by whatever it was that they found.
 #[test]
 fn who_waits_for_a_script_is_woken_when_it_is_over() {
-    Model::bounded(3).check(|| {
+    Model::bounded(2).check(|| {
         let engine = engine(&[]);
         let script = {
             let engine = Arc::clone(&engine);

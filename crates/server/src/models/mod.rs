@@ -47,7 +47,7 @@ impl Desk {
 
 #[test]
 fn a_worker_reads_each_letter_once_also_if_it_was_about_to_sleep() {
-    Model::bounded(4).check(|| {
+    Model::bounded(3).check(|| {
         let desk = Desk::new();
         let send = |count: usize, letter: fn(usize) -> Letter| {
             let letters = Arc::clone(&desk.letters);
@@ -89,7 +89,7 @@ fn a_connection_has_a_turn_behind_each_time_that_it_is_woken() {
         while seen < 2 {
             for letter in desk.round() {
                 assert_eq!(letter, Some(7));
-                call.is_heard();
+                call.hear();
                 seen = work.load(Relaxed);
             }
         }
