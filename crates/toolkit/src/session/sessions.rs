@@ -50,6 +50,7 @@ pub struct Sessions<T> {
 }
 
 /// Where a token leads.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it came")]
 pub(super) enum Lead<T> {
     /// To this session.
     Here(Session<T>),
