@@ -491,7 +491,7 @@ async fn handlers_that_never_wait_leave_others_their_turn() -> Result<(), Error>
     });
     let worker = worker.await?;
     until(&test, || worker.metrics().processed == 2000).await;
-    assert!(most.load(Relaxed) <= 100, "{most:?} in a row");
+    assert!(most.load(Relaxed) <= 200, "{most:?} in a row");
     worker.shutdown().await;
     other.abort();
     Ok(())
