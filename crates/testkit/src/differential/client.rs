@@ -163,6 +163,14 @@ impl Client {
         // It answers with no entries where a stream without any took another's place, or is trimmed to none.
         let reads = is(last, "XREAD") || is(last, "XREADGROUP");
         // It refuses prefixes of which one begins another, and goes on.
+        // Before 7.2 who publishes to itself in a transaction is told in the midst of the answer.
+        let publishes = |words: &Words| {
+            let names = ["PUBLISH", "SPUBLISH", "EVAL"];
+            names.iter().any(|name| is(words, name))
+        };
+        if is(last, "EXEC") && self.queue.iter().any(publishes) {
+            return true;
+        }
         let tracks =
             is(last, "CLIENT") && last.iter().any(|word| word.eq_ignore_ascii_case(b"PREFIX"));
         reads && self.is_waiting || tracks && !self.is_content
