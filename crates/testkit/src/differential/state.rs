@@ -42,9 +42,10 @@ impl State<'_> {
             let select = vec![request(&[b"SELECT", db.to_string().as_bytes()])];
             self.look(&select).or_else(|| {
                 let keys = self.keys();
-                let kinds = keys.iter().map(|key| request(&[b"TYPE", key])).collect();
+                let kinds: Vec<Words> = keys.iter().map(|key| request(&[b"TYPE", key])).collect();
                 self.look(&kinds).or_else(|| {
-                    let looks = keys.iter().flat_map(|key| self.looks_at(key)).collect();
+                    let looks: Vec<Words> =
+                        keys.iter().flat_map(|key| self.looks_at(key)).collect();
                     self.look(&looks)
                 })
             })
@@ -52,7 +53,7 @@ impl State<'_> {
     }
 
     /// Asks both sides for things about what is stored that have to be the same.
-    fn look(&mut self, requests: &Vec<Words>) -> Option<Difference> {
+    fn look(&mut self, requests: &[Words]) -> Option<Difference> {
         self.client.theirs.send_all(requests);
         requests.iter().find_map(|words| {
             self.client.ours.send(words);
