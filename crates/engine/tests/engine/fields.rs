@@ -169,30 +169,56 @@ fn info_counts_hashes_of_which_fields_expire_where_there_are_some() {
     assert_eq!(store.figure("expired_fields"), 1);
 }
 
+/// What those hear who listen to a hash, of events alone.
+fn events_of(listener: &Connection) -> String {
+    let mut events = Vec::new();
+    while let Some(Mail::Message(message)) = listener.mailbox.take() {
+        let text = String::from_utf8_lossy(message.encoded(false)).into_owned();
+        events.extend(text.trim().rsplit("\r\n").next().map(str::to_owned));
+    }
+    events.join(" ")
+}
+
+/// A hash whose two fields have expired, and who listens to it.
+fn expired() -> (Store, Connection) {
+    let mut store = Store::open();
+    let mut listener = Connection::to(&store.engine);
+    listener.send("SUBSCRIBE __keyspace@0__:hash");
+    store.call("CONFIG SET notify-keyspace-events KA");
+    store.add(0, 2, 100);
+    store.now_ms += 200;
+    assert_eq!(events_of(&listener), "hset hexpire");
+    (store, listener)
+}
+
 /// It took its last field away, and gave it others: nobody is to hear that it went in between.
 #[test]
 fn a_key_whose_fields_have_all_expired_does_not_go_where_others_follow() {
     for presence in ["", "FNX "] {
-        let mut store = Store::open();
-        let mut listener = Connection::to(&store.engine);
-        listener.send("SUBSCRIBE __keyspace@0__:hash");
-        store.call("CONFIG SET notify-keyspace-events KA");
-        store.add(0, 2, 100);
-        store.now_ms += 200;
-
+        let (mut store, listener) = expired();
         let request = format!("HSETEX hash {presence}PX 100 FIELDS 1 f1 v");
         assert_eq!(store.call(&request), ":1");
         assert_eq!(store.call("HSETEX hash FXX PX 100 FIELDS 1 f1 w"), ":1");
         store.now_ms += 200;
         assert_eq!(store.call("HSETEX hash FXX PX 100 FIELDS 1 f1 x"), ":0");
         assert_eq!(store.call("EXISTS hash"), ":0");
-
-        let mut events = Vec::new();
-        while let Some(Mail::Message(message)) = listener.mailbox.take() {
-            let text = String::from_utf8_lossy(message.encoded(false)).into_owned();
-            events.extend(text.trim().rsplit("\r\n").next().map(str::to_owned));
-        }
-        let wanted = "hset hexpire hexpired hset hexpire hset hexpire hexpired del";
-        assert_eq!(events.join(" "), wanted, "{presence}");
+        let wanted = "hexpired hset hexpire hset hexpire hexpired del";
+        assert_eq!(events_of(&listener), wanted, "{presence}");
+    }
+    for (request, event) in [
+        ("HSET hash f 1", "hset"),
+        ("HMSET hash f 1", "hset"),
+        ("HSETNX hash f0 1", "hset"),
+        ("HINCRBY hash f0 1", "hincrby"),
+        ("HINCRBYFLOAT hash f0 1", "hincrbyfloat"),
+    ] {
+        let (store, listener) = expired();
+        store.call(request);
+        assert_eq!(
+            events_of(&listener),
+            format!("hexpired {event}"),
+            "{request}"
+        );
+        assert_eq!(store.call("HLEN hash"), ":1", "{request}");
     }
 }

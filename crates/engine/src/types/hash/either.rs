@@ -4,7 +4,7 @@
 //! does not know of the other kind: a key that holds that refuses it as one of the wrong type, before
 //! anything has happened. Only then is it asked for the other kind. So plain hashes pay nothing.
 
-use crate::command::Call;
+use crate::command::{Call, Flags};
 use crate::error::{Error, Result};
 
 /// The function of a row whose command runs on a hash of either kind.
@@ -52,5 +52,10 @@ fn is_timed(call: &mut Call<'_, '_>) -> Option<bool> {
     call.args = call.command.args(request);
     // The key has been looked up already.
     call.keyspace.count_no_lookups();
+    if call.command.flags.has(Flags::DENY_OOM) {
+        // It puts a field into the hash, whatever is left there.
+        call.keyspace.expire_fields_before_others(key);
+        return Some(true);
+    }
     Some(call.keyspace.expire_fields(key))
 }
