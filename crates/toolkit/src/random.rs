@@ -2,8 +2,6 @@
 //!
 //! What only decides how long somebody waits is drawn by [`larder_store::jitter`].
 
-use std::cell::Cell;
-
 /// So many random bytes.
 ///
 /// # Panics
@@ -21,6 +19,8 @@ pub(crate) fn bytes<const LEN: usize>() -> [u8; LEN] {
 /// number. It is for who can bear that, and spares a call of the system.
 #[cfg(feature = "session")]
 pub(crate) fn number() -> u128 {
+    use std::cell::Cell;
+
     thread_local! {
         static NEXT: Cell<u128> = Cell::new(u128::from_le_bytes(bytes()));
     }
