@@ -606,11 +606,15 @@ fn add(call: &mut Call<'_, '_>, key: &[u8], increment: i64) -> Result<()> {
 fn incrbyfloat(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, increment) = (call.args.key()?, call.args.bytes()?);
     let number = match call.keyspace.read_string(key)? {
-        None => LongDouble::default(),
-        Some(string) => string.with_bytes(|bytes| LongDouble::read(bytes, Error::NotAFloat))?,
+        None => Ok(LongDouble::default()),
+        Some(string) => string.with_bytes(|bytes| LongDouble::read(bytes, Error::NotAFloat)),
     };
-    let increment = LongDouble::read(increment, Error::NotAFloat)?;
-    let text = number.checked_add(increment)?.to_string();
+    let sum = match (number, LongDouble::read(increment, Error::NotAFloat)) {
+        // Before that the other is infinite.
+        (_, Err(Error::NotAFloat)) => return Err(Error::NotAFloat),
+        (number, increment) => number?.checked_add(increment?)?,
+    };
+    let text = sum.to_string();
     call.keyspace.put_bytes(key, text.as_bytes(), Expiry::Keep);
     call.reply.bulk(text.as_bytes());
     Ok(())
