@@ -10,7 +10,7 @@ use super::compare::depends_on_moments;
 use super::difference::Difference;
 use super::events::Listeners;
 use super::next::PATIENCE;
-use super::program::parameters;
+use super::parameters;
 use super::state::State;
 use super::tally::Tally;
 use super::values::{self, is};

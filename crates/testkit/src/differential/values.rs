@@ -7,9 +7,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
-use super::Words;
-use super::program::scripts::SCRIPTS;
-use super::program::{functions, parameters};
+use super::scripts::SCRIPTS;
+use super::{Words, functions, parameters};
 use crate::transcript::words::quote;
 
 /// The word in a request for what DUMP has answered last, on each side its own answer.

@@ -1,12 +1,9 @@
 //! Random programs: requests made from the syntax of every row of the table, of one connection after
 //! the other or of many together, and scripts.
 
-pub(super) mod functions;
 mod left_out;
 mod lua;
-pub(super) mod parameters;
 mod request;
-pub(super) mod scripts;
 mod together;
 mod wild;
 
@@ -19,10 +16,10 @@ pub use self::wild::Wild;
 
 use self::left_out::{LEFT_OUT, NEVER_SPOILT, VERSION};
 use self::request::Request;
-use self::scripts::SCRIPTS;
+use super::scripts::SCRIPTS;
 use super::syntax::{Part, parts};
 use super::values::{self, Place};
-use super::{Family, Step, Subject, Words};
+use super::{Family, Step, Subject, Words, functions};
 use crate::server::ServerKind;
 
 /// A generator of programs.

@@ -5,7 +5,8 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::left_out::NEWER;
-use super::{Part, Place, Row, Words, parameters, values};
+use super::{Part, Place, Row, Words, values};
+use crate::differential::parameters;
 
 /// A request in the making.
 pub(super) struct Request<'a> {

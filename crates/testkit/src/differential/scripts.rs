@@ -1,7 +1,7 @@
 //! Scripts that stand around a request.
 
 /// Scripts about the values that pass between Lua and commands. `KEYS[1]` is a string's key.
-pub(in crate::differential) const SCRIPTS: &[&str] = &[
+pub(super) const SCRIPTS: &[&str] = &[
     "return redis.call(unpack(ARGV))",
     "return redis.call(unpack(ARGV))",
     "return redis.pcall(unpack(ARGV))",

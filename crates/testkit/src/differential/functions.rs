@@ -98,7 +98,7 @@ const WRONG: &[&str] = &[
 ];
 
 /// The code of a library, mostly one that can be loaded.
-pub(in crate::differential) fn code(random: &mut StdRng) -> Vec<u8> {
+pub(super) fn code(random: &mut StdRng) -> Vec<u8> {
     match random.random_bool(0.7) {
         true => library(random),
         false => WRONG.choose(random).copied().unwrap_or_default().into(),

@@ -4,7 +4,7 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 
 /// Parameters, with the value that each has before a program and others that it can be given.
-pub(in crate::differential) const PARAMETERS: &[(&str, &str, &str)] = &[
+pub(super) const PARAMETERS: &[(&str, &str, &str)] = &[
     ("hash-max-listpack-entries", "512", "0 1 2 128 -1 abc"),
     ("hash-max-listpack-value", "64", "0 1 2 100"),
     ("set-max-intset-entries", "512", "0 1 2 100"),
@@ -26,7 +26,7 @@ pub(in crate::differential) const PARAMETERS: &[(&str, &str, &str)] = &[
 ];
 
 /// The request that gives all parameters the values that they have before a program.
-pub(in crate::differential) fn reset() -> Vec<Vec<u8>> {
+pub(super) fn reset() -> Vec<Vec<u8>> {
     let pairs = PARAMETERS
         .iter()
         .flat_map(|(name, value, _)| [*name, *value]);
@@ -35,7 +35,7 @@ pub(in crate::differential) fn reset() -> Vec<Vec<u8>> {
 }
 
 /// The name of a parameter.
-pub(in crate::differential) fn name(random: &mut StdRng) -> Vec<u8> {
+pub(super) fn name(random: &mut StdRng) -> Vec<u8> {
     let parameter = PARAMETERS.choose(random);
     parameter
         .map(|(name, ..)| name.as_bytes().to_vec())
@@ -43,7 +43,7 @@ pub(in crate::differential) fn name(random: &mut StdRng) -> Vec<u8> {
 }
 
 /// A value for a parameter.
-pub(in crate::differential) fn value(random: &mut StdRng, name: &[u8]) -> Vec<u8> {
+pub(super) fn value(random: &mut StdRng, name: &[u8]) -> Vec<u8> {
     let parameter = PARAMETERS.iter().find(|(own, ..)| own.as_bytes() == name);
     let values = parameter.map_or("", |(_, _, values)| values);
     let values: Vec<&str> = values.split(' ').collect();
