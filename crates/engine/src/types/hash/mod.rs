@@ -223,9 +223,11 @@ impl Hash {
             return;
         };
         let is_long = field.len().max(value.len()) > limits.hash_max_listpack_value.get();
-        let is_full = packed.len() / 2 >= limits.hash_max_listpack_entries.get();
+        let (len, len_max) = (packed.len() / 2, limits.hash_max_listpack_entries.get());
+        // It may have become too long for a limit that was lowered since.
+        let is_full = len > len_max || len == len_max && packed.find::<2>(field).is_none();
         let is_huge = !packed.has_room_for([Str::Bytes(field), Str::Bytes(value)]);
-        if is_long || is_huge || is_full && packed.find::<2>(field).is_none() {
+        if is_long || is_full || is_huge {
             let fields = Fields::of(packed.pairs(), limits);
             self.set_large(fields);
         }

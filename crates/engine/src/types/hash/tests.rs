@@ -116,3 +116,19 @@ fn every_field_is_sampled() {
         assert_eq!(seen.len() as u64, len);
     }
 }
+
+/// As in Redis, which looks at the length behind each change.
+#[test]
+fn a_hash_that_is_longer_than_a_lowered_limit_becomes_large_with_its_next_change() {
+    let (mut hash, limits) = (Hash::default(), limits());
+    for field in ["a", "b", "c"] {
+        hash.set(field.as_bytes(), b"1", &limits);
+    }
+    limits.hash_max_listpack_entries.set(3);
+    hash.set(b"a", b"2", &limits);
+    assert_eq!(hash.encoding(), "listpack");
+    limits.hash_max_listpack_entries.set(2);
+    hash.set(b"a", b"3", &limits);
+    assert_eq!(hash.encoding(), "hashtable");
+    assert_eq!(hash.get(b"a").map(Str::to_vec), Some(b"3".to_vec()));
+}
