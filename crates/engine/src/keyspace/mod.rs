@@ -808,10 +808,11 @@ impl<'e> Keyspace<'e> {
     /// Removes up to `limit` keys of the database that have expired, from a shard that is held.
     /// Answers whether there is more to do.
     pub(crate) fn expire(&mut self, index: usize, limit: usize) -> bool {
-        let (db, now_ms) = (self.db, self.now_ms());
+        // Looked at while the shard is held: a tick that had begun before would not know of the import mode.
+        let (db, over_ms) = (self.db, self.over_ms());
         let mut expired = Vec::new();
         let shard = self.held.shard_mut(index);
-        let has_more = shard.dbs[db].expire(now_ms, limit, &mut expired);
+        let has_more = shard.dbs[db].expire(over_ms, limit, &mut expired);
         for entry in expired {
             let hash = self.hash(entry.key());
             self.note_expired(hash, entry.key());
