@@ -9,6 +9,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
+use larder_testkit::options::Given;
 use larder_testkit::{Differential, Family, Length, ServerKind};
 
 fn main() -> ExitCode {
@@ -61,20 +62,14 @@ fn runs_from_arguments() -> Result<Vec<Differential>, String> {
         families = Family::ALL.to_vec();
     }
     let mut runs: Vec<_> = families.into_iter().map(Differential::about).collect();
-    while let Some(name) = words.next() {
-        let value = words.next().ok_or(format!("{name} has no value"))?;
-        let number = || {
-            value
-                .parse::<u64>()
-                .map_err(|error| format!("{name}: {error}"))
-        };
+    for given in Given::all(words)? {
         for run in &mut runs {
-            match (name.as_str(), value.as_str()) {
-                ("--seed", _) => run.seed = number()?,
-                ("--requests", _) => run.length = Length::Requests(number()?),
+            match (given.name.as_str(), given.value.as_str()) {
+                ("--seed", _) => run.seed = given.number()?,
+                ("--requests", _) => run.length = Length::Requests(given.number()?),
                 ("--server", "redis") => run.server = ServerKind::Redis,
                 ("--server", "valkey") => run.server = ServerKind::Valkey,
-                _ => return Err(format!("there is no option {name} {value}")),
+                (name, value) => return Err(format!("there is no option {name} {value}")),
             }
         }
     }

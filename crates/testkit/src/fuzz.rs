@@ -18,6 +18,8 @@ use larder_resp::ArgumentBuffer;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use crate::options::Given;
+
 /// How long a case may take.
 pub const CASE_MAX: Duration = Duration::from_secs(30);
 
@@ -46,20 +48,13 @@ impl Fuzz {
             seed: 0,
             last: None,
         };
-        let mut words = std::env::args().skip(1);
-        while let Some(name) = words.next() {
-            let value = words.next().ok_or(format!("{name} has no value"))?;
-            let number = || {
-                value
-                    .parse::<u64>()
-                    .map_err(|error| format!("{name}: {error}"))
-            };
-            match name.as_str() {
-                "--seconds" => fuzz.time = Duration::from_secs(number()?),
-                "--cases" => fuzz.cases = number()?,
-                "--seed" => fuzz.seed = number()?,
-                "--last" => fuzz.last = Some(value.into()),
-                _ => return Err(format!("there is no option {name}")),
+        for given in Given::all(std::env::args().skip(1))? {
+            match given.name.as_str() {
+                "--seconds" => fuzz.time = Duration::from_secs(given.number()?),
+                "--cases" => fuzz.cases = given.number()?,
+                "--seed" => fuzz.seed = given.number()?,
+                "--last" => fuzz.last = Some(given.value.into()),
+                name => return Err(format!("there is no option {name}")),
             }
         }
         Ok(fuzz)

@@ -31,6 +31,7 @@ pub mod fuzz;
 mod household;
 pub mod linear;
 mod open;
+pub mod options;
 mod port;
 mod process;
 mod proxy;

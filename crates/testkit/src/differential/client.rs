@@ -7,8 +7,9 @@ use larder_resp::Frame;
 use super::compare::{Freedom, is_newer_refusal};
 use super::difference::Difference;
 use super::events::Told;
+use super::named::{has_any, is};
 use super::next::{PATIENCE, frame};
-use super::values::{self, is};
+use super::values;
 use super::{Step, Words};
 use crate::server::ServerKind;
 use crate::transcript::target::{Arrived, Connection};
@@ -162,7 +163,6 @@ impl Client {
     fn is_meant_beyond(&self, last: &Words) -> bool {
         // It answers with no entries where a stream without any took another's place, or is trimmed to none.
         let reads = is(last, "XREAD") || is(last, "XREADGROUP");
-        // It refuses prefixes of which one begins another, and goes on.
         // Before 7.2 who publishes to itself in a transaction is told in the midst of the answer.
         let publishes = |words: &Words| {
             let names = ["PUBLISH", "SPUBLISH", "EVAL"];
@@ -171,8 +171,8 @@ impl Client {
         if is(last, "EXEC") && self.queue.iter().any(publishes) {
             return true;
         }
-        let tracks =
-            is(last, "CLIENT") && last.iter().any(|word| word.eq_ignore_ascii_case(b"PREFIX"));
+        // It refuses prefixes of which one begins another, and goes on.
+        let tracks = is(last, "CLIENT") && has_any(last, &["PREFIX"]);
         reads && self.is_waiting || tracks && !self.is_content
     }
 
@@ -184,11 +184,7 @@ impl Client {
         ours: &Arrived,
     ) -> Option<Difference> {
         let theirs = self.theirs.receive_bytes(PATIENCE);
-        if words
-            .iter()
-            .take(2)
-            .any(|word| word.eq_ignore_ascii_case(b"DUMP"))
-        {
+        if has_any(&words[..words.len().min(2)], &["DUMP"]) {
             self.dumped = [ours, &theirs].map(bulk);
         }
         let is_same = match (ours, &theirs) {

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use larder_resp::Frame;
 
 use super::Words;
+use super::named::has_any;
 
 /// What may be different between two answers to the same request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,15 +100,7 @@ const NEWER_FIELDS: &[&str] = &["active-time", "inactive", "lag"];
 
 /// Whether a request compares lives: which of two of the same length ends later depends on when they began.
 pub(super) fn depends_on_moments(words: &Words) -> bool {
-    let has = |names: [&str; 2]| {
-        let is_named = |word: &Vec<u8>| {
-            names
-                .iter()
-                .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
-        };
-        words.iter().any(is_named)
-    };
-    has(["GT", "LT"]) && has(["EXPIRE", "PEXPIRE"])
+    has_any(words, &["GT", "LT"]) && has_any(words, &["EXPIRE", "PEXPIRE"])
 }
 
 /// Whether a step of a scan is asked for that is not its first. A cursor means something only to the
@@ -128,14 +121,7 @@ impl Freedom {
     pub(super) fn of<'a>(requests: impl IntoIterator<Item = &'a Words>) -> Freedom {
         let mut freedom = Freedom::default();
         for words in requests {
-            let has = |names: &[&str]| {
-                let is_named = |word: &Vec<u8>| {
-                    names
-                        .iter()
-                        .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
-                };
-                words.iter().any(is_named)
-            };
+            let has = |names: &[&str]| has_any(words, names);
             freedom.order |= has(ANY_ORDER);
             freedom.time |= has(TIMES);
             freedom.values |= has(ANY_VALUES);

@@ -2,7 +2,8 @@
 
 use super::Words;
 use super::events::Event;
-use super::values::{self, is};
+use super::named::is;
+use super::values;
 use crate::server::ServerKind;
 use crate::transcript::target::Arrived;
 

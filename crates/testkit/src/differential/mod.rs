@@ -21,6 +21,7 @@ mod difference;
 mod events;
 mod family;
 mod functions;
+mod named;
 mod next;
 mod parameters;
 mod program;

@@ -9,11 +9,12 @@ use super::client::Client;
 use super::compare::depends_on_moments;
 use super::difference::Difference;
 use super::events::Listeners;
+use super::named::is;
 use super::next::PATIENCE;
 use super::parameters;
 use super::state::State;
 use super::tally::Tally;
-use super::values::{self, is};
+use super::values;
 use crate::server::ServerKind;
 use crate::transcript::target::{InProcess, Open, Real};
 

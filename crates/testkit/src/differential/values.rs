@@ -135,13 +135,6 @@ pub(super) fn key(random: &mut StdRng, family: &str) -> Vec<u8> {
     format!("{start}{}", random.random_range(1..=3)).into_bytes()
 }
 
-/// Whether this is a request of the command.
-pub(super) fn is(words: &Words, name: &str) -> bool {
-    words
-        .first()
-        .is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
-}
-
 /// A value for a place, mostly one that fits.
 pub(super) fn value(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
     match place.name {

@@ -1,0 +1,20 @@
+//! By which names a request goes.
+
+use super::Words;
+
+/// Whether this is a request of the command.
+pub(super) fn is(words: &Words, name: &str) -> bool {
+    words
+        .first()
+        .is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))
+}
+
+/// Whether one of these names stands among the words.
+pub(super) fn has_any(words: &[Vec<u8>], names: &[&str]) -> bool {
+    let is_named = |word: &Vec<u8>| {
+        names
+            .iter()
+            .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    words.iter().any(is_named)
+}
