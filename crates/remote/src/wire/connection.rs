@@ -197,3 +197,37 @@ fn write(out: &mut Vec<u8>, arguments: Arguments<'_>) {
         .iter()
         .for_each(|word| larder_resp::bulk(out, word));
 }
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::net::UnixStream;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// The driver was told of it when it had not taken their requests, and looked at those that it had: they
+    /// waited for as long as an answer may take.
+    #[tokio::test(start_paused = true)]
+    async fn those_whose_time_is_over_as_they_ask_do_not_wait() -> std::io::Result<()> {
+        let (stream, _silent) = UnixStream::pair()?;
+        let patience = Patience {
+            in_flight_max: 10,
+            ping_after: None,
+            response_timeout: Duration::from_secs(20),
+        };
+        let connection = Connection::new(Stream::Unix(stream), patience, None);
+        let begun = Instant::now();
+        tokio::time::advance(Duration::from_millis(10)).await;
+        let commands = ["GET", "PING"].map(Command::new);
+        let answers = connection.call_all(commands.iter(), Until::Own(begun));
+        for answer in answers.await {
+            let is_late = matches!(answer, Err(Failure::Unanswered(Loss::Late)));
+            assert!(is_late, "{answer:?}");
+        }
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(1), "{waited:?}");
+        Ok(())
+    }
+}

@@ -153,7 +153,7 @@ impl Shared {
         if outbox.is_left {
             return Taken::Left;
         }
-        if mem::take(&mut outbox.is_overdue) {
+        if outbox.take_overdue() {
             return Taken::Overdue;
         }
         if outbox.requests.is_empty() {
@@ -174,12 +174,8 @@ impl Shared {
             return Taken::Left;
         }
         outbox.wake_later(waker);
-        match mem::take(&mut outbox.is_overdue) {
-            true => {
-                // They may be sent yet.
-                tell_overdue(outbox.requests.iter_mut());
-                Taken::Overdue
-            }
+        match outbox.take_overdue() {
+            true => Taken::Overdue,
             false => Taken::Nothing,
         }
     }
@@ -252,6 +248,16 @@ pub(super) enum Taken {
 }
 
 impl Outbox {
+    /// Whether the time of somebody is over, which the driver learns once. Those whose requests lie here
+    /// are told, though these may be sent yet; the driver tells those whose it has taken.
+    fn take_overdue(&mut self) -> bool {
+        let is_overdue = mem::take(&mut self.is_overdue);
+        if is_overdue {
+            tell_overdue(self.requests.iter_mut());
+        }
+        is_overdue
+    }
+
     fn wake_later(&mut self, waker: &Waker) {
         match &mut self.driver {
             Some(known) => known.clone_from(waker),
