@@ -81,6 +81,8 @@ pub(crate) struct Core {
     pub(crate) listeners: Listeners,
     sources: Sources,
     pub(crate) timers: Timers,
+    /// Held by whoever does what is due.
+    ticking: Mutex<()>,
     /// When the background thread is wanted next.
     alarm: Mutex<Option<Ticks>>,
     woken: Condvar,
@@ -145,8 +147,7 @@ impl Embedded {
     pub fn pass(&self, time: Duration) {
         if let Clock::Manual(clock) = &self.home.core.clock {
             clock.advance(time);
-            self.home.core.engine.tick(self);
-            self.home.core.timers.ring(self.home.core.clock.ticks());
+            self.home.core.tick();
         }
     }
 
@@ -230,6 +231,7 @@ impl Core {
             listeners: Listeners::default(),
             sources: Sources::default(),
             timers: Timers::default(),
+            ticking: Mutex::new(()),
             alarm: Mutex::new(None),
             woken: Condvar::new(),
         })
@@ -269,10 +271,17 @@ impl Core {
         }
     }
 
+    /// Does what is due. One after the other: whoever comes while another does it would find nothing
+    /// left to do, and go on before it is done.
+    fn tick(&self) {
+        let _turn = self.ticking.lock();
+        self.engine.tick(self);
+        self.timers.ring(self.ticks());
+    }
+
     fn tick_until_closed(&self) {
         while !self.is_closed() {
-            self.engine.tick(self);
-            self.timers.ring(self.ticks());
+            self.tick();
             let mut alarm = self.alarm.lock();
             let due = alarm
                 .take()

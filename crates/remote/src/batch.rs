@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::dispatch::Dispatch;
 use crate::node::Node;
-use crate::topology::{Route, Suspicion};
+use crate::topology::{Detour, Route, Suspicion};
 use crate::tries::{REDIRECTIONS_MAX, Tries};
 use crate::verdict::{Verdict, given};
 use crate::wire::Answered;
@@ -44,17 +44,14 @@ pub(crate) struct Batch<'a> {
 struct Unit {
     range: Range<usize>,
     route: Route,
-    /// The node that has to be asked, this once.
-    ask: Option<AskedNode>,
+    /// Where the node that was asked last has sent it.
+    detour: Option<Detour>,
 }
 
-/// A node, which shows nothing of itself.
-#[derive(Clone)]
-struct AskedNode(Arc<Node>);
-
-impl std::fmt::Debug for AskedNode {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("AskedNode")
+impl Unit {
+    /// Whether the node takes it only after ASKING.
+    fn asks(&self) -> bool {
+        self.detour.as_ref().is_some_and(|detour| detour.asks)
     }
 }
 
@@ -95,7 +92,7 @@ impl<'a> Batch<'a> {
             for (group, outcomes) in groups.iter().zip(sent) {
                 self.note(group, outcomes);
             }
-            units = self.left(&groups)?;
+            units = self.left(&groups);
             if units.is_empty() && self.wait_out().await {
                 units = self.units();
             } else if !units.is_empty() && !self.pause().await {
@@ -155,7 +152,7 @@ impl<'a> Batch<'a> {
                 Ok(route) => units.push(Unit {
                     range: start..end,
                     route,
-                    ask: None,
+                    detour: None,
                 }),
                 Err(error) => self.outcomes[start..end].fill(Some(Err(error))),
             }
@@ -196,14 +193,17 @@ impl<'a> Batch<'a> {
         let from_replica =
             self.delivery.from_replica && self.commands.iter().all(Command::is_read_only);
         for unit in units {
-            if let Some(AskedNode(node)) = unit.ask.clone() {
-                add(&mut groups, node, unit);
+            if let Some(detour) = &unit.detour {
+                match self.dispatch.topology.node_on(detour) {
+                    Ok(node) => add(&mut groups, node, unit),
+                    Err(error) => self.outcomes[unit.range.clone()].fill(Some(Err(error))),
+                }
                 continue;
             }
             // What has no keys goes where the one before it goes.
             if unit.route == Route::Any
                 && let Some(last) = groups.last_mut()
-                && last.units[0].ask.is_none()
+                && !last.units[0].asks()
             {
                 last.units.push(unit);
                 continue;
@@ -225,11 +225,11 @@ impl<'a> Batch<'a> {
     async fn send(&self, group: &Group) -> Vec<Outcome> {
         let ranges = || group.units.iter().map(|unit| unit.range.clone());
         let len = ranges().map(|range| range.len()).sum();
-        let is_asked = group.units[0].ask.is_some();
+        let asks = group.units[0].asks();
         let asking = Command::new("ASKING");
         let mut commands = Vec::with_capacity(len);
         for command in ranges().flat_map(|range| &self.commands[range]) {
-            commands.extend(is_asked.then_some(&asking));
+            commands.extend(asks.then_some(&asking));
             commands.push(command);
         }
         let sent = match Wait::of_all(commands.iter().copied()) {
@@ -240,7 +240,7 @@ impl<'a> Batch<'a> {
             }
         };
         // Each answer to ASKING stands before the one that counts.
-        let step = if is_asked { 2 } else { 1 };
+        let step = if asks { 2 } else { 1 };
         match sent {
             Ok(answers) => { answers.into_iter().skip(step - 1).step_by(step) }
                 .map(Ok)
@@ -269,7 +269,7 @@ impl<'a> Batch<'a> {
     }
 
     /// What is to be sent again.
-    fn left(&mut self, groups: &[Group]) -> Result<Vec<Unit>, Error> {
+    fn left(&mut self, groups: &[Group]) -> Vec<Unit> {
         // Each with whether it needs one try more, and not only another way.
         let mut left: Vec<(Unit, bool)> = Vec::new();
         self.is_split = false;
@@ -292,16 +292,16 @@ impl<'a> Batch<'a> {
             }
             self.is_split |= verdict == Verdict::Split;
             let mut unit = unit.clone();
-            let needs_try = self.prepare(group, &mut unit, verdict)?;
+            let needs_try = self.prepare(group, &mut unit, verdict);
             left.push((unit, needs_try));
         }
         left.reverse();
         if left.is_empty() {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         self.redirections += u32::from(!self.is_split);
         if self.redirections > REDIRECTIONS_MAX {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         self.is_retry = left.iter().any(|(_, needs_try)| *needs_try);
         if self.is_retry && !self.tries.again() {
@@ -309,7 +309,7 @@ impl<'a> Batch<'a> {
             left.retain(|(_, needs_try)| !needs_try);
             self.is_retry = false;
         }
-        Ok(left.into_iter().map(|(unit, _)| unit).collect())
+        left.into_iter().map(|(unit, _)| unit).collect()
     }
 
     /// Whether a unit may be sent again.
@@ -333,23 +333,26 @@ impl<'a> Batch<'a> {
     }
 
     /// What a verdict asks to be done before the unit is sent again. Answers whether that counts as a try.
-    fn prepare(&self, group: &Group, unit: &mut Unit, verdict: Verdict) -> Result<bool, Error> {
+    fn prepare(&self, group: &Group, unit: &mut Unit, verdict: Verdict) -> bool {
         let topology = &self.dispatch.topology;
-        unit.ask = None;
+        unit.detour = None;
         match verdict {
-            Verdict::Moved(slot, to) => return Ok(!topology.moved(&group.node, slot, &to)),
+            Verdict::Moved(slot, to) => {
+                unit.detour = topology.moved(&group.node, slot, &to);
+                return unit.detour.is_none();
+            }
             // A transaction can't be asked of a node that does not own its slot yet: it has to wait.
             Verdict::Ask(to) if unit.range.len() == 1 => {
-                unit.ask = topology.asked(&group.node, &to)?.map(AskedNode);
-                return Ok(unit.ask.is_none());
+                unit.detour = topology.asked(&group.node, &to);
+                return unit.detour.is_none();
             }
-            Verdict::Split => return Ok(false),
+            Verdict::Split => return false,
             Verdict::Elsewhere => topology.suspect(&group.node, Suspicion::NotMaster),
             Verdict::Stranger => group.node.greet_again(),
             Verdict::NotSent | Verdict::Unknown => topology.suspect(&group.node, Suspicion::Away),
             _ => {}
         }
-        Ok(true)
+        true
     }
 
     /// What came of a command or a transaction.
@@ -412,7 +415,7 @@ fn fate(results: &[Result<Value, Error>]) -> Option<Error> {
 /// Adds a unit to what goes to its node, in order. What is asked of it, and what belongs to it, go apart.
 fn add(groups: &mut Vec<Group>, node: Arc<Node>, unit: Unit) {
     let same = |group: &&mut Group| {
-        Arc::ptr_eq(&group.node, &node) && group.units[0].ask.is_some() == unit.ask.is_some()
+        Arc::ptr_eq(&group.node, &node) && group.units[0].asks() == unit.asks()
     };
     match groups.iter_mut().find(same) {
         Some(group) => group.units.push(unit),

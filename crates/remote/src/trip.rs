@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::dispatch::Dispatch;
 use crate::node::Node;
-use crate::topology::{Route, Suspicion};
+use crate::topology::{Detour, Route, Suspicion};
 use crate::tries::{REDIRECTIONS_MAX, Tries};
 use crate::verdict::{Verdict, given};
 use crate::wire::{Answered, Failure, Loss};
@@ -25,8 +25,8 @@ pub(crate) struct Trip<'a> {
     last: Instant,
     /// The node that was asked last.
     node: Option<Arc<Node>>,
-    /// The node that has to be asked next, this once.
-    ask: Option<Arc<Node>>,
+    /// Where the one that was asked last has sent it.
+    detour: Option<Detour>,
     redirections: u32,
 }
 
@@ -56,7 +56,7 @@ impl<'a> Trip<'a> {
             own,
             last: own.unwrap_or(usual + dispatch.config.connect_timeout),
             node: None,
-            ask: None,
+            detour: None,
             redirections: 0,
             dispatch,
             command,
@@ -68,7 +68,7 @@ impl<'a> Trip<'a> {
     pub(crate) async fn run(mut self) -> Result<Value, Error> {
         loop {
             let outcome = self.go().await?;
-            match self.next(Verdict::of(&outcome)).await? {
+            match self.next(Verdict::of(&outcome)).await {
                 Next::Again => {}
                 Next::Done => return given(outcome),
             }
@@ -78,12 +78,11 @@ impl<'a> Trip<'a> {
     /// Sends the command to the node that is the right one now.
     async fn go(&mut self) -> Result<Answered, Error> {
         loop {
-            let asked = self.ask.take();
-            let first = asked.as_ref().map(|_| &["ASKING"][..]);
-            let node = match asked {
-                Some(node) => node,
-                None => self.find_node().await?,
+            let (node, asks) = match self.detour.take() {
+                Some(detour) => (self.dispatch.topology.node_on(&detour)?, detour.asks),
+                None => (self.find_node().await?, false),
             };
+            let first = asks.then_some(&["ASKING"][..]);
             if let Some(trail) = &self.command.delivery().trail {
                 trail.asked(&node.target().address, node.target().db);
             }
@@ -161,33 +160,32 @@ impl<'a> Trip<'a> {
         }
     }
 
+    /// Goes where it was sent, if there is a way and time left.
+    async fn follow(&mut self, detour: Option<Detour>) -> Next {
+        self.redirections += 1;
+        self.detour = detour;
+        let may = self.detour.is_some() && self.tries.pause_on_the_way(self.redirections).await;
+        if may { Next::Again } else { Next::Done }
+    }
+
     /// What follows from what came.
-    async fn next(&mut self, verdict: Verdict) -> Result<Next, Error> {
+    async fn next(&mut self, verdict: Verdict) -> Next {
         let Some(node) = self.node.clone() else {
-            return Ok(Next::Done);
+            return Next::Done;
         };
         let topology = &self.dispatch.topology;
         match verdict {
-            Verdict::Final => return Ok(Next::Done),
+            Verdict::Final => return Next::Done,
             Verdict::Moved(..) | Verdict::Ask(_) if self.redirections >= REDIRECTIONS_MAX => {
-                return Ok(Next::Done);
+                return Next::Done;
             }
             Verdict::Moved(slot, to) => {
-                self.redirections += 1;
-                let is_known = topology.moved(&node, slot, &to);
-                let may = is_known && self.tries.pause_on_the_way(self.redirections).await;
-                return Ok(if may { Next::Again } else { Next::Done });
+                return self.follow(topology.moved(&node, slot, &to)).await;
             }
-            Verdict::Ask(to) => {
-                self.redirections += 1;
-                self.ask = topology.asked(&node, &to)?;
-                let may =
-                    self.ask.is_some() && self.tries.pause_on_the_way(self.redirections).await;
-                return Ok(if may { Next::Again } else { Next::Done });
-            }
+            Verdict::Ask(to) => return self.follow(topology.asked(&node, &to)).await,
             Verdict::Split => {
                 let may = self.tries.pause_for_keys().await;
-                return Ok(if may { Next::Again } else { Next::Done });
+                return if may { Next::Again } else { Next::Done };
             }
             Verdict::Elsewhere => topology.suspect(&node, Suspicion::NotMaster),
             Verdict::Stranger => node.greet_again(),
@@ -195,13 +193,13 @@ impl<'a> Trip<'a> {
             Verdict::Unknown => {
                 topology.suspect(&node, Suspicion::Away);
                 if !self.command.may_repeat() {
-                    return Ok(Next::Done);
+                    return Next::Done;
                 }
             }
             Verdict::Later => {}
         }
         let may = self.tries.again() && self.tries.pause().await;
-        Ok(if may { Next::Again } else { Next::Done })
+        if may { Next::Again } else { Next::Done }
     }
 }
 

@@ -204,7 +204,7 @@ impl Cluster {
     }
 
     /// The node at an address, made known if it is not.
-    fn node_at(&self, address: &Address) -> Result<Arc<Node>, Error> {
+    pub(crate) fn node_at(&self, address: &Address) -> Result<Arc<Node>, Error> {
         self.node_in(address, |nodes| &mut nodes.by_address, false)
     }
 
@@ -233,15 +233,8 @@ impl Cluster {
         Ok(node)
     }
 
-    /// The node at the address that an ASK named, or a MOVED; without a host it is that of the node that
-    /// said so.
-    pub(crate) fn redirected(&self, by: &Node, to: &Address) -> Result<Arc<Node>, Error> {
-        self.node_at(&whole(by, to))
-    }
-
     /// A slot is at another node now.
-    pub(crate) fn moved(&self, by: &Node, slot: u16, to: &Address) {
-        let to = whole(by, to);
+    pub(crate) fn moved(&self, slot: u16, to: Address) {
         let mut slots = self.slots.write();
         if Arc::make_mut(&mut *slots).set_owner(slot, to) {
             drop(slots);
@@ -406,7 +399,9 @@ impl Cluster {
                 return Err(error);
             };
             match Verdict::of_refusal(refusal) {
-                Verdict::Moved(slot, to) if moves < MOVES_MAX => self.moved(&node, slot, &to),
+                Verdict::Moved(slot, to) if moves < MOVES_MAX => {
+                    self.moved(slot, whole(&node, &to));
+                }
                 verdict if verdict.is_unexecuted() && moves < MOVES_MAX => {
                     tokio::time::sleep(CALM).await;
                 }
@@ -458,7 +453,7 @@ fn status(node: Option<&Arc<Node>>, address: &Address, role: Role) -> NodeStatus
 }
 
 /// An address, with the host of the node that named it if it has none.
-fn whole(by: &Node, address: &Address) -> Address {
+pub(super) fn whole(by: &Node, address: &Address) -> Address {
     match (address, by.target().address.host()) {
         (Address::Tcp { host, port }, Some(known)) if host.is_empty() => Address::tcp(known, *port),
         _ => address.clone(),

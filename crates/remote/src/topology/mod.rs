@@ -40,6 +40,14 @@ pub(crate) enum Route {
     Part(Part),
 }
 
+/// Where a node has sent a command, this once: the map of slots may be older than that.
+#[derive(Clone, Debug)]
+pub(crate) struct Detour {
+    to: Address,
+    /// Whether the node there takes the command only after ASKING.
+    pub(crate) asks: bool,
+}
+
 /// What all nodes of a store have in common: how they are greeted.
 #[derive(Clone, Debug)]
 pub(crate) struct Greeted {
@@ -142,22 +150,29 @@ impl Topology {
         matches!(self, Topology::Cluster(_))
     }
 
-    /// A slot is at another node now, as this one says. Answers whether that helps.
-    pub(crate) fn moved(&self, by: &Node, slot: u16, to: &Address) -> bool {
-        match self {
-            Topology::Cluster(cluster) => {
-                cluster.moved(by, slot, to);
-                true
-            }
-            _ => false,
-        }
+    /// A slot is at another node now, as this one says. Answers where to go, if there is a way.
+    pub(crate) fn moved(&self, by: &Node, slot: u16, to: &Address) -> Option<Detour> {
+        let Topology::Cluster(cluster) = self else {
+            return None;
+        };
+        let to = cluster::whole(by, to);
+        cluster.moved(slot, to.clone());
+        Some(Detour { to, asks: false })
     }
 
-    /// The node that has to be asked, this once, as this one says.
-    pub(crate) fn asked(&self, by: &Node, to: &Address) -> Result<Option<Arc<Node>>, Error> {
+    /// Another node has to be asked, this once, as this one says. Answers where to go, if there is a way.
+    pub(crate) fn asked(&self, by: &Node, to: &Address) -> Option<Detour> {
+        self.is_cluster().then(|| Detour {
+            to: cluster::whole(by, to),
+            asks: true,
+        })
+    }
+
+    /// The node at the end of a detour.
+    pub(crate) fn node_on(&self, detour: &Detour) -> Result<Arc<Node>, Error> {
         match self {
-            Topology::Cluster(cluster) => cluster.redirected(by, to).map(Some),
-            _ => Ok(None),
+            Topology::Cluster(cluster) => cluster.node_at(&detour.to),
+            _ => Err(Error::Gone),
         }
     }
 

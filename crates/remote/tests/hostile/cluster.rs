@@ -118,6 +118,46 @@ async fn nodes_that_disagree_for_a_moment_are_waited_for() {
     assert_eq!(batch, Ok(vec![Ok(Value::ok()); 2]));
 }
 
+/// The map that a node gives may be older than the redirection. Callers who had to pause on the way were
+/// back then where they had been sent away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirection_is_followed_though_the_map_says_otherwise() {
+    for is_batch in [false, true] {
+        let ports = Arc::new(OnceLock::<[u16; 2]>::new());
+        let asked = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+        let make = |itself: usize| {
+            let (ports, asked) = (Arc::clone(&ports), Arc::clone(&asked[itself]));
+            node(move |words| {
+                let ports = ports.get().unwrap();
+                match words[0].as_str() {
+                    "CLUSTER" => all_at(ports[0]),
+                    "SET" if asked.fetch_add(1, Ordering::SeqCst) == 5 && itself == 1 => {
+                        "+OK\r\n".to_owned()
+                    }
+                    "SET" => format!("-MOVED 15495 127.0.0.1:{}\r\n", ports[1 - itself]),
+                    _ => "+PONG\r\n".to_owned(),
+                }
+            })
+        };
+        let (one, other) = (make(0).await, make(1).await);
+        ports.set([one.port(), other.port()]).unwrap();
+        let pause = SHORT / 4;
+        let store = cluster(&one, Config::default().backoff(pause).backoff_max(pause));
+        let command = words("SET a 1");
+        let answer = match is_batch {
+            false => store.call(command).await,
+            true => store.call_all(vec![command]).await.unwrap().remove(0),
+        };
+        assert_eq!(answer, Ok(Value::ok()));
+        let asked = asked.map(|asked| asked.load(Ordering::SeqCst));
+        assert_eq!(
+            asked,
+            [6, 6],
+            "each node as often as the other has sent it there"
+        );
+    }
+}
+
 /// A command of a batch for which no try was left took the others with it, and those who were only to go
 /// elsewhere were given the redirection.
 #[tokio::test(flavor = "multi_thread")]
