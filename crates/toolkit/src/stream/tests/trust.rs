@@ -59,6 +59,14 @@ impl<'de> Deserialize<'de> for Trap {
     }
 }
 
+/// Has a worker take nothing more. The read under way ends with the time.
+async fn pause(test: &TestStore, worker: &Worker) {
+    tokio::select! {
+        () = worker.pause() => {}
+        () = until(test, || false) => {}
+    }
+}
+
 every_store! {
     /// It was taken once as one that is due, and once more as the worker's own, and so handled twice.
     async fn a_retry_that_is_due_is_taken_once_by_who_looks_for_its_own(test: TestStore) {
@@ -111,7 +119,7 @@ every_store! {
         let (handler, mut told) = telling();
         let old = group.worker().block(SHORT).start(handler).await?;
         assert_eq!(told.recv().await, Some((0, 1)));
-        old.pause();
+        pause(&test, &old).await;
         let (handler, _told) = telling();
         let busy = group.worker().start(handler).await?;
         for number in 1..100 {
@@ -370,18 +378,29 @@ every_store! {
         let group = stream.group("shipping", Start::Earliest);
         let (handler, mut told) = telling();
         let worker = group.worker().idle(SHORT).block(SHORT / 10).start(handler).await?;
-        worker.pause();
-        // What a read under way brings comes still.
-        test.pass(SHORT).await;
-        tokio::time::sleep(SHORT / 4).await;
+        pause(&test, &worker).await;
         stream.add(&order(1)).await?;
-        test.pass(SHORT).await;
-        tokio::time::sleep(SHORT / 4).await;
+        for _ in 0..10 {
+            test.pass(SHORT / 10).await;
+            tokio::time::sleep(SHORT / 50).await;
+        }
         assert!(told.try_recv().is_err());
 
         worker.resume();
         assert_eq!(told.recv().await, Some((1, 1)));
         worker.shutdown().await;
+    }
+
+    async fn whoever_waits_until_a_worker_rests_waits_no_longer_once_it_works_again_or_has_ended(test: TestStore) {
+        let stream = with_orders(&test.store, 1).await?;
+        let (handler, mut told) = telling();
+        let worker = stream.group("shipping", Start::Earliest).worker().start(handler).await?;
+        assert_eq!(told.recv().await, Some((0, 1)));
+
+        // The read under way waits for five seconds of a clock that here stands still.
+        tokio::join!(worker.pause(), async { worker.resume() });
+        tokio::join!(worker.pause(), worker.shutdown());
+        worker.pause().await;
     }
 
     /// No worker can show that it is alive there: each took all others for dead.

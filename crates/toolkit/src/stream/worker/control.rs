@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use larder_store::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::contact::Contact;
@@ -23,6 +23,8 @@ pub(super) struct Control {
     pub(super) hands: Hands,
     pub(super) contact: Contact,
     is_paused: AtomicBool,
+    /// Whether more may come into its hands: until it has seen that it is paused, and no read is under way.
+    takes: watch::Sender<bool>,
 }
 
 impl Control {
@@ -36,6 +38,7 @@ impl Control {
             // One sign of three may be late.
             contact: Contact::new(settings.idle * 2 / 3),
             is_paused: AtomicBool::new(false),
+            takes: watch::Sender::new(true),
         }
     }
 
@@ -46,10 +49,26 @@ impl Control {
     pub(super) fn set_paused(&self, is_paused: bool) {
         self.is_paused.store(is_paused, Ordering::Relaxed);
         self.changed.notify_one();
+        // Whoever waits until nothing is taken waits no longer if it is.
+        self.takes.send_modify(|_| {});
     }
 
     pub(super) fn is_paused(&self) -> bool {
         self.is_paused.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a read is under way.
+    pub(super) fn note_reading(&self, is_reading: bool) {
+        let takes = is_reading || !self.is_paused();
+        self.takes
+            .send_if_modified(|old| std::mem::replace(old, takes) != takes);
+    }
+
+    /// Waits until nothing more is taken, or the worker is paused no longer.
+    pub(super) async fn rests(&self) {
+        let mut takes = self.takes.subscribe();
+        // The sender is here.
+        let _ = takes.wait_for(|takes| !takes || !self.is_paused()).await;
     }
 
     /// Notes that a request failed.

@@ -121,6 +121,7 @@ impl Run {
     async fn work(&mut self) -> Result<(), Error> {
         while !self.control.stop.is_cancelled() {
             self.go_round().await?;
+            self.control.note_reading(self.reading.is_some());
             let woken = self.wait(self.wake_at()).await;
             self.react(woken).await?;
         }

@@ -59,8 +59,16 @@ impl Worker {
 
     /// Takes no more entries, until [`Worker::resume`]. What it has in hand, and what a read under
     /// way brings, is handled. Other workers of the group go on.
-    pub fn pause(&self) {
+    ///
+    /// Answers when no read is under way any more, which may take as long as
+    /// [`Builder::block`](super::Builder::block): from then on nothing comes into its hands. If this is
+    /// dropped before, the worker is paused all the same.
+    pub async fn pause(&self) {
         self.control.set_paused(true);
+        tokio::select! {
+            () = self.control.rests() => {}
+            _ = self.closed() => {}
+        }
     }
 
     /// Takes entries again after [`Worker::pause`].
