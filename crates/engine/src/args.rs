@@ -7,8 +7,9 @@ use larder_resp::Arguments;
 
 use crate::engine::Now;
 use crate::error::{Error, Result};
-use crate::float::parse_float;
+use crate::float::{parse_float, strtod};
 use crate::keyspace::DATABASES;
+use crate::long_double::LongDouble;
 
 /// A cursor over the words of a request.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +121,7 @@ impl<'a> Args<'a> {
     /// The next word, as the seconds that a caller waits from `now` on, in microseconds; 0 is for
     /// ever, and so is what is less than a millisecond below it.
     pub(crate) fn timeout_s(&mut self, now: Now) -> Result<Option<u64>> {
-        let seconds = parse_float(self.bytes()?).ok_or(Error::TimeoutNotFloat)?;
+        let seconds = parse_seconds(self.bytes()?)?;
         let timeout_ms = (seconds * 1e3).ceil();
         if timeout_ms < 0.0 {
             return Err(Error::TimeoutNegative);
@@ -185,6 +186,20 @@ impl<'a> Args<'a> {
         } else {
             Err(Error::Syntax)
         }
+    }
+}
+
+/// A number of seconds. Redis reads it in extended precision: what a double can't hold is a number all the
+/// same, enormous or next to nothing.
+fn parse_seconds(text: &[u8]) -> Result<f64> {
+    if let Some(seconds) = parse_float(text) {
+        return Ok(seconds);
+    }
+    LongDouble::read(text, Error::TimeoutNotFloat)?;
+    match strtod(text).ok_or(Error::TimeoutNotFloat)? {
+        0.0 if text.starts_with(b"-") => Ok(-f64::MIN_POSITIVE),
+        0.0 => Ok(f64::MIN_POSITIVE),
+        seconds => Ok(seconds),
     }
 }
 
