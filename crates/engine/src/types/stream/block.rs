@@ -28,6 +28,8 @@ const SAME_NAMES: u8 = 1;
 pub(crate) struct Block {
     /// The id of the entry that the block was made for. It stays when that entry is removed.
     base: Id,
+    /// The id of the entry that was added last. It stays as well.
+    last_id: Id,
     bytes: Vec<u8>,
     /// Where the entries begin.
     begin: usize,
@@ -69,6 +71,7 @@ impl Block {
             .sum::<usize>();
         Block {
             base,
+            last_id: base,
             begin: bytes.len(),
             bytes,
             len: 0,
@@ -98,9 +101,9 @@ impl Block {
         self.bytes.capacity()
     }
 
-    /// The last entry's id.
-    pub(crate) fn last_id(&self) -> Option<Id> {
-        self.entries().next_back().map(|entry| entry.id)
+    /// The id of the entry that was added last, though it may have been removed.
+    pub(crate) fn last_id(&self) -> Id {
+        self.last_id
     }
 
     /// All entries.
@@ -142,6 +145,7 @@ impl Block {
         }
         varint::push_mirrored(&mut self.bytes, size as u64);
         self.len += 1;
+        self.last_id = id;
     }
 
     /// How many bytes an entry takes in Redis's listpack: flags, two differences of the id, the

@@ -240,14 +240,14 @@ impl Log {
         let mut sum = 0;
         for block in self.blocks.values() {
             let entries = block.len() as u64;
-            let excess = excess(block, self.len - sum, until);
-            if excess == 0 || sum + entries > limit {
+            let len = self.len - sum;
+            if !is_excess(block, len, until) {
+                if precision == Precision::Exact {
+                    sum += excess(block, len, until);
+                }
                 break;
             }
-            if excess < entries {
-                if precision == Precision::Exact {
-                    sum += excess;
-                }
+            if sum + entries > limit {
                 break;
             }
             sum += entries;
@@ -349,11 +349,19 @@ fn has_room(block: &Block, added: usize, limits: &Limits) -> bool {
         && (entries_max == 0 || block.len_ever() < entries_max)
 }
 
+/// Whether the first block is to go whole, of a stream with `len` entries. One whose last entry was removed
+/// counts as if it were still there, as in Redis.
+fn is_excess(block: &Block, len: u64, until: Trim) -> bool {
+    match until {
+        Trim::MaxLen(len_max) => len - block.len() as u64 >= len_max,
+        Trim::MinId(id) => block.last_id() < id,
+    }
+}
+
 /// How many entries of the first block are to go, of a stream with `len` entries.
 fn excess(block: &Block, len: u64, until: Trim) -> u64 {
     match until {
         Trim::MaxLen(len_max) => (block.len() as u64).min(len.saturating_sub(len_max)),
-        Trim::MinId(id) if block.last_id().is_some_and(|last| last < id) => block.len() as u64,
         Trim::MinId(id) => block.entries().take_while(|entry| entry.id < id).count() as u64,
     }
 }
