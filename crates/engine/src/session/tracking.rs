@@ -149,11 +149,13 @@ impl Options {
         }
         let mut prefixes = old.map(|old| old.prefixes).unwrap_or_default();
         check_prefixes(&prefixes, &self.settings.prefixes)?;
-        prefixes.append(&mut self.settings.prefixes);
-        prefixes.sort_unstable();
-        if self.is_broadcast && prefixes.is_empty() {
+        // Without a prefix it is about all keys, whatever was asked for before.
+        let is_about_all = self.is_broadcast && self.settings.prefixes.is_empty();
+        if is_about_all && !prefixes.iter().any(|prefix| prefix.is_empty()) {
             prefixes.push(Box::default());
         }
+        prefixes.append(&mut self.settings.prefixes);
+        prefixes.sort_unstable();
         let mode = match () {
             () if self.is_broadcast => Mode::Broadcast,
             () if self.opts_in => Mode::OptIn,
