@@ -5,7 +5,6 @@ use std::ffi::c_int;
 use larder_resp::ArgumentBuffer;
 
 use super::native::{Context, Raise};
-use super::number::format_g;
 use super::reply::LuaReply;
 use super::stack::{Slot, Stack};
 
@@ -96,12 +95,12 @@ fn refuse<T>(text: &str) -> Result<T, Raise> {
     Err(Raise::Refusal(format!("ERR {text}")))
 }
 
-/// Writes a number as a word: an integer if it is one, which the zero below zero is not.
+/// Writes a number as a word, as servers do since Redis 7.2: with as many digits as are needed. The zero
+/// below zero is zero, and what is no number keeps its sign.
 fn write_number(out: &mut Vec<u8>, number: f64) {
-    const BEYOND: f64 = 9_223_372_036_854_775_808.0;
-    let integer = number as i64;
-    match number < BEYOND && (integer as f64).to_bits() == number.to_bits() {
-        true => out.extend_from_slice(itoa::Buffer::new().format(integer).as_bytes()),
-        false => format_g(out, number, 17),
+    match number {
+        _ if number.is_nan() && number.is_sign_negative() => out.extend_from_slice(b"-nan"),
+        0.0 => out.push(b'0'),
+        _ => larder_resp::write_double(out, number),
     }
 }
