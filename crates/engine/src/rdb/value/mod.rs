@@ -2,7 +2,7 @@
 //!
 //! What is written are the forms that Redis 7.0 reads, but for a hash of which fields expire, which it does not
 //! know. What is read are all that Redis has written
-//! since its version 2; whatever the form, the value is held here as if it had been made by commands.
+//! since its version 2, and Valkey; whatever the form, the value is held here as if it had been made by commands.
 
 mod read;
 mod stream;
@@ -70,6 +70,8 @@ const LIST_QUICKLIST_2: u8 = 18;
 const STREAM_LISTPACKS_2: u8 = 19;
 const SET_LISTPACK: u8 = 20;
 const STREAM_LISTPACKS_3: u8 = 21;
+/// Valkey's form of a hash of which fields expire; in Redis it was never released.
+const HASH_2: u8 = 22;
 const HASH_METADATA: u8 = 24;
 const HASH_LISTPACK_EX: u8 = 25;
 

@@ -27,7 +27,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, limits: &Limits) -> Result<Value, Ma
         HASH | HASH_ZIPMAP | HASH_ZIPLIST | HASH_LISTPACK => {
             full(read_hash(form, reader, limits)?).map(Value::Hash)?
         }
-        HASH_METADATA | HASH_LISTPACK_EX => {
+        HASH_2 | HASH_METADATA | HASH_LISTPACK_EX => {
             full(read_timed_hash(form, reader, limits)?).map(Value::TimedHash)?
         }
         ZSET | ZSET_2 | ZSET_ZIPLIST | ZSET_LISTPACK => {
@@ -147,6 +147,17 @@ fn read_timed_hash(
         hash.set_deadline(field, at_ms, limits);
         (is_new && may_be).then_some(()).ok_or(Malformed)
     };
+    if form == HASH_2 {
+        for _ in 0..reader.count(10)? {
+            let (field, value) = (reader.string()?, reader.string()?);
+            let at_ms = match reader.time_ms()? {
+                -1 => None,
+                at_ms => Some(u64::try_from(at_ms).map_err(|_| Malformed)?),
+            };
+            add(&field, &value, at_ms)?;
+        }
+        return Ok(hash);
+    }
     let first_ms = reader.time_ms()?.cast_unsigned();
     if form == HASH_METADATA {
         for _ in 0..reader.count(3)? {
