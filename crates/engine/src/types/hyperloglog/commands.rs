@@ -237,12 +237,12 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Result<()> {
         }
         Shown::Runs => call.reply.bulk(runs(&string).as_bytes()),
         Shown::MadeDense => {
-            let is_made = encoding == Encoding::Sparse && super::make_dense(&mut string)?;
+            let is_made = encoding == Encoding::Sparse && make_dense(&mut string)?;
             call.reply.int(i64::from(is_made));
         }
         Shown::Registers => {
             if encoding == Encoding::Sparse {
-                super::make_dense(&mut string)?;
+                make_dense(&mut string)?;
             }
             call.reply.array(REGISTERS);
             for index in 0..REGISTERS {
@@ -254,6 +254,15 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Result<()> {
     // The same registers, held otherwise: as in Redis, nobody is told.
     string.unchanged();
     Ok(())
+}
+
+/// Holds a HyperLogLog in the other encoding. Where it can't be read nothing is changed.
+fn make_dense(string: &mut StringGuard<'_, '_>) -> Result<bool> {
+    let made = super::make_dense(string);
+    if made.is_err() {
+        string.unchanged();
+    }
+    made
 }
 
 /// The runs of a sparse HyperLogLog, in the words of Redis.
