@@ -108,10 +108,14 @@ impl Group {
     /// How many entries of the stream have not been delivered yet, where that can be told. Below 0 if
     /// more were said to have been read than there have been.
     pub(crate) fn lag(&self, log: &Log) -> Option<i64> {
-        if log.entries_added() == 0 {
+        if log.entries_added() == 0 || log.len() == 0 {
             return Some(0);
         }
         let last = self.last_delivered_id;
+        if last.max(log.max_removed_id()) < log.first_id() {
+            // All that there is lies ahead.
+            return Some(log.len().cast_signed());
+        }
         let read = match self.entries_read {
             Some(read) if !log.has_gaps_after(last) => read,
             _ => log.entries_until(last)?,

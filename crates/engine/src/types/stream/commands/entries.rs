@@ -415,14 +415,14 @@ pub(super) fn xsetid(call: &mut Call<'_, '_>) -> Result<()> {
 
 /// Refuses a last id that entries are already behind, or fewer entries than there are.
 fn check_new_last_id(log: &Log, last_id: Id, entries_added: Option<u64>) -> Result<()> {
-    if log.last().is_some_and(|last| last_id < last.id) {
-        return Err(Error::text(
-            "ERR The ID specified in XSETID is smaller than the target stream top item",
-        ));
-    }
     if last_id < log.max_removed_id() {
         return Err(Error::text(
             "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+        ));
+    }
+    if log.last().is_some_and(|last| last_id < last.id) {
+        return Err(Error::text(
+            "ERR The ID specified in XSETID is smaller than the target stream top item",
         ));
     }
     if log.len() > 0 && entries_added.is_some_and(|added| added < log.len()) {

@@ -107,13 +107,13 @@ fn only_in_group(reader: Reader, option: &str) -> Result<()> {
 fn keys_and_ids<'a>(args: &mut Args<'a>, reader: Reader) -> Result<Vec<(&'a [u8], &'a [u8])>> {
     let len = args.len();
     if !len.is_multiple_of(2) {
-        let (name, symbol) = match reader {
-            Reader::Alone => ("xread", '$'),
-            Reader::InGroup => ("xreadgroup", '>'),
+        let (name, ids) = match reader {
+            Reader::Alone => ("xread", "ID, '+', or '$'"),
+            Reader::InGroup => ("xreadgroup", "ID or '>'"),
         };
         return Err(Error::text(format!(
-            "ERR Unbalanced '{name}' list of streams: for each stream key an ID or '{symbol}' \
-             must be specified."
+            "ERR Unbalanced '{name}' list of streams: for each stream key an {ids} must be \
+             specified."
         )));
     }
     let keys = args.take(len / 2)?;
