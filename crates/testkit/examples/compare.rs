@@ -1,7 +1,7 @@
 //! Random programs about families on the engine and on a real server: `cargo xtask compare`.
 //!
 //! ```text
-//! compare [FAMILY ...] [--seed S] [--requests N] [--server redis|valkey]
+//! compare [FAMILY ...] [--seed S] [--requests N] [--server redis|redis8|valkey]
 //! ```
 
 #![allow(clippy::print_stdout, reason = "it is a program for a terminal")]
@@ -68,6 +68,7 @@ fn runs_from_arguments() -> Result<Vec<Differential>, String> {
                 ("--seed", _) => run.seed = given.number()?,
                 ("--requests", _) => run.length = Length::Requests(given.number()?),
                 ("--server", "redis") => run.server = ServerKind::Redis,
+                ("--server", "redis8") => run.server = ServerKind::Redis8,
                 ("--server", "valkey") => run.server = ServerKind::Valkey,
                 (name, value) => return Err(format!("there is no option {name} {value}")),
             }

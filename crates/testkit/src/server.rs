@@ -11,8 +11,10 @@ use crate::until::until;
 /// Whose server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerKind {
-    /// Redis: `LARDER_REDIS_SERVER`, or `redis-server` on the path.
+    /// Redis 7.0, as Debian has it: `LARDER_REDIS_SERVER`, or `redis-server` on the path.
     Redis,
+    /// Redis 8.0: `LARDER_REDIS8_SERVER`, or `redis8-server` on the path.
+    Redis8,
     /// Valkey: `LARDER_VALKEY_SERVER`, or `valkey-server` on the path.
     Valkey,
 }
@@ -134,6 +136,7 @@ fn arguments(port: u16, dir: &Path, options: &[&str]) -> Vec<OsString> {
 pub(crate) fn find(kind: ServerKind) -> Option<PathBuf> {
     match kind {
         ServerKind::Redis => find_program("LARDER_REDIS_SERVER", "redis-server"),
+        ServerKind::Redis8 => find_program("LARDER_REDIS8_SERVER", "redis8-server"),
         ServerKind::Valkey => find_program("LARDER_VALKEY_SERVER", "valkey-server"),
     }
 }

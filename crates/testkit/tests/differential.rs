@@ -17,6 +17,11 @@ fn connections_that_wait_watch_and_listen_are_answered_as_redis_answers_them() {
     check(Subject::Connections, ServerKind::Redis, 200);
 }
 
+#[test]
+fn random_programs_are_answered_as_valkey_answers_them() {
+    check(Subject::Commands, ServerKind::Valkey, 300);
+}
+
 /// Since Redis 7.2 a wait that ends looks at all of its keys again, and so does Valkey's.
 #[test]
 fn connections_that_wait_watch_and_listen_are_answered_as_valkey_answers_them() {
@@ -31,9 +36,28 @@ fn random_scripts_are_answered_as_redis_answers_them() {
 /// `cargo xtask compare` runs longer.
 #[test]
 fn programs_about_each_family_are_answered_as_redis_answers_them() {
+    check_families(ServerKind::Redis);
+}
+
+#[test]
+fn programs_about_each_family_are_answered_as_valkey_answers_them() {
+    check_families(ServerKind::Valkey);
+}
+
+/// Only benchmarks and `cargo xtask compare` build a Redis 8, so most machines have none.
+#[test]
+fn programs_about_each_family_are_answered_as_redis_8_answers_them() {
+    if std::env::var_os("LARDER_REDIS8_SERVER").is_some() {
+        check_families(ServerKind::Redis8);
+    }
+}
+
+/// Runs programs about each family.
+fn check_families(server: ServerKind) {
     for family in Family::ALL {
         let length = Length::Requests(number("LARDER_DIFFERENTIAL_REQUESTS", 1000));
         is_alike(Differential {
+            server,
             length,
             ..Differential::about(*family)
         });

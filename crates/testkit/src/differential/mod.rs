@@ -21,6 +21,8 @@ mod difference;
 mod events;
 mod family;
 mod functions;
+mod known;
+mod meant;
 mod named;
 mod next;
 mod parameters;
@@ -118,7 +120,6 @@ impl Differential {
     ///
     /// Each difference is given to `tell` when it is found. Another one of the same class is not told.
     pub fn run(self, mut tell: impl FnMut(&str)) -> Ran {
-        let programs = Programs::new(self.server, self.family);
         let mut ran = Ran {
             tally: Tally::of(self.family),
             differences: Vec::new(),
@@ -126,6 +127,7 @@ impl Differential {
         let Some(mut sides) = Sides::start(self.server) else {
             return ran;
         };
+        let programs = Programs::new(self.server, &sides.known(), self.family);
         let mut classes = HashSet::new();
         for seed in self.seed.. {
             if self.length.is_reached(&ran.tally) || classes.len() == DIFFERENCES_MAX {

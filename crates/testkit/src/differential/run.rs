@@ -9,6 +9,7 @@ use super::client::Client;
 use super::compare::depends_on_moments;
 use super::difference::Difference;
 use super::events::Listeners;
+use super::known::Known;
 use super::named::is;
 use super::next::PATIENCE;
 use super::parameters;
@@ -30,6 +31,10 @@ const SPECIAL: &[&str] = &[
     "PEXPIRE",
     "EXPIREAT",
     "PEXPIREAT",
+    "HEXPIRE",
+    "HPEXPIRE",
+    "HEXPIREAT",
+    "HPEXPIREAT",
     "SETEX",
     "PSETEX",
     "EX",
@@ -60,6 +65,11 @@ impl Sides {
             kind,
             is_changed: true,
         })
+    }
+
+    /// What the server knows.
+    pub(super) fn known(&mut self) -> Known {
+        Known::by(self.theirs.connect().as_mut())
     }
 
     /// Runs a program from an empty store on. Answers the first difference, unless it is meant.

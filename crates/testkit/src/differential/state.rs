@@ -9,14 +9,21 @@ use super::compare::Freedom;
 use super::difference::Difference;
 use super::next::frame;
 use super::{Step, Words, values};
+use crate::server::ServerKind;
 use crate::transcript::target::Connection;
 
 /// Reads what is stored, knowing what a program has done.
 pub(super) struct State<'a> {
     client: &'a mut Client,
+    /// Whether a request has been sent of so many words that a newer server takes the large encoding at
+    /// once, though the words may name few members: Larder counts them.
+    guesses: bool,
+    /// Whether fields have lives in Valkey, where the small encoding has none.
+    has_lives: bool,
     /// Whether SORT has been used, which makes a skiplist of a sorted set in Redis.
     sorts: bool,
-    /// Whether INCRBYFLOAT has been used, which leaves a text in Redis even where it is an integer.
+    /// Whether INCRBYFLOAT has been used, which leaves a text in Redis even where it is an integer, or a
+    /// script, which does so in Valkey.
     makes_texts: bool,
     /// Whether COPY has been used, which copies in Redis also how a value is held: Larder holds the
     /// copy as tightly as it can.
@@ -28,10 +35,13 @@ impl State<'_> {
         let all = program.iter().map(|step| values::shown(&step.words));
         let all = all.collect::<String>().to_ascii_uppercase();
         let has = |name| all.contains(name);
+        let is_valkey = client.kind == ServerKind::Valkey;
         State {
+            has_lives: is_valkey && has("FIELDS"),
             client,
+            guesses: program.iter().any(|step| step.words.len() > 128),
             sorts: has("SORT"),
-            makes_texts: has("INCRBYFLOAT"),
+            makes_texts: has("INCRBYFLOAT") || is_valkey && has("EVAL"),
             copies: has("COPY"),
         }
     }
@@ -58,7 +68,7 @@ impl State<'_> {
         requests.iter().find_map(|words| {
             self.client.ours.send(words);
             let ours = self.client.ours.receive_bytes(Duration::ZERO);
-            let freedom = Freedom::of_state(words);
+            let freedom = Freedom::of_state(self.client.kind, words);
             let difference = self.client.compare(words, freedom, &ours)?;
             Some(Difference {
                 class: format!("state {}", difference.class),
@@ -87,7 +97,9 @@ impl State<'_> {
         let mut looks = vec![request(&[b"PTTL", key])];
         let is_free = match kind.as_str() {
             // Small sets are listpacks since Redis 7.2.
-            "set" => true,
+            "set" if self.client.kind == ServerKind::Redis => true,
+            "hash" if self.has_lives => true,
+            "set" | "hash" | "zset" if self.guesses => true,
             "zset" if self.sorts => true,
             "string" if self.makes_texts => true,
             "string" | "hash" | "zset" if self.copies => true,
@@ -116,7 +128,28 @@ impl State<'_> {
             _ => &[],
         };
         looks.extend(whole.iter().map(|words| request(words)));
+        if kind == "hash" {
+            looks.extend(self.look_at_lives(key));
+        }
         looks
+    }
+
+    /// What asks for the lives of all fields of a hash of ours, which Redis 7.0 does not have.
+    fn look_at_lives(&mut self, key: &[u8]) -> Option<Words> {
+        if self.client.kind == ServerKind::Redis {
+            return None;
+        }
+        self.client.ours.send(&request(&[b"HKEYS", key]));
+        let Some(Frame::Array(fields)) = frame(&mut self.client.ours) else {
+            return None;
+        };
+        let count = fields.len().to_string();
+        let mut words = request(&[b"HPEXPIRETIME", key, b"FIELDS", count.as_bytes()]);
+        words.extend(fields.into_iter().filter_map(|field| match field {
+            Frame::Bulk(field) => Some(field),
+            _ => None,
+        }));
+        Some(words)
     }
 }
 

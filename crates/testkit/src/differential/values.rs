@@ -208,6 +208,8 @@ fn choices(place: &Place<'_>) -> Option<&'static str> {
         "offset" if place.command == "SETRANGE" => "0 1 2 5 20 -1 536870912 9223372036854775807",
         "index" | "start" | "stop" | "end" | "offset" | "min" | "max" => INTS,
         "entries-read" | "entries-added" => "0 1 5 10 -1 -2 100",
+        // Since Redis 7.2 what stands behind a zero byte is not looked at.
+        "connection-name" | "clientname" | "libname" | "libver" => "a b c 1 3.5 abc -",
         "protover" => "2 3 4 1",
         "sha1" => {
             "e0e1f9fabfc9d4800c877a703b823ac0578ff8db e0e1f9fabfc9d4800c877a703b823ac0578ff8db ffff \
@@ -291,6 +293,11 @@ fn id(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
             "0 1-0 2-1 3 5-0 5-1 8-2 0-0 $ > - 18446744073709551615-18446744073709551615 10-1 20",
         ),
     }
+}
+
+/// The integer that a word is, if it is one.
+pub(super) fn integer_of(word: &[u8]) -> Option<i64> {
+    std::str::from_utf8(word).ok()?.parse().ok()
 }
 
 /// A request as a line for people, in the notation of transcripts.

@@ -21,6 +21,9 @@ use crate::server::{Server, ServerKind};
 /// Whoever is as patient as this waits for an answer that has to come.
 const ANSWER: Duration = Duration::from_secs(1);
 
+/// How long a real server may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// How much longer a server is waited for: its clock is not ours.
 const MARGIN: Duration = Duration::from_millis(5);
 
@@ -297,18 +300,28 @@ impl Real {
         Socket::connect(self.address())
     }
 
+    /// Whether it answers. Whoever ends over a request still takes connections while it writes down why.
+    fn is_up(&self) -> bool {
+        let Ok(stream) = TcpStream::connect(self.address()) else {
+            return false;
+        };
+        let mut socket = Socket::over(stream);
+        socket.send(&[b"PING".to_vec()]);
+        matches!(socket.receive_bytes(PATIENCE), Arrived::Bytes(_))
+    }
+
     fn ask(&self, words: &[&str]) -> Came {
         let words: Vec<Vec<u8>> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
         let mut socket = self.socket();
         socket.send(&words);
-        socket.receive(Duration::from_secs(10))
+        socket.receive(PATIENCE)
     }
 }
 
 impl Open for Real {
     fn begin(&mut self) {
-        // Some requests end a Redis 7.0.
-        if TcpStream::connect(self.address()).is_err() {
+        // Some requests end a Redis.
+        if !self.is_up() {
             self.server.kill();
             self.server.restart();
         }
@@ -353,7 +366,10 @@ struct Socket {
 
 impl Socket {
     fn connect(address: SocketAddr) -> Socket {
-        let stream = TcpStream::connect(address).expect("the server listens");
+        Socket::over(TcpStream::connect(address).expect("the server listens"))
+    }
+
+    fn over(stream: TcpStream) -> Socket {
         stream
             .set_nodelay(true)
             .expect("a connected socket can be set");

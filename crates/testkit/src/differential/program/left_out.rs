@@ -1,10 +1,49 @@
 //! What programs do not send, each with the reason.
 
-/// The version whose commands both sides know.
-pub(super) const VERSION: (u32, u32) = (7, 0);
+use crate::server::ServerKind;
 
-/// Commands that no program sends, each with the reason.
-pub(super) const LEFT_OUT: &[(&str, &str)] = &[
+/// Whether no program sends the command to such a server.
+pub(super) fn is_left_out(command: &str, server: ServerKind) -> bool {
+    has(LEFT_OUT, LEFT_OUT_OF_ONE, command, server)
+}
+
+/// Whether such a server is sent the command only as its syntax has it.
+pub(super) fn is_never_spoilt(command: &str, server: ServerKind) -> bool {
+    has(NEVER_SPOILT, NEVER_SPOILT_FOR_ONE, command, server)
+}
+
+/// All commands that are named here.
+#[cfg(test)]
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    let of_all = LEFT_OUT.iter().chain(NEVER_SPOILT).map(|(name, _)| *name);
+    let of_one = LEFT_OUT_OF_ONE.iter().chain(NEVER_SPOILT_FOR_ONE);
+    of_all.chain(of_one.map(|(_, name, _)| *name))
+}
+
+fn has(
+    for_all: &[(&str, &str)],
+    for_one: &[(ServerKind, &str, &str)],
+    command: &str,
+    server: ServerKind,
+) -> bool {
+    let is_for_all = for_all.iter().any(|(name, _)| *name == command);
+    is_for_all
+        || for_one
+            .iter()
+            .any(|(kind, name, _)| (*kind, *name) == (server, command))
+}
+
+/// Commands that programs do not send, each with the reason.
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("COMMANDLOG GET", "shows how long another server took"),
+    (
+        "COMMANDLOG LEN",
+        "belongs to the server, not to the program",
+    ),
+    (
+        "COMMANDLOG RESET",
+        "belongs to the server, not to the program",
+    ),
     ("ACL CAT", "lists commands of another server"),
     ("ACL GENPASS", "answers by chance"),
     ("ACL LOAD", "reads files"),
@@ -21,11 +60,11 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("COMMAND DOCS", "describes commands in the server's words"),
     (
         "COMMAND GETKEYS",
-        "wants a word more in Redis 7.0 than it needs",
+        "reads as a number of keys also what is none",
     ),
     (
         "COMMAND GETKEYSANDFLAGS",
-        "wants a word more in Redis 7.0 than it needs",
+        "reads as a number of keys also what is none",
     ),
     (
         "COMMAND HELP",
@@ -74,15 +113,41 @@ pub(super) const LEFT_OUT: &[(&str, &str)] = &[
     ("SYNC", "makes the connection that of a replica"),
     ("UNSUBSCRIBE", "answers more than once: transcripts"),
     ("WAIT", "waits for ever"),
-    ("DELIFEQ", "is Valkey's"),
+];
+
+/// Commands that programs do not send to one kind of server.
+const LEFT_OUT_OF_ONE: &[(ServerKind, &str, &str)] = &[
+    (
+        ServerKind::Redis8,
+        "AUTH",
+        "is not answered at all in a transaction if it is refused",
+    ),
+    (
+        ServerKind::Redis8,
+        "CLIENT NO-TOUCH",
+        "ends the server when such a client serves whoever waits",
+    ),
+    (
+        ServerKind::Redis8,
+        "MODULE LIST",
+        "lists what it is built with",
+    ),
+    (
+        ServerKind::Valkey,
+        "CLUSTER KEYSLOT",
+        "answers without a cluster",
+    ),
+    (ServerKind::Valkey, "READONLY", "agrees without a cluster"),
+    (ServerKind::Valkey, "READWRITE", "agrees without a cluster"),
+    (
+        ServerKind::Valkey,
+        "MODULE LIST",
+        "lists what it is built with",
+    ),
 ];
 
 /// Commands of which nothing is left out, and to which nothing is added, each with the reason.
-pub(super) const NEVER_SPOILT: &[(&str, &str)] = &[
-    (
-        "HELLO",
-        "what stands before a wrong word is done before Redis 7.2",
-    ),
+const NEVER_SPOILT: &[(&str, &str)] = &[
     (
         "ACL SETUSER",
         "another user would be there in the next program",
@@ -100,49 +165,69 @@ pub(super) const NEVER_SPOILT: &[(&str, &str)] = &[
         "SCAN",
         "a walk that does not say how far it goes may end anywhere",
     ),
+];
+
+/// The same of one kind of server.
+const NEVER_SPOILT_FOR_ONE: &[(ServerKind, &str, &str)] = &[
     (
+        ServerKind::Valkey,
+        "HSETEX",
+        "its events name another key where a word of the request is the same as the key",
+    ),
+    (ServerKind::Valkey, "CLUSTER REPLICATE", "takes a word more"),
+    (
+        ServerKind::Valkey,
+        "FUNCTION LIST",
+        "is refused with the word as it came, which may end the line",
+    ),
+    (
+        ServerKind::Valkey,
+        "CLIENT UNBLOCK",
+        "takes words that mean nothing",
+    ),
+    (
+        ServerKind::Redis8,
+        "BITCOUNT",
+        "a start may come alone, as in Valkey",
+    ),
+    (
+        ServerKind::Redis,
+        "HELLO",
+        "what stands before a wrong word is done before Redis 7.2",
+    ),
+    (
+        ServerKind::Redis,
         "BITCOUNT",
         "refuses wrong words since Redis 7.2 even if there is no such key",
     ),
     (
+        ServerKind::Redis,
         "BITPOS",
         "refuses wrong words since Redis 7.2 even if there is no such key",
     ),
-    ("ZRANK", "takes a word more since Redis 7.2"),
-    ("ZREVRANK", "takes a word more since Redis 7.2"),
     (
+        ServerKind::Redis,
+        "ZRANK",
+        "takes a word more since Redis 7.2",
+    ),
+    (
+        ServerKind::Redis,
+        "ZREVRANK",
+        "takes a word more since Redis 7.2",
+    ),
+    (
+        ServerKind::Redis,
         "XREADGROUP",
         "makes a consumer since Redis 7.2 even if it gives it nothing",
     ),
     (
+        ServerKind::Redis,
         "XCLAIM",
         "makes a consumer since Redis 7.2 even if it gives it nothing",
     ),
     (
+        ServerKind::Redis,
         "XAUTOCLAIM",
         "makes a consumer since Redis 7.2 even if it gives it nothing",
     ),
-];
-
-/// Options that are newer than their command, so that a Redis of [`VERSION`] does not know them.
-pub(super) const NEWER: &[&str] = &[
-    "WITHSCORE",
-    "NOVALUES",
-    "NOSCORES",
-    "IFEQ",
-    "IFNE",
-    "IFDEQ",
-    "IFDNE",
-    "MAXAGE",
-    "KEEPREF",
-    "DELREF",
-    "ACKED",
-    "IDMP",
-    "IDMPAUTO",
-    "CLAIM",
-    "DIFF",
-    "DIFF1",
-    "ANDOR",
-    "ONE",
-    "BYPOLYGON",
 ];

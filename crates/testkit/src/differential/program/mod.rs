@@ -1,6 +1,7 @@
 //! Random programs: requests made from the syntax of every row of the table, of one connection after
 //! the other or of many together, and scripts.
 
+mod fit;
 mod left_out;
 mod lua;
 mod request;
@@ -14,8 +15,10 @@ use rand::{RngExt, SeedableRng};
 
 pub use self::wild::Wild;
 
-use self::left_out::{LEFT_OUT, NEVER_SPOILT, VERSION};
+use self::left_out::{is_left_out, is_never_spoilt};
 use self::request::Request;
+use super::known::Known;
+use super::named::is;
 use super::scripts::SCRIPTS;
 use super::syntax::{Part, parts};
 use super::values::{self, Place};
@@ -39,14 +42,15 @@ struct Row {
 }
 
 impl Programs {
-    pub(super) fn new(server: ServerKind, family: Option<Family>) -> Programs {
+    /// Programs of what a server knows, mostly about one family.
+    pub(super) fn new(server: ServerKind, known: &Known, family: Option<Family>) -> Programs {
         let rows = commands()
-            .filter(|(_, command)| is_in_version(command))
-            .filter(|(_, command)| LEFT_OUT.iter().all(|(name, _)| *name != command.name))
+            .filter(|(_, command)| known.has(command.name))
+            .filter(|(_, command)| !is_left_out(command.name, server))
             .map(|(family, command)| Row {
                 command,
                 family: family_of(family, command.name),
-                parts: parts(command.syntax),
+                parts: known.parts(command.name, parts(command.syntax)),
             });
         Programs {
             server,
@@ -67,6 +71,7 @@ impl Programs {
             programs: self,
             random,
             theme,
+            subject,
             client: 0,
             steps: Vec::new(),
         };
@@ -75,6 +80,7 @@ impl Programs {
             Subject::Connections => writer.write_together(),
             Subject::Scripts => writer.write_scripts(),
         }
+        fit::fit_together(&mut writer.steps);
         writer.steps
     }
 }
@@ -108,21 +114,13 @@ pub(super) fn family_of(family: &'static str, name: &str) -> &'static str {
     }
 }
 
-/// Whether a server of [`VERSION`] has the command.
-fn is_in_version(command: &Command) -> bool {
-    let mut numbers = command
-        .since
-        .split('.')
-        .map(|number| number.parse().unwrap_or(0));
-    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0)) <= VERSION
-}
-
 /// A program in the making.
 struct Writer<'a> {
     programs: &'a Programs,
     random: StdRng,
     /// The family that most requests are of.
     theme: Option<&'static str>,
+    subject: Subject,
     client: usize,
     steps: Vec<Step>,
 }
@@ -208,17 +206,31 @@ impl Writer<'_> {
         }
     }
 
-    fn push(&mut self, words: Words) {
+    fn push(&mut self, mut words: Words) {
+        fit::fit(self.programs.server, &mut words);
+        if self.is_in_transaction() {
+            fit::fit_transaction(self.programs.server, self.subject, &mut words);
+        }
         self.steps.push(Step {
             client: self.client,
             words,
         });
     }
 
+    /// Whether the client has begun a transaction.
+    fn is_in_transaction(&self) -> bool {
+        let own = self.steps.iter().filter(|step| step.client == self.client);
+        let names = ["MULTI", "EXEC", "DISCARD", "RESET"];
+        let mut turns = own.filter(|step| names.iter().any(|name| is(&step.words, name)));
+        turns
+            .next_back()
+            .is_some_and(|step| is(&step.words, "MULTI"))
+    }
+
     /// A request, and what makes both sides equal again after a random choice.
     fn request(&mut self) {
         let (command, mut words) = self.command(|_| true);
-        let may_be_spoilt = !NEVER_SPOILT.iter().any(|(name, _)| *name == command.name);
+        let may_be_spoilt = !is_never_spoilt(command.name, self.programs.server);
         let before = self.preparation(command.name, &words);
         before.into_iter().for_each(|words| self.push(words));
         // What each side has dumped is of its own, and no error may show it.
@@ -253,7 +265,7 @@ impl Writer<'_> {
                 vec![[words("FUNCTION LOAD REPLACE"), vec![library]].concat()]
             }
             // A consumer that gets nothing is made only since Redis 7.2.
-            "XCLAIM" | "XAUTOCLAIM" => {
+            "XCLAIM" | "XAUTOCLAIM" if self.programs.server == ServerKind::Redis => {
                 let names = request_words().skip(1).take(3);
                 vec![
                     words("XGROUP CREATECONSUMER")
@@ -262,7 +274,7 @@ impl Writer<'_> {
                         .collect(),
                 ]
             }
-            "XREADGROUP" => {
+            "XREADGROUP" if self.programs.server == ServerKind::Redis => {
                 let keys = request_words()
                     .skip_while(|word| word != b"STREAMS")
                     .skip(1);
@@ -316,9 +328,11 @@ impl Writer<'_> {
             true => "EVAL",
             false => "EVAL_RO",
         };
+        let server = self.programs.server;
         let is_fit = |row: &Row| {
             // Redis 7.0 has no script wait, later versions have it find nothing.
-            let is_blocking = row.command.flags.has(Flags::BLOCKING);
+            let is_old = server == ServerKind::Redis;
+            let is_blocking = is_old && row.command.flags.has(Flags::BLOCKING);
             let shows_dump = row.command.name.contains("RESTORE");
             !is_random_write(row.command) && !is_blocking && !shows_dump
         };
@@ -390,7 +404,9 @@ impl Writer<'_> {
             }
             family => family,
         };
-        let words = Request::of(&mut self.random, row, family);
+        let server = self.programs.server;
+        let mut words = Request::of(&mut self.random, row, family, server);
+        fit::fit(server, &mut words);
         (row.command, words)
     }
 
@@ -423,7 +439,7 @@ mod tests {
 
     #[test]
     fn a_seed_always_gives_the_same_program_of_known_commands() {
-        let programs = Programs::new(ServerKind::Redis, None);
+        let programs = Programs::new(ServerKind::Redis, &Known::all(), None);
         assert!(programs.rows.len() > 150);
         let lengths = |seed| {
             programs
@@ -438,9 +454,9 @@ mod tests {
 
     #[test]
     fn what_is_left_out_is_in_the_table() {
-        for (name, _) in LEFT_OUT {
+        for name in left_out::names() {
             assert!(
-                commands().any(|(_, command)| command.name == *name),
+                commands().any(|(_, command)| command.name == name),
                 "{name}"
             );
         }

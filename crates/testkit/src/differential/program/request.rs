@@ -4,9 +4,9 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom, SliceRandom};
 
-use super::left_out::NEWER;
 use super::{Part, Place, Row, Words, values};
 use crate::differential::parameters;
+use crate::server::ServerKind;
 
 /// A request in the making.
 pub(super) struct Request<'a> {
@@ -14,28 +14,49 @@ pub(super) struct Request<'a> {
     row: &'a Row,
     family: &'a str,
     words: Words,
-    /// Where the number of keys stands, and how many keys there are so far.
-    count_at: Option<usize>,
+    /// The number that stands for how many keys, fields, ids or places follow.
+    count: Option<Count>,
     keys: usize,
 }
 
+/// A number in a request that says how often something follows.
+struct Count {
+    /// Where it stands.
+    at: usize,
+    /// What is counted.
+    name: &'static str,
+    /// How many there are so far.
+    so_far: usize,
+}
+
+/// The numbers in the syntax of rows, and what they count.
+const COUNTS: &[(&str, &str)] = &[
+    ("numkeys", "key"),
+    ("numfields", "field"),
+    ("numids", "id"),
+    ("num-vertices", "longitude"),
+];
+
 impl Request<'_> {
-    pub(super) fn of(random: &mut StdRng, row: &Row, family: &str) -> Words {
+    /// A request that such a server is sent as well.
+    pub(super) fn of(random: &mut StdRng, row: &Row, family: &str, server: ServerKind) -> Words {
         let words = row.command.name.split(' ').map(Into::into).collect();
         let mut request = Request {
             random,
             row,
             family,
             words,
-            count_at: None,
+            count: None,
             keys: 0,
         };
         request.sequence(&row.parts);
-        request.count_keys();
+        request.set_count();
         request.fit_range();
         request.walk_to_the_end();
         request.decide_ties();
-        request.log_in_first();
+        if server == ServerKind::Redis {
+            request.log_in_first();
+        }
         request.words
     }
 
@@ -74,18 +95,22 @@ impl Request<'_> {
     }
 
     fn choice(&mut self, choices: &[Vec<Part>]) {
-        let is_known = |parts: &&Vec<Part>| !matches!(parts.first(), Some(Part::Literal(word)) if NEWER.contains(&word.as_str()));
-        let known: Vec<_> = choices.iter().filter(is_known).collect();
-        if let Some(parts) = known.choose(self.random) {
+        if let Some(parts) = choices.choose(self.random) {
             self.sequence(parts);
         }
     }
 
     fn value(&mut self, name: &str, token: Option<&str>) {
-        match name {
-            "numkeys" => self.count_at = Some(self.words.len()),
-            "key" => self.keys += 1,
-            _ => {}
+        self.keys += usize::from(name == "key");
+        if let Some((_, counted)) = COUNTS.iter().find(|(count, _)| *count == name) {
+            self.count = Some(Count {
+                at: self.words.len(),
+                name: counted,
+                so_far: 0,
+            });
+        }
+        if let Some(count) = self.count.as_mut().filter(|count| count.name == name) {
+            count.so_far += 1;
         }
         let place = Place {
             command: self.row.command.name,
@@ -112,14 +137,13 @@ impl Request<'_> {
         }
     }
 
-    fn count_keys(&mut self) {
-        if let Some(at) = self.count_at {
-            let is_right = self.random.random_bool(0.93);
-            let count = match is_right {
-                true => self.keys.to_string().into_bytes(),
+    /// Mostly it is right.
+    fn set_count(&mut self) {
+        if let Some(count) = &self.count {
+            self.words[count.at] = match self.random.random_bool(0.93) {
+                true => count.so_far.to_string().into_bytes(),
                 false => values::one_of(self.random, &["0", "-1", "1", "5", "abc"]),
             };
-            self.words[at] = count;
         }
     }
 

@@ -223,8 +223,6 @@ impl Writer<'_> {
                 83..89 => self.one_of(CLIENT_COMMANDS),
                 89..93 => self.one_of(&["EVAL SCRIPT 2 K K"]),
                 93..94 => self.push(words("WAIT 1 0")),
-                // Newer servers differ in what has nothing to do with this.
-                _ if self.programs.server == ServerKind::Valkey => self.one_of(MOVES),
                 _ => self.request(),
             }
         }
@@ -259,7 +257,7 @@ impl Writer<'_> {
             "T" => values::one_of(&mut self.random, &["0", "0", "0", "0", "0", "1000"]),
             "C" => client::name(self.random.random_range(0..CLIENTS)),
             "SCRIPT"
-                if self.programs.server == ServerKind::Valkey && self.random.random_bool(0.3) =>
+                if self.programs.server != ServerKind::Redis && self.random.random_bool(0.3) =>
             {
                 values::one_of(&mut self.random, WAITING_SCRIPTS)
             }

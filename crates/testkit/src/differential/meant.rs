@@ -1,0 +1,206 @@
+//! What Larder answers otherwise than a server, and why.
+
+use larder_resp::Frame;
+
+use super::Words;
+use super::named::{has_any, mentions};
+use crate::server::ServerKind::{self, Redis, Redis8, Valkey};
+
+/// A text that stands for another one of some servers.
+struct Text {
+    ours: &'static str,
+    theirs: &'static str,
+    of: &'static [ServerKind],
+}
+
+const TEXTS: &[Text] = &[
+    // Redis 7.0 makes a negative number of one that is too large. Later versions say this.
+    Text {
+        ours: "ERR timeout is out of range",
+        theirs: "ERR timeout is negative",
+        of: &[Redis],
+    },
+    // A short list is a listpack since Redis 7.2.
+    Text {
+        ours: "listpack",
+        theirs: "quicklist",
+        of: &[Redis],
+    },
+    // Valkey takes a word of up to 64 bytes for short.
+    Text {
+        ours: "raw",
+        theirs: "embstr",
+        of: &[Valkey],
+    },
+    // Later versions name the command as it was sent.
+    Text {
+        ours: "ERR Unbalanced 'xread' list of streams: for each stream key an ID, '+', or '$' must be specified.",
+        theirs: "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+        of: &[Redis],
+    },
+    Text {
+        ours: "ERR Unbalanced 'xreadgroup' list of streams: for each stream key an ID or '>' must be specified.",
+        theirs: "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
+        of: &[Redis],
+    },
+];
+
+/// What is refused since Redis 7.2 and done in 7.0.
+const NEWER_REFUSALS: &[&str] = &[
+    "ERR The ID specified in XSETID is smaller than current max_deleted_entry_id",
+    "ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807",
+    "ERR timeout is out of range",
+];
+
+/// What XINFO says of consumers since Redis 7.2, and how far a group lags, which later versions do
+/// not guess where entries were removed.
+const NEWER_FIELDS: &[&str] = &["active-time", "inactive", "lag"];
+
+/// The word of the server for a word of ours.
+pub(super) fn word(server: ServerKind, ours: &[u8]) -> &[u8] {
+    let is_meant = |text: &&Text| text.ours.as_bytes() == ours && text.of.contains(&server);
+    let text = TEXTS.iter().find(is_meant);
+    text.map_or(ours, |text| text.theirs.as_bytes())
+}
+
+/// Whether a name stands before what the server does not say, or says otherwise.
+pub(super) fn is_left_out(server: ServerKind, name: &Frame) -> bool {
+    let is_named = |other: &&str| matches!(name, Frame::Bulk(name) if name == other.as_bytes());
+    let names: &[&str] = match server {
+        Redis => NEWER_FIELDS,
+        Redis8 => &[],
+        // Since Redis 8 it is told in more cases.
+        Valkey => &["lag"],
+    };
+    names.iter().any(is_named)
+}
+
+/// Whether the answer is a refusal of what Redis 7.0 does and later versions refuse.
+pub(super) fn is_newer_refusal(server: ServerKind, answer: &[u8]) -> bool {
+    let is_newer = |text: &str| {
+        let mut refusals = NEWER_REFUSALS.iter();
+        refusals.any(|refusal| text.starts_with(refusal))
+    };
+    if server != Redis {
+        return false;
+    }
+    match Frame::read(answer) {
+        Ok(Some((Frame::Error(text), _))) => is_newer(&text),
+        // The answers of a transaction.
+        Ok(Some((Frame::Array(items), _))) => items
+            .iter()
+            .any(|item| matches!(item, Frame::Error(text) if is_newer(text))),
+        _ => false,
+    }
+}
+
+/// What runs scripts.
+const SCRIPTS: &[&str] = &["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO"];
+
+/// What Valkey refuses where Redis and Larder find nothing.
+const REFUSED_BY_VALKEY: &[&str] = &[
+    // SCAN looks for values of a type that there is not.
+    "ERR unknown type name",
+    // GETEX looks at the time even if there is no such key.
+    "ERR invalid expire time",
+];
+
+/// Whether Valkey refuses what there is no harm in, or reads all of a request before it looks at the key.
+pub(super) fn is_refused_by_valkey(server: ServerKind, ours: &Frame, theirs: &Frame) -> bool {
+    let Frame::Error(text) = theirs else {
+        return false;
+    };
+    let looks_first = match ours {
+        Frame::Error(ours) => ours.starts_with("WRONGTYPE ") && text.starts_with("ERR "),
+        Frame::Null => text == "ERR value is not an integer or out of range",
+        _ => false,
+    };
+    let mut refusals = REFUSED_BY_VALKEY.iter();
+    server == Valkey && (looks_first || refusals.any(|refusal| text.starts_with(refusal)))
+}
+
+/// Whether Valkey does, or takes for something else, what Larder refuses as Redis does: options of the
+/// lives of fields stand there as often as one likes, and a life without an end is one.
+pub(super) fn is_taken_by_valkey(requests: &[Words], ours: &[u8]) -> bool {
+    let names = [
+        "HEXPIRE",
+        "HPEXPIRE",
+        "HEXPIREAT",
+        "HPEXPIREAT",
+        "HSETEX",
+        "HGETEX",
+    ];
+    let is_refused = ours.windows(3).any(|part| part == b"ERR");
+    is_refused && requests.iter().any(|words| has_any(words, &names))
+}
+
+/// Whether a script's answer holds what Valkey writes otherwise: what a script says of a refusal, or a text
+/// with a zero byte, at which it ends there.
+pub(super) fn is_written_by_valkey(requests: &[Words], ours: &[u8], theirs: &[u8]) -> bool {
+    let mut scripts = requests
+        .iter()
+        .filter(|words| has_any(words, SCRIPTS))
+        .peekable();
+    let holds = |text: &[u8], part: &[u8]| text.windows(part.len()).any(|there| there == part);
+    let says_it = ours.contains(&0) || holds(ours, b"ERR ") || holds(theirs, b"ERR ");
+    // A library may have packed a refusal, and GETEX is refused where Redis finds nothing.
+    let may_hide_it = |words: &Words| mentions(words, "cmsgpack") || has_any(words, &["GETEX"]);
+    scripts.peek().is_some() && says_it || scripts.any(may_hide_it)
+}
+
+/// Whether the engine has refused an argument where Redis looked at the key first: Larder reads all
+/// arguments before it touches the keyspace.
+pub(super) fn refuses_before_it_looks(ours: &Frame, theirs: &Frame) -> bool {
+    let Frame::Error(ours) = ours else {
+        return false;
+    };
+    let is_about_key = match theirs {
+        // Since Redis 7.2 a reader whose stream has gone is told of the group.
+        Frame::Error(theirs) if ours.starts_with("NOGROUP") => {
+            return theirs == "UNBLOCKED the stream key no longer exists"
+                || theirs
+                    == "NOGROUP the consumer group this client was blocked on no longer exists";
+        }
+        Frame::Error(theirs) => theirs.starts_with("WRONGTYPE"),
+        // A walk over nothing.
+        Frame::Array(parts) => parts[..] == [Frame::Bulk(b"0".to_vec()), Frame::Array(Vec::new())],
+        _ => false,
+    };
+    ours.starts_with("ERR ") && is_about_key
+}
+
+/// What counts of an error's text: for Valkey only of which kind it is. Many refusals have other words
+/// there, and Larder speaks as Redis does.
+pub(super) fn refusal(server: ServerKind, text: &str) -> String {
+    match server {
+        // It ends a transaction.
+        Valkey if text.ends_with("not allowed inside a transaction") => text.to_owned(),
+        Valkey => text.split(' ').next().unwrap_or_default().to_owned(),
+        Redis if is_refused_permission(text.as_bytes()) => "no permission".into(),
+        Redis | Redis8 => {
+            let text = without_name(text.to_owned());
+            String::from_utf8_lossy(word(server, text.as_bytes())).into_owned()
+        }
+    }
+}
+
+/// Whether a text says that a user may not do something, which servers say in other words since Redis 7.2.
+pub(super) fn is_refused_permission(text: &[u8]) -> bool {
+    let starts = ["NOPERM ", "This user has no permissions", "User u"];
+    starts
+        .iter()
+        .any(|start| text.starts_with(start.as_bytes()))
+}
+
+/// The text of an error without the one name that it says of several: which of the functions or libraries that
+/// a library has in common with others is found first is up to the server.
+fn without_name(text: String) -> String {
+    let is_one_of = |start: &str| text.starts_with(start) && text.ends_with(" already exists");
+    match ["ERR Function ", "ERR Library "]
+        .into_iter()
+        .find(|start| is_one_of(start))
+    {
+        Some(start) if !text.contains('\'') => format!("{start}already exists"),
+        _ => text,
+    }
+}

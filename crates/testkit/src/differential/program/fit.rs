@@ -1,0 +1,195 @@
+//! Requests as a server takes them: without what it is known to take in another way than Larder.
+
+use super::{Step, Subject, Words, values};
+use crate::differential::compare::unix_ms;
+use crate::differential::named::{has_any, is};
+use crate::server::ServerKind;
+
+/// Changes a request into one that such a server takes as Larder does.
+pub(super) fn fit(server: ServerKind, words: &mut Words) {
+    if server == ServerKind::Redis {
+        without_fractions(words);
+        with_old_operation(words);
+    } else {
+        without_hexadecimal(words);
+        begin_at_the_start(words);
+        with_short_index(words);
+    }
+    if server == ServerKind::Redis8 {
+        without_login(words);
+    }
+    if server != ServerKind::Valkey {
+        end_what_starts(words);
+    }
+    if server == ServerKind::Valkey {
+        let_live(words);
+    }
+}
+
+/// Takes out of a transaction what such a server takes otherwise there.
+pub(super) fn fit_transaction(server: ServerKind, subject: Subject, words: &mut Words) {
+    let is_any = |names: &[&str]| names.iter().any(|name| is(words, name));
+    // In Valkey, what is refused before it is queued ends the transaction.
+    let ends_it = server == ServerKind::Valkey && is_any(&["MULTI", "WATCH"]);
+    // Larder writes a message when it is sent, Redis when it is published: between them the client changes
+    // its protocol.
+    let is_torn = subject == Subject::Connections && is_any(&["HELLO", "RESET"]);
+    if ends_it || is_torn {
+        *words = vec![b"PING".to_vec()];
+    }
+}
+
+/// Changes the requests of a program into those that servers take as Larder does.
+pub(super) fn fit_together(steps: &mut [Step]) {
+    // Ids that the clock has made come again when the last one is taken back within a millisecond.
+    if steps.iter().any(|step| has_any(&step.words, &["XSETID"])) {
+        let adds = steps
+            .iter_mut()
+            .filter(|step| has_any(&step.words, &["XADD"]));
+        for word in adds.flat_map(|step| &mut step.words) {
+            if word == b"*" {
+                *word = b"19-*".to_vec();
+            }
+        }
+    }
+    // Which nodes of a stream have only entries before an id Redis tells by entries that were removed, too.
+    if steps.iter().any(|step| has_any(&step.words, &["XDEL"])) {
+        let trims = steps
+            .iter_mut()
+            .filter(|step| has_any(&step.words, &["MINID"]));
+        for word in trims.flat_map(|step| &mut step.words) {
+            if word == b"~" {
+                *word = b"=".to_vec();
+            }
+        }
+    }
+}
+
+/// Redis 7.0 writes all digits of the fractions that scripts give to commands.
+fn without_fractions(words: &mut Words) {
+    let has_fraction = |text: &[u8]| text.ends_with(b"3.7)") || text.ends_with(b"0.1)");
+    let scripts = words.iter_mut().filter(|word| has_fraction(word));
+    scripts.for_each(|script| *script = b"return 1".to_vec());
+}
+
+/// Redis 7.0 does not list the operations of BITOP, and has four of them.
+fn with_old_operation(words: &mut Words) {
+    if has_any(words, &["BITOP"]) {
+        let is_newer = |word: &[u8]| [&b"DIFF"[..], b"DIFF1", b"ANDOR", b"ONE"].contains(&word);
+        let newer = words.iter_mut().filter(|word| is_newer(word));
+        newer.for_each(|word| *word = b"AND".to_vec());
+    }
+}
+
+/// Since Redis 8 and in Valkey, a hexadecimal number is taken for a score, and not for the end of a range,
+/// and in Valkey nor is a number behind a space.
+fn without_hexadecimal(words: &mut Words) {
+    let odd = words
+        .iter_mut()
+        .filter(|word| *word == b"0x10" || *word == b" 1");
+    odd.for_each(|word| *word = b"16".to_vec());
+}
+
+/// A part of a range that begins before it is empty in Larder and in Redis 7.0. In later versions it
+/// depends on the encoding.
+fn begin_at_the_start(words: &mut Words) {
+    if words
+        .iter()
+        .any(|word| word.to_ascii_uppercase().starts_with(b"Z"))
+    {
+        for at in 1..words.len() {
+            if words[at - 1].eq_ignore_ascii_case(b"LIMIT") && words[at].starts_with(b"-") {
+                words[at] = b"0".to_vec();
+            }
+        }
+    }
+}
+
+/// Since Redis 7.2 only half of the bits of LSET's index count where the list is short.
+fn with_short_index(words: &mut Words) {
+    if is(words, "LSET")
+        && let Some(index) = words.get_mut(2)
+        && values::integer_of(index).is_some_and(|index| i32::try_from(index).is_err())
+    {
+        *index = b"1000000".to_vec();
+    }
+}
+
+/// Redis 8 does not answer at all to a login that it refuses in a transaction.
+fn without_login(words: &mut Words) {
+    if is(words, "HELLO") {
+        let login = words
+            .iter()
+            .position(|word| word.eq_ignore_ascii_case(b"AUTH"));
+        words.truncate(login.unwrap_or(words.len()));
+    }
+}
+
+/// A range of BITCOUNT that has no end is Valkey's.
+fn end_what_starts(words: &mut Words) {
+    if words.len() == 3 && is(words, "BITCOUNT") {
+        words.push(b"-1".to_vec());
+    }
+}
+
+/// Valkey does not store at all what is to live until a time that is over, or finds that later; and fields
+/// live for ever there until the last time that there is.
+fn let_live(words: &mut Words) {
+    if is(words, "HPEXPIREAT") {
+        let last = words
+            .iter_mut()
+            .filter(|word| *word == b"9223372036854775807");
+        last.for_each(|word| word.push(b'0'));
+    }
+    for at in 1..words.len() {
+        let unit_ms = match words[at - 1].to_ascii_uppercase().as_slice() {
+            b"EXAT" => 1000,
+            b"PXAT" => 1,
+            // Here as well fields begin to live and then end.
+            b"EX" | b"PX" if words[at] == b"0" => {
+                words[at] = b"20000000".to_vec();
+                continue;
+            }
+            _ => continue,
+        };
+        if values::integer_of(&words[at])
+            .is_some_and(|time| (0..=now_ms() / unit_ms).contains(&time))
+        {
+            words[at] = (now_ms() / unit_ms + 20_000_000 / unit_ms)
+                .to_string()
+                .into_bytes();
+        }
+    }
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(unix_ms()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::words;
+    use super::*;
+
+    fn fitted(server: ServerKind, line: &str) -> Words {
+        let mut request = words(line);
+        fit(server, &mut request);
+        request
+    }
+
+    #[test]
+    fn a_range_without_an_end_is_for_valkey_alone() {
+        let line = "BITCOUNT key 1";
+        assert_eq!(fitted(ServerKind::Valkey, line), words(line));
+        assert_eq!(fitted(ServerKind::Redis8, line), words("BITCOUNT key 1 -1"));
+    }
+
+    #[test]
+    fn no_life_of_a_program_for_valkey_is_over_when_it_begins() {
+        let line = "SET key value PXAT 1000";
+        assert_eq!(fitted(ServerKind::Redis8, line), words(line));
+        let time = fitted(ServerKind::Valkey, line).pop();
+        let time = time.and_then(|time| values::integer_of(&time));
+        assert!(time.is_some_and(|time| time > now_ms()));
+    }
+}
