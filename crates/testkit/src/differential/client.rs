@@ -46,7 +46,7 @@ pub(super) struct Client {
     pub(super) is_waiting: bool,
     /// Whether both sides have closed the connection.
     pub(super) is_closed: bool,
-    /// Whether LTRIM is used, which changes a list in Redis 7.0 even where it takes nothing away.
+    /// Whether LTRIM is used, which changes a list in Redis even where it takes nothing away.
     pub(super) trims: bool,
 }
 
@@ -208,35 +208,48 @@ impl Client {
             (Arrived::Bytes(ours), Arrived::Nothing) => {
                 self.is_waiting || is_newer_refusal(self.kind, ours)
             }
-            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) if self.kind == ServerKind::Valkey => {
-                let last = self.queue.len().saturating_sub(1);
-                let asked = match is(words, "EXEC") {
-                    true => &self.queue[..],
-                    false => &self.queue[last..],
-                };
-                NO_TRANSACTION.contains(&theirs.as_slice())
-                    || is_taken_by_valkey(asked, ours)
-                    || is_written_by_valkey(asked, ours, theirs)
-                    // In a wide polygon Valkey does not look everywhere.
-                    || asked.iter().any(|words| has_any(words, &["BYPOLYGON"]))
-            }
             (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => {
-                // Redis looks at no key of a request of which it can't read the number of keys.
-                if ours.starts_with(b"-NOPERM") && theirs.starts_with(b"-ERR") {
-                    return true;
-                }
-                // A wait that ends looks at all of its keys again, as since Redis 7.2.
-                let looks_again =
-                    ours.starts_with(b"-WRONGTYPE") || is(words, "XREAD") || has_many_keys(words);
-                // Before 7.2 who publishes to itself in a transaction is told in the midst of the answer.
-                let is_torn = theirs.windows(9).any(|part| part == b"message\r\n");
-                is_newer_refusal(self.kind, ours)
-                    || is(words, "EXEC") && is_torn
-                    || self.is_waiting && looks_again
-                    || self.trims && is(words, "EXEC") && theirs == b"*-1\r\n"
+                let is_trimmed = self.trims && is(words, "EXEC") && is_nothing(theirs);
+                is_trimmed
+                    || match self.kind {
+                        ServerKind::Redis => self.is_meant_of_old(words, ours, theirs),
+                        ServerKind::Redis8 => false,
+                        ServerKind::Valkey => self.is_meant_of_valkey(words, ours, theirs),
+                    }
             }
             _ => false,
         }
+    }
+
+    /// The same of two answers, where the other side is a Redis 7.0.
+    fn is_meant_of_old(&self, words: &Words, ours: &[u8], theirs: &[u8]) -> bool {
+        // Redis looks at no key of a request of which it can't read the number of keys.
+        if ours.starts_with(b"-NOPERM") && theirs.starts_with(b"-ERR") {
+            return true;
+        }
+        // A wait that ends looks at all of its keys again, as since Redis 7.2.
+        let looks_again =
+            ours.starts_with(b"-WRONGTYPE") || is(words, "XREAD") || has_many_keys(words);
+        // Before 7.2 who publishes to itself in a transaction is told in the midst of the answer.
+        let is_torn = theirs.windows(9).any(|part| part == b"message\r\n");
+        is_newer_refusal(self.kind, ours)
+            || is(words, "EXEC") && is_torn
+            || self.is_waiting && looks_again
+    }
+
+    /// The same of two answers, where the other side is a Valkey.
+    fn is_meant_of_valkey(&self, words: &Words, ours: &[u8], theirs: &[u8]) -> bool {
+        let last = self.queue.len().saturating_sub(1);
+        let asked = match is(words, "EXEC") {
+            true => &self.queue[..],
+            false => &self.queue[last..],
+        };
+        // In a wide polygon Valkey does not look everywhere.
+        let looks_around = |words: &Words| has_any(words, &["BYPOLYGON"]);
+        NO_TRANSACTION.contains(&theirs)
+            || is_taken_by_valkey(asked, ours)
+            || is_written_by_valkey(asked, ours, theirs)
+            || asked.iter().any(looks_around)
     }
 
     /// Ends a wait that nothing has ended, if the connection waits on both sides.
@@ -274,6 +287,11 @@ impl Client {
             _ => String::new(),
         })
     }
+}
+
+/// Whether a transaction was not executed.
+fn is_nothing(answer: &[u8]) -> bool {
+    [&b"*-1\r\n"[..], b"_\r\n"].contains(&answer)
 }
 
 /// The bytes of an answer that is a text.

@@ -1,10 +1,10 @@
 //! Differential testing: random programs have to be answered alike by the engine and by a real
-//! `redis-server`, and to leave the same behind.
+//! server - Redis 7.0, Redis 8 or Valkey -, and to leave the same behind.
 //!
 //! ```text
 //! commands() ── syntax ── program(seed) ── run ── engine in this process ──┐
-//!                  │                        │                              ├─ compare
-//!               values                      └──── redis-server ────────────┘     │
+//!               values, known               │                              ├─ compare
+//!                                           └──── a real server ───────────┘     │
 //!                                                                    shrink, report
 //! ```
 //!
@@ -12,8 +12,9 @@
 //! both sides: so who was served, and when, is compared with each step.
 //!
 //! Requests are made from the syntax in the row of each command, so a new command is tested as soon
-//! as it stands in the table. `program` says which commands are left out, and `compare` which
-//! differences are meant, each with the reason.
+//! as it stands in the table, on each server that says that it has the command and its options (`known`).
+//! `program` says which commands are left out and which requests a server takes otherwise, and `meant` and
+//! `compare` which differences are meant, each with the reason.
 
 mod client;
 mod compare;

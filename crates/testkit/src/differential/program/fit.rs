@@ -8,6 +8,7 @@ use crate::server::ServerKind;
 /// Changes a request into one that such a server takes as Larder does.
 pub(super) fn fit(server: ServerKind, words: &mut Words) {
     if server == ServerKind::Redis {
+        with_login_first(words);
         without_fractions(words);
         with_old_operation(words);
     } else {
@@ -65,6 +66,15 @@ pub(super) fn fit_together(steps: &mut [Step]) {
     }
 }
 
+/// A refused `AUTH` leaves what stands before it done in Redis 7.0.
+fn with_login_first(words: &mut Words) {
+    if is(words, "HELLO") {
+        let is_login = |word: &Vec<u8>| word == b"AUTH";
+        let again = words.iter().skip(3).position(is_login);
+        words.truncate(again.map_or(usize::MAX, |at| at + 3));
+    }
+}
+
 /// Redis 7.0 writes all digits of the fractions that scripts give to commands.
 fn without_fractions(words: &mut Words) {
     let has_fraction = |text: &[u8]| text.ends_with(b"3.7)") || text.ends_with(b"0.1)");
@@ -81,13 +91,13 @@ fn with_old_operation(words: &mut Words) {
     }
 }
 
-/// Since Redis 8 and in Valkey, a hexadecimal number is taken for a score, and not for the end of a range,
-/// and in Valkey nor is a number behind a space.
+/// Since Redis 8 and in Valkey, a hexadecimal number is taken for a score, and not for the end of a range;
+/// nor is a number behind a space. What stands in their place is no integer, and no short time.
 fn without_hexadecimal(words: &mut Words) {
     let odd = words
         .iter_mut()
         .filter(|word| *word == b"0x10" || *word == b" 1");
-    odd.for_each(|word| *word = b"16".to_vec());
+    odd.for_each(|word| *word = b"1000000.5".to_vec());
 }
 
 /// A part of a range that begins before it is empty in Larder and in Redis 7.0. In later versions it
@@ -105,7 +115,7 @@ fn begin_at_the_start(words: &mut Words) {
     }
 }
 
-/// Since Redis 7.2 only half of the bits of LSET's index count where the list is short.
+/// Since Redis 7.2 only 32 bits of LSET's index are looked at where the list is short.
 fn with_short_index(words: &mut Words) {
     if is(words, "LSET")
         && let Some(index) = words.get_mut(2)
@@ -135,7 +145,7 @@ fn end_what_starts(words: &mut Words) {
 /// Valkey does not store at all what is to live until a time that is over, or finds that later; and fields
 /// live for ever there until the last time that there is.
 fn let_live(words: &mut Words) {
-    if is(words, "HPEXPIREAT") {
+    if has_any(words, &["HPEXPIREAT", "HSETEX", "HGETEX"]) {
         let last = words
             .iter_mut()
             .filter(|word| *word == b"9223372036854775807");

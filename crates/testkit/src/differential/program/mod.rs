@@ -354,8 +354,8 @@ impl Writer<'_> {
             .choose(&mut self.random)
             .unwrap_or(&"RPUSH");
         // Where many are as far away as others, it is up to the server which of them are the first.
-        if key.starts_with(b"g") {
-            key[0] = b'z';
+        if name == "ZADD" && (key.starts_with(b"g") || self.theme == Some("geo")) {
+            key[0] = b'e';
         }
         if name == "PFADD" {
             count *= 4;
@@ -404,9 +404,8 @@ impl Writer<'_> {
             }
             family => family,
         };
-        let server = self.programs.server;
-        let mut words = Request::of(&mut self.random, row, family, server);
-        fit::fit(server, &mut words);
+        let mut words = Request::of(&mut self.random, row, family);
+        fit::fit(self.programs.server, &mut words);
         (row.command, words)
     }
 

@@ -6,7 +6,6 @@ use rand::seq::{IndexedRandom, SliceRandom};
 
 use super::{Part, Place, Row, Words, values};
 use crate::differential::parameters;
-use crate::server::ServerKind;
 
 /// A request in the making.
 pub(super) struct Request<'a> {
@@ -38,8 +37,7 @@ const COUNTS: &[(&str, &str)] = &[
 ];
 
 impl Request<'_> {
-    /// A request that such a server is sent as well.
-    pub(super) fn of(random: &mut StdRng, row: &Row, family: &str, server: ServerKind) -> Words {
+    pub(super) fn of(random: &mut StdRng, row: &Row, family: &str) -> Words {
         let words = row.command.name.split(' ').map(Into::into).collect();
         let mut request = Request {
             random,
@@ -54,9 +52,6 @@ impl Request<'_> {
         request.fit_range();
         request.walk_to_the_end();
         request.decide_ties();
-        if server == ServerKind::Redis {
-            request.log_in_first();
-        }
         request.words
     }
 
@@ -159,15 +154,6 @@ impl Request<'_> {
         let is_sort = self.row.command.name.starts_with("SORT");
         if is_sort && self.words.iter().any(|word| word == b"BY") {
             self.words.retain(|word| word != b"ALPHA");
-        }
-    }
-
-    /// A refused `AUTH` leaves what stands before it done in Redis 7.0.
-    fn log_in_first(&mut self) {
-        let is_auth = |word: &Vec<u8>| word == b"AUTH";
-        if self.row.command.name == "HELLO" {
-            let end = self.words.iter().skip(3).position(is_auth);
-            self.words.truncate(end.map_or(usize::MAX, |at| at + 3));
         }
     }
 

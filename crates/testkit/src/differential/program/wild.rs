@@ -7,7 +7,6 @@ use rand::seq::IndexedRandom;
 
 use super::request::Request;
 use super::{Row, Subject, Words, parts, values};
-use crate::server::ServerKind;
 
 /// What is not sent: it stops or slows down what sends it, or changes how much memory may be taken.
 const LEFT_OUT: &[&str] = &[
@@ -69,7 +68,7 @@ impl Wild {
                 "generic" | "server" | "transactions" => theme,
                 family => family,
             };
-            let mut words = Request::of(random, row, family, ServerKind::Redis8);
+            let mut words = Request::of(random, row, family);
             // The names of the command stay.
             let name = row.command.name.split(' ').count();
             for word in words.iter_mut().skip(name) {
