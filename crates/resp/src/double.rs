@@ -2,15 +2,17 @@
 
 use std::io::Write as _;
 
-/// The longest text of a number: a sign, a dot, 17 digits, and zeros or an exponent.
+use crate::grisu::{self, Digits};
+
+/// The longest text of a number: a sign, a dot, 18 digits, and zeros or an exponent.
 const LEN_MAX: usize = 32;
 
 /// The largest number that Redis takes for an integer if it is whole.
 const WHOLE_MAX: f64 = (1_i64 << 62) as f64;
 
-/// Appends a number as Redis writes a score: the shortest digits that read back as the same
-/// number; whole numbers up to 2^62 with all their digits; `inf`, `-inf` and `nan` for what is no
-/// number. The other notations are those of `fpconv_dtoa`, with which Redis writes since 7.2.
+/// Appends a number as Redis writes a score: few digits that read back as the same number, found as
+/// servers find them; whole numbers up to 2^62 with all their digits; `inf`, `-inf` and `nan` for what is
+/// no number. The notations are those of `fpconv_dtoa`, with which Redis writes since 7.2.
 pub fn write_double(out: &mut Vec<u8>, number: f64) {
     with_double(number, |text| out.extend_from_slice(text));
 }
@@ -35,42 +37,31 @@ pub fn with_double<T>(number: f64, show: impl FnOnce(&[u8]) -> T) -> T {
 }
 
 /// A positive number: `digits` times ten to the power of `exponent`.
-struct Decimal {
-    digits: Text,
-    exponent: i32,
-}
+struct Decimal(Digits);
 
 impl Decimal {
-    /// The shortest digits that read back as `number`, which is positive and finite.
+    /// The digits of `number`, which is positive and finite.
     fn of(number: f64) -> Decimal {
-        let mut scientific = Text::default();
-        scientific.format(format_args!("{number:e}"));
-        let mut parts = scientific.as_bytes().splitn(2, |byte| *byte == b'e');
-        let mantissa = parts.next().unwrap_or_default();
-        let exponent = std::str::from_utf8(parts.next().unwrap_or_default());
-        let exponent: i32 = exponent.unwrap_or_default().parse().unwrap_or_default();
-
-        let mut digits = Text::default();
-        for digit in mantissa.iter().filter(|byte| **byte != b'.') {
-            digits.push(&[*digit]);
-        }
-        let exponent = exponent + 1 - digits.len as i32;
-        Decimal { digits, exponent }
+        Decimal(grisu::digits(number))
     }
 
     fn write(&self, is_negative: bool, text: &mut Text) {
-        let digits = self.digits.as_bytes();
-        let len = digits.len() as i32;
+        let Digits {
+            digits,
+            len,
+            exponent,
+        } = &self.0;
+        let (digits, len, exponent) = (&digits[..*len], *len as i32, *exponent);
         // The exponent of the first digit.
-        let leading = self.exponent + len - 1;
+        let leading = exponent + len - 1;
         if is_negative {
             text.push(b"-");
         }
-        if self.exponent >= 0 && leading < len + 7 {
+        if exponent >= 0 && leading < len + 7 {
             text.push(digits);
-            (0..self.exponent).for_each(|_| text.push(b"0"));
-        } else if self.exponent < 0 && (self.exponent > -7 || leading.abs() < 4) {
-            let whole = len + self.exponent;
+            (0..exponent).for_each(|_| text.push(b"0"));
+        } else if exponent < 0 && (exponent > -7 || leading.abs() < 4) {
+            let whole = len + exponent;
             if whole > 0 {
                 let (whole, fraction) = digits.split_at(whole as usize);
                 text.push(whole);

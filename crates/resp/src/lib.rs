@@ -8,6 +8,7 @@ mod decode;
 mod double;
 mod encode;
 mod frame;
+mod grisu;
 
 pub use arguments::{ArgumentBuffer, Arguments, Places, Span};
 pub use chunks::{CHUNK, Chunks, Sealed};

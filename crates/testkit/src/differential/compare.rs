@@ -251,7 +251,7 @@ impl Freedom {
             // Which sign has what is not a number is up to the processor.
             Frame::Bulk(bytes) if bytes == b"-nan" => "\"nan\"".into(),
             Frame::Double(number) => format!("{:?}", Frame::Double(number + 0.0)),
-            Frame::Bulk(bytes) if self.is_long_double(bytes) => {
+            Frame::Bulk(bytes) if self.is_old() && is_long_double(bytes) => {
                 format!("{:?}", String::from_utf8_lossy(&shortest(bytes)))
             }
             Frame::Bulk(bytes) => format!(
@@ -263,25 +263,10 @@ impl Freedom {
         }
     }
 
-    /// Whether the bytes are a number that a server writes with more digits than are needed. Redis 7.0 writes all
-    /// digits of a score, and those with an exponent where it would not. Later versions write as many as are
-    /// needed, but for a few numbers, for which they find one digit more.
-    fn is_long_double(self, bytes: &[u8]) -> bool {
-        let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
-        let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
-        let digits = digits.skip_while(|digit| *digit == b'0').count();
-        let has_exponent = bytes.windows(2).any(|sign| sign == b"e+");
-        let is_long = match self.is_old() {
-            true => has_exponent || (15..=17).contains(&digits),
-            false => digits >= 20 || digits >= 16 && !bytes.iter().all(u8::is_ascii_digit),
-        };
-        is_long && double(bytes).is_some()
-    }
-
     /// An answer in which no double has more digits than are needed, and none is the zero below zero.
     fn with_our_doubles(self, bytes: &[u8]) -> Vec<u8> {
         let line = |line: &[u8]| match line {
-            [b',', number @ ..] if self.is_long_double(number) => {
+            [b',', number @ ..] if self.is_old() && is_long_double(number) => {
                 [b",", &shortest(number)[..]].concat()
             }
             b",-0" => b",0".to_vec(),
@@ -348,6 +333,16 @@ fn places(number: f64) -> String {
 
 fn double(bytes: &[u8]) -> Option<f64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+/// Whether the bytes are a number of 15 to 17 digits, or with an exponent. Redis 7.0 writes all digits of a score,
+/// later versions as many as are needed, and those with an exponent where it would not.
+fn is_long_double(bytes: &[u8]) -> bool {
+    let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
+    let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
+    let digits = digits.skip_while(|digit| *digit == b'0').count();
+    let has_exponent = bytes.windows(2).any(|sign| sign == b"e+");
+    (has_exponent || (15..=17).contains(&digits)) && double(bytes).is_some()
 }
 
 /// A number with as many digits as are needed.

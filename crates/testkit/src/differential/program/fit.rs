@@ -53,6 +53,11 @@ pub(super) fn fit_together(steps: &mut [Step]) {
             }
         }
     }
+    // SORT says in Redis that it removes what is there, though its time is over.
+    let stores = |step: &Step| has_any(&step.words, &["SORT"]) && has_any(&step.words, &["STORE"]);
+    if steps.iter().any(stores) {
+        steps.iter_mut().for_each(|step| let_live(&mut step.words));
+    }
     // Which nodes of a stream have only entries before an id Redis tells by entries that were removed, too.
     if steps.iter().any(|step| has_any(&step.words, &["XDEL"])) {
         let trims = steps
