@@ -7,6 +7,7 @@ use larder_resp::Frame;
 use super::client::Client;
 use super::compare::Freedom;
 use super::difference::Difference;
+use super::named::is;
 use super::next::frame;
 use super::{Step, Words, values};
 use crate::server::ServerKind;
@@ -16,7 +17,8 @@ use crate::transcript::target::Connection;
 pub(super) struct State<'a> {
     client: &'a mut Client,
     /// Whether a request has been sent of so many words that a newer server takes the large encoding at
-    /// once, though the words may name few members: Larder counts them.
+    /// once, though the words may name few members, or in Valkey of a member so long, though it may not
+    /// become one: Larder looks at what there is.
     guesses: bool,
     /// Whether fields have lives in Valkey, where the small encoding has none.
     has_lives: bool,
@@ -36,10 +38,14 @@ impl State<'_> {
         let all = all.collect::<String>().to_ascii_uppercase();
         let has = |name| all.contains(name);
         let is_valkey = client.kind == ServerKind::Valkey;
+        let has_long = |words: &Words| words.iter().any(|word| word.len() > 64);
+        let is_guessed_from = |step: &Step| {
+            step.words.len() > 128 || is_valkey && is(&step.words, "ZADD") && has_long(&step.words)
+        };
         State {
             has_lives: is_valkey && has("FIELDS"),
             client,
-            guesses: program.iter().any(|step| step.words.len() > 128),
+            guesses: program.iter().any(is_guessed_from),
             sorts: has("SORT"),
             makes_texts: has("INCRBYFLOAT") || is_valkey && has("EVAL"),
             copies: has("COPY"),
