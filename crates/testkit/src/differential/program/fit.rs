@@ -58,17 +58,6 @@ pub(super) fn fit_together(steps: &mut [Step]) {
     if steps.iter().any(stores) {
         steps.iter_mut().for_each(|step| let_live(&mut step.words));
     }
-    // Which nodes of a stream have only entries before an id Redis tells by entries that were removed, too.
-    if steps.iter().any(|step| has_any(&step.words, &["XDEL"])) {
-        let trims = steps
-            .iter_mut()
-            .filter(|step| has_any(&step.words, &["MINID"]));
-        for word in trims.flat_map(|step| &mut step.words) {
-            if word == b"~" {
-                *word = b"=".to_vec();
-            }
-        }
-    }
 }
 
 /// A refused `AUTH` leaves what stands before it done in Redis 7.0.
