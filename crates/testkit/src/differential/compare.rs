@@ -218,7 +218,9 @@ impl Freedom {
             Frame::Push(items) => format!(">[{}]", all(items)),
             Frame::Map(pairs) => {
                 let pair = |(name, value)| Frame::Array(vec![name, value]);
-                let is_told = |(name, _): &&(Frame, Frame)| !meant::is_left_out(self.server, name);
+                let is_told = |(name, value): &&(Frame, Frame)| {
+                    !meant::is_left_out(self.server, name, Some(value))
+                };
                 let pairs = pairs.iter().filter(is_told).cloned();
                 let pairs: Vec<Frame> = pairs.map(pair).collect();
                 format!("%[{}]", all(&pairs))
@@ -288,9 +290,12 @@ impl Freedom {
     }
 
     fn leave_out_fields(self, items: &mut Vec<Frame>) {
-        let is_left_out = |name: &Frame| meant::is_left_out(self.server, name);
-        if let Some(at) = items.iter().position(is_left_out) {
-            items.drain(at..(at + 2).min(items.len()));
+        let mut at = 0;
+        while at < items.len() {
+            match meant::is_left_out(self.server, &items[at], items.get(at + 1)) {
+                true => drop(items.drain(at..(at + 2).min(items.len()))),
+                false => at += 1,
+            }
         }
     }
 }

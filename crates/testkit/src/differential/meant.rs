@@ -63,9 +63,16 @@ pub(super) fn word(server: ServerKind, ours: &[u8]) -> &[u8] {
     text.map_or(ours, |text| text.theirs.as_bytes())
 }
 
-/// Whether a name stands before what the server does not say, or says otherwise.
-pub(super) fn is_left_out(server: ServerKind, name: &Frame) -> bool {
+/// Fields that say how long ago something was, which is longer for a server that had to wait for its turn.
+const MOMENTS: &[&str] = &["idle", "inactive"];
+
+/// Whether a field is one that the server does not have, or says otherwise.
+pub(super) fn is_left_out(server: ServerKind, name: &Frame, value: Option<&Frame>) -> bool {
     let is_named = |other: &&str| matches!(name, Frame::Bulk(name) if name == other.as_bytes());
+    let is_past = matches!(value, Some(Frame::Integer(0..)));
+    if is_past && MOMENTS.iter().any(is_named) {
+        return true;
+    }
     let names: &[&str] = match server {
         Redis => NEWER_FIELDS,
         Redis8 => &[],
