@@ -166,6 +166,12 @@ const SUITES: &[Suite] = &[
         input: None,
     },
     Suite {
+        name: "fakeredis: its tests of a real server",
+        program: |tools| &tools.python,
+        arguments: &["python/fakeredis_suite.py"],
+        input: None,
+    },
+    Suite {
         name: "redis_exporter: what it tells Prometheus",
         program: |tools| &tools.python,
         arguments: &["python/exporter.py"],

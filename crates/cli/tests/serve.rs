@@ -57,6 +57,14 @@ fn ask(client: &mut TcpStream, request: &str, answer: &str) {
     assert_eq!(String::from_utf8_lossy(&got), answer);
 }
 
+/// Test containers wait for this line of Redis's log before they connect.
+#[test]
+fn who_reads_that_it_is_ready_to_accept_connections_can_connect() {
+    let mut server = Serve::start(":", "");
+    server.process.says("Ready to accept connections");
+    ask(&mut server.connect(), "PING\r\n", "+PONG\r\n");
+}
+
 /// The soft limit on open files is often 1024, far below `maxclients`; the server raises it.
 #[test]
 fn more_clients_are_served_than_the_soft_limit_on_open_files_allows() {

@@ -64,7 +64,8 @@ fn try_listen(address: SocketAddr, backlog: u16) -> io::Result<std::net::TcpList
     Ok(socket.into())
 }
 
-/// Listens on a path. The socket of a server that has ended without removing it is replaced.
+/// Listens on a path. The socket of a server that has ended without removing it is replaced, and so
+/// is an empty file: programs that choose the path make one to have the name for themselves.
 pub(crate) fn listen_on_path(
     path: &Path,
     mode: Option<u32>,
@@ -80,12 +81,12 @@ fn try_listen_on_path(
     mode: Option<u32>,
 ) -> io::Result<std::os::unix::net::UnixListener> {
     if let Ok(there) = std::fs::symlink_metadata(path) {
-        if !there.file_type().is_socket() {
-            return Err(io::Error::other("what is there already is no socket"));
-        }
-        // Refused: nobody has it open. Any other failure may be that of a socket in use.
-        let tried = UnixStream::connect(path);
-        if tried.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+        let may_go = match there.file_type() {
+            kind if kind.is_socket() => has_no_listener(path),
+            kind if kind.is_file() && there.len() == 0 => true,
+            _ => return Err(io::Error::other("what is there already is no socket")),
+        };
+        if may_go {
             std::fs::remove_file(path)?;
         }
     }
@@ -95,6 +96,12 @@ fn try_listen_on_path(
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
     }
     Ok(listener)
+}
+
+/// Whether nobody has this socket open any more.
+fn has_no_listener(path: &Path) -> bool {
+    // Any other failure may be that of a socket in use.
+    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 /// A connection that nobody serves yet. It does not block.

@@ -8,9 +8,9 @@ import os
 import subprocess
 import sys
 import tempfile
-import xml.etree.ElementTree as Xml
 from pathlib import Path
 
+from outcomes import outcomes
 from transcript import URL, part, say
 
 SOURCE = Path(os.environ["LARDER_REDIS_PY"])
@@ -30,15 +30,6 @@ KNOWN = {
     "test_acl_log": "what it expects is answered since 7.2",
     "test_bgsave": "nothing is saved, and BGSAVE says so",
 }
-
-
-def outcomes(report):
-    """The name of each test, and whether it passed."""
-    for case in Xml.parse(report).iter("testcase"):
-        problems = case.findall("failure") + case.findall("error")
-        for problem in problems:
-            print(case.get("name"), problem.get("message"), file=sys.stderr)
-        yield f"{case.get('classname').partition('.')[2]}.{case.get('name')}", not problems
 
 
 def main(protocol):

@@ -35,6 +35,8 @@ pub(crate) struct Tools {
     pub(crate) python: PathBuf,
     /// The source of redis-py, with its tests.
     pub(crate) redis_py: PathBuf,
+    /// The source of fakeredis, with its tests.
+    pub(crate) fakeredis: PathBuf,
     /// Ruby with the gem sidekiq.
     pub(crate) ruby: PathBuf,
 }
@@ -135,7 +137,8 @@ impl Tools {
             chromium: CHROMIUM.path()?,
             node: NODE.path()?,
             node_modules: node::modules(&NPM.path()?)?,
-            redis_py: python::source_of_redis_py(&python)?,
+            redis_py: python::source_of("redis", &python)?,
+            fakeredis: python::source_of("fakeredis", &python)?,
             python,
             ruby: RUBY.path()?,
         };
@@ -187,7 +190,7 @@ impl Tools {
     }
 
     /// What tells the tests where the programs are.
-    pub(crate) fn environment(&self) -> [(&'static str, OsString); 7] {
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 8] {
         [
             // Without this a test whose server is missing is skipped, and says so.
             ("LARDER_TEST_REQUIRE", "all".into()),
@@ -197,6 +200,7 @@ impl Tools {
             ("LARDER_NODE_MODULES", self.node_modules.clone().into()),
             ("LARDER_PYTHON", self.python.clone().into()),
             ("LARDER_REDIS_PY", self.redis_py.clone().into()),
+            ("LARDER_FAKEREDIS", self.fakeredis.clone().into()),
         ]
     }
 

@@ -51,20 +51,23 @@ pub(super) fn environment(python: &Path) -> Result<PathBuf> {
     Ok(inside)
 }
 
-/// The folder of redis-py's source, in the version that is installed: its tests are in it alone.
-pub(super) fn source_of_redis_py(python: &Path) -> Result<PathBuf> {
-    let folder = super::folder("redis-py")?;
+/// The folder of a package's source, in the version that is installed: its tests are in it alone.
+pub(super) fn source_of(package: &str, python: &Path) -> Result<PathBuf> {
+    let folder = super::folder(&format!("{package}-source"))?;
     let lists = workspace::root().join("tests/clients");
     let packages = std::fs::read_to_string(lists.join(LISTS[0].0))?;
     let wanted = packages
         .lines()
-        .find(|line| line.starts_with("redis=="))
-        .context("no version of redis-py is named")?;
+        .find(|line| {
+            line.strip_prefix(package)
+                .is_some_and(|rest| rest.starts_with("=="))
+        })
+        .with_context(|| format!("no version of {package} is named"))?;
     let source = folder.join(wanted.replace("==", "-"));
     if super::is_made_from(&folder, wanted) {
         return Ok(source);
     }
-    step("fetching the source of redis-py", || {
+    step(&format!("fetching the source of {package}"), || {
         super::patiently(|| {
             let mut download = Command::new(python);
             download

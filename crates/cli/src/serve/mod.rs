@@ -215,6 +215,8 @@ fn introduce(server: &Server, embedded: &Embedded, unixsocket: Option<PathBuf>) 
     if let Some(path) = unixsocket {
         tracing::info!("listening on {}", path.display());
     }
+    // In Redis's words: test containers and scripts wait for them before they connect.
+    tracing::info!("Ready to accept connections");
 }
 
 /// Reads certificates again. What is wrong with them is told, and nothing changes.

@@ -30,7 +30,8 @@ pub(crate) const COMMANDS: &[Row] = &[
     of_all(
         "MEMORY STATS",
         stats,
-        "Says what takes how much memory, as far as that is known: of the allocator nothing is.",
+        "Says what takes how much memory. What the process takes beyond the engine's own account is put down to \
+        its allocator, which is not asked.",
     ),
     of_all(
         "MEMORY DOCTOR",
@@ -134,46 +135,63 @@ fn stats(call: &mut Call<'_, '_>) -> Result<()> {
     let keys: usize = (0..DATABASES).map(|db| engine.keys(db)).sum();
     let in_functions = engine.scripts.functions_bytes();
     let in_scripts = engine.scripts.bytes().saturating_sub(in_functions);
-    let counts = [
-        ("peak.allocated", usage.peak),
-        ("total.allocated", usage.used),
-        ("startup.allocated", 0),
-        ("replication.backlog", 0),
-        ("clients.slaves", 0),
-        ("clients.normal", usage.clients),
-        ("cluster.links", 0),
-        ("aof.buffer", 0),
-        ("lua.caches", in_scripts as u64),
-        ("functions.caches", in_functions as u64),
-        ("overhead.total", usage.overhead()),
-        ("keys.count", keys as u64),
-        ("keys.bytes-per-key", usage.dataset / keys.max(1) as u64),
-        ("dataset.bytes", usage.dataset),
-    ];
-    let percent = |part: u64, whole: u64| part as f64 / whole.max(1) as f64 * 100.0;
-    let mut shares = vec![
+    let count = |number: u64| Figure::Count(number.cast_signed());
+    let percent = |part: u64, whole: u64| Figure::Share(part as f64 / whole.max(1) as f64 * 100.0);
+    let mut figures = vec![
+        ("peak.allocated", count(usage.peak)),
+        ("total.allocated", count(usage.used)),
+        ("startup.allocated", count(0)),
+        ("replication.backlog", count(0)),
+        ("clients.slaves", count(0)),
+        ("clients.normal", count(usage.clients)),
+        ("cluster.links", count(0)),
+        ("aof.buffer", count(0)),
+        ("lua.caches", count(in_scripts as u64)),
+        ("functions.caches", count(in_functions as u64)),
+        ("overhead.total", count(usage.overhead())),
+        ("keys.count", count(keys as u64)),
+        (
+            "keys.bytes-per-key",
+            count(usage.dataset / keys.max(1) as u64),
+        ),
+        ("dataset.bytes", count(usage.dataset)),
         ("dataset.percentage", percent(usage.dataset, usage.used)),
         ("peak.percentage", percent(usage.used, usage.peak)),
     ];
-    let fragmentation = usage.fragmentation();
-    shares.extend(fragmentation.map(|(ratio, _)| ("fragmentation", ratio)));
-
-    let fragmentation_bytes = fragmentation.map(|(_, bytes)| bytes);
-    let len = counts.len() + shares.len() + usize::from(fragmentation_bytes.is_some());
-    call.reply.map(len);
-    for (name, count) in counts {
-        call.reply.bulk(name.as_bytes());
-        call.reply.int(count.cast_signed());
+    if let (Some(resident), Some((ratio, bytes))) = (usage.resident, usage.fragmentation()) {
+        // The allocator is not asked, and all beyond the engine's own account is put down to it:
+        // Redis does the same on an allocator that has no figures.
+        figures.extend([
+            ("allocator.allocated", count(usage.used)),
+            ("allocator.active", count(resident)),
+            ("allocator.resident", count(resident)),
+            ("allocator-fragmentation.ratio", Figure::Share(ratio)),
+            ("allocator-fragmentation.bytes", Figure::Count(bytes)),
+            ("allocator-rss.ratio", Figure::Share(1.0)),
+            ("allocator-rss.bytes", count(0)),
+            ("rss-overhead.ratio", Figure::Share(1.0)),
+            ("rss-overhead.bytes", count(0)),
+            ("fragmentation", Figure::Share(ratio)),
+            ("fragmentation.bytes", Figure::Count(bytes)),
+        ]);
     }
-    for (name, share) in shares {
+    call.reply.map(figures.len());
+    for (name, figure) in figures {
         call.reply.bulk(name.as_bytes());
-        call.reply.double(share);
-    }
-    if let Some(bytes) = fragmentation_bytes {
-        call.reply.bulk(b"fragmentation.bytes");
-        call.reply.int(bytes);
+        match figure {
+            Figure::Count(number) => call.reply.int(number),
+            Figure::Share(share) => call.reply.double(share),
+        }
     }
     Ok(())
+}
+
+/// A number of MEMORY STATS.
+enum Figure {
+    /// Bytes, or how many there are of something.
+    Count(i64),
+    /// A ratio, or a percentage.
+    Share(f64),
 }
 
 fn doctor(call: &mut Call<'_, '_>) -> Result<()> {

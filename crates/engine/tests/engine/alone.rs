@@ -343,8 +343,20 @@ fn the_doctor_tells_what_is_unusual() {
     assert!(found.contains("It has held more"), "{found}");
     client.call("HELLO 3");
     let stats = memory(&mut client);
-    let is_known = |name: &str| stats.iter().any(|(own, _)| own == name);
-    assert!(is_known("fragmentation") && is_known("fragmentation.bytes"));
+    let of = |name: &str| {
+        let found = stats.iter().find(|(own, _)| own == name);
+        found.unwrap_or_else(|| panic!("no {name}")).1
+    };
+    let beyond = f64::from(100 << 20) - of("total.allocated");
+    assert_eq!(of("fragmentation.bytes"), beyond);
+    assert_eq!(of("allocator-fragmentation.bytes"), beyond);
+    assert_eq!(of("allocator.allocated"), of("total.allocated"));
+    assert_eq!(of("allocator.resident"), f64::from(100 << 20));
+    assert_eq!(of("fragmentation"), of("allocator-fragmentation.ratio"));
+    assert_eq!(
+        (of("allocator-rss.ratio"), of("rss-overhead.bytes")),
+        (1.0, 0.0)
+    );
 }
 
 // --- scripts ----------------------------------------------------------------------------------

@@ -613,6 +613,32 @@ fn a_unix_socket_is_served_replaced_when_stale_and_removed_at_the_end() {
     assert!(!path.exists());
 }
 
+/// The suite of Perl's client and others let `tempfile` make the name of the socket; Redis removes
+/// whatever is there.
+#[test]
+fn an_empty_file_is_replaced_by_the_unix_socket_and_one_with_content_is_left_alone() {
+    let path = std::env::temp_dir().join(format!("larder-file-{}.sock", std::process::id()));
+    let config = Config {
+        listen: vec![],
+        unixsocket: Some(path.clone()),
+        ..Config::default()
+    };
+    let store = Embedded::open(Default::default()).unwrap();
+    std::fs::write(&path, "notes").unwrap();
+    let refusal = Server::start(config.clone(), &store)
+        .unwrap_err()
+        .to_string();
+    assert!(refusal.contains("is no socket"), "{refusal}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"notes");
+
+    std::fs::write(&path, "").unwrap();
+    let server = TestServer::with(config, None);
+    let mut client = Client::new(UnixStream::connect(&path).unwrap());
+    assert_eq!(client.ask("PING"), status("PONG"));
+    server.server.shutdown();
+    assert!(!path.exists());
+}
+
 /// A socket of another kind does not take connections, but it may be in use.
 #[test]
 fn a_socket_that_is_no_servers_is_left_alone() {
