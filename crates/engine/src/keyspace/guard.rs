@@ -146,12 +146,6 @@ impl<'a, 'e, T: Object> WriteGuard<'a, 'e, T> {
         self.guarded.is_changed = false;
     }
 
-    /// Says that nothing was changed, and that the command is an event all the same.
-    pub(crate) fn event_only(&mut self) {
-        self.guarded.is_changed = true;
-        self.guarded.what = What::Annotated;
-    }
-
     /// Says that what is changed is nothing that WATCH looks at or that anybody waits for: the groups
     /// of a stream, which are not its content.
     pub(crate) fn unwatched(&mut self) {

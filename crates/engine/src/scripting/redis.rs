@@ -124,17 +124,26 @@ fn error_reply(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise> {
     };
     let text = c_text(&text);
     let text = text.strip_prefix(b"-").unwrap_or(text);
-    let text = trim_line_ends(text);
-    let code: &[u8] = if text.contains(&b' ') { b"" } else { b"ERR " };
-    context.stack.push_text(&[code, text].concat());
+    let (code, message) = match text.iter().position(|byte| *byte == b' ') {
+        Some(end) => (&text[..end], &text[end + 1..]),
+        None => (&b"ERR"[..], text),
+    };
+    let line = [code, b" ", trim_line_ends(message)].concat();
+    context.stack.push_text(&line);
     context.stack.tag("err");
     Ok(1)
 }
 
-/// A text without the ends of lines at its end.
+/// A text without the ends of lines around it.
 fn trim_line_ends(text: &[u8]) -> &[u8] {
-    let last = text.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n'));
-    &text[..last.map_or(0, |last| last + 1)]
+    let is_other = |byte: &u8| !matches!(byte, b'\r' | b'\n');
+    match (
+        text.iter().position(is_other),
+        text.iter().rposition(is_other),
+    ) {
+        (Some(first), Some(last)) => &text[first..=last],
+        _ => b"",
+    }
 }
 
 fn status_reply(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise> {

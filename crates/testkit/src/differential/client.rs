@@ -46,7 +46,7 @@ pub(super) struct Client {
     pub(super) is_waiting: bool,
     /// Whether both sides have closed the connection.
     pub(super) is_closed: bool,
-    /// Whether LTRIM is used, which changes a list in Redis even where it takes nothing away.
+    /// Whether LTRIM is used, which in Valkey changes a list only where it takes something away.
     pub(super) trims: bool,
 }
 
@@ -208,15 +208,11 @@ impl Client {
             (Arrived::Bytes(ours), Arrived::Nothing) => {
                 self.is_waiting || is_newer_refusal(self.kind, ours)
             }
-            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => {
-                let is_trimmed = self.trims && is(words, "EXEC") && is_nothing(theirs);
-                is_trimmed
-                    || match self.kind {
-                        ServerKind::Redis => self.is_meant_of_old(words, ours, theirs),
-                        ServerKind::Redis8 => false,
-                        ServerKind::Valkey => self.is_meant_of_valkey(words, ours, theirs),
-                    }
-            }
+            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => match self.kind {
+                ServerKind::Redis => self.is_meant_of_old(words, ours, theirs),
+                ServerKind::Redis8 => false,
+                ServerKind::Valkey => self.is_meant_of_valkey(words, ours, theirs),
+            },
             _ => false,
         }
     }
@@ -246,7 +242,9 @@ impl Client {
         };
         // In a wide polygon Valkey does not look everywhere.
         let looks_around = |words: &Words| has_any(words, &["BYPOLYGON"]);
-        NO_TRANSACTION.contains(&theirs)
+        let is_trimmed = self.trims && is(words, "EXEC") && is_nothing(ours);
+        is_trimmed
+            || NO_TRANSACTION.contains(&theirs)
             || is_taken_by_valkey(asked, ours)
             || is_written_by_valkey(asked, ours, theirs)
             || asked.iter().any(looks_around)

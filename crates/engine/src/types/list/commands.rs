@@ -511,12 +511,9 @@ fn ltrim(call: &mut Call<'_, '_>) -> Result<()> {
     let (key, start, stop) = (call.args.key()?, call.args.int()?, call.args.int()?);
     let limits = call.keyspace.limits();
     if let Some(mut list) = call.keyspace.write_existing::<List>(key)? {
+        // Though nothing may be taken away, it is a change, as in Redis.
         let range = places(start, stop, list.len());
-        if range.len() < list.len() {
-            list.trim(range, limits);
-        } else {
-            list.event_only();
-        }
+        list.trim(range, limits);
     }
     call.reply.ok();
     Ok(())
