@@ -27,7 +27,6 @@ NAMES = "not (expire or expiry or getex or block or timedelta or setrange)"
 # The tests in which the two servers differ, and why that is right.
 KNOWN = {
     "test_script_help73": "the texts of HELP are Larder's own",
-    "test_watch_when_ltrim_does_not_change_value": "an LTRIM that changes nothing disturbs no WATCH, as in Valkey",
     "test_xclaim_of_an_entry_deleted_from_the_stream_releases_the_owner": "what it expects is answered since 7.2",
 }
 

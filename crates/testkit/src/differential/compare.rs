@@ -6,8 +6,7 @@ use larder_resp::Frame;
 
 use super::Words;
 use super::meant;
-use super::named::{has_any, mentions};
-use super::values::integer_of;
+use super::named::{has_any, integer_of, mentions};
 use crate::server::ServerKind;
 
 /// What may be different between two answers to the same request.

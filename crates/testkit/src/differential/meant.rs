@@ -110,6 +110,8 @@ const REFUSED_BY_VALKEY: &[&str] = &[
     "ERR unknown type name",
     // GETEX looks at the time even if there is no such key.
     "ERR invalid expire time",
+    // SORT reads a number to its end, and not to the first zero byte.
+    "ERR One or more scores can't be converted into double",
 ];
 
 /// Whether Valkey refuses what there is no harm in, or reads all of a request before it looks at the key.

@@ -1,4 +1,4 @@
-//! By which names a request goes.
+//! By which names a request goes, and what its words are.
 
 use super::Words;
 
@@ -23,4 +23,9 @@ pub(super) fn has_any(words: &[Vec<u8>], names: &[&str]) -> bool {
             .any(|name| word.eq_ignore_ascii_case(name.as_bytes()))
     };
     words.iter().any(is_named)
+}
+
+/// The integer that a word is, if it is one.
+pub(super) fn integer_of(word: &[u8]) -> Option<i64> {
+    std::str::from_utf8(word).ok()?.parse().ok()
 }

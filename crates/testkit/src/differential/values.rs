@@ -295,11 +295,6 @@ fn id(random: &mut StdRng, place: &Place<'_>) -> Vec<u8> {
     }
 }
 
-/// The integer that a word is, if it is one.
-pub(super) fn integer_of(word: &[u8]) -> Option<i64> {
-    std::str::from_utf8(word).ok()?.parse().ok()
-}
-
 /// A request as a line for people, in the notation of transcripts.
 pub(super) fn shown(words: &Words) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"\"'\\".contains(byte);

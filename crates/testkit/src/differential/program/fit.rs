@@ -1,8 +1,8 @@
 //! Requests as a server takes them: without what it is known to take in another way than Larder.
 
-use super::{Step, Subject, Words, values};
+use super::{Step, Subject, Words};
 use crate::differential::compare::unix_ms;
-use crate::differential::named::{has_any, is};
+use crate::differential::named::{has_any, integer_of, is};
 use crate::server::ServerKind;
 
 /// Changes a request into one that such a server takes as Larder does.
@@ -113,7 +113,7 @@ fn begin_at_the_start(words: &mut Words) {
 fn with_short_index(words: &mut Words) {
     if is(words, "LSET")
         && let Some(index) = words.get_mut(2)
-        && values::integer_of(index).is_some_and(|index| i32::try_from(index).is_err())
+        && integer_of(index).is_some_and(|index| i32::try_from(index).is_err())
     {
         *index = b"1000000".to_vec();
     }
@@ -156,9 +156,7 @@ fn let_live(words: &mut Words) {
             }
             _ => continue,
         };
-        if values::integer_of(&words[at])
-            .is_some_and(|time| (0..=now_ms() / unit_ms).contains(&time))
-        {
+        if integer_of(&words[at]).is_some_and(|time| (0..=now_ms() / unit_ms).contains(&time)) {
             words[at] = (now_ms() / unit_ms + 20_000_000 / unit_ms)
                 .to_string()
                 .into_bytes();
@@ -193,7 +191,7 @@ mod tests {
         let line = "SET key value PXAT 1000";
         assert_eq!(fitted(ServerKind::Redis8, line), words(line));
         let time = fitted(ServerKind::Valkey, line).pop();
-        let time = time.and_then(|time| values::integer_of(&time));
+        let time = time.and_then(|time| integer_of(&time));
         assert!(time.is_some_and(|time| time > now_ms()));
     }
 }
