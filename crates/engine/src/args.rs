@@ -196,11 +196,12 @@ fn parse_seconds(text: &[u8]) -> Result<f64> {
         return Ok(seconds);
     }
     LongDouble::read(text, Error::TimeoutNotFloat)?;
-    match strtod(text).ok_or(Error::TimeoutNotFloat)? {
-        0.0 if text.starts_with(b"-") => Ok(-f64::MIN_POSITIVE),
-        0.0 => Ok(f64::MIN_POSITIVE),
-        seconds => Ok(seconds),
-    }
+    let seconds = strtod(text).ok_or(Error::TimeoutNotFloat)?;
+    // Below 0 it is as good as that, above it is the shortest wait and none without an end.
+    Ok(match seconds == 0.0 && seconds.is_sign_positive() {
+        true => f64::MIN_POSITIVE,
+        false => seconds,
+    })
 }
 
 /// The longest wait from `now` on: its end is a time in milliseconds as well.

@@ -237,12 +237,15 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Result<()> {
         }
         Shown::Runs => call.reply.bulk(runs(&string).as_bytes()),
         Shown::MadeDense => {
-            let is_made = encoding == Encoding::Sparse && make_dense(&mut string)?;
-            call.reply.int(i64::from(is_made));
+            let made = super::made_dense(&string)?;
+            call.reply.int(i64::from(made.is_some()));
+            if let Some(dense) = made {
+                *string = dense;
+            }
         }
         Shown::Registers => {
-            if encoding == Encoding::Sparse {
-                make_dense(&mut string)?;
+            if let Some(dense) = super::made_dense(&string)? {
+                *string = dense;
             }
             call.reply.array(REGISTERS);
             for index in 0..REGISTERS {
@@ -254,15 +257,6 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Result<()> {
     // The same registers, held otherwise: as in Redis, nobody is told.
     string.unchanged();
     Ok(())
-}
-
-/// Holds a HyperLogLog in the other encoding. Where it can't be read nothing is changed.
-fn make_dense(string: &mut StringGuard<'_, '_>) -> Result<bool> {
-    let made = super::make_dense(string);
-    if made.is_err() {
-        string.unchanged();
-    }
-    made
 }
 
 /// The runs of a sparse HyperLogLog, in the words of Redis.

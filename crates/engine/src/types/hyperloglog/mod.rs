@@ -119,8 +119,18 @@ fn raise(bytes: &mut Vec<u8>, index: usize, value: u8, sparse_len_max: usize) ->
 
 /// Holds the registers densely from here on. Answers whether they were not.
 fn make_dense(bytes: &mut Vec<u8>) -> Result<bool> {
+    let made = made_dense(bytes)?;
+    let is_made = made.is_some();
+    if let Some(dense) = made {
+        *bytes = dense;
+    }
+    Ok(is_made)
+}
+
+/// The same registers held densely, unless they are.
+fn made_dense(bytes: &[u8]) -> Result<Option<Vec<u8>>> {
     if encoding(bytes)? == Encoding::Dense {
-        return Ok(false);
+        return Ok(None);
     }
     let mut dense = vec![0; HEADER + dense::LEN];
     dense[..HEADER].copy_from_slice(&bytes[..HEADER]);
@@ -134,8 +144,7 @@ fn make_dense(bytes: &mut Vec<u8>) -> Result<bool> {
             });
         }
     })?;
-    *bytes = dense;
-    Ok(true)
+    Ok(Some(dense))
 }
 
 /// The estimate of how many different elements there were.
