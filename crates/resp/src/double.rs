@@ -32,55 +32,42 @@ pub fn with_double<T>(number: f64, show: impl FnOnce(&[u8]) -> T) -> T {
         return show(itoa::Buffer::new().format(number as i64).as_bytes());
     }
     let mut text = Text::default();
-    Decimal::of(number.abs()).write(number < 0.0, &mut text);
+    write_digits(&grisu::digits(number.abs()), number < 0.0, &mut text);
     show(text.as_bytes())
 }
 
-/// A positive number: `digits` times ten to the power of `exponent`.
-struct Decimal(Digits);
-
-impl Decimal {
-    /// The digits of `number`, which is positive and finite.
-    fn of(number: f64) -> Decimal {
-        Decimal(grisu::digits(number))
+/// Writes the digits of a number in its notation.
+fn write_digits(digits: &Digits, is_negative: bool, text: &mut Text) {
+    let (len, exponent) = (digits.len as i32, digits.exponent);
+    let digits = &digits.digits[..digits.len];
+    // The exponent of the first digit.
+    let leading = exponent + len - 1;
+    if is_negative {
+        text.push(b"-");
     }
-
-    fn write(&self, is_negative: bool, text: &mut Text) {
-        let Digits {
-            digits,
-            len,
-            exponent,
-        } = &self.0;
-        let (digits, len, exponent) = (&digits[..*len], *len as i32, *exponent);
-        // The exponent of the first digit.
-        let leading = exponent + len - 1;
-        if is_negative {
-            text.push(b"-");
-        }
-        if exponent >= 0 && leading < len + 7 {
-            text.push(digits);
-            (0..exponent).for_each(|_| text.push(b"0"));
-        } else if exponent < 0 && (exponent > -7 || leading.abs() < 4) {
-            let whole = len + exponent;
-            if whole > 0 {
-                let (whole, fraction) = digits.split_at(whole as usize);
-                text.push(whole);
-                text.push(b".");
-                text.push(fraction);
-            } else {
-                text.push(b"0.");
-                (whole..0).for_each(|_| text.push(b"0"));
-                text.push(digits);
-            }
+    if exponent >= 0 && leading < len + 7 {
+        text.push(digits);
+        (0..exponent).for_each(|_| text.push(b"0"));
+    } else if exponent < 0 && (exponent > -7 || leading.abs() < 4) {
+        let whole = len + exponent;
+        if whole > 0 {
+            let (whole, fraction) = digits.split_at(whole as usize);
+            text.push(whole);
+            text.push(b".");
+            text.push(fraction);
         } else {
-            let (first, others) = digits.split_at(1);
-            text.push(first);
-            if !others.is_empty() {
-                text.push(b".");
-                text.push(others);
-            }
-            text.format(format_args!("e{leading:+}"));
+            text.push(b"0.");
+            (whole..0).for_each(|_| text.push(b"0"));
+            text.push(digits);
         }
+    } else {
+        let (first, others) = digits.split_at(1);
+        text.push(first);
+        if !others.is_empty() {
+            text.push(b".");
+            text.push(others);
+        }
+        text.format(format_args!("e{leading:+}"));
     }
 }
 
