@@ -379,11 +379,14 @@ every_store! {
         let (handler, mut told) = telling();
         let worker = group.worker().idle(SHORT).block(SHORT / 10).start(handler).await?;
         pause(&test, &worker).await;
-        stream.add(&order(1)).await?;
-        for _ in 0..10 {
-            test.pass(SHORT / 10).await;
-            tokio::time::sleep(SHORT / 50).await;
+        let (handler, mut other_told) = telling();
+        let other = group.worker().start(handler).await?;
+        for number in 2..12 {
+            stream.add(&order(number)).await?;
+            assert_eq!(other_told.recv().await, Some((number, 1)));
         }
+        other.shutdown().await;
+        stream.add(&order(1)).await?;
         assert!(told.try_recv().is_err());
 
         worker.resume();
