@@ -58,10 +58,7 @@ pub(super) fn source_of(package: &str, python: &Path) -> Result<PathBuf> {
     let packages = std::fs::read_to_string(lists.join(LISTS[0].0))?;
     let wanted = packages
         .lines()
-        .find(|line| {
-            line.strip_prefix(package)
-                .is_some_and(|rest| rest.starts_with("=="))
-        })
+        .find(|line| line.starts_with(&format!("{package}==")))
         .with_context(|| format!("no version of {package} is named"))?;
     let source = folder.join(wanted.replace("==", "-"));
     if super::is_made_from(&folder, wanted) {

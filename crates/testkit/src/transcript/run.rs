@@ -5,11 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use super::parse::{Action, Answers, Case, Step};
-use super::target::{Connection, Open};
+use super::target::{Connection, Open, PATIENCE};
 use super::value::{Came, Complaint, Expected};
-
-/// How long an answer may take that has to come.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long nothing has to come before that counts as nothing.
 const QUIET: Duration = Duration::from_millis(60);

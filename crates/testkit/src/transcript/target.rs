@@ -21,8 +21,8 @@ use crate::server::{Server, ServerKind};
 /// Whoever is as patient as this waits for an answer that has to come.
 const ANSWER: Duration = Duration::from_secs(1);
 
-/// How long a real server may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an answer may take that has to come.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How much longer a server is waited for: its clock is not ours.
 const MARGIN: Duration = Duration::from_millis(5);
