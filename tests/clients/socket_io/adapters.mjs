@@ -43,21 +43,31 @@ async function node(name, adapter) {
   io.on('asked', (question, answer) => answer(`${name} heard ${question}`));
   http.listen(0, '127.0.0.1');
   await once(http, 'listening');
-  return { io, url: `http://127.0.0.1:${http.address().port}` };
+  return { name, io, url: `http://127.0.0.1:${http.address().port}` };
 }
 
 /// A client that notes what it hears.
 async function client(name, url) {
   const socket = connectTo(url, { auth: { name }, transports: ['websocket'], reconnection: false });
   const heard = [];
+  const reachedBy = new Set();
   socket.onAny((event, ...values) => {
+    if (event === 'reached') return void reachedBy.add(values[0]);
     const answer = typeof values.at(-1) === 'function' ? values.pop() : undefined;
     heard.push(`${event} ${values.join(' ')}`.trim());
     answer?.(`${name} answers`);
   });
   await once(socket, 'connect');
-  return { name, socket, heard };
+  return { name, socket, heard, reachedBy };
 }
+
+/// Calls until a client on each node is reached by the other: a stream is read from where its reader
+/// begins, so that what was said before is heard by nobody.
+const reachEachOther = (nodes, clients) => until(() => {
+  const isReached = nodes.every(({ name }) => clients.every(({ reachedBy }) => reachedBy.has(name)));
+  if (!isReached) for (const { name, io } of nodes) io.emit('reached', name);
+  return isReached;
+});
 
 /// What each of these has heard, in order.
 const heardBy = (clients) => clients.map(({ name, heard }) => `${name}: ${heard.join(', ')}`);
@@ -75,6 +85,7 @@ async function rooms(kind, makeAdapter) {
   const bob = await client('bob', nodes[1].url);
   const cid = await client('cid', nodes[1].url);
   const all = [ann, bob, cid];
+  await reachEachOther(nodes, all);
   const count = (expected) => until(() => all.reduce((sum, { heard }) => sum + heard.length, 0) === expected);
 
   await Promise.all([ann, bob].map(({ socket }) => socket.emitWithAck('join', 'kitchen')));
@@ -116,22 +127,26 @@ async function rooms(kind, makeAdapter) {
 async function recovered() {
   part('recovered over a stream');
   const nodes = [];
-  for (const name of ['first', 'second']) {
+  for (let number = 0; number < 2; number++) {
+    const redis = byIoredis();
     const http = createServer();
     const io = new Server(http, {
-      adapter: createStreamsAdapter(byIoredis(), { streamName: 'recovered' }),
+      adapter: createStreamsAdapter(redis, { streamName: 'recovered' }),
       connectionStateRecovery: {},
       serveClient: false,
     });
     io.on('connection', (socket) => socket.join('room'));
     http.listen(0, '127.0.0.1');
     await once(http, 'listening');
-    nodes.push({ name, io, url: `http://127.0.0.1:${http.address().port}` });
+    nodes.push({ redis, io, url: `http://127.0.0.1:${http.address().port}` });
   }
   const heard = [];
+  let isReached = false;
   const socket = connectTo(nodes[0].url, { transports: ['websocket'], reconnection: false });
+  socket.on('reached', () => (isReached = true));
   socket.on('news', (number) => heard.push(number));
   await once(socket, 'connect');
+  await until(() => isReached || (nodes[1].io.to('room').emit('reached'), false));
   nodes[1].io.to('room').emit('news', 1);
   await until(() => heard.length === 1);
 
@@ -139,6 +154,7 @@ async function recovered() {
   socket.io.engine.close();
   await gone;
   for (const number of [2, 3]) nodes[0].io.to('room').emit('news', number);
+  await nodes[0].redis.ping(); // what it has sent before, the session among it, is there now
   socket.io.uri = nodes[1].url;
   socket.connect();
   await once(socket, 'connect');
