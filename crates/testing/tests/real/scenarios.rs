@@ -87,6 +87,7 @@ fn a_sentinel_is_killed_and_comes_back() {
     let Some(mut sentinels) = Sentinels::start(ServerKind::Redis) else {
         return;
     };
+    sentinels.be_patient();
     let url = sentinels.url();
     run(
         "Sentinel: one Sentinel killed",

@@ -264,8 +264,13 @@ impl Sentinels {
         replica.role() == Some(wanted)
     }
 
-    /// Makes the Sentinels slow to hold a server to be down, since many tests keep a machine busy.
-    pub(super) fn be_patient(&self) {
+    /// Makes the Sentinels slow to hold a server to be down: it may be silent for eight seconds. For where
+    /// none is to fail, on a machine that many tests keep busy.
+    ///
+    /// # Panics
+    ///
+    /// If a Sentinel does not run.
+    pub fn be_patient(&self) {
         for sentinel in &self.sentinels {
             sentinel.run(&[
                 "SENTINEL",
