@@ -69,24 +69,30 @@ impl Server {
         let port = free_port()?;
         let folder = workspace::scratch("servers")?;
         let log = folder.join(format!("{kind}-{port}.log"));
+        // Nobody loads what another has saved.
+        let dir = folder.join(format!("{kind}-{port}"));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir)?;
         let mut command = pinned(program, core);
         match kind {
             // Without a limit of memory, as the others.
             Kind::Larder => command
                 .args(["serve", "--port", &port.to_string()])
                 .args(["--bind", &LOOPBACK.join(" ")])
-                .args(["--maxmemory", "0"]),
+                .args(["--maxmemory", "0"])
+                .arg("--dir")
+                .arg(&dir),
             Kind::Redis | Kind::Redis8 | Kind::Valkey => command
                 .args(["--port", &port.to_string(), "--bind"])
                 .args(LOOPBACK)
                 .args(["--save", "", "--appendonly", "no"])
                 .arg("--dir")
-                .arg(&folder),
+                .arg(&dir),
             Kind::Kevy => command
                 .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
                 .args(["--threads", "1", "--no-aof"])
                 .arg("--dir")
-                .arg(&folder),
+                .arg(&dir),
         };
         let process = command
             .args(arguments)

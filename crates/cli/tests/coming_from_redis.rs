@@ -52,12 +52,8 @@ fn the_errors_on_the_page_are_those_that_are_told() {
 #[test]
 fn lines_that_are_to_be_taken_out_are_refused_and_the_others_stay() {
     for line in [
-        "save 900 1",
         "appendonly yes",
-        "dir /var/lib/redis",
-        "dbfilename dump.rdb",
         "appendfsync always",
-        "rdbcompression yes",
         "aof-use-rdb-preamble yes",
         "replicaof 10.0.0.1 6379",
         "repl-timeout 60",
@@ -75,6 +71,10 @@ fn lines_that_are_to_be_taken_out_are_refused_and_the_others_stay() {
     }
     for line in [
         "save \"\"",
+        "save 900 1 300 10",
+        "dir /var/lib/redis",
+        "dbfilename dump.rdb",
+        "rdbcompression yes",
         "appendonly no",
         "supervised systemd",
         "bind 127.0.0.1 -::1",

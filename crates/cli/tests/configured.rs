@@ -168,7 +168,7 @@ fn all_that_is_wrong_with_a_file_is_told_at_once_with_its_place_and_without_secr
     let dir = Dir::new("wrong");
     let file = dir.write(
         "redis.conf",
-        "maxmemmory 1gb\nappendfsync everysec\nport 70000\nrequirepass \"open\nsave 900 1\nmaxclients 1 2\n\
+        "maxmemmory 1gb\nappendfsync everysec\nport 70000\nrequirepass \"open\nsave 900\nmaxclients 1 2\n\
          include /nowhere/more.conf\nrequirepass two words\ntimeout \"\n",
     );
     let told = refusal(&[&file, "--hz", "20"]);
@@ -179,17 +179,14 @@ fn all_that_is_wrong_with_a_file_is_told_at_once_with_its_place_and_without_secr
         ),
         (
             2,
-            "'appendfsync everysec': appendfsync: Larder keeps nothing on disk",
+            "'appendfsync everysec': appendfsync: there is no append-only file",
         ),
         (
             3,
             "'port 70000': port: argument must be between 0 and 65535 inclusive",
         ),
         (4, "'requirepass …': its quotes do not match"),
-        (
-            5,
-            "'save 900 1': save: nothing is kept on disk by this server",
-        ),
+        (5, "'save 900': save: Invalid save parameters"),
         (6, "'maxclients 1 2': maxclients: wrong number of arguments"),
         (7, "/nowhere/more.conf: No such file"),
         (8, "'requirepass …': requirepass: wrong number of arguments"),

@@ -16,8 +16,9 @@ or of Valkey where Redis has no such command.
 What belongs to replicas, clusters, modules and disks is answered as by a Redis that has none of them; where it
 says here that it is refused, that is the answer. On purpose it is not as in Redis that
 
-- `SAVE`, `BGSAVE`, `BGREWRITEAOF` and `SHUTDOWN SAVE` are refused: nothing is kept on disk, and an `OK` would
-  say that the data is safe. `SHUTDOWN SAVE FORCE` ends the server all the same.
+- `SAVE` holds nobody up: others go on while the file is written, which holds what there was when it began.
+- A store that is part of an application keeps nothing on disk, and refuses `SAVE`, `BGSAVE` and `SHUTDOWN SAVE`.
+  `BGREWRITEAOF` is refused everywhere: there is no append-only file.
 - `REPLICAOF host port`, `SYNC`, `PSYNC` and `REPLCONF` are refused: nobody waits for data that never comes.
 - `SCRIPT DEBUG YES` and `SYNC` are refused: there is no debugger.
 - `SHUTDOWN` is refused by a store that is part of an application: a client must not end that.

@@ -52,7 +52,7 @@ const FAMILIES: &[(&str, &[Row])] = &[
     ("server", admin::replication::COMMANDS),
     ("cluster", admin::cluster::COMMANDS),
     ("server", admin::modules::COMMANDS),
-    ("server", admin::persistence::COMMANDS),
+    ("server", crate::persist::commands::COMMANDS),
     ("server", admin::shutdown::COMMANDS),
     ("server", admin::command_commands::COMMANDS),
 ];

@@ -8,9 +8,10 @@ use crate::acl::Acl;
 use crate::admin::config::Config;
 use crate::eviction::Memory;
 use crate::hash::{Seed, derive};
-use crate::keyspace::waiting::Waiter;
+use crate::keyspace::waiting::{Nothing, Waiter};
 use crate::keyspace::{DATABASES, Garbage, Keyspace, Noted, Ready, SHARDS, Shards};
 use crate::observe::stats::Stats;
+use crate::persist::Saving;
 use crate::pubsub::PubSub;
 use crate::random::Random;
 use crate::scripting::Scripts;
@@ -112,6 +113,7 @@ pub struct Engine {
     pub(crate) acl: Acl,
     pub(crate) stats: Stats,
     pub(crate) memory: Memory,
+    pub(crate) saving: Saving,
     /// 40 hexadecimal digits that no other engine has.
     pub(crate) run_id: String,
     random: Random,
@@ -156,6 +158,7 @@ impl Engine {
             acl: Acl::new(&seed),
             stats: Stats::new(now),
             memory: Memory::default(),
+            saving: Saving::default(),
             run_id: hexadecimal(&derive::<20>(&seed, "run id")),
             random: Random::new(u64::from_le_bytes(derive(&seed, "random numbers"))),
             waits: Mutex::default(),
@@ -200,6 +203,7 @@ impl Engine {
             let _ = self.make_room(clock);
         }
         self.serve_unserved(clock);
+        self.save_if_due(clock);
         self.shards.parking().wake_all();
         self.stats.tick(now);
     }
@@ -333,6 +337,13 @@ impl Engine {
         if is_next && let Some(deadline) = waiter.deadline {
             self.expect_at(deadline);
         }
+    }
+
+    /// Those whose wait ends in this way.
+    pub(crate) fn waiters_for(&self, nothing: Nothing) -> Vec<Arc<Waiter>> {
+        let waits = self.waits.lock();
+        let waiters = waits.values().filter(|waiter| waiter.ends_with(nothing));
+        waiters.cloned().collect()
     }
 
     /// How many wait that will not wait for ever.

@@ -148,6 +148,15 @@ pub enum Error {
          NOSAVE command."
     )]
     ScriptUnkillable,
+    /// What was to be saved by itself could not be.
+    #[error(
+        "MISCONF Redis is configured to save RDB snapshots, but it's currently unable to persist to \
+         disk. Commands that may modify the data set are disabled, because this instance is \
+         configured to report errors during writes if RDB snapshotting fails \
+         (stop-writes-on-bgsave-error option). Please check the Redis logs for details about the RDB \
+         error."
+    )]
+    NotSaved,
     /// A script whose first line says that it touches only its declared keys touched another.
     #[error(
         "ERR Script attempted to access a key that is not among its KEYS: its first line says that \

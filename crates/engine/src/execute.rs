@@ -272,7 +272,25 @@ impl Engine {
         if self.is_over_limit() {
             self.admit_to_memory(session, command, arguments, clock)?;
         }
+        if self.saving.refuses_writes() {
+            self.admit_unsaved(session, command)?;
+        }
         Ok(())
+    }
+
+    /// Refuses what changes keys while nothing can be saved, and PING, as Redis does.
+    #[cold]
+    fn admit_unsaved(&self, session: &Session, command: &Row) -> Result<()> {
+        let writes = |command: &Row| command.flags.has(Flags::WRITE);
+        let is_refused = match command.name {
+            "EXEC" => session.queued().any(|(command, _)| writes(command)),
+            "PING" => true,
+            _ => writes(command),
+        };
+        match is_refused {
+            true => Err(Error::NotSaved),
+            false => Ok(()),
+        }
     }
 
     /// Makes room for a command that may write, and refuses it if there is none and it would take

@@ -21,6 +21,7 @@
 mod server;
 
 mod acceptor;
+mod archive;
 mod config;
 mod connection;
 mod connections;
@@ -46,8 +47,9 @@ mod worker;
 #[cfg(all(test, larder_model))]
 mod models;
 
+pub use archive::{NotLoaded, RdbFile};
 pub use config::Config;
-pub use larder_engine::{ClientsMemory, DebugAccess, OutputLimit, OutputLimits};
+pub use larder_engine::{ClientsMemory, DebugAccess, Loaded, OutputLimit, OutputLimits};
 pub use listener::ListenError;
 pub use server::{Server, Sockets, StartError};
 pub use tls_config::{AuthClients, TlsConfig, TlsError};

@@ -28,7 +28,6 @@ NAMES = "not (client_setinfo or RedisDown or AutoDecoding or BlockingListen or s
 KNOWN = {
     "test_acl_getuser_setuser": "what it expects is answered since 7.2",
     "test_acl_log": "what it expects is answered since 7.2",
-    "test_bgsave": "nothing is saved, and BGSAVE says so",
     "test_xgroup_create_entriesread": "what it expects of a group's lag is told since Redis 8",
 }
 

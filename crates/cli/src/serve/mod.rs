@@ -12,12 +12,12 @@ mod systemd;
 mod warnings;
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use larder_embedded::{Config as EmbeddedConfig, Embedded, MaxMemory};
-use larder_server::{ClientsMemory, Config, Server, Sockets, TlsConfig};
+use larder_server::{ClientsMemory, Config, Loaded, RdbFile, Server, Sockets, TlsConfig};
 use tokio::sync::Notify as Asked;
 
 pub(crate) use args::{Args, why_absent};
@@ -40,6 +40,8 @@ const OF_THE_SERVER: &[&str] = &[
     "aclfile",
     "bind",
     "databases",
+    "dbfilename",
+    "dir",
     "enable-debug-command",
     "listen",
     "logfile",
@@ -70,12 +72,15 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn Error>> {
     let log = Log::start(settings.last("loglevel"), settings.last("logfile"))?;
     let notify = Notify::from_env(&settings.last("supervised").unwrap_or("auto".to_owned()));
     let sockets = systemd::sockets()?;
-    let config = config(&settings, file, &sockets, &notify)?;
+    let keys = keys_on_disk(&settings)?;
+    let config = config(&settings, file, &sockets, &notify, &keys)?;
 
     // Four fifths of the memory, unless a parameter says otherwise.
     let store = EmbeddedConfig::default().max_memory(MaxMemory::FourFifths);
     let embedded = Embedded::open(store)?;
     embedded.engine().keep_parameters(log);
+    embedded.engine().keep_snapshots(Box::new(keys.clone()));
+    load(&keys, &embedded)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -95,8 +100,47 @@ pub(crate) fn run(args: Args) -> Result<(), Box<dyn Error>> {
         // The thread that was left behind may hold what closing the store waits for.
         return Err("a script does not end: the process ends with it".into());
     }
+    let saved = save_at_end(&keys, &embedded);
     embedded.close();
+    saved
+}
+
+/// The file that holds all keys.
+fn keys_on_disk(settings: &Settings) -> std::io::Result<RdbFile> {
+    let dir = settings.last("dir").filter(|dir| !dir.is_empty());
+    let name = settings.last("dbfilename");
+    RdbFile::new(
+        Path::new(dir.as_deref().unwrap_or(".")),
+        name.as_deref().unwrap_or("dump.rdb"),
+    )
+}
+
+/// Takes in what the file holds, before anybody is served.
+fn load(keys: &RdbFile, embedded: &Embedded) -> Result<(), Box<dyn Error>> {
+    let began = Instant::now();
+    if let Some(loaded) = keys.load(embedded.engine(), embedded)? {
+        let (path, seconds) = (keys.path().display(), began.elapsed().as_secs_f64());
+        let Loaded { keys, expired, .. } = loaded;
+        tracing::info!(
+            "{path} has been loaded: {keys} keys, and {expired} had expired ({seconds:.3} seconds)"
+        );
+    }
     Ok(())
+}
+
+/// Saves what has changed since the last time, when nobody is served any more, if it is to be saved.
+fn save_at_end(keys: &RdbFile, embedded: &Embedded) -> Result<(), Box<dyn Error>> {
+    let snapshot = loop {
+        match embedded.engine().last_snapshot(embedded) {
+            Ok(snapshot) => break snapshot,
+            // The store's own thread holds some keys for a moment.
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    match snapshot.is_none_or(|snapshot| keys.keep(snapshot)) {
+        true => Ok(()),
+        false => Err("what has changed since the last save is lost".into()),
+    }
 }
 
 /// Has SHUTDOWN end the process as a signal does. It may come before anybody waits for it.
@@ -114,6 +158,7 @@ fn config(
     file: Option<PathBuf>,
     sockets: &Sockets,
     notify: &Notify,
+    keys: &RdbFile,
 ) -> Result<Config, Box<dyn Error>> {
     let is_given = !(sockets.tcp.is_empty() && sockets.tls.is_empty() && sockets.unix.is_empty());
     let own = |name: &str| settings.number(name);
@@ -139,7 +184,7 @@ fn config(
         shutdown_timeout: own("shutdown-timeout")
             .map_or(defaults.shutdown_timeout, Duration::from_secs),
         parameters: parameters(settings)?,
-        known: known(settings, notify),
+        known: known(settings, notify, keys),
         config_file: file.map(std::path::absolute).transpose()?,
         purge: Some(allocator::purge),
         ..defaults
@@ -162,8 +207,12 @@ fn tls(settings: &Settings) -> Result<TlsConfig, String> {
 }
 
 /// What CONFIG shows of that which only this process knows.
-fn known(settings: &Settings, notify: &Notify) -> Vec<(&'static str, String)> {
+fn known(settings: &Settings, notify: &Notify, keys: &RdbFile) -> Vec<(&'static str, String)> {
     let mut known = Vec::new();
+    let path = keys.path();
+    let text = |part: Option<&Path>| part.map_or_else(String::new, |it| it.display().to_string());
+    known.push(("dir", text(path.parent())));
+    known.push(("dbfilename", text(path.file_name().map(Path::new))));
     let supervised = if notify.is_there() { "systemd" } else { "no" };
     known.push(("supervised", supervised.to_owned()));
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);

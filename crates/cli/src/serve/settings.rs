@@ -145,9 +145,23 @@ impl Settings {
             return self.include(path, 1, "");
         }
         match recognize(name, words) {
+            Ok(("save", points)) => self.add_points(points),
             Ok(setting) => self.all.push(setting),
             Err(error) => self.wrong.push(format!("{place}: {error}")),
         }
+    }
+
+    /// Adds save points to those that were set before; none takes them back.
+    fn add_points(&mut self, points: Vec<u8>) {
+        let is_save = |(name, _): &(&str, Vec<u8>)| *name == "save";
+        let before = self.all.iter().position(is_save);
+        let before = before.map(|place| self.all.remove(place).1);
+        let before = before.filter(|before| !before.is_empty() && !points.is_empty());
+        let points = match before {
+            Some(before) => [&before[..], b" ", &points].concat(),
+            None => points,
+        };
+        self.all.push(("save", points));
     }
 
     /// Looks at what parameters say together.

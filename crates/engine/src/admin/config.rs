@@ -56,7 +56,7 @@ pub(crate) struct Config {
     /// Whether scripts may call DEBUG: DEBUG SET-DISABLE-DENY-SCRIPTS.
     pub(crate) scripts_may_debug: AtomicBool,
     host: RwLock<Host>,
-    pub(super) outside: Outside,
+    pub(crate) outside: Outside,
 }
 
 /// What the process around the engine says of itself, for INFO and CONFIG GET. All of it may be

@@ -9,7 +9,7 @@ use super::rewrite::{Entry, rewritten};
 use super::shutdown::Ending;
 use crate::acl::UserFile;
 use crate::engine::Engine;
-use crate::sync::RwLock;
+use crate::sync::{Mutex, RwLock};
 
 /// Makes a change that has been looked at, and can't fail any more.
 pub type Change = Box<dyn FnOnce() + Send>;
@@ -38,6 +38,8 @@ pub(crate) struct Outside {
     keepers: RwLock<Vec<Arc<dyn Keeper>>>,
     file: RwLock<Option<ConfigFile>>,
     ending: OnceLock<Ending>,
+    /// Whether SHUTDOWN has said that the data is to be saved at the end, or is not.
+    saves_at_end: Mutex<Option<bool>>,
 }
 
 /// The configuration file.
@@ -63,8 +65,17 @@ impl Outside {
     }
 
     /// How the end of the process begins, if SHUTDOWN may begin it.
-    pub(super) fn ending(&self) -> Option<&Ending> {
+    pub(crate) fn ending(&self) -> Option<&Ending> {
         self.ending.get()
+    }
+
+    /// What SHUTDOWN has said about the data, if it has.
+    pub(crate) fn saves_at_end(&self) -> Option<bool> {
+        *self.saves_at_end.lock()
+    }
+
+    pub(super) fn set_saves_at_end(&self, saves: bool) {
+        *self.saves_at_end.lock() = Some(saves);
     }
 
     /// The first one stays.
@@ -79,6 +90,9 @@ impl Outside {
             .map_or_else(String::new, |file| file.text.name())
     }
 }
+
+/// Why there can be no save points.
+const NOTHING_KEPT: &str = "nothing is kept on disk by this store";
 
 /// What is wrong with the value of a parameter.
 type Refusal = (&'static Parameter, String);
@@ -115,6 +129,9 @@ impl Engine {
         for (parameter, value) in pairs {
             match parameter.read(value).map_err(|why| (*parameter, why))? {
                 Value::Hosted => kept.push((*parameter, *value)),
+                Value::Points(points) if !points.is_empty() && !self.saving.is_possible() => {
+                    return Err((*parameter, NOTHING_KEPT.to_owned()));
+                }
                 value => values.push((*parameter, value)),
             }
         }

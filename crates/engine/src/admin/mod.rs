@@ -17,7 +17,6 @@ pub(crate) mod modules;
 mod observed;
 mod output_limits;
 mod parameters;
-pub(crate) mod persistence;
 pub(crate) mod replication;
 mod rewrite;
 pub(crate) mod shutdown;

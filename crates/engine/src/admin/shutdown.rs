@@ -4,12 +4,13 @@
 //! end begins. A store inside of an application has nobody who says so, and refuses: a client must not
 //! end the application.
 
-use super::persistence;
 use crate::args::Args;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::keyspace::Needs;
 use crate::keyspace::waiting::{Nothing, Wait};
+use crate::persist::{Then, refusal};
 
 /// Begins the end of the process. It is called by the thread of a request, perhaps more than once, and
 /// must not wait for the end: that waits for the request.
@@ -22,7 +23,7 @@ pub(crate) const COMMANDS: &[Row] = &[Row {
     keys: KeySpec::None,
     flags: Flags::ADMIN.and(Flags::NO_SCRIPT).and(Flags::NO_MULTI),
     syntax: "[NOSAVE | SAVE] [NOW] [FORCE] [ABORT]",
-    summary: "Ends the server, and is not answered. To save before that is refused, unless by FORCE.",
+    summary: "Ends the server, and is not answered. It is saved before that if there are save points, or by SAVE.",
     complexity: "O(1)",
     since: "1.0.0",
 }];
@@ -30,7 +31,7 @@ pub(crate) const COMMANDS: &[Row] = &[Row {
 /// What is to be done about the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Saving {
-    /// What the configuration says: nothing.
+    /// What the configuration says: yes if there are save points.
     Unsaid,
     No,
     Yes,
@@ -90,12 +91,33 @@ fn shutdown(call: &mut Call<'_, '_>) -> Result<()> {
     let ending = ending.ok_or(Error::text(
         "ERR the store is part of a process that does not end by SHUTDOWN",
     ))?;
-    if options.saving == Saving::Yes && !options.is_forced {
-        return Err(persistence::refusal());
+    let saving = &call.engine.saving;
+    let saves = match options.saving {
+        Saving::Yes => true,
+        Saving::No => false,
+        Saving::Unsaid => saving.has_points(),
+    };
+    if saves && !saving.is_possible() && !options.is_forced {
+        return Err(refusal());
     }
-    ending();
-    // The end of its connection is the answer. Until then nothing that it has sent is run.
-    call.wait_for(Wait::for_time(None, Nothing::Never));
+    let is_saved_first = saves && saving.is_possible() && !options.is_forced;
+    if is_saved_first {
+        call.keyspace.hold(Needs::Everything)?;
+    }
+    call.engine.config.outside.set_saves_at_end(saves);
+    if !is_saved_first {
+        ending();
+        // The end of its connection is the answer. Until then nothing that it has sent is run.
+        call.wait_for(Wait::for_time(None, Nothing::Never));
+        return Ok(());
+    }
+    // So the server does not end where it can't be saved. What changes after that is saved when nobody can
+    // change it any more.
+    call.engine.cancel_snapshot();
+    let now = call.keyspace.now();
+    call.engine
+        .begin_snapshot(call.keyspace, Then::Shutdown, now)?;
+    call.wait_for(Wait::for_time(None, Nothing::Saved));
     Ok(())
 }
 

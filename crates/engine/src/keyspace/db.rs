@@ -1,8 +1,9 @@
 //! Db: the keys of one database that fall into one shard.
 
+use super::cut::Cut;
 use super::entry::{Entry, Kind};
 use super::expiries::{Expiries, Record};
-use super::table::{Found, Table};
+use super::table::{Found, Keyed as _, Table};
 use crate::hash::Seed;
 
 /// The keys of one database that fall into one shard.
@@ -17,6 +18,8 @@ pub(crate) struct Db {
     pub(super) deadlines: Expiries,
     /// How many such hashes are filed there.
     pub(super) timed: usize,
+    /// What is being written of it, as it was at one moment.
+    pub(super) cut: Option<Box<Cut>>,
 }
 
 /// How many doubted records a change looks after. Eight keep the records below twice the entries:
@@ -45,7 +48,17 @@ impl Db {
             entries: 0,
             deadlines: Expiries::default(),
             timed: 0,
+            cut: None,
         }
+    }
+
+    /// The entry at a place, to be changed. Its key must stay the same.
+    #[inline]
+    pub(super) fn at_mut(&mut self, found: Found) -> Option<&mut Entry> {
+        if self.cut.is_some() {
+            self.spare_at(found);
+        }
+        self.table.at_mut(found)
     }
 
     /// How many bytes the keys take, with their values, their table and the records of their
@@ -68,6 +81,9 @@ impl Db {
             entry.set_filed(slot);
         }
         self.entries += entry.bytes();
+        if self.cut.is_some() {
+            self.spare(hash, entry.key());
+        }
         self.table.insert(hash, entry);
         if at.is_some() {
             self.volatile += 1;
@@ -86,6 +102,9 @@ impl Db {
         set: impl FnOnce(&mut Entry, Option<u64>),
         make: impl FnOnce(Option<u64>) -> Entry,
     ) {
+        if self.cut.is_some() {
+            self.spare(hash, key);
+        }
         let Some(entry) = self.table.find_mut(hash, key) else {
             let at = at(None);
             let mut entry = make(at);
@@ -116,6 +135,9 @@ impl Db {
     }
 
     pub(super) fn remove_at(&mut self, found: Found) -> Option<Entry> {
+        if self.cut.is_some() {
+            self.spare_at(found);
+        }
         let mut entry = self.table.remove_at(found)?;
         self.entries -= entry.bytes();
         if entry.kind() == Kind::TimedHash {
@@ -133,6 +155,9 @@ impl Db {
 
     /// Sets when a key expires, if there is such a key.
     pub(super) fn set_expiry(&mut self, hash: u64, key: &[u8], at_ms: Option<u64>) {
+        if self.cut.is_some() {
+            self.spare(hash, key);
+        }
         let Some(entry) = self.table.find_mut(hash, key) else {
             return;
         };
@@ -165,6 +190,11 @@ impl Db {
                 entry.filed() == Some(record.slot)
                     && entry.expires_at().is_some_and(|at| at <= now_ms)
             };
+            if self.cut.is_some()
+                && let Some(found) = self.table.locate_where(record.hash, is_expired)
+            {
+                self.spare_at(found);
+            }
             if let Some(mut entry) = self.table.remove_where(record.hash, is_expired) {
                 self.volatile -= 1;
                 self.entries -= entry.bytes();

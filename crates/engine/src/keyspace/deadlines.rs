@@ -96,7 +96,7 @@ impl Db {
 
     /// Removes up to `limit` fields of a hash that have expired.
     fn expire_fields(&mut self, found: Found, now_ms: u64, limit: usize) -> Expired {
-        let Some(entry) = self.table.at_mut(found) else {
+        let Some(entry) = self.at_mut(found) else {
             let (fields, is_empty) = (0, false);
             return Expired { fields, is_empty };
         };
@@ -112,7 +112,7 @@ impl Db {
 
     /// Turns a hash into one of which fields may expire.
     fn make_timed(&mut self, found: Found) {
-        let Some(entry) = self.table.at_mut(found) else {
+        let Some(entry) = self.at_mut(found) else {
             return;
         };
         let before = entry.bytes();

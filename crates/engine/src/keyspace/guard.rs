@@ -70,7 +70,7 @@ impl<'a, 'e> Guarded<'a, 'e> {
 
     #[inline(always)]
     fn entry_mut(&mut self) -> Option<&mut Entry> {
-        self.keyspace.db_of_mut(self.hash).table.at_mut(self.found)
+        self.keyspace.db_of_mut(self.hash).at_mut(self.found)
     }
 
     /// Lets the entry go, of which `state` says whether it is empty and how many bytes it takes:

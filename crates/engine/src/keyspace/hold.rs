@@ -361,6 +361,16 @@ impl<'e> Keyspace<'e> {
         }
     }
 
+    /// Takes every shard if nobody holds any, on behalf of nobody. Answers whether it could.
+    pub(crate) fn try_hold_all(&mut self) -> bool {
+        let taken = (0..SHARDS).map(|index| self.shards.try_take(index));
+        match taken.collect() {
+            Some(all) => self.held = Held::All(all),
+            None => return false,
+        }
+        true
+    }
+
     /// Takes what a second call needs beside what is held for the first, if it is free: whoever
     /// holds shards never waits for more. Answers whether all of it is held now.
     pub(crate) fn hold_more(&mut self, needs: &Needs<'_>) -> bool {

@@ -19,6 +19,7 @@
 
 mod access;
 mod change;
+pub(crate) mod cut;
 mod db;
 mod deadlines;
 mod direct;
@@ -546,7 +547,7 @@ impl<'e> Keyspace<'e> {
     ) -> Result<i64> {
         let (hash, access) = (self.hash(key), self.shards.access());
         if let Some((found, Kind::Int)) = self.live(hash, key)
-            && let Some(entry) = self.db_of_mut(hash).table.at_mut(found)
+            && let Some(entry) = self.db_of_mut(hash).at_mut(found)
             && let Some(number) = entry.int_mut()
         {
             *number = change(*number)?;

@@ -38,6 +38,8 @@ pub(crate) enum Nothing {
     Counts,
     /// It does not: only the end of its connection ends it. `SHUTDOWN`.
     Never,
+    /// With what came of a snapshot, which will come: `SAVE`, and `SHUTDOWN` if it fails.
+    Saved,
 }
 
 impl Nothing {
@@ -47,7 +49,7 @@ impl Nothing {
             Nothing::Null => reply.null(),
             Nothing::NullArray => reply.null_array(),
             Nothing::Count | Nothing::Counts => write_value(reply, &self.late()),
-            Nothing::Never => {}
+            Nothing::Never | Nothing::Saved => {}
         }
     }
 
@@ -57,7 +59,7 @@ impl Nothing {
         match self {
             Nothing::Count => Value::Int(0),
             Nothing::Counts => Value::Array(vec![Value::Int(0), Value::Int(0)]),
-            Nothing::Null | Nothing::NullArray | Nothing::Never => Value::Null,
+            Nothing::Null | Nothing::NullArray | Nothing::Never | Nothing::Saved => Value::Null,
         }
     }
 }
@@ -169,7 +171,12 @@ impl Waiter {
 
     /// Whether another client may end the wait: CLIENT UNBLOCK.
     pub(crate) fn can_be_unblocked(&self) -> bool {
-        self.nothing != Nothing::Never
+        !matches!(self.nothing, Nothing::Never | Nothing::Saved)
+    }
+
+    /// Whether its wait ends in this way.
+    pub(crate) fn ends_with(&self, nothing: Nothing) -> bool {
+        self.nothing == nothing
     }
 
     /// Answers a claimed waiter that nothing came.

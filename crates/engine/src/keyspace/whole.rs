@@ -3,12 +3,16 @@
 //! What only looks takes one shard after the other, unless the call holds them all: so nobody waits
 //! for longer than one shard takes. What changes a whole database is for calls that hold every shard.
 
+use std::sync::Arc;
+
+use super::cut::Aside;
 use super::db::Db;
 use super::entry::Entry;
 use super::hold::Contended;
 use super::shard::{SHARDS, Shard, Shards};
 use super::table::Keyed;
 use super::{Keyspace, What};
+use crate::error::Error;
 
 /// What an eviction goes by.
 pub(crate) struct Sampled<'k> {
@@ -189,7 +193,9 @@ impl Keyspace<'_> {
             let old = std::mem::replace(&mut shard.dbs[db], fresh);
             shard.flushed(db, &old, now_ms, &mut leftover.ready);
             self.shards.show(shard.figures(), db, &shard.dbs[db]);
-            leftover.garbage.take_db(old);
+            if let Some(old) = old.spared() {
+                leftover.garbage.take_db(old);
+            }
         }
         self.leftover = Some(leftover);
     }
@@ -200,6 +206,20 @@ impl Keyspace<'_> {
             self.is_change_counted = true;
             self.held.shard(0).figures().changes.add(1);
         }
+    }
+
+    /// Begins a snapshot of everything: see [`super::cut`].
+    ///
+    /// # Errors
+    ///
+    /// If not every shard is held.
+    pub(crate) fn cut(&mut self, of: &Arc<Aside>) -> Result<(), Error> {
+        let shards = self.held.all_mut();
+        if shards.is_empty() {
+            return Err(Error::Internal);
+        }
+        shards.iter_mut().for_each(|shard| shard.cut(of));
+        Ok(())
     }
 
     /// Exchanges what two databases hold.

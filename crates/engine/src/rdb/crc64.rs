@@ -36,8 +36,12 @@ const fn tables() -> [[u64; 256]; STRIDE] {
 
 /// The checksum of these bytes.
 pub(super) fn crc64(bytes: &[u8]) -> u64 {
+    crc64_behind(0, bytes)
+}
+
+/// The checksum of these bytes behind others, of which it was `sum`.
+pub(crate) fn crc64_behind(mut sum: u64, bytes: &[u8]) -> u64 {
     let (strides, rest) = bytes.as_chunks::<STRIDE>();
-    let mut sum = 0;
     for stride in strides {
         let mixed = (sum ^ u64::from_le_bytes(*stride)).to_le_bytes();
         sum = 0;
@@ -67,5 +71,7 @@ mod tests {
             (sum >> 8) ^ TABLES[0][usize::from(sum as u8 ^ byte)]
         });
         assert_eq!(crc64(&bytes), slowly);
+        let (one, other) = bytes.split_at(13);
+        assert_eq!(crc64_behind(crc64(one), other), slowly);
     }
 }

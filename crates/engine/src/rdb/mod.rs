@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! commands  DUMP and RESTORE
+//! file      all that a store holds
 //! payload   a value, or libraries of functions, with a footer: version and checksum
 //! value     values, in all forms in which Redis has written them
 //! packed    the packed forms of small collections
@@ -17,6 +18,7 @@
 
 pub(crate) mod commands;
 mod crc64;
+pub(crate) mod file;
 mod lzf;
 mod packed;
 pub(crate) mod payload;
@@ -24,6 +26,7 @@ mod read;
 pub(crate) mod value;
 mod write;
 
+pub(crate) use crc64::crc64_behind;
 pub(crate) use read::Reader;
 pub(crate) use write::Writer;
 

@@ -35,6 +35,11 @@ impl<'a> Reader<'a> {
         Reader { room, ..self }
     }
 
+    /// How many bytes have not been read.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether everything has been read.
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()

@@ -16,9 +16,24 @@ const SAVED_MIN: usize = 4;
 #[derive(Debug, Default)]
 pub(crate) struct Writer {
     out: Vec<u8>,
+    /// Whether strings are not compressed.
+    is_plain: bool,
 }
 
 impl Writer {
+    /// A writer that leaves strings as they are, or compresses them where that pays.
+    pub(crate) fn new(is_plain: bool) -> Writer {
+        Writer {
+            is_plain,
+            ..Writer::default()
+        }
+    }
+
+    /// How many bytes have been written.
+    pub(crate) fn len(&self) -> usize {
+        self.out.len()
+    }
+
     /// What has been written.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.out
@@ -58,7 +73,8 @@ impl Writer {
         {
             return;
         }
-        if text.len() > PLAIN_LEN_MAX
+        if !self.is_plain
+            && text.len() > PLAIN_LEN_MAX
             && let Some(bytes) = lzf::compress(text, text.len() - SAVED_MIN)
         {
             self.byte(ENCODED << 6 | COMPRESSED);

@@ -13,6 +13,7 @@ use larder_resp::Arguments;
 use crate::command::Row;
 use crate::engine::{Engine, Ticks, TimeSource};
 use crate::error::{Error, Result};
+use crate::rdb::Writer;
 
 /// The scripts that are known: none.
 #[derive(Debug, Default)]
@@ -43,6 +44,9 @@ impl Scripts {
     pub(crate) fn functions_bytes(&self) -> usize {
         0
     }
+
+    /// Writes the libraries of functions: none.
+    pub(crate) fn write_libraries(&self, _: &mut Writer) {}
 
     /// How many libraries of functions there are, and how many functions in them: none.
     pub(crate) fn count_functions(&self) -> (usize, usize) {

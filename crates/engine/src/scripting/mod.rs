@@ -52,6 +52,7 @@ use crate::command::Row;
 use crate::engine::{Engine, Ticks, TimeSource};
 use crate::error::{Error, Result};
 use crate::per_thread::PerThread;
+use crate::rdb::Writer;
 use crate::sync::{Mutex, RwLock, fence};
 use functions::Functions;
 use known::Known;
@@ -282,6 +283,11 @@ impl Scripts {
     /// How many bytes the libraries of functions take.
     pub(crate) fn functions_bytes(&self) -> usize {
         self.functions.bytes()
+    }
+
+    /// Writes the libraries of functions, as they stand in a file.
+    pub(crate) fn write_libraries(&self, writer: &mut Writer) {
+        self.functions.write(writer);
     }
 
     /// How many libraries of functions there are, and how many functions in them.

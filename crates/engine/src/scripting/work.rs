@@ -127,6 +127,9 @@ impl<'e> Work<'_, 'e> {
             let text = "ERR Write commands are not allowed from read-only scripts.";
             return Err(Error::text(text));
         }
+        if is_write && self.engine.saving.refuses_writes() {
+            return Err(Error::NotSaved);
+        }
         let bounds = self.bounds.as_mut();
         if bounds.is_some_and(|bounds| !bounds.allow(command, arguments)) {
             return Err(Error::UndeclaredKey);

@@ -197,8 +197,14 @@ fn what_this_server_does_not_do_can_not_be_configured() {
     client.expect("CONFIG SET appendonly no", "+OK");
     client.expect(
         "CONFIG SET appendonly yes",
-        "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - nothing is kept on \
-         disk by this server",
+        "-ERR CONFIG SET failed (possibly related to argument 'appendonly') - there is no \
+         append-only file",
+    );
+    client.expect("CONFIG SET save ", "+OK");
+    assert_eq!(
+        client.send_words(&["CONFIG", "SET", "save", "900 1"]),
+        "-ERR CONFIG SET failed (possibly related to argument 'save') - nothing is kept on disk by \
+         this store\n"
     );
     client.expect(
         "CONFIG SET nope 1",

@@ -27,6 +27,7 @@ mod garbage;
 mod holding;
 mod near;
 mod observe;
+mod saving;
 #[cfg(feature = "lua")]
 mod script_attacks;
 #[cfg(feature = "lua")]

@@ -1,12 +1,12 @@
 //! The sections of INFO about what Redis does and this server does not.
 
 use super::Lines;
-use super::traffic::sum;
 use crate::command::Call;
 
 pub(super) fn persistence(call: &Call<'_, '_>, lines: &mut Lines) {
-    // Nothing is ever saved.
-    let changes = sum(call.engine, |all| &all.changes);
+    let saving = call.engine.saving.state();
+    let (loaded, expired) = saving.loaded;
+    let seconds = |took: Option<u64>| took.map_or(-1, u64::cast_signed);
     lines.add_all(&[
         ("loading", 0),
         ("async_loading", 0),
@@ -15,18 +15,24 @@ pub(super) fn persistence(call: &Call<'_, '_>, lines: &mut Lines) {
         ("current_cow_size_age", 0),
         ("current_save_keys_processed", 0),
         ("current_save_keys_total", 0),
-        ("rdb_changes_since_last_save", changes),
-        ("rdb_bgsave_in_progress", 0),
+        (
+            "rdb_changes_since_last_save",
+            saving.changes_since(call.engine.changes()),
+        ),
+        ("rdb_bgsave_in_progress", u64::from(saving.is_running())),
     ]);
-    lines.add("rdb_last_save_time", call.engine.stats.started_s());
-    lines.add("rdb_last_bgsave_status", "ok");
-    lines.add("rdb_last_bgsave_time_sec", -1);
-    lines.add("rdb_current_bgsave_time_sec", -1);
+    let started_s = call.engine.stats.started_s();
+    lines.add("rdb_last_save_time", saving.last_s(started_s));
+    let status = if saving.has_failed { "err" } else { "ok" };
+    lines.add("rdb_last_bgsave_status", status);
+    lines.add("rdb_last_bgsave_time_sec", seconds(saving.took_s));
+    let running_s = saving.running_s(call.keyspace.now());
+    lines.add("rdb_current_bgsave_time_sec", seconds(running_s));
     lines.add_all(&[
-        ("rdb_saves", 0),
+        ("rdb_saves", saving.saves),
         ("rdb_last_cow_size", 0),
-        ("rdb_last_load_keys_expired", 0),
-        ("rdb_last_load_keys_loaded", 0),
+        ("rdb_last_load_keys_expired", expired),
+        ("rdb_last_load_keys_loaded", loaded),
         ("aof_enabled", 0),
         ("aof_rewrite_in_progress", 0),
         ("aof_rewrite_scheduled", 0),

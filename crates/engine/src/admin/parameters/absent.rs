@@ -18,13 +18,15 @@ const ABSENT: &[(&str, &str)] = &[
     ("aof_", DISK),
     ("auto-aof-", DISK),
     ("no-appendfsync-on-rewrite", DISK),
-    ("rdb", DISK),
-    ("dbfilename", DISK),
     (
-        "dir",
-        "Larder writes no files but those that are named with their paths",
+        "rdb-save-incremental-fsync",
+        "the file is written to the disk at its end",
     ),
-    ("stop-writes-on-bgsave-error", DISK),
+    ("rdb-del-sync-files", REPLICATES),
+    (
+        "rdb-version-check",
+        "a part of a file that is not known is refused",
+    ),
     ("bgsave", DISK),
     ("loadmodule", "Larder has no modules"),
     ("enable-module-command", "Larder has no modules"),
@@ -93,7 +95,7 @@ const ABSENT: &[(&str, &str)] = &[
 
 const REPLICATES: &str = "Larder does not replicate";
 const CLUSTER: &str = "Larder is one server, and no cluster";
-const DISK: &str = "Larder keeps nothing on disk";
+const DISK: &str = "there is no append-only file: `save` keeps snapshots";
 const SUPERVISOR: &str = "that is the business of systemd or the container";
 
 /// Why Larder does not have a parameter that Redis has.
@@ -107,11 +109,4 @@ pub(super) fn reason(name: &str) -> Option<&'static str> {
 }
 
 /// Beginnings that do not end with a hyphen.
-const PREFIXES: &[&str] = &[
-    "append",
-    "rdb",
-    "bgsave",
-    "bio",
-    "tls-cipher",
-    "oom-score-adj",
-];
+const PREFIXES: &[&str] = &["append", "bgsave", "bio", "tls-cipher", "oom-score-adj"];

@@ -125,7 +125,7 @@ impl Parameter {
     fn has_words(&self) -> bool {
         match &self.place {
             Place::Hosted(hosted) => hosted.has_words(),
-            Place::OutputLimits | Place::Only(..) | Place::Start => true,
+            Place::OutputLimits | Place::Only(..) | Place::Points | Place::Start => true,
             Place::Observed(_) => self.name == "latency-tracking-info-percentiles",
             _ => false,
         }
@@ -166,6 +166,7 @@ impl Parameter {
             Place::Password => "PASSWORD".to_owned(),
             Place::Switch(_) => "no|yes".to_owned(),
             Place::Events => "LETTERS".to_owned(),
+            Place::Points => "SECONDS CHANGES".to_owned(),
             Place::NewUsersChannels => super::NEW_USERS_CHANNELS.join("|"),
             Place::Observed(_) if self.name == "latency-tracking" => "no|yes".to_owned(),
             Place::Observed(_) => "NUMBER".to_owned(),
@@ -215,7 +216,7 @@ mod tests {
         );
         assert_eq!(
             refusal("AppendFsync", &["always"]),
-            "appendfsync: Larder keeps nothing on disk"
+            "appendfsync: there is no append-only file: `save` keeps snapshots"
         );
     }
 
@@ -232,9 +233,10 @@ mod tests {
         }
         assert_eq!(refusal("databases", &["32"]), "databases: it is always 16");
         assert_eq!(
-            refusal("save", &["900", "1"]),
-            "save: nothing is kept on disk by this server"
+            refusal("appendonly", &["yes"]),
+            "appendonly: there is no append-only file"
         );
+        assert_eq!(refusal("save", &["900"]), "save: Invalid save parameters");
         assert_eq!(
             refusal("replicaof", &["a", "1"]),
             "replicaof: this server has no replicas"

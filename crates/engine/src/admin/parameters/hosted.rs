@@ -20,6 +20,8 @@ pub(super) enum Shape {
     /// Permissions, as `chmod` takes them.
     Octal,
     Text,
+    /// The name of a file, without a directory.
+    FileName,
     /// Several, with spaces between them.
     Words,
     /// Nothing but the default.
@@ -37,7 +39,10 @@ impl Hosted {
             Shape::Choice(["no", "yes"]) => read_switch(value).map(drop),
             Shape::Choice(names) => read_choice(value, names).map(drop),
             Shape::Octal => read_octal(value).map(drop),
-            Shape::Text | Shape::Words => Ok(()),
+            Shape::FileName if value.is_empty() || value.contains(&b'/') => {
+                Err("dbfilename can't be a path, just a filename".to_owned())
+            }
+            Shape::Text | Shape::FileName | Shape::Words => Ok(()),
             Shape::Only if value == self.default.as_bytes() => Ok(()),
             Shape::Only => Err(format!("it is always {}", self.default)),
         }
@@ -55,6 +60,7 @@ impl Hosted {
             Shape::Choice(names) => names.join("|"),
             Shape::Octal => "MODE".to_owned(),
             Shape::Text => "TEXT".to_owned(),
+            Shape::FileName => "NAME".to_owned(),
             Shape::Words => "WORDS".to_owned(),
             Shape::Only => self.default.to_owned(),
         }

@@ -20,6 +20,7 @@ use super::rewrite::quoted;
 use crate::engine::Engine;
 use crate::eviction::EvictionPolicy;
 use crate::keyspace::Classes;
+use crate::persist::{Points, read_points};
 use crate::types::{Limit, Limits};
 
 use hosted::Hosted;
@@ -60,6 +61,8 @@ enum Place {
     Switch(fn(&Engine) -> &AtomicBool),
     /// `notify-keyspace-events`: classes of events.
     Events,
+    /// `save`: after how many seconds and changes the store is saved.
+    Points,
     /// `acl-pubsub-default`.
     NewUsersChannels,
     /// What is looked at of commands.
@@ -91,6 +94,7 @@ pub(super) enum Value {
     Password(Vec<u8>),
     Switch(bool),
     Events(Classes),
+    Points(Points),
     /// As it was written.
     Text(Vec<u8>),
     /// For the process around the engine, which says whether it is one.
@@ -123,6 +127,8 @@ pub enum Group {
     Collections,
     /// What is logged, noted and published.
     Watching,
+    /// What is kept on disk.
+    Files,
     /// Everything else.
     General,
 }
@@ -139,6 +145,7 @@ impl Group {
             Group::Scripts => "Scripts",
             Group::Collections => "Small collections",
             Group::Watching => "Log, slow log and events",
+            Group::Files => "Files",
             Group::General => "General",
         }
     }
@@ -202,7 +209,7 @@ impl Parameter {
                 let classes = words.chunks(4).map(|words| line(&words.join(&b' ')));
                 classes.collect()
             }
-            Place::Observed(_) if !value.is_empty() => vec![line(&value)],
+            Place::Observed(_) | Place::Points if !value.is_empty() => vec![line(&value)],
             _ => vec![line(&quoted(&value))],
         }
     }
@@ -234,6 +241,7 @@ impl Parameter {
                 false => "no".to_owned(),
             },
             Place::Events => engine.shards.event_classes().to_string(),
+            Place::Points => engine.saving.points(),
             Place::NewUsersChannels => {
                 let has_none = usize::from(!engine.config.has_all_channels());
                 NEW_USERS_CHANNELS[has_none].to_owned()
@@ -285,6 +293,7 @@ impl Parameter {
             Place::Events => Classes::parse(value)
                 .map(Value::Events)
                 .ok_or_else(|| NO_CLASS.to_owned()),
+            Place::Points => read_points(value).map(Value::Points),
             Place::Observed(parameter) => {
                 (parameter.check)(value).map(|()| Value::Text(value.to_vec()))
             }
@@ -330,10 +339,12 @@ impl Parameter {
             }
             (Place::Switch(switch), Value::Switch(is_on)) => {
                 switch(engine).store(is_on, Relaxed);
+                engine.saving.look_again();
             }
             (Place::NewUsersChannels, Value::Number(place)) => {
                 engine.config.acl_all_channels.store(place == 0, Relaxed);
             }
+            (Place::Points, Value::Points(points)) => engine.saving.set_points(points),
             (Place::Events, Value::Events(classes)) => engine.shards.set_event_classes(classes),
             (Place::Observed(parameter), Value::Text(text)) => {
                 (parameter.set)(&engine.config, &text);

@@ -4,14 +4,15 @@
 use super::super::observed::{
     LARGE_REPLY, LARGE_REQUEST, PERCENTILES, SLOWER_THAN, THRESHOLD, TRACKING,
 };
-use super::Group::{Clients, Collections, General, Memory, Network, Scripts, Tls, Users, Watching};
+use super::Group::{
+    Clients, Collections, Files, General, Memory, Network, Scripts, Tls, Users, Watching,
+};
 use super::hosted::{Hosted, Shape};
 use super::{Parameter, Place, Unit, aliased, row};
 
 const INT_MAX: u64 = i32::MAX as u64;
 const LONG_MAX: u64 = i64::MAX as u64;
 
-const NOTHING_KEPT: &str = "nothing is kept on disk by this server";
 const FREED_ASIDE: &str = "what takes long to free is always freed aside";
 const NO_REPLICAS: &str = "this server has no replicas";
 const IMMUTABLE: &str = super::IMMUTABLE;
@@ -118,6 +119,13 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
     row("latency-monitor-threshold", Watching, "Milliseconds from which LATENCY notes what took them; 0 is never.", Place::Observed(&THRESHOLD)),
     row("latency-tracking", Watching, "Whether it is kept how the times of commands are distributed.", Place::Observed(&TRACKING)),
     row("latency-tracking-info-percentiles", Watching, "Percentiles that INFO latencystats shows.", Place::Observed(&PERCENTILES)),
+    // --- files -------------------------------------------------------------------------------
+    row("dir", Files, "Directory of the file that holds all keys.", hosted(".", Shape::Text)),
+    row("dbfilename", Files, "File of Redis's format RDB that SAVE, BGSAVE and save points write, and that is read at the start.", hosted("dump.rdb", Shape::FileName)),
+    row("save", Files, "SECONDS CHANGES, several times: all keys are saved after so many seconds if there were so many changes, and at the end. Never if it is empty.", Place::Points),
+    row("rdbcompression", Files, "Whether long strings are compressed in the file.", Place::Switch(|engine| &engine.saving.compresses)),
+    row("rdbchecksum", Files, "Whether the file ends with a checksum.", Place::Switch(|engine| &engine.saving.sums)),
+    row("stop-writes-on-bgsave-error", Files, "Whether writes are refused while there are save points and nothing can be saved.", Place::Switch(|engine| &engine.saving.stops_writes)),
     // --- general -----------------------------------------------------------------------------
     row("include", General, "Another configuration file, which is read in this place.", Place::Start),
     aliased("threads", "io-threads", General, "Threads that serve connections.", hosted("0", Shape::Count(0, 1024))).unless_told("one for each core"),
@@ -128,8 +136,7 @@ pub(crate) const PARAMETERS: &[Parameter] = &[
         Place::Switch(|engine| engine.shards.imports())),
     row("databases", General, "How many databases there are.", hosted("16", Shape::Only)),
     row("daemonize", General, "Always no: leave it to systemd or the container to keep the process in the background.", Place::Only("no", IMMUTABLE)),
-    row("save", General, "Always empty: nothing is kept on disk.", Place::Only("", NOTHING_KEPT)),
-    row("appendonly", General, "Always no: nothing is kept on disk.", Place::Only("no", NOTHING_KEPT)),
+    row("appendonly", General, "Always no: there is no append-only file.", Place::Only("no", "there is no append-only file")),
     row("hz", General, "Always 10: what has expired is removed ten times a second.", Place::Only("10", "what has expired is removed ten times a second")),
     row("cluster-enabled", General, "Always no: there is one server.", Place::Only("no", IMMUTABLE)),
     aliased("replicaof", "slaveof", General, "Always empty: Larder does not replicate.", Place::Only("", NO_REPLICAS)),

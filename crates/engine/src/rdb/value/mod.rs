@@ -11,8 +11,8 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use read::read;
-pub(crate) use write::write;
+pub(crate) use read::{read, read_form};
+pub(crate) use write::{write, write_with_key};
 
 use crate::keyspace::entry::Entry;
 use crate::types::hash::{Hash, TimedHash};

@@ -18,7 +18,24 @@ use crate::types::sorted_set::{Inserted, Score};
 /// something follows.
 pub(crate) fn read(reader: &mut Reader<'_>, limits: &Limits) -> Result<Value, Malformed> {
     let form = reader.byte()?;
-    let value = match form {
+    let value = read_form(form, reader, limits)?;
+    match reader.is_empty() {
+        true => Ok(value),
+        false => Err(Malformed),
+    }
+}
+
+/// Reads a value of this form, behind which something may follow.
+///
+/// # Errors
+///
+/// If there is no such form, something in it is not as it should be, or a collection is empty.
+pub(crate) fn read_form(
+    form: u8,
+    reader: &mut Reader<'_>,
+    limits: &Limits,
+) -> Result<Value, Malformed> {
+    Ok(match form {
         STRING => Value::String(reader.string()?.into_owned()),
         LIST | LIST_ZIPLIST | LIST_QUICKLIST | LIST_QUICKLIST_2 => {
             full(read_list(form, reader, limits)?).map(Value::List)?
@@ -37,11 +54,7 @@ pub(crate) fn read(reader: &mut Reader<'_>, limits: &Limits) -> Result<Value, Ma
             Value::Stream(Box::new(stream::read(form, reader, limits)?))
         }
         _ => return Err(Malformed),
-    };
-    match reader.is_empty() {
-        true => Ok(value),
-        false => Err(Malformed),
-    }
+    })
 }
 
 /// A collection that is not empty.

@@ -40,6 +40,7 @@ pub(in super::super) fn load(call: &mut Call<'_, '_>) -> Result<()> {
     if has_replaced {
         call.engine.scripts.forget_machines(Purpose::Functions);
     }
+    call.engine.saving.note_change();
     call.engine.measure_beside();
     call.reply.bulk(name.as_bytes());
     Ok(())
@@ -87,6 +88,7 @@ pub(in super::super) fn delete(call: &mut Call<'_, '_>) -> Result<()> {
         return Err(Error::text("ERR Library not found"));
     }
     scripts.forget_machines(Purpose::Functions);
+    call.engine.saving.note_change();
     call.reply.ok();
     Ok(())
 }
@@ -106,6 +108,7 @@ pub(in super::super) fn flush(call: &mut Call<'_, '_>) -> Result<()> {
     drop(gone);
     *scripts.shared(Purpose::Functions).settings.lock() = Arc::default();
     scripts.forget_machines(Purpose::Functions);
+    call.engine.saving.note_change();
     call.reply.ok();
     Ok(())
 }

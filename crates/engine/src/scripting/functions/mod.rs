@@ -31,6 +31,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Table;
 use crate::error::{Error, Result};
+use crate::rdb::{Writer, file};
 use crate::sync::RwLock;
 pub(super) use call::Found;
 pub(super) use library::Library;
@@ -113,6 +114,13 @@ impl Functions {
     /// The libraries, in the order of their names.
     fn all(&self) -> Vec<Arc<Library>> {
         self.libraries.read().by_name.values().cloned().collect()
+    }
+
+    /// Writes the libraries, as they stand in a file.
+    pub(super) fn write(&self, writer: &mut Writer) {
+        let libraries = self.all();
+        let texts = libraries.iter().map(|library| library.text());
+        texts.for_each(|text| file::write_library(text, writer));
     }
 
     /// A number that no other library has.

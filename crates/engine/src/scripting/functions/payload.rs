@@ -10,13 +10,7 @@ use crate::args::Args;
 use crate::command::Call;
 use crate::error::{Error, Result};
 use crate::rdb::payload::Sums;
-use crate::rdb::{Reader, Writer, payload};
-
-/// What stands before a library.
-const LIBRARY: u8 = 245;
-
-/// What stood before one in a preview of Redis 7.
-const LIBRARY_OF_PREVIEW: u8 = 246;
+use crate::rdb::{Reader, Writer, file, payload};
 
 /// What becomes of the libraries that are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +40,7 @@ impl Policy {
 pub(super) fn write(libraries: &[Arc<Library>]) -> Vec<u8> {
     let mut writer = Writer::default();
     for library in libraries {
-        writer.byte(LIBRARY);
-        writer.string(library.text());
+        file::write_library(library.text(), &mut writer);
     }
     payload::seal(writer.into_bytes())
 }
@@ -69,6 +62,7 @@ pub(super) fn restore(call: &mut Call<'_, '_>, payload: &[u8], policy: Policy) -
     }
     drop(libraries);
     call.engine.scripts.forget_machines(Purpose::Functions);
+    call.engine.saving.note_change();
     Ok(())
 }
 
@@ -78,8 +72,8 @@ fn read(call: &mut Call<'_, '_>, body: &[u8]) -> Result<Libraries> {
     let mut libraries = Libraries::default();
     while !reader.is_empty() {
         match reader.byte() {
-            Ok(LIBRARY) => {}
-            Ok(LIBRARY_OF_PREVIEW) => {
+            Ok(file::FUNCTION) => {}
+            Ok(file::FUNCTION_OF_PREVIEW) => {
                 return Err(Error::text("ERR Pre-GA function format not supported"));
             }
             Ok(_) => return Err(Error::text("ERR given type is not a function")),

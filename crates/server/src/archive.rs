@@ -1,0 +1,127 @@
+//! Snapshots on disk: `dir` and `dbfilename`.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use larder_engine::{Archive, Engine, LoadError, Loaded, Now, Piece, Snapshot, TimeSource};
+
+/// How long the writer waits for a key that a script holds.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// A file that holds all keys, in Redis's format.
+#[derive(Clone, Debug)]
+pub struct RdbFile {
+    path: PathBuf,
+}
+
+/// Why nothing is loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {why}", path.display())]
+pub struct NotLoaded {
+    path: PathBuf,
+    why: LoadError,
+}
+
+impl RdbFile {
+    /// The file of this name in this directory.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such directory.
+    pub fn new(dir: &Path, name: &str) -> io::Result<RdbFile> {
+        let dir = fs::canonicalize(dir)
+            .map_err(|error| io::Error::other(format!("dir {}: {error}", dir.display())))?;
+        let path = dir.join(name);
+        Ok(RdbFile { path })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes all that it holds into an empty store. `None` if there is no such file.
+    ///
+    /// # Errors
+    ///
+    /// If it can't be read, is damaged, or holds what Larder does not have.
+    pub fn load(
+        &self,
+        engine: &Arc<Engine>,
+        clock: &dyn TimeSource,
+    ) -> Result<Option<Loaded>, NotLoaded> {
+        let failed = |why| {
+            let path = self.path.clone();
+            NotLoaded { path, why }
+        };
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error.into())),
+        };
+        engine.load(&mut file, clock).map(Some).map_err(failed)
+    }
+
+    /// Writes a snapshot beside the file, and then has it take the file's place, so that there is always a
+    /// whole one. Waits until it is on the disk, and answers whether it is.
+    pub fn keep(&self, mut snapshot: Snapshot) -> bool {
+        let beside = self.beside();
+        let written = self.write(&beside, &mut snapshot);
+        match written {
+            Ok(()) => {
+                tracing::info!("all keys are saved in {}", self.path.display());
+                snapshot.kept(now());
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "{} is not saved", self.path.display());
+                let _ = fs::remove_file(&beside);
+                false
+            }
+        }
+    }
+
+    /// Where the next version of the file is written.
+    fn beside(&self) -> PathBuf {
+        let name = format!("temp-{}.rdb", std::process::id());
+        self.path.with_file_name(name)
+    }
+
+    fn write(&self, beside: &Path, snapshot: &mut Snapshot) -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(beside)?);
+        loop {
+            match snapshot.next_piece() {
+                Piece::Bytes(bytes) => file.write_all(&bytes)?,
+                Piece::Later => std::thread::sleep(PAUSE),
+                Piece::End => break,
+                Piece::Void => return Err(io::Error::other("it was given up")),
+            }
+        }
+        let file = file.into_inner().map_err(io::Error::other)?;
+        file.sync_all()?;
+        fs::rename(beside, &self.path)?;
+        let dir = self.path.parent().unwrap_or(Path::new("."));
+        File::open(dir)?.sync_all()
+    }
+}
+
+impl Archive for RdbFile {
+    fn begin(&self, snapshot: Snapshot) {
+        let file = self.clone();
+        let writer = std::thread::Builder::new().name("larder-save".to_owned());
+        // Without a thread the snapshot is dropped, and those who wait for it are told.
+        if let Err(error) = writer.spawn(move || file.keep(snapshot)) {
+            tracing::warn!(%error, "there is no thread to save with");
+        }
+    }
+}
+
+/// The time of day.
+fn now() -> Now {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let us = since.map_or(0, |since| since.as_micros());
+    Now::from_unix_us(u64::try_from(us).unwrap_or(u64::MAX))
+}
