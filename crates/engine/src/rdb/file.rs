@@ -164,7 +164,7 @@ impl<'r> FileReader<'r> {
 
     /// The next part. `None` at the end, when the checksum has been found to be right.
     pub(crate) fn next(&mut self, limits: &Limits) -> Result<Option<Part>, LoadError> {
-        let kind = self.part(|reader| reader.byte())?;
+        let kind = self.byte()?;
         if kind == END {
             return self.check_sum().map(|()| None);
         }
@@ -181,7 +181,7 @@ impl<'r> FileReader<'r> {
             SIZES => self.skip_lengths(2),
             SLOT_INFO => self.skip_lengths(3),
             DATABASE => {
-                let number = self.part(|reader| reader.length())?;
+                let number = self.length()?;
                 let number = usize::try_from(number).unwrap_or(usize::MAX);
                 if number >= DATABASES {
                     let what = format!("there is no database {number}, but {DATABASES} of them");
@@ -212,17 +212,17 @@ impl<'r> FileReader<'r> {
         let mut expires_at = None;
         loop {
             match form {
-                EXPIRY_MS => expires_at = Some(self.part(|reader| reader.time_ms())?),
+                EXPIRY_MS => expires_at = Some(self.time_ms()?),
                 EXPIRY_S => {
                     let seconds = self.part(|reader| reader.raw(4).map(<[u8]>::to_vec))?;
                     let seconds = seconds.try_into().map_or(0, i32::from_le_bytes);
                     expires_at = Some(i64::from(seconds) * 1000);
                 }
-                IDLE => drop(self.part(|reader| reader.length())?),
-                FREQ => drop(self.part(|reader| reader.byte())?),
+                IDLE => drop(self.length()?),
+                FREQ => drop(self.byte()?),
                 _ => break,
             }
-            form = self.part(|reader| reader.byte())?;
+            form = self.byte()?;
         }
         if MODULE_VALUES.contains(&form) {
             return Err(self.wrong("it holds a value of a module"));
@@ -244,12 +244,27 @@ impl<'r> FileReader<'r> {
             return Ok(());
         }
         let summed = self.sum;
-        let said = self.part(|reader| reader.time_ms())?.cast_unsigned();
+        let said = self.time_ms()?.cast_unsigned();
         // A server that was told not to sum writes 0.
         match said == 0 || said == summed {
             true => Ok(()),
             false => Err(self.wrong("the checksum is not that of the file: it is damaged")),
         }
+    }
+
+    fn byte(&mut self) -> Result<u8, LoadError> {
+        let of = |reader: &mut Reader<'_>| reader.byte();
+        self.part(of)
+    }
+
+    fn length(&mut self) -> Result<u64, LoadError> {
+        let of = |reader: &mut Reader<'_>| reader.length();
+        self.part(of)
+    }
+
+    fn time_ms(&mut self) -> Result<i64, LoadError> {
+        let of = |reader: &mut Reader<'_>| reader.time_ms();
+        self.part(of)
     }
 
     /// Reads something, of which more is read from the file until all of it is there.
