@@ -342,10 +342,12 @@ impl Engine {
         let name = arguments.get(0).unwrap_or_default();
         if !name.eq_ignore_ascii_case(b"EXEC") {
             session.refused();
+            session.end_caching(commands::find(arguments).ok());
             reply.error(&error);
             return Outcome::Done;
         }
         session.abandon_transaction();
+        session.end_caching(None);
         let reason = error.to_string();
         let reason = reason.strip_prefix("ERR ").unwrap_or(&reason);
         reply.error(&Error::text(format!(
@@ -437,7 +439,7 @@ impl Engine {
         }
         // The commands of a transaction or a script are none of their own.
         if is_request {
-            session.end_caching(command);
+            session.end_caching(Some(command));
         }
     }
 

@@ -30,7 +30,7 @@ pub(crate) enum What {
     Written,
     /// It has another value, and a time at which it expires.
     WrittenUntil,
-    /// It expires at another time.
+    /// It expires at another time, which brings nothing to those who wait.
     Expires,
     /// It does not expire any more.
     Persists,
@@ -76,7 +76,10 @@ impl What {
 
     /// Whether it may bring something to those who wait for the key.
     fn may_serve(self) -> bool {
-        !matches!(self, What::Annotated | What::Trimmed)
+        !matches!(
+            self,
+            What::Annotated | What::Trimmed | What::Expires | What::Persists
+        )
     }
 }
 

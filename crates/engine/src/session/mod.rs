@@ -362,12 +362,12 @@ impl Session {
         }
     }
 
-    /// A command is over: what CLIENT CACHING said of it is, unless it stands in a transaction, or
-    /// was a subcommand of CLIENT itself.
-    pub(crate) fn end_caching(&self, command: &'static Row) {
+    /// A request is over, whether it ran or was refused: what CLIENT CACHING said of it is, unless it
+    /// stands in a transaction, or was a subcommand of CLIENT itself. Without a row it was no command.
+    pub(crate) fn end_caching(&self, command: Option<&'static Row>) {
         if let Some(tracker) = self.tracker()
             && !self.is_queueing()
-            && command.container() != Some("CLIENT")
+            && command.and_then(Row::container) != Some("CLIENT")
         {
             tracker.set_caching(false);
         }

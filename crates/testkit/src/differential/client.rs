@@ -1,5 +1,6 @@
 //! A connection to each side.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use larder_resp::Frame;
@@ -7,7 +8,9 @@ use larder_resp::Frame;
 use super::compare::Freedom;
 use super::difference::Difference;
 use super::events::Told;
-use super::meant::{is_newer_refusal, is_taken_by_valkey, is_written_by_valkey};
+use super::meant::{
+    exchanged_members, is_newer_refusal, is_taken_by_valkey, is_torn, is_written_by_valkey,
+};
 use super::named::{has_any, is};
 use super::next::{PATIENCE, frame};
 use super::values;
@@ -46,6 +49,10 @@ pub(super) struct Client {
     pub(super) is_waiting: bool,
     /// Whether both sides have closed the connection.
     pub(super) is_closed: bool,
+    /// Whether it has waited for the entries of a group.
+    pub(super) has_waited_in_group: bool,
+    /// The words of requests that have read streams when a wait ended, among them their keys.
+    read_late: HashSet<Vec<u8>>,
     /// Whether LTRIM is used, which in Valkey changes a list only where it takes something away.
     pub(super) trims: bool,
 }
@@ -67,6 +74,8 @@ impl Client {
             is_content: true,
             is_waiting: false,
             is_closed: false,
+            has_waited_in_group: false,
+            read_late: HashSet::new(),
             trims: false,
         };
         client.ids = client.ask(&[b"CLIENT", b"ID"]);
@@ -111,10 +120,16 @@ impl Client {
             }
             let ours = self.ours.receive_bytes(Duration::ZERO);
             if ours == Arrived::Nothing {
+                let last = self.queue.last();
+                let reads_group = last.is_some_and(|words| is(words, "XREADGROUP"));
                 self.is_waiting = !self.is_answered;
+                self.has_waited_in_group |= self.is_waiting && reads_group;
                 return None;
             }
             let words = self.queue.last().cloned().unwrap_or_default();
+            if self.is_waiting && is(&words, "XREAD") {
+                self.read_late.extend(words.iter().cloned());
+            }
             let freedom = match is(&words, "EXEC") {
                 true => Freedom::of(self.kind, &self.queue),
                 false => Freedom::of(self.kind, [&words]),
@@ -159,6 +174,15 @@ impl Client {
         difference.filter(|_| !self.is_closed)
     }
 
+    /// Whether the last request, or the transaction that it has executed, lets databases take each other's places.
+    pub(super) fn swaps_databases(&self) -> bool {
+        let swaps = |words: &Words| is(words, "SWAPDB");
+        match self.queue.last() {
+            Some(last) if is(last, "EXEC") => self.queue.iter().any(swaps),
+            last => last.is_some_and(swaps),
+        }
+    }
+
     /// Whether the server sends more than there is to say.
     fn is_meant_beyond(&self, last: &Words) -> bool {
         // Redis refuses prefixes of which one begins another, and goes on.
@@ -191,11 +215,51 @@ impl Client {
             self.dumped = [ours, &theirs].map(bulk);
         }
         let is_same = match (ours, &theirs) {
-            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => freedom.allows(ours, theirs),
+            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => {
+                freedom.allows(ours, theirs) && !self.is_last(words, ours, theirs)
+            }
             (ours, theirs) => ours == theirs,
         };
-        (!is_same)
-            .then(|| Difference::between(words, ours, &theirs, self.is_meant(words, ours, &theirs)))
+        if is_same {
+            return None;
+        }
+        let is_meant =
+            self.is_meant(words, ours, &theirs) || self.are_in_one_place(words, ours, &theirs);
+        Some(Difference::between(words, ours, &theirs, is_meant))
+    }
+
+    /// Whether the answers about what is near name others that are in the same place: which of those are the
+    /// first is up to the server, where it does not sort all that it has found.
+    fn are_in_one_place(&mut self, words: &Words, ours: &Arrived, theirs: &Arrived) -> bool {
+        let searches = [
+            "GEORADIUS",
+            "GEORADIUS_RO",
+            "GEORADIUSBYMEMBER",
+            "GEORADIUSBYMEMBER_RO",
+            "GEOSEARCH",
+        ];
+        let (Arrived::Bytes(ours), Arrived::Bytes(theirs)) = (ours, theirs) else {
+            return false;
+        };
+        let is_cut = searches.iter().any(|name| is(words, name)) && has_any(words, &["COUNT"]);
+        match exchanged_members(ours, theirs) {
+            Some(pairs) if is_cut && !pairs.is_empty() => pairs.iter().all(|[ours, theirs]| {
+                let mut place = |member: &[u8]| {
+                    self.ours
+                        .send(&[b"GEOPOS".to_vec(), words[1].clone(), member.to_vec()]);
+                    self.ours.receive_bytes(Duration::ZERO)
+                };
+                place(ours) == place(theirs)
+            }),
+            _ => false,
+        }
+    }
+
+    /// Whether nothing can be compared behind these two answers of a transaction, even where they may be
+    /// different: the server has not sent all of its own, or has done what the engine has refused.
+    fn is_last(&self, words: &Words, ours: &[u8], theirs: &[u8]) -> bool {
+        let is_done = || ours != theirs && is_newer_refusal(self.kind, ours);
+        is(words, "EXEC") && (is_torn(self.kind, ours, theirs) || is_done())
     }
 
     /// Whether Larder means to answer this where the other side answers that.
@@ -207,6 +271,9 @@ impl Client {
             // In Redis the next change of the key serves them.
             (Arrived::Bytes(ours), Arrived::Nothing) => {
                 self.is_waiting || is_newer_refusal(self.kind, ours)
+            }
+            (Arrived::Bytes(ours), Arrived::Bytes(theirs)) if self.is_last(words, ours, theirs) => {
+                true
             }
             (Arrived::Bytes(ours), Arrived::Bytes(theirs)) => match self.kind {
                 ServerKind::Redis => self.is_meant_of_old(words, ours, theirs),
@@ -226,11 +293,7 @@ impl Client {
         // A wait that ends looks at all of its keys again, as since Redis 7.2.
         let looks_again =
             ours.starts_with(b"-WRONGTYPE") || is(words, "XREAD") || has_many_keys(words);
-        // Before 7.2 who publishes to itself in a transaction is told in the midst of the answer.
-        let is_torn = theirs.windows(9).any(|part| part == b"message\r\n");
-        is_newer_refusal(self.kind, ours)
-            || is(words, "EXEC") && is_torn
-            || self.is_waiting && looks_again
+        is_newer_refusal(self.kind, ours) || self.is_waiting && looks_again
     }
 
     /// The same of two answers, where the other side is a Valkey.
@@ -271,6 +334,12 @@ impl Client {
         // The answer comes behind all that has been pushed before.
         self.ask(&[b"PING"]);
         while self.ours.receive_bytes(Duration::ZERO) != Arrived::Nothing {}
+        // Before Redis 7.2 who reads a stream when a wait ends is not told of its next change.
+        if self.kind == ServerKind::Redis {
+            for side in [&mut self.ours, &mut self.theirs] {
+                side.pushed.retain(|told| !names_any(told, &self.read_late));
+            }
+        }
         Difference::in_what_was_told("told", &self.ours.pushed, &self.theirs.pushed)
     }
 
@@ -285,6 +354,15 @@ impl Client {
             _ => String::new(),
         })
     }
+}
+
+/// Whether what a client is told of changes names one of these keys.
+fn names_any(told: &[u8], keys: &HashSet<Vec<u8>>) -> bool {
+    let Ok(Some((Frame::Push(parts), _))) = Frame::read(told) else {
+        return false;
+    };
+    let is_one = |key: &Frame| matches!(key, Frame::Bulk(key) if keys.contains(key));
+    matches!(parts.last(), Some(Frame::Array(changed)) if changed.iter().any(is_one))
 }
 
 /// Whether a transaction was not executed.
@@ -325,5 +403,19 @@ fn has_many_keys(words: &Words) -> bool {
     match counted {
         true => words.get(2).is_some_and(|count| count != b"1"),
         false => words.len() > 3 && names.iter().any(|name| is(words, name)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_is_told_names_keys() {
+        let told = b">2\r\n$10\r\ninvalidate\r\n*1\r\n$2\r\nx2\r\n";
+        let keys = |key: &str| HashSet::from([key.as_bytes().to_vec()]);
+        assert!(names_any(told, &keys("x2")));
+        assert!(!names_any(told, &keys("x1")));
+        assert!(!names_any(b">2\r\n$10\r\ninvalidate\r\n_\r\n", &keys("x2")));
     }
 }

@@ -6,7 +6,7 @@ use larder_resp::Frame;
 
 use super::Words;
 use super::meant;
-use super::named::{has_any, integer_of, mentions};
+use super::named::{has_any, integer_of, is, mentions};
 use crate::server::ServerKind;
 
 /// What may be different between two answers to the same request.
@@ -136,9 +136,15 @@ impl Freedom {
             let tells_places = ["GEOPOS", "WITHCOORD"]
                 .iter()
                 .any(|name| mentions(words, name));
-            freedom.digits |= server != ServerKind::Redis && tells_places;
+            // In Redis 7.0 scripts read them from texts with 17 places behind the point, which of small ones are
+            // not all.
+            let reads_numbers = mentions(words, "redis.setresp(3)");
+            freedom.digits |= (server != ServerKind::Redis || reads_numbers) && tells_places;
             freedom.script |= has(&["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO"]);
-            freedom.all |= has(ANYTHING) || has(&["CLIENT"]) && has(&["LIST", "ID"]);
+            // CLIENT KILL has an option of that name, and a number to answer.
+            let lists_clients =
+                |pair: &[Vec<u8>]| is(pair, "CLIENT") && has_any(pair, &["LIST", "ID"]);
+            freedom.all |= has(ANYTHING) || words.windows(2).any(lists_clients);
             // In Redis a value has a size until somebody finds that its time is over.
             freedom.all |= has(&["MEMORY"]) && has(&["USAGE"]);
             freedom.all |= goes_on_scanning(words);
@@ -339,14 +345,20 @@ fn double(bytes: &[u8]) -> Option<f64> {
     std::str::from_utf8(bytes).ok()?.parse().ok()
 }
 
-/// Whether the bytes are a number of 15 to 17 digits, or with an exponent. Redis 7.0 writes all digits of a score,
-/// later versions as many as are needed, and those with an exponent where it would not.
+/// Whether the bytes are a number of 15 to 17 digits, or of fewer with many behind the point, or with an exponent.
+/// Redis 7.0 writes all digits of a score, later versions as many as are needed, and those with an exponent where
+/// it would not.
 fn is_long_double(bytes: &[u8]) -> bool {
     let mantissa = bytes.split(|byte| *byte == b'e').next().unwrap_or_default();
-    let digits = mantissa.iter().copied().filter(u8::is_ascii_digit);
-    let digits = digits.skip_while(|digit| *digit == b'0').count();
+    let count = |bytes: &[u8]| bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let zeros = mantissa
+        .iter()
+        .take_while(|byte| !(b'1'..=b'9').contains(*byte));
+    let digits = count(&mantissa[zeros.count()..]);
+    let behind_point = mantissa.split(|byte| *byte == b'.').nth(1).map_or(0, count);
     let has_exponent = bytes.windows(2).any(|sign| sign == b"e+");
-    (has_exponent || (15..=17).contains(&digits)) && double(bytes).is_some()
+    let is_long = (15..=17).contains(&digits) || digits < 15 && behind_point >= 7;
+    (has_exponent || is_long) && double(bytes).is_some()
 }
 
 /// A number with as many digits as are needed.
@@ -363,4 +375,24 @@ pub(super) fn unix_ms() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_is_the_same_however_many_of_its_digits_are_written() {
+        for (ours, theirs) in [
+            ("0.1", "0.10000000000000001"),
+            ("1.638400390625e+4", "16384.00390625"),
+            ("1.2345678912345679e+8", "123456789.12345679"),
+        ] {
+            let bulk = |text: &str| format!("${}\r\n{text}\r\n", text.len()).into_bytes();
+            let freedom = |server| Freedom::of(server, [&vec![b"ZSCORE".to_vec()]]);
+            let (ours, theirs) = (bulk(ours), bulk(theirs));
+            assert!(freedom(ServerKind::Redis).allows(&ours, &theirs));
+            assert!(!freedom(ServerKind::Redis8).allows(&ours, &theirs));
+        }
+    }
 }

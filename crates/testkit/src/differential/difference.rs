@@ -2,7 +2,6 @@
 
 use super::Words;
 use super::events::Event;
-use super::named::is;
 use super::values;
 use crate::server::ServerKind;
 use crate::transcript::target::Arrived;
@@ -16,6 +15,15 @@ pub(super) struct Difference {
     pub(super) is_meant: bool,
     /// The request, and both answers.
     pub(super) text: String,
+}
+
+/// What is known of those who wait and may be served by a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Served {
+    /// Whether databases have taken each other's places.
+    pub(super) by_swap: bool,
+    /// Whether somebody has waited for the entries of a group.
+    pub(super) in_group: bool,
 }
 
 impl Difference {
@@ -70,6 +78,7 @@ impl Difference {
     pub(super) fn in_events(
         request: &Words,
         kind: ServerKind,
+        served: Served,
         [ours, theirs]: [Vec<Event>; 2],
     ) -> Option<Difference> {
         let told = |events: Vec<Event>| -> Vec<String> {
@@ -78,16 +87,21 @@ impl Difference {
                 .filter_map(|event| event_text(event, kind))
                 .collect();
             // Who waits for the keys of a database is served in any order when it takes another's place.
-            if is(request, "SWAPDB") {
+            if served.by_swap {
                 told.sort();
             }
             told
         };
         let (ours, theirs) = (told(ours), told(theirs));
+        // Before Redis 7.2 who waits in a group looks for its consumer only when there is an entry for it.
+        let is_no_consumer = |text: &&String| !text.contains("xgroup-createconsumer");
+        let is_meant = kind == ServerKind::Redis
+            && served.in_group
+            && ours.iter().filter(is_no_consumer).eq(&theirs);
         let name = String::from_utf8_lossy(&request[0]).to_uppercase();
         (ours != theirs).then(|| Difference {
             class: format!("events {name} {} {}", ours.len(), theirs.len()),
-            is_meant: false,
+            is_meant,
             text: format!(
                 "  at {}\n  events of ours   {ours:?}\n  events of theirs {theirs:?}\n",
                 values::shown(request)
@@ -150,5 +164,46 @@ fn text(arrived: &Arrived) -> String {
             text.replace("\\r\\n", " ")
         }
         other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_is_served_in_any_order_when_databases_take_each_others_places() {
+        let event = |key: &str| [b"__keyevent@0__:lpop".to_vec(), key.as_bytes().to_vec()];
+        let is_found = |by_swap| {
+            let events = [["l1", "l2"], ["l2", "l1"]].map(|keys| keys.map(event).to_vec());
+            let served = Served {
+                by_swap,
+                in_group: false,
+            };
+            Difference::in_events(&vec![b"EXEC".to_vec()], ServerKind::Redis8, served, events)
+                .is_some()
+        };
+        assert!(is_found(false));
+        assert!(!is_found(true));
+    }
+
+    #[test]
+    fn a_consumer_is_made_by_whoever_waits_again_since_redis_7_2() {
+        let event = |name: &str| [name.as_bytes().to_vec(), b"x1".to_vec()];
+        let is_meant = |kind, in_group| {
+            let by_swap = false;
+            let ours = [
+                "__keyevent@0__:expire",
+                "__keyevent@0__:xgroup-createconsumer",
+            ];
+            let events = [ours.map(event).to_vec(), vec![event(ours[0])]];
+            let request = vec![b"EXPIRE".to_vec()];
+            let served = Served { by_swap, in_group };
+            let difference = Difference::in_events(&request, kind, served, events);
+            difference.is_some_and(|difference| difference.is_meant)
+        };
+        assert!(is_meant(ServerKind::Redis, true));
+        assert!(!is_meant(ServerKind::Redis, false));
+        assert!(!is_meant(ServerKind::Redis8, true));
     }
 }

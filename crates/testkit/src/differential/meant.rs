@@ -52,9 +52,9 @@ const NEWER_REFUSALS: &[&str] = &[
     "ERR timeout is out of range",
 ];
 
-/// What XINFO says of consumers since Redis 7.2, and how far a group lags, which later versions do
-/// not guess where entries were removed.
-const NEWER_FIELDS: &[&str] = &["active-time", "inactive", "lag"];
+/// What XINFO says of consumers since Redis 7.2, and how many entries a group has read and how far it lags, which
+/// later versions do not guess where entries were removed.
+const NEWER_FIELDS: &[&str] = &["active-time", "inactive", "entries-read", "lag"];
 
 /// The word of the server for a word of ours.
 pub(super) fn word(server: ServerKind, ours: &[u8]) -> &[u8] {
@@ -84,21 +84,69 @@ pub(super) fn is_left_out(server: ServerKind, name: &Frame, value: Option<&Frame
 
 /// Whether the answer is a refusal of what Redis 7.0 does and later versions refuse.
 pub(super) fn is_newer_refusal(server: ServerKind, answer: &[u8]) -> bool {
-    let is_newer = |text: &str| {
+    let frame = || Frame::read(answer).ok().flatten();
+    server == Redis && frame().is_some_and(|(frame, _)| holds_newer_refusal(&frame))
+}
+
+fn holds_newer_refusal(answer: &Frame) -> bool {
+    let is_newer = |text: &[u8]| {
         let mut refusals = NEWER_REFUSALS.iter();
-        refusals.any(|refusal| text.starts_with(refusal))
+        refusals.any(|refusal| text.starts_with(refusal.as_bytes()))
     };
-    if server != Redis {
-        return false;
-    }
-    match Frame::read(answer) {
-        Ok(Some((Frame::Error(text), _))) => is_newer(&text),
-        // The answers of a transaction.
-        Ok(Some((Frame::Array(items), _))) => items
-            .iter()
-            .any(|item| matches!(item, Frame::Error(text) if is_newer(text))),
+    match answer {
+        Frame::Error(text) => is_newer(text.as_bytes()),
+        // A script may have made a text of it.
+        Frame::Bulk(text) => is_newer(text),
+        // The answers of a transaction, or what a script tells of one.
+        Frame::Array(items) => items.iter().any(holds_newer_refusal),
         _ => false,
     }
+}
+
+/// The members that stand in each other's places in two answers about what is near, if those are alike in all
+/// else.
+pub(super) fn exchanged_members(ours: &[u8], theirs: &[u8]) -> Option<Vec<[Vec<u8>; 2]>> {
+    let frame = |bytes| Frame::read(bytes).ok().flatten();
+    let (Some((Frame::Array(ours), _)), Some((Frame::Array(theirs), _))) =
+        (frame(ours), frame(theirs))
+    else {
+        return None;
+    };
+    let exchanged = |(ours, theirs): (&Frame, &Frame)| {
+        let ([Frame::Bulk(ours), our_rest @ ..], [Frame::Bulk(theirs), their_rest @ ..]) =
+            (found(ours), found(theirs))
+        else {
+            return None;
+        };
+        (our_rest == their_rest).then(|| [ours.clone(), theirs.clone()])
+    };
+    let pairs: Option<Vec<_>> = ours.iter().zip(&theirs).map(exchanged).collect();
+    let mut pairs = pairs.filter(|_| ours.len() == theirs.len())?;
+    pairs.retain(|[ours, theirs]| ours != theirs);
+    Some(pairs)
+}
+
+/// What is told of a member: its name alone, or with its distance, hash and place.
+fn found(item: &Frame) -> &[Frame] {
+    match item {
+        Frame::Array(parts) => parts,
+        name => std::slice::from_ref(name),
+    }
+}
+
+/// What Redis 7.0 sends in the midst of a transaction's answer, where it counts as one of its items: each that
+/// stands behind it comes one too late.
+const MESSAGE: &[u8] = b"message\r\n";
+
+/// How prefixes are refused of which one begins another. Unless it is the first of them the servers go on, and
+/// answer a second time.
+const OVERLAP: &[u8] = b" overlaps with another provided prefix ";
+
+/// Whether the answer of a transaction has more items than it says, so that what comes next from the server is
+/// the rest of it, whatever may be different in the answer.
+pub(super) fn is_torn(server: ServerKind, ours: &[u8], theirs: &[u8]) -> bool {
+    let holds = |text: &[u8], part: &[u8]| text.windows(part.len()).any(|there| there == part);
+    server == Redis && holds(theirs, MESSAGE) || holds(ours, OVERLAP)
 }
 
 /// What runs scripts.
@@ -211,5 +259,49 @@ fn without_name(text: String) -> String {
     {
         Some(start) if !text.contains('\'') => format!("{start}already exists"),
         _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_refusal_is_known_wherever_it_stands() {
+        let text = "ERR timeout is out of range";
+        for answer in [
+            format!("-{text}\r\n"),
+            format!("*2\r\n:1\r\n-{text}\r\n"),
+            format!("*2\r\n$5\r\ntable\r\n*1\r\n${}\r\n{text}\r\n", text.len()),
+        ] {
+            assert!(is_newer_refusal(Redis, answer.as_bytes()), "{answer}");
+            assert!(!is_newer_refusal(Redis8, answer.as_bytes()), "{answer}");
+        }
+        assert!(!is_newer_refusal(
+            Redis,
+            b"*1\r\n-ERR timeout is negative\r\n"
+        ));
+    }
+
+    #[test]
+    fn members_are_exchanged_where_all_else_is_the_same() {
+        let ours = b"*2\r\n$1\r\na\r\n*2\r\n$1\r\nb\r\n:7\r\n";
+        let theirs = b"*2\r\n$1\r\na\r\n*2\r\n$1\r\nc\r\n:7\r\n";
+        let pair = [b"b".to_vec(), b"c".to_vec()];
+        assert_eq!(exchanged_members(ours, theirs), Some(vec![pair]));
+        let elsewhere = b"*2\r\n$1\r\na\r\n*2\r\n$1\r\nc\r\n:8\r\n";
+        assert_eq!(exchanged_members(ours, elsewhere), None);
+        assert_eq!(exchanged_members(ours, b"*1\r\n$1\r\na\r\n"), None);
+    }
+
+    #[test]
+    fn an_answer_is_torn_by_a_message_or_a_second_refusal() {
+        let message = b"*2\r\n+OK\r\n*3\r\n$7\r\nmessage\r\n$2\r\nc1\r\n$1\r\na\r\n";
+        assert!(is_torn(Redis, b"*2\r\n+OK\r\n:1\r\n", message));
+        assert!(!is_torn(Redis8, b"*2\r\n+OK\r\n:1\r\n", message));
+        let refusal = b"*1\r\n-ERR Prefix 'a' overlaps with another provided prefix 'ab'. Prefixes for a single \
+            client must not overlap.\r\n";
+        assert!(is_torn(Redis8, refusal, refusal));
+        assert!(!is_torn(Redis8, b"*1\r\n+OK\r\n", b"*1\r\n+OK\r\n"));
     }
 }

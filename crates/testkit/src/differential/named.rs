@@ -1,9 +1,7 @@
 //! By which names a request goes, and what its words are.
 
-use super::Words;
-
 /// Whether this is a request of the command.
-pub(super) fn is(words: &Words, name: &str) -> bool {
+pub(super) fn is(words: &[Vec<u8>], name: &str) -> bool {
     words
         .first()
         .is_some_and(|word| word.eq_ignore_ascii_case(name.as_bytes()))

@@ -7,7 +7,7 @@ use larder_engine::Flags;
 use super::Step;
 use super::client::Client;
 use super::compare::depends_on_moments;
-use super::difference::Difference;
+use super::difference::{Difference, Served};
 use super::events::Listeners;
 use super::known::Known;
 use super::named::is;
@@ -111,8 +111,10 @@ impl Sides {
             clients[sender].send_to_theirs(steps, &ids);
             for step in steps {
                 clients[sender].send_to_ours(&step.words, &ids);
-                // One request may have answers for many: for those that it serves or ends.
-                let difference = clients.iter_mut().find_map(Client::answers);
+                // One request may have answers for many: for those that it serves or ends. What is meant for one
+                // of them decides what is left for the others.
+                let differences = clients.iter_mut().filter_map(Client::answers);
+                let difference = differences.min_by_key(|difference| !difference.is_meant);
                 tally.add(&step.words, clients[sender].is_content);
                 if difference.is_some() {
                     return difference;
@@ -124,9 +126,13 @@ impl Sides {
             let is_answered = !clients[sender].is_waiting;
             let last = &steps[steps.len() - 1].words;
             let events = listeners.events(is_answered);
+            let served = Served {
+                by_swap: clients[sender].swaps_databases(),
+                in_group: clients.iter().any(|client| client.has_waited_in_group),
+            };
             let difference = match steps.iter().any(|step| depends_on_moments(&step.words)) {
                 true => None,
-                false => Difference::in_events(last, self.kind, events),
+                false => Difference::in_events(last, self.kind, served, events),
             };
             let difference = difference.or_else(|| clients.iter_mut().find_map(Client::rest));
             if difference.is_some() {

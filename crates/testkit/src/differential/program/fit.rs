@@ -40,6 +40,29 @@ pub(super) fn fit_transaction(server: ServerKind, subject: Subject, words: &mut 
     }
 }
 
+/// Changes a request into one that may stand in or between scripts, which look into what they are answered.
+pub(super) fn fit_scripts(server: ServerKind, words: &mut Words) {
+    // Redis 7.0 answers with all digits of a score.
+    let is_about_scores = |name: &Vec<u8>| name.starts_with(b"Z") || name.starts_with(b"BZ");
+    if server == ServerKind::Redis && words.first().is_some_and(is_about_scores) {
+        let long = words
+            .iter_mut()
+            .skip(1)
+            .filter(|word| has_more_digits(word));
+        long.for_each(|word| *word = b"1.5".to_vec());
+    }
+}
+
+/// Whether a word is a number with a fraction, or an exponent, that is none of a few bits.
+fn has_more_digits(word: &[u8]) -> bool {
+    let number = std::str::from_utf8(word)
+        .ok()
+        .and_then(|text| text.parse::<f64>().ok());
+    let is_plain = |number: f64| (number * 64.0).fract() == 0.0 && number.abs() < 1e15;
+    let is_written_so = word.iter().any(|byte| b".eE".contains(byte));
+    is_written_so && number.is_some_and(|number| number.is_finite() && !is_plain(number))
+}
+
 /// Changes the requests of a program into those that servers take as Larder does.
 pub(super) fn fit_together(steps: &mut [Step]) {
     // Ids that the clock has made come again when the last one is taken back within a millisecond.
@@ -53,11 +76,43 @@ pub(super) fn fit_together(steps: &mut [Step]) {
             }
         }
     }
-    // SORT says in Redis that it removes what is there, though its time is over.
-    let stores = |step: &Step| has_any(&step.words, &["SORT"]) && has_any(&step.words, &["STORE"]);
-    if steps.iter().any(stores) {
-        steps.iter_mut().for_each(|step| let_live(&mut step.words));
-    }
+    // A command that has nothing to store says in Redis that it removes what is there, though its time is over.
+    let destinations: Words = steps
+        .iter()
+        .flat_map(|step| destinations(&step.words))
+        .collect();
+    let is_destination = |word: &Vec<u8>| destinations.contains(word);
+    steps
+        .iter_mut()
+        .filter(|step| step.words.iter().any(is_destination))
+        .for_each(|step| let_live(&mut step.words));
+}
+
+/// Commands and options behind which a key stands that becomes what was found.
+const STORES: &[&str] = &[
+    "STORE",
+    "STOREDIST",
+    "SINTERSTORE",
+    "SUNIONSTORE",
+    "SDIFFSTORE",
+    "ZINTERSTORE",
+    "ZUNIONSTORE",
+    "ZDIFFSTORE",
+    "ZRANGESTORE",
+    "GEOSEARCHSTORE",
+];
+
+/// The keys that a request stores at what it has found, or nothing.
+fn destinations(words: &Words) -> impl Iterator<Item = Vec<u8>> {
+    let place = |(at, word): (usize, &Vec<u8>)| {
+        let is_named = |name: &&str| word.eq_ignore_ascii_case(name.as_bytes());
+        match STORES.iter().any(is_named) {
+            true => Some(at + 1),
+            false => is_named(&"BITOP").then_some(at + 2),
+        }
+    };
+    let places = words.iter().enumerate().filter_map(place);
+    places.filter_map(|at| words.get(at).cloned())
 }
 
 /// A refused `AUTH` leaves what stands before it done in Redis 7.0.
@@ -184,6 +239,40 @@ mod tests {
         let line = "BITCOUNT key 1";
         assert_eq!(fitted(ServerKind::Valkey, line), words(line));
         assert_eq!(fitted(ServerKind::Redis8, line), words("BITCOUNT key 1 -1"));
+    }
+
+    #[test]
+    fn scores_between_scripts_have_few_digits_in_redis_7_0() {
+        let fitted = |server, line| {
+            let mut request = words(line);
+            fit_scripts(server, &mut request);
+            request
+        };
+        let line = "ZADD z1 0.1 a 1e21 b 2.5 c inf d";
+        let short = words("ZADD z1 1.5 a 1.5 b 2.5 c inf d");
+        assert_eq!(fitted(ServerKind::Redis, line), short);
+        assert_eq!(fitted(ServerKind::Redis8, line), words(line));
+    }
+
+    #[test]
+    fn what_a_command_may_find_nothing_for_has_no_life_that_is_over() {
+        let step = |line: &str| Step {
+            client: 0,
+            words: words(line),
+        };
+        let set = "SET z2 a EXAT 1";
+        for store in [
+            "ZINTERSTORE z2 2 z1 z1",
+            "EVAL script 0 SORT l1 STORE z2",
+            "BITOP AND z2 s1",
+        ] {
+            let mut steps = [step(set), step(store)];
+            fit_together(&mut steps);
+            assert_ne!(steps[0].words, words(set), "{store}");
+        }
+        let mut steps = [step(set), step("ZINTERSTORE z3 2 z2 z1")];
+        fit_together(&mut steps);
+        assert_eq!(steps[0].words, words(set));
     }
 
     #[test]

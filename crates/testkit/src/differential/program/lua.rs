@@ -5,14 +5,17 @@
 //! a table, `$B` for a condition, `$X` for any value, `$C` for a call of a command and `$Q` for statements.
 //! What a script finds is written down by `L`, as arrays of plain values, so that tables are compared
 //! whole and numbers to their last digit. What it keeps it copies by `G`, which cuts off what grows. Nothing here depends on an address, a time or the order of a
-//! table's fields.
+//! table's fields, but in answers that are maps or sets: names of fields are shorter than 32 bytes, since of
+//! longer ones Lua hashes only every second byte, and the Lua of Redis each.
 
 use larder_engine::Flags;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 
-use super::{Row, Words, Writer, is_random_write, values, words};
+use super::{Row, Words, Writer, is_never_spoilt, is_random_write, values, words};
 use crate::differential::compare;
+use crate::differential::named::has_any;
+use crate::server::ServerKind;
 
 /// What every script begins with.
 const HEAD: &str = "\
@@ -225,7 +228,7 @@ const TABLES: &[&str] = &[
     "{$X, $X}",
     "{$T}",
     "{a = $X, $N}",
-    "{[$S] = $X}",
+    "{[($S):sub(1, 31)] = $X}",
     "cjson.decode(cjson.encode($T))",
     "cjson.decode($S)",
     "cjson.decode('{\"a\":[1,{\"b\":null}],\"c\":\"\\\\u00e9\\\\ud83d\\\\ude00\"}')",
@@ -321,7 +324,7 @@ const STATEMENTS: &[&str] = &[
     "table.sort(t1)",
     "table.sort(t1, function(a, b) return a > b end)",
     "t1[$N] = G($X)",
-    "t2[$S] = G($X)",
+    "t2[($S):sub(1, 31)] = G($X)",
     "t2.a = G($X)",
     "if $B then $Q else $Q end",
     "for i = 1, 3 do n1 = i $Q end",
@@ -495,19 +498,38 @@ impl Writer<'_> {
                 .collect(),
             false => self.command(is_fit).1,
         };
+        let may_be_spoilt = self.may_be_spoilt(&request);
+        let number = match self.programs.server {
+            // Redis 7.0 writes all digits of the fractions, and of large numbers, that scripts give to commands.
+            ServerKind::Redis => "(n1 % 1 == 0 and n1 * n1 < 1e30 and n1 + 0 or 7)",
+            _ => "n1",
+        };
         for (place, word) in request.iter().enumerate() {
             if place > 0 {
                 text.extend_from_slice(b", ");
             }
             match self.random.random_range(0..30) {
-                0 if place > 0 => text.extend_from_slice(b"KEYS[1]"),
-                1 if place > 0 => text.extend_from_slice(b"s1"),
-                2 if place > 0 => text.extend_from_slice(b"n1"),
+                0 if place > 0 && may_be_spoilt => text.extend_from_slice(b"KEYS[1]"),
+                1 if place > 0 && may_be_spoilt => text.extend_from_slice(b"s1"),
+                2 if place > 0 && may_be_spoilt => text.extend_from_slice(number.as_bytes()),
                 _ => text.extend_from_slice(quoted(word).as_bytes()),
             }
         }
     }
+
+    /// Whether what a script has computed may stand in the request: not where wrong words are taken in another
+    /// way, nor where it might be a short time.
+    fn may_be_spoilt(&self, request: &Words) -> bool {
+        let is_row =
+            |name: &[u8]| is_never_spoilt(&String::from_utf8_lossy(name), self.programs.server);
+        !request.first().is_some_and(|name| is_row(name)) && !has_any(request, LIVES)
+    }
 }
+
+/// Commands and options behind which a time stands that begins now.
+const LIVES: &[&str] = &[
+    "EXPIRE", "PEXPIRE", "HEXPIRE", "HPEXPIRE", "SETEX", "PSETEX", "EX", "PX",
+];
 
 /// A word as a text of Lua.
 fn quoted(word: &[u8]) -> String {

@@ -334,7 +334,9 @@ impl Writer<'_> {
             let is_old = server == ServerKind::Redis;
             let is_blocking = is_old && row.command.flags.has(Flags::BLOCKING);
             let shows_dump = row.command.name.contains("RESTORE");
-            !is_random_write(row.command) && !is_blocking && !shows_dump
+            // It is refused more often since Redis 7.2, and a script may hide that.
+            let is_refused = is_old && row.command.name == "XSETID";
+            !is_random_write(row.command) && !is_blocking && !shows_dump && !is_refused
         };
         let (command, request) = self.command(is_fit);
         let before = self.preparation(command.name, &request);
@@ -353,19 +355,21 @@ impl Writer<'_> {
         let name = *["RPUSH", "SADD", "HSET", "ZADD", "PFADD"]
             .choose(&mut self.random)
             .unwrap_or(&"RPUSH");
-        // Where many are as far away as others, it is up to the server which of them are the first.
-        if name == "ZADD" && (key.starts_with(b"g") || self.theme == Some("geo")) {
-            key[0] = b'e';
-        }
         if name == "PFADD" {
             count *= 4;
             key = values::key(&mut self.random, "hyperloglog");
         }
         let start = self.random.random_range(-5..100);
+        // Where many are as far away as others, it is up to the server which of them are the first.
+        let are_places = name == "ZADD" && (key.starts_with(b"g") || self.theme == Some("geo"));
         let mut words = vec![name.into(), key];
         for number in start..start + count {
             if matches!(name, "HSET" | "ZADD") {
-                words.push((number % 7).to_string().into_bytes());
+                let weight = match are_places {
+                    true => scattered(number).to_string(),
+                    false => (number % 7).to_string(),
+                };
+                words.push(weight.into_bytes());
                 words.push(number.to_string().into_bytes());
             } else {
                 words.push(number.to_string().into_bytes());
@@ -406,6 +410,9 @@ impl Writer<'_> {
         };
         let mut words = Request::of(&mut self.random, row, family);
         fit::fit(self.programs.server, &mut words);
+        if self.subject == Subject::Scripts {
+            fit::fit_scripts(self.programs.server, &mut words);
+        }
         (row.command, words)
     }
 
@@ -421,6 +428,15 @@ impl Writer<'_> {
             _ => words[place] = values::odd(&mut self.random),
         }
     }
+}
+
+/// The score of a place on earth for a number from -5 on: they lie so that no two are as far away as each other.
+fn scattered(number: i32) -> u64 {
+    // The golden ratio in 64 bits, of which a place has the upper 52.
+    i64::from(number + 6)
+        .unsigned_abs()
+        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        >> 12
 }
 
 /// Whether the command changes what is chosen at random.
