@@ -144,15 +144,16 @@ impl Conversation {
     }
 
     fn run_requests(&mut self, requests_max: usize) -> Next {
+        let query_max = self.shared.engine().query_buffer_max();
         let output_max = self.output_max();
         let full = self.output.len() + RUN_OUTPUT;
         for _ in 0..requests_max {
             if self.blocked.is_some() || self.parked.is_some() {
-                return self.wait();
+                return self.wait(query_max);
             }
             if !self.input.has_next() {
-                match self.input.find(self.limits()) {
-                    Ok(false) => return self.wait(),
+                match self.input.find(self.limits(), query_max) {
+                    Ok(false) => return self.wait(query_max),
                     Ok(true) => self.look_ahead(),
                     Err(error) => return self.refuse(error),
                 }
@@ -174,8 +175,9 @@ impl Conversation {
         Next::Run
     }
 
-    fn wait(&mut self) -> Next {
-        if self.input.unanswered() <= self.shared.engine().query_buffer_max() {
+    /// Waits, if the client has sent no more than so many bytes that are not answered.
+    fn wait(&mut self, query_max: usize) -> Next {
+        if self.input.unanswered() <= query_max {
             return Next::Wait;
         }
         self.shared.engine().note_beyond_query_limit();

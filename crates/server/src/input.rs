@@ -114,7 +114,8 @@ impl Input {
     }
 
     /// Finds requests, up to [`AHEAD`], in bytes that have been read; one at a time for a stranger,
-    /// since it may change what he is. Answers whether there are any.
+    /// since it may change what he is. A request of more than so many bytes is not found, and neither
+    /// is what comes behind it. Answers whether there are any.
     ///
     /// To be called when [`Input::next`] has answered that there is none.
     ///
@@ -122,7 +123,7 @@ impl Input {
     ///
     /// When what was sent is no request. Those before it are found first.
     #[inline]
-    pub(crate) fn find(&mut self, limits: Limits) -> Result<bool, ProtocolError> {
+    pub(crate) fn find(&mut self, limits: Limits, len_max: usize) -> Result<bool, ProtocolError> {
         self.decoder.set_limits(limits);
         let ahead = if limits.is_unauthenticated { 1 } else { AHEAD };
         while self.requests.len() < ahead && self.error.is_none() && self.found < self.bytes.len() {
@@ -131,6 +132,11 @@ impl Input {
             match self.decoder.decode(unread, &mut self.words) {
                 Ok(Decoded::Incomplete { missing }) => {
                     self.missing = missing;
+                    break;
+                }
+                Ok(Decoded::Complete { consumed }) if consumed > len_max => {
+                    self.missing = 0;
+                    self.words.truncate(first);
                     break;
                 }
                 Ok(Decoded::Complete { consumed }) => {

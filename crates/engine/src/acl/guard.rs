@@ -29,6 +29,8 @@ impl Engine {
         if !session.is_authenticated() && !command.flags.has(Flags::NO_AUTH) {
             return Err(Error::NotAuthenticated);
         }
+        // ACL LOG shows the client with the command that it is denied, not with the one before.
+        session.note(Some(command));
         self.check(session, command, request, (context_of(session), now))
             .map_err(|told| Error::NoPermission(told.told))
     }

@@ -9,7 +9,7 @@ use larder_embedded::Embedded;
 use larder_resp::{Frame, write_request};
 use larder_server::{Config, OutputLimit, OutputLimits, Server};
 
-use crate::support::{Client, PATIENCE, TestServer, bulk, bulks, error, status, until};
+use crate::support::{Client, PATIENCE, TestServer, bulk, bulks, error, request, status, until};
 
 /// A limit on what may wait for a client.
 fn hard(hard: u64) -> OutputLimit {
@@ -197,6 +197,24 @@ fn a_request_that_is_longer_than_the_query_buffer_closes_the_connection() {
     client.send("*2\r\n$3\r\nGET\r\n$1000000\r\n");
     // The server may close before all of it is sent.
     let _ = client.socket.write_all(&vec![b'x'; 1_000_000]);
+    assert_eq!(client.rest(), "");
+}
+
+#[test]
+fn a_request_that_is_a_few_bytes_longer_than_the_query_buffer_closes_the_connection_too() {
+    let config = Config {
+        client_query_buffer_limit: 100_000,
+        ..Config::default()
+    };
+    let server = TestServer::with(config, None);
+    let mut client = server.connect();
+    let text = "x".repeat(99_900);
+    let echo = client.ask(&format!("ECHO {text}"));
+    assert_eq!(echo, Frame::Bulk(text.into_bytes()));
+    // Its last bytes, up to the limit and beyond it, are read at once.
+    let long = request(&["ECHO", &"x".repeat(99_990)]);
+    client.send([request(&["PING"]), long].concat());
+    assert_eq!(client.answer(), status("PONG"));
     assert_eq!(client.rest(), "");
 }
 
