@@ -410,6 +410,11 @@ impl Client {
         &self.mailbox
     }
 
+    /// The connection is closed, or will be with its next answer.
+    pub(super) fn go(&self) {
+        self.is_gone.store(true, Release);
+    }
+
     /// Whether the connection is closed.
     pub(crate) fn is_gone(&self) -> bool {
         self.is_gone.load(Acquire)
@@ -575,7 +580,7 @@ impl Registered {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.client.is_gone.store(true, Release);
+        self.client.go();
         if let Some(engine) = self.engine.upgrade() {
             engine.clients.clients.lock().remove(&self.client.id);
             engine.account(&self.client);

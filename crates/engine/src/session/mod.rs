@@ -285,9 +285,13 @@ impl Session {
         self.closing
     }
 
-    /// Has the connection closed after the answer.
+    /// Has the connection closed after the answer. Nothing is told to it from here on: who has the answer
+    /// does not read what comes behind it.
     pub(crate) fn close(&mut self) {
         self.closing = true;
+        if let Some(client) = self.client() {
+            client.go();
+        }
     }
 
     /// Notes a request for `CLIENT LIST`: its command, if it names one.

@@ -144,6 +144,23 @@ fn what_changes_after_its_key_was_written_is_not_written_again() {
 }
 
 #[test]
+fn what_expires_before_its_turn_was_there() {
+    let (engine, shelf) = Shelf::with_engine();
+    let mut connection = Connection::to(&engine);
+    for number in 0..100 {
+        connection.send(&format!("SET fleeting{number} soon PX 5000"));
+        connection.send(&format!("HSET hash{number} fleeting soon stays 1"));
+        connection.send(&format!("HPEXPIRE hash{number} 5000 FIELDS 1 fleeting"));
+    }
+    let digest = connection.call("DEBUG DIGEST");
+    connection.send("BGSAVE");
+    engine.tick(&later_ms(6000));
+    assert_eq!(connection.call("DBSIZE"), ":100");
+    let file = rest(&mut shelf.take());
+    assert_eq!(loaded(&file, START).call("DEBUG DIGEST"), digest);
+}
+
+#[test]
 fn save_is_answered_when_the_file_is_kept_and_others_go_on_meanwhile() {
     let (engine, shelf) = Shelf::with_engine();
     let (mut saver, mut other) = (Connection::to(&engine), Connection::to(&engine));

@@ -114,6 +114,23 @@ fn a_client_whose_target_is_gone_is_told_so_if_it_speaks_resp3() {
 }
 
 #[test]
+fn a_target_that_has_sent_quit_is_gone_before_its_connection_is() {
+    let engine = engine();
+    let (mut reader, mut target, mut writer) = (
+        Connection::modern(&engine),
+        Connection::modern(&engine),
+        Connection::to(&engine),
+    );
+    let id = target.id();
+    reader.call(&format!("CLIENT TRACKING ON REDIRECT {id}"));
+    reader.call("GET k");
+    assert_eq!(target.call("QUIT"), "+OK (closed)");
+    writer.call("SET k 1");
+    let broken = format!(">2 $21 tracking-redir-broken :{id}");
+    assert_eq!(reader.mail(), [broken]);
+}
+
+#[test]
 fn a_client_may_redirect_to_itself() {
     let engine = engine();
     let mut own = Connection::to(&engine);
