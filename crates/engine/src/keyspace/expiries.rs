@@ -19,6 +19,10 @@
 //! Hierarchical Timing Wheels" (1987), but that a record does not know its time, only its entry
 //! does.
 //!
+//! The few records of a slot at level 0 that fit into one chunk come up also while that slot passes:
+//! who waits for a key to expire hears of it with the next tick, as from Redis. To look so often at
+//! many would cost more than it is worth.
+//!
 //! The rules that keep this small:
 //!
 //! - An entry has at most one live record, in the slot that the entry itself remembers as *filed*.
@@ -359,9 +363,15 @@ impl Wheel {
         slot
     }
 
-    /// Has the slots come up that do while the time passes. If it goes back, none does but that of
-    /// what is past anyway.
+    /// Has the slots come up that do while the time passes, and the one that is passing if it has
+    /// few records. If the time goes back, none does but that of what is past anyway.
     fn turn(&mut self, before_ms: u64, now_ms: u64) {
+        // Once for each time that is told: what is not due is filed here again. What was brought up
+        // last is taken first, so this waits for what is surely due.
+        let passing = LEVELS[0].place(now_ms >> LEVELS[0].shift);
+        if now_ms > before_ms && self.chunks.is_short(self.slots[usize::from(passing)]) {
+            self.bring_up(passing);
+        }
         self.bring_up(AT_ONCE);
         for level in &LEVELS {
             for place in level.passed(before_ms, now_ms) {

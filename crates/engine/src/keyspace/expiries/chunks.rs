@@ -80,6 +80,11 @@ impl Chunks {
         self.records
     }
 
+    /// Whether the list has no more records than fit into one chunk.
+    pub(super) fn is_short(&self, list: List) -> bool {
+        self.chunk(list).is_none_or(|chunk| chunk.next.is_empty())
+    }
+
     /// Puts a record into the list of its slot.
     pub(super) fn push(&mut self, list: &mut List, record: Record) {
         let is_full = self

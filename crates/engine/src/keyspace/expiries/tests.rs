@@ -21,12 +21,26 @@ fn hashes(records: Vec<Record>) -> Vec<u64> {
 }
 
 #[test]
-fn a_record_comes_up_when_its_slot_is_wholly_past() {
+fn many_records_come_up_when_their_slot_is_wholly_past() {
+    let mut expiries = at(0);
+    for hash in 0..8 {
+        let _ = file(&mut expiries, hash, 1_000);
+    }
+
+    assert_eq!(expiries.take_due(1_023, 10), []);
+    assert_eq!(expiries.take_due(1_024, 10).len(), 8);
+    assert_eq!(expiries.take_due(9_000, 10), []);
+}
+
+#[test]
+fn few_records_come_up_whenever_the_time_is_told_while_their_slot_passes() {
     let mut expiries = at(0);
     let slot = file(&mut expiries, 7, 1_000);
 
-    assert_eq!(expiries.take_due(1_023, 10), []);
-    assert_eq!(expiries.take_due(1_024, 10), [Record { slot, hash: 7 }]);
+    assert_eq!(expiries.take_due(767, 10), []);
+    assert_eq!(expiries.take_due(768, 10), [Record { slot, hash: 7 }]);
+    assert_eq!(file(&mut expiries, 7, 1_000), slot);
+    assert_eq!(expiries.take_due(1_001, 10), [Record { slot, hash: 7 }]);
     assert_eq!(expiries.take_due(9_000, 10), []);
 }
 

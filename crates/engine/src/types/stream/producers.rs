@@ -31,6 +31,10 @@ pub(crate) struct Producers {
     names: usize,
     /// How long all names are together, those of the producers included; a name of an entry is there twice.
     name_bytes: usize,
+    /// How many entries were added under a name, ever.
+    added: u64,
+    /// How many were sent again and not added again, ever.
+    repeated: u64,
 }
 
 /// The names under which one producer has added entries.
@@ -79,6 +83,8 @@ impl Default for Producers {
             last: Box::default(),
             names: 0,
             name_bytes: 0,
+            added: 0,
+            repeated: 0,
         }
     }
 }
@@ -104,13 +110,31 @@ impl Producers {
         self.names
     }
 
-    /// Remembers for how long from here on, and how many of each producer. All names are forgotten.
+    /// How many entries were added under a name, ever.
+    pub(crate) fn added(&self) -> u64 {
+        self.added
+    }
+
+    /// How many entries were sent again and not added again, ever.
+    pub(crate) fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    /// Remembers for how long from here on, and how many of each producer. All names are forgotten if
+    /// that is a change.
     pub(crate) fn configure(&mut self, duration_ms: Option<u64>, names_max: Option<usize>) {
-        *self = Producers {
-            duration_ms: duration_ms.unwrap_or(self.duration_ms),
-            names_max: names_max.unwrap_or(self.names_max),
-            ..Producers::default()
-        };
+        let before = (self.duration_ms, self.names_max);
+        let duration_ms = duration_ms.unwrap_or(self.duration_ms);
+        let names_max = names_max.unwrap_or(self.names_max);
+        if (duration_ms, names_max) != before {
+            *self = Producers {
+                duration_ms,
+                names_max,
+                added: self.added,
+                repeated: self.repeated,
+                ..Producers::default()
+            };
+        }
     }
 
     /// The entry that a producer has added under this name.
@@ -120,6 +144,11 @@ impl Producers {
         (at_ms + self.duration_ms > now_ms).then_some(id)
     }
 
+    /// Counts an entry that [`Producers::find`] has found, and that is not added again.
+    pub(crate) fn note_repeated(&mut self) {
+        self.repeated += 1;
+    }
+
     /// Notes that a producer has added an entry under this name, which [`Producers::find`] does not find.
     pub(crate) fn note(&mut self, producer: &[u8], name: Name, id: Id, now_ms: u64) {
         if !self.producers.contains_key(producer) {
@@ -127,6 +156,7 @@ impl Producers {
             self.producers.insert(producer.into(), Producer::default());
         }
         self.forget_of(producer, now_ms, self.names_max - 1);
+        self.added += 1;
         self.names += 1;
         self.name_bytes += 2 * name.len();
         if let Some(noted) = self.producers.get_mut(producer) {

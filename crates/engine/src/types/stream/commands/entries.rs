@@ -194,10 +194,15 @@ pub(super) fn xadd(call: &mut Call<'_, '_>) -> Result<()> {
         let name = name.map(|name| Name::Given(name.into()));
         (producer, name.unwrap_or_else(|| Name::of(fields.clone())))
     });
-    if let Some(stream) = call.keyspace.write_existing::<Stream>(key)? {
+    if let Some(mut stream) = call.keyspace.write_existing::<Stream>(key)? {
         if let Some((producer, name)) = &named
             && let Some(id) = added_before(&stream, producer, name, now_ms)
         {
+            if let Some(producers) = &mut stream.producers {
+                producers.note_repeated();
+            }
+            // It is counted, and else it is as if it had not been sent.
+            stream.unchanged();
             answer_id(call.reply, id);
             return Ok(());
         }

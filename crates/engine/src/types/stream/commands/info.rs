@@ -39,7 +39,7 @@ pub(super) fn stream(call: &mut Call<'_, '_>) -> Result<()> {
     match count? {
         None => {
             let producers = stream.producers.as_deref();
-            reply.map(if producers.is_some() { 14 } else { 10 });
+            reply.map(if producers.is_some() { 16 } else { 10 });
             answer_counters(reply, log);
             if let Some(producers) = producers {
                 answer_producers(reply, producers);
@@ -52,7 +52,7 @@ pub(super) fn stream(call: &mut Call<'_, '_>) -> Result<()> {
         }
         Some(count) => {
             let producers = stream.producers.as_deref();
-            reply.map(if producers.is_some() { 13 } else { 9 });
+            reply.map(if producers.is_some() { 15 } else { 9 });
             answer_counters(reply, log);
             if let Some(producers) = producers {
                 answer_producers(reply, producers);
@@ -80,6 +80,8 @@ fn answer_producers(reply: &mut dyn Reply, producers: &Producers) {
     named_int(reply, "idmp-maxsize", producers.names_max());
     named_int(reply, "pids-tracked", producers.len());
     named_int(reply, "iids-tracked", producers.names());
+    named_int(reply, "iids-added", producers.added() as usize);
+    named_int(reply, "iids-duplicates", producers.repeated() as usize);
 }
 
 /// The seven counters that both forms begin with.
