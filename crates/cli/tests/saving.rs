@@ -226,6 +226,28 @@ fn a_server_without_save_points_leaves_no_file() {
     assert!(!dir.is_saved());
 }
 
+/// A snapshot that is being written is given up for that of the end, and nothing is left of it.
+#[test]
+fn an_end_during_a_snapshot_leaves_one_whole_file() {
+    let dir = Dir::new("during");
+    let mut server = Serve::start(&dir, &[]);
+    server.client.expect("DEBUG POPULATE 200000 key 200", "+OK");
+    server.client.expect("BGSAVE", "+Background saving started");
+    server.client.expect("SET last 1", "+OK");
+    server.client.expect("SHUTDOWN SAVE", "");
+    assert!(server.process.end().success());
+    let names = fs::read_dir(&dir.0).unwrap();
+    let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["dump.rdb"]);
+
+    let mut server = Serve::start(&dir, &[]);
+    server.client.expect("DBSIZE", ":200001");
+    server.client.expect("BGSAVE", "+Background saving started");
+    server.process.signal("-TERM");
+    assert!(server.process.end().success());
+    assert_eq!(fs::read_dir(&dir.0).unwrap().count(), 1);
+}
+
 #[test]
 fn a_server_that_can_not_save_says_so_and_does_not_end() {
     let dir = Dir::new("gone");

@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use larder_engine::{Archive, Engine, LoadError, Loaded, Now, Piece, Snapshot, TimeSource};
@@ -15,6 +16,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 #[derive(Clone, Debug)]
 pub struct RdbFile {
     path: PathBuf,
+    /// Those who write it.
+    writers: Arc<Mutex<Vec<JoinHandle<bool>>>>,
 }
 
 /// Why nothing is loaded.
@@ -35,7 +38,10 @@ impl RdbFile {
         let dir = fs::canonicalize(dir)
             .map_err(|error| io::Error::other(format!("dir {}: {error}", dir.display())))?;
         let path = dir.join(name);
-        Ok(RdbFile { path })
+        Ok(RdbFile {
+            path,
+            writers: Arc::default(),
+        })
     }
 
     /// Where it is.
@@ -68,7 +74,7 @@ impl RdbFile {
     /// Writes a snapshot beside the file, and then has it take the file's place, so that there is always a
     /// whole one. Waits until it is on the disk, and answers whether it is.
     pub fn keep(&self, mut snapshot: Snapshot) -> bool {
-        let beside = self.beside();
+        let beside = self.beside(&snapshot);
         let written = self.write(&beside, &mut snapshot);
         match written {
             Ok(()) => {
@@ -84,9 +90,22 @@ impl RdbFile {
         }
     }
 
-    /// Where the next version of the file is written.
-    fn beside(&self) -> PathBuf {
-        let name = format!("temp-{}.rdb", std::process::id());
+    /// Gives up what is being written, and waits until nothing is left of it.
+    pub fn give_up(&self, engine: &Engine) {
+        engine.cancel_snapshot();
+        let writers = std::mem::take(&mut *self.writers());
+        for writer in writers {
+            let _ = writer.join();
+        }
+    }
+
+    fn writers(&self) -> MutexGuard<'_, Vec<JoinHandle<bool>>> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the next version of the file is written. One that was given up may still be there.
+    fn beside(&self, snapshot: &Snapshot) -> PathBuf {
+        let name = format!("temp-{}-{}.rdb", std::process::id(), snapshot.number());
         self.path.with_file_name(name)
     }
 
@@ -113,8 +132,13 @@ impl Archive for RdbFile {
         let file = self.clone();
         let writer = std::thread::Builder::new().name("larder-save".to_owned());
         // Without a thread the snapshot is dropped, and those who wait for it are told.
-        if let Err(error) = writer.spawn(move || file.keep(snapshot)) {
-            tracing::warn!(%error, "there is no thread to save with");
+        match writer.spawn(move || file.keep(snapshot)) {
+            Ok(writer) => {
+                let mut writers = self.writers();
+                writers.retain(|writer| !writer.is_finished());
+                writers.push(writer);
+            }
+            Err(error) => tracing::warn!(%error, "there is no thread to save with"),
         }
     }
 }

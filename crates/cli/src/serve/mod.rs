@@ -130,6 +130,7 @@ fn load(keys: &RdbFile, embedded: &Embedded) -> Result<(), Box<dyn Error>> {
 
 /// Saves what has changed since the last time, when nobody is served any more, if it is to be saved.
 fn save_at_end(keys: &RdbFile, embedded: &Embedded) -> Result<(), Box<dyn Error>> {
+    keys.give_up(embedded.engine());
     let snapshot = loop {
         match embedded.engine().last_snapshot(embedded) {
             Ok(snapshot) => break snapshot,

@@ -244,7 +244,7 @@ impl Engine {
     }
 
     /// Gives up the snapshot that is being made. False if there is none.
-    pub(crate) fn cancel_snapshot(&self) -> bool {
+    pub fn cancel_snapshot(&self) -> bool {
         let Some(running) = self.saving.state.lock().running.take() else {
             return false;
         };

@@ -64,6 +64,11 @@ impl Snapshot {
         }
     }
 
+    /// Which of the store's snapshots it is: no two have the same number.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The next piece. It takes one shard for a moment, and waits for nobody.
     pub fn next_piece(&mut self) -> Piece {
         if self.aside.is_over() {
