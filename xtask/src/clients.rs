@@ -142,6 +142,12 @@ const SUITES: &[Suite] = &[
         input: None,
     },
     Suite {
+        name: "go-redis: everyday use",
+        program: |tools| &tools.go,
+        arguments: &["run", "go_redis/everyday.go"],
+        input: None,
+    },
+    Suite {
         name: "redis-py: everyday use, RESP2",
         program: |tools| &tools.python,
         arguments: &["python/everyday.py", "2"],

@@ -39,6 +39,8 @@ pub(crate) struct Tools {
     pub(crate) fakeredis: PathBuf,
     /// Ruby with the gem sidekiq.
     pub(crate) ruby: PathBuf,
+    /// Go, with the package redis.
+    pub(crate) go: PathBuf,
 }
 
 const REDIS_SERVER: Program = Program {
@@ -96,11 +98,20 @@ const SIDEKIQ: Program = Program {
     variable: None,
     package: "ruby-sidekiq",
 };
+const GO: Program = Program {
+    names: &["go"],
+    variable: None,
+    package: "golang-go",
+};
 const REDIS_EXPORTER: Program = Program {
     names: &["prometheus-redis-exporter"],
     variable: None,
     package: "prometheus-redis-exporter",
 };
+
+/// Where Debian's packages put the sources of Go, and what of them a suite needs.
+const GO_PATH: &str = "/usr/share/gocode";
+const GO_REDIS: (&str, &str) = ("src/gopkg.in/redis.v5", "golang-gopkg-redis.v5-dev");
 
 impl Tools {
     /// Finds every program, and installs those that are missing.
@@ -114,6 +125,7 @@ impl Tools {
             PYTHON,
             RUBY,
             SIDEKIQ,
+            GO,
             REDIS_BENCHMARK,
             REDIS_EXPORTER,
         ];
@@ -123,6 +135,10 @@ impl Tools {
         packages.dedup();
         if !python::can_make_environments(&PYTHON) {
             packages.push("python3-venv");
+        }
+        let (source, package) = GO_REDIS;
+        if !Path::new(GO_PATH).join(source).is_dir() {
+            packages.push(package);
         }
         system::install(&packages)?;
 
@@ -141,6 +157,7 @@ impl Tools {
             fakeredis: python::source_of("fakeredis", &python)?,
             python,
             ruby: RUBY.path()?,
+            go: GO.path()?,
         };
         tools.report();
         Ok(tools)
@@ -190,7 +207,7 @@ impl Tools {
     }
 
     /// What tells the tests where the programs are.
-    pub(crate) fn environment(&self) -> [(&'static str, OsString); 8] {
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 10] {
         [
             // Without this a test whose server is missing is skipped, and says so.
             ("LARDER_TEST_REQUIRE", "all".into()),
@@ -201,6 +218,9 @@ impl Tools {
             ("LARDER_PYTHON", self.python.clone().into()),
             ("LARDER_REDIS_PY", self.redis_py.clone().into()),
             ("LARDER_FAKEREDIS", self.fakeredis.clone().into()),
+            // Go finds Debian's packages there, and asks nobody for newer ones.
+            ("GOPATH", GO_PATH.into()),
+            ("GO111MODULE", "off".into()),
         ]
     }
 
@@ -213,6 +233,7 @@ impl Tools {
         found("its packages", &self.node_modules);
         found("python", &self.python);
         found("ruby", &self.ruby);
+        found("go", &self.go);
     }
 }
 
