@@ -128,18 +128,14 @@ impl RdbFile {
 }
 
 impl Archive for RdbFile {
-    fn begin(&self, snapshot: Snapshot) {
+    fn begin(&self, snapshot: Snapshot) -> io::Result<()> {
         let file = self.clone();
         let writer = std::thread::Builder::new().name("larder-save".to_owned());
-        // Without a thread the snapshot is dropped, and those who wait for it are told.
-        match writer.spawn(move || file.keep(snapshot)) {
-            Ok(writer) => {
-                let mut writers = self.writers();
-                writers.retain(|writer| !writer.is_finished());
-                writers.push(writer);
-            }
-            Err(error) => tracing::warn!(%error, "there is no thread to save with"),
-        }
+        let writer = writer.spawn(move || file.keep(snapshot))?;
+        let mut writers = self.writers();
+        writers.retain(|writer| !writer.is_finished());
+        writers.push(writer);
+        Ok(())
     }
 }
 

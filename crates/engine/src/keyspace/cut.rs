@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
+use smallvec::SmallVec;
+
 use super::db::Db;
 use super::entry::Entry;
 use super::shard::{DATABASES, Shard};
@@ -151,7 +153,7 @@ impl Db {
     #[cold]
     pub(super) fn spare_at(&mut self, found: Found) {
         if let Some(entry) = self.table.at(found) {
-            let key = entry.key().to_vec();
+            let key: SmallVec<[u8; 64]> = SmallVec::from_slice(entry.key());
             self.spare(found.hash, &key);
         }
     }
@@ -166,9 +168,10 @@ impl Db {
             self.cut = None;
             return;
         }
-        if hash < cut.position || !cut.passed.insert(key.into()) {
+        if hash < cut.position || cut.passed.contains(key) {
             return;
         }
+        cut.passed.insert(key.into());
         if let Some(entry) = self.table.find(hash, key) {
             let mut writer = cut.of.writer();
             file::write_record(entry, &mut writer);

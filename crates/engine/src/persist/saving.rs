@@ -1,9 +1,9 @@
 //! What is being saved, when, and what came of it.
 
-use std::fmt;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, OnceLock};
+use std::{fmt, io};
 
 use larder_store::{Refusal, Value};
 
@@ -24,7 +24,11 @@ const TRIED_AGAIN_S: u64 = 5;
 pub trait Archive: Send + Sync + 'static {
     /// Begins to keep a snapshot in the place of the one before, on a thread of its own. It is called
     /// while all shards are held, and must not wait.
-    fn begin(&self, snapshot: Snapshot);
+    ///
+    /// # Errors
+    ///
+    /// If it can't begin; the snapshot is lost then.
+    fn begin(&self, snapshot: Snapshot) -> io::Result<()>;
 }
 
 /// What is to happen when a snapshot is kept.
@@ -202,7 +206,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If one is being made, or nobody keeps it.
+    /// If one is being made, or nobody can keep it.
     pub(crate) fn begin_snapshot(
         self: &Arc<Engine>,
         keyspace: &mut Keyspace<'_>,
@@ -211,8 +215,9 @@ impl Engine {
     ) -> Result<()> {
         let archive = self.saving.archive.get().ok_or_else(refusal)?;
         let snapshot = self.cut(keyspace, then, now)?;
-        archive.begin(snapshot);
-        Ok(())
+        let failed =
+            |error: io::Error| Error::text(format!("ERR Can't save in background: {error}"));
+        archive.begin(snapshot).map_err(failed)
     }
 
     fn cut(

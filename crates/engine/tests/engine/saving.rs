@@ -1,5 +1,6 @@
 //! Snapshots: what a file holds is what the store held when it was asked for, whatever happens meanwhile.
 
+use std::io;
 use std::sync::{Arc, Mutex};
 
 use larder_engine::{Archive, DebugAccess, Engine, Host, Now, Piece, Snapshot};
@@ -12,8 +13,18 @@ use crate::support::{Connection, START, engine, later_ms, poll};
 struct Shelf(Arc<Mutex<Vec<Snapshot>>>);
 
 impl Archive for Shelf {
-    fn begin(&self, snapshot: Snapshot) {
+    fn begin(&self, snapshot: Snapshot) -> io::Result<()> {
         self.0.lock().unwrap().push(snapshot);
+        Ok(())
+    }
+}
+
+/// One that can't begin.
+struct Nowhere;
+
+impl Archive for Nowhere {
+    fn begin(&self, _: Snapshot) -> io::Result<()> {
+        Err(io::Error::other("no thread"))
     }
 }
 
@@ -192,6 +203,17 @@ fn who_waits_for_a_snapshot_that_is_lost_or_given_up_is_told() {
     assert_eq!(poll(&mut waiting), Some("-ERR".to_owned()));
     assert!(matches!(shelf.take().next_piece(), Piece::Void));
     other.expect("BGSAVE", "+Background saving started");
+}
+
+#[test]
+fn who_asks_for_a_snapshot_that_can_not_begin_is_told_at_once() {
+    let engine = engine();
+    engine.keep_snapshots(Box::new(Nowhere));
+    let mut connection = Connection::to(&engine);
+    for request in ["SAVE", "BGSAVE", "SAVE"] {
+        connection.expect(request, "-ERR Can't save in background: no thread");
+    }
+    connection.expect("SET key value", "+OK");
 }
 
 #[test]
