@@ -231,6 +231,10 @@ impl<'r> FileReader<'r> {
             let key = reader.string()?.into_owned();
             Ok((key, value::read_form(form, reader, limits)?))
         })?;
+        // Redis wrote some by mistake, and passes them over as well.
+        if value.is_empty() {
+            return Ok(Part::Hint);
+        }
         Ok(Part::Key {
             db: self.db,
             key,

@@ -291,6 +291,15 @@ fn a_file_that_is_cut_off_or_damaged_is_refused_and_says_where() {
     );
 }
 
+/// Old servers wrote some by mistake, and those of today pass them over.
+#[test]
+fn a_collection_without_members_is_no_key() {
+    let file = b"REDIS0009\xfe\x00\x01\x04list\x00\x00\x03key\x05value\xff\0\0\0\0\0\0\0\0";
+    let mut connection = loaded(file, START);
+    connection.expect("DBSIZE", ":1");
+    connection.expect("GET key", "$5 value");
+}
+
 #[cfg(feature = "lua")]
 #[test]
 fn libraries_of_functions_are_saved_and_loaded() {

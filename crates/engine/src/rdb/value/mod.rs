@@ -14,7 +14,7 @@ mod tests;
 pub(crate) use read::{read, read_form};
 pub(crate) use write::{write, write_with_key};
 
-use crate::keyspace::entry::Entry;
+use crate::keyspace::entry::{Entry, Object};
 use crate::types::hash::{Hash, TimedHash};
 use crate::types::list::List;
 use crate::types::set::Set;
@@ -33,6 +33,18 @@ pub(crate) enum Value {
 }
 
 impl Value {
+    /// Whether it is a collection that holds nothing, of which there is none under a key.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Value::String(_) | Value::Stream(_) => false,
+            Value::List(list) => Object::is_empty(list),
+            Value::Set(set) => Object::is_empty(set),
+            Value::Hash(hash) => Object::is_empty(hash),
+            Value::TimedHash(hash) => Object::is_empty(hash),
+            Value::SortedSet(set) => Object::is_empty(set),
+        }
+    }
+
     /// The value under a key.
     pub(crate) fn into_entry(self, key: &[u8]) -> Entry {
         match self {

@@ -4,7 +4,7 @@ use super::super::packed::{Element, Listpack, Ziplist, Zipmap, read_integers};
 use super::super::{Malformed, Reader};
 use super::*;
 use crate::float::parse_float;
-use crate::keyspace::entry::{Object, Str};
+use crate::keyspace::entry::Str;
 use crate::types::Limits;
 use crate::types::hash::{FieldMap, TimedHash, Written};
 use crate::types::list::Side;
@@ -19,17 +19,17 @@ use crate::types::sorted_set::{Inserted, Score};
 pub(crate) fn read(reader: &mut Reader<'_>, limits: &Limits) -> Result<Value, Malformed> {
     let form = reader.byte()?;
     let value = read_form(form, reader, limits)?;
-    match reader.is_empty() {
+    match reader.is_empty() && !value.is_empty() {
         true => Ok(value),
         false => Err(Malformed),
     }
 }
 
-/// Reads a value of this form, behind which something may follow.
+/// Reads a value of this form, which may be empty, and behind which something may follow.
 ///
 /// # Errors
 ///
-/// If there is no such form, something in it is not as it should be, or a collection is empty.
+/// If there is no such form, or something in it is not as it should be.
 pub(crate) fn read_form(
     form: u8,
     reader: &mut Reader<'_>,
@@ -38,31 +38,23 @@ pub(crate) fn read_form(
     Ok(match form {
         STRING => Value::String(reader.string()?.into_owned()),
         LIST | LIST_ZIPLIST | LIST_QUICKLIST | LIST_QUICKLIST_2 => {
-            full(read_list(form, reader, limits)?).map(Value::List)?
+            Value::List(read_list(form, reader, limits)?)
         }
-        SET | SET_INTSET | SET_LISTPACK => full(read_set(form, reader, limits)?).map(Value::Set)?,
+        SET | SET_INTSET | SET_LISTPACK => Value::Set(read_set(form, reader, limits)?),
         HASH | HASH_ZIPMAP | HASH_ZIPLIST | HASH_LISTPACK => {
-            full(read_hash(form, reader, limits)?).map(Value::Hash)?
+            Value::Hash(read_hash(form, reader, limits)?)
         }
         HASH_2 | HASH_METADATA | HASH_LISTPACK_EX => {
-            full(read_timed_hash(form, reader, limits)?).map(Value::TimedHash)?
+            Value::TimedHash(read_timed_hash(form, reader, limits)?)
         }
         ZSET | ZSET_2 | ZSET_ZIPLIST | ZSET_LISTPACK => {
-            full(read_sorted_set(form, reader, limits)?).map(Value::SortedSet)?
+            Value::SortedSet(read_sorted_set(form, reader, limits)?)
         }
         STREAM_LISTPACKS | STREAM_LISTPACKS_2 | STREAM_LISTPACKS_3 => {
             Value::Stream(Box::new(stream::read(form, reader, limits)?))
         }
         _ => return Err(Malformed),
     })
-}
-
-/// A collection that is not empty.
-fn full<T: Object>(object: T) -> Result<T, Malformed> {
-    match object.is_empty() {
-        true => Err(Malformed),
-        false => Ok(object),
-    }
 }
 
 fn read_list(form: u8, reader: &mut Reader<'_>, limits: &Limits) -> Result<List, Malformed> {
