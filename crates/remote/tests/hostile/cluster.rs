@@ -70,8 +70,9 @@ async fn two_nodes_that_point_at_each_other_are_left_in_time() {
         for within in [None, Some(SHORT / 2)] {
             let store = within.map_or(store.clone(), |time| store.within(time));
             let asked = Instant::now();
-            // What was asked last may have no answer yet when the time is over.
-            let is_told = |error: &Error| error.is_refusal(word) || error.is_in_doubt();
+            // When the time is over, what was asked last may have no answer yet, or not have been sent.
+            let is_told =
+                |error: &Error| error.is_refusal(word) || error.is_in_doubt() || error.is_away();
             let answer = store.call(words("GET a")).await;
             assert!(answer.as_ref().is_err_and(is_told), "{answer:?}");
             match store.call_all(vec![words("GET a"); 3]).await {
