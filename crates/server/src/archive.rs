@@ -5,9 +5,12 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use larder_engine::{Archive, Engine, LoadError, Loaded, Now, Piece, Snapshot, TimeSource};
+use larder_embedded::Clock;
+use larder_engine::{Archive, Engine, LoadError, Loaded, Piece, Snapshot, TimeSource};
+
+use crate::users::take_place;
 
 /// How long the writer waits for a key that a script holds.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -79,7 +82,7 @@ impl RdbFile {
         match written {
             Ok(()) => {
                 tracing::info!("all keys are saved in {}", self.path.display());
-                snapshot.kept(now());
+                snapshot.kept(Clock::System.now());
                 true
             }
             Err(error) => {
@@ -121,9 +124,7 @@ impl RdbFile {
         }
         let file = file.into_inner().map_err(io::Error::other)?;
         file.sync_all()?;
-        fs::rename(beside, &self.path)?;
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        File::open(dir)?.sync_all()
+        take_place(beside, &self.path)
     }
 }
 
@@ -137,11 +138,4 @@ impl Archive for RdbFile {
         writers.push(writer);
         Ok(())
     }
-}
-
-/// The time of day.
-fn now() -> Now {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let us = since.map_or(0, |since| since.as_micros());
-    Now::from_unix_us(u64::try_from(us).unwrap_or(u64::MAX))
 }

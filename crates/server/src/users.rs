@@ -39,10 +39,16 @@ impl UsersOnDisk {
         file.set_permissions(permissions)?;
         file.write_all(text)?;
         file.sync_all()?;
-        fs::rename(beside, &self.path)?;
-        let dir = self.path.parent().filter(|dir| !dir.as_os_str().is_empty());
-        File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
+        take_place(beside, &self.path)
     }
+}
+
+/// Has a file that is on the disk take the place of another, so that whoever reads it sees all of the one or all
+/// of the other.
+pub(crate) fn take_place(beside: &Path, path: &Path) -> io::Result<()> {
+    fs::rename(beside, path)?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    File::open(dir.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl UserFile for UsersOnDisk {

@@ -82,17 +82,19 @@ fn who_is_redirected_to_hears_on_a_channel_in_resp2_and_by_a_push_in_resp3() {
     );
 }
 
+/// A client that has read `k` and redirects what it is told, and the one to which it does.
+fn redirected(engine: &Arc<Engine>) -> (Connection, Connection) {
+    let (mut reader, target) = (Connection::modern(engine), Connection::modern(engine));
+    reader.call(&format!("CLIENT TRACKING ON REDIRECT {}", target.id()));
+    reader.call("GET k");
+    (reader, target)
+}
+
 #[test]
 fn a_client_whose_target_is_gone_is_told_so_if_it_speaks_resp3() {
     let engine = engine();
-    let (mut reader, target, mut writer) = (
-        Connection::modern(&engine),
-        Connection::modern(&engine),
-        Connection::to(&engine),
-    );
-    let id = target.id();
-    reader.call(&format!("CLIENT TRACKING ON REDIRECT {id}"));
-    reader.call("GET k");
+    let (mut reader, target) = redirected(&engine);
+    let (id, mut writer) = (target.id(), Connection::to(&engine));
 
     drop(target);
     assert!(reader.call("CLIENT INFO").contains(" flags=t "));
@@ -116,14 +118,8 @@ fn a_client_whose_target_is_gone_is_told_so_if_it_speaks_resp3() {
 #[test]
 fn a_target_that_has_sent_quit_is_gone_before_its_connection_is() {
     let engine = engine();
-    let (mut reader, mut target, mut writer) = (
-        Connection::modern(&engine),
-        Connection::modern(&engine),
-        Connection::to(&engine),
-    );
-    let id = target.id();
-    reader.call(&format!("CLIENT TRACKING ON REDIRECT {id}"));
-    reader.call("GET k");
+    let (reader, mut target) = redirected(&engine);
+    let (id, mut writer) = (target.id(), Connection::to(&engine));
     assert_eq!(target.call("QUIT"), "+OK (closed)");
     writer.call("SET k 1");
     let broken = format!(">2 $21 tracking-redir-broken :{id}");
