@@ -175,6 +175,12 @@ impl Db {
         self.settle_doubts();
     }
 
+    /// What a key holds, if it is there, be it expired or not.
+    pub(super) fn kind(&self, key: &[u8]) -> Option<Kind> {
+        let entry = self.table.find(self.table.seed().hash(key), key)?;
+        Some(entry.kind())
+    }
+
     pub(super) fn has(&self, key: &[u8], now_ms: u64) -> bool {
         let entry = self.table.find(self.table.seed().hash(key), key);
         entry.is_some_and(|entry| entry.expires_at().is_none_or(|at| at > now_ms))

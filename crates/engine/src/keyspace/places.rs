@@ -78,6 +78,13 @@ impl<T> Places<T> {
         keys.map(|(key, value)| (&**key, value))
     }
 
+    /// Those of a database, with their keys, to be changed.
+    pub(super) fn iter_mut(&mut self, db: usize) -> impl Iterator<Item = (&[u8], &mut T)> {
+        let of_db = self.dbs.iter_mut().find(|(other, _)| *other == db);
+        let keys = of_db.into_iter().flat_map(|(_, keys)| keys);
+        keys.map(|(key, value)| (&**key, value))
+    }
+
     fn of_db(&self, db: usize) -> Option<&Keys<T>> {
         let (_, keys) = self.dbs.iter().find(|(other, _)| *other == db)?;
         Some(keys)

@@ -435,39 +435,57 @@ impl Shard {
 
     // --- changes of a whole database ---------------------------------------------------------
 
-    /// Touches all who watch a key that `old` held. Those who wait for a stream's group hear of it.
-    pub(super) fn flushed(&self, db: usize, old: &Db, now_ms: u64, ready: &mut VecDeque<Ready>) {
+    /// Puts an empty table in the place of a database. Touches all who watch a key that it held, and
+    /// has those served who wait for what is lost. Answers what was there.
+    pub(super) fn flush(&mut self, db: usize, now_ms: u64, ready: &mut VecDeque<Ready>) -> Db {
+        let fresh = Db::new(self.dbs[db].table.seed());
+        let old = std::mem::replace(&mut self.dbs[db], fresh);
         for (key, watches) in self.watched.iter(db) {
             if old.has(key, now_ms) {
                 watches.iter().for_each(|watch| watch.touch());
             }
         }
-        self.waiters_of(db, ready);
+        let waiting = self.waiting.iter_mut(db);
+        find_ready(db, waiting, &old, &self.dbs[db], ready);
+        old
     }
 
-    /// Touches all who watch a key of two databases that changed places, if either had it.
-    pub(super) fn swapped(
-        &self,
+    /// Exchanges what two databases hold. Touches all who watch a key in one of them, if either had
+    /// it, and has those served who wait for what is there now, or is lost.
+    pub(super) fn swap(
+        &mut self,
         one: usize,
         other: usize,
         now_ms: u64,
         ready: &mut VecDeque<Ready>,
     ) {
-        for db in [one, other] {
+        self.dbs.swap(one, other);
+        for (db, was) in [(one, other), (other, one)] {
             for (key, watches) in self.watched.iter(db) {
-                if [one, other].iter().any(|db| self.dbs[*db].has(key, now_ms)) {
+                if [db, was].iter().any(|db| self.dbs[*db].has(key, now_ms)) {
                     watches.iter().for_each(|watch| watch.touch());
                 }
             }
-            self.waiters_of(db, ready);
+            let waiting = self.waiting.iter_mut(db);
+            find_ready(db, waiting, &self.dbs[was], &self.dbs[db], ready);
         }
     }
+}
 
-    fn waiters_of(&self, db: usize, ready: &mut VecDeque<Ready>) {
-        let keys = self.waiting.iter(db);
-        ready.extend(keys.map(|(key, _)| Ready {
-            db,
-            key: key.into(),
-        }));
+/// Finds the keys whose waiters are to be served when `is` has taken the place of `was`: those that
+/// are there, and the streams that are gone, of which those have to hear who wait in a group.
+fn find_ready<'q>(
+    db: usize,
+    waiting: impl Iterator<Item = (&'q [u8], &'q mut Queue)>,
+    was: &Db,
+    is: &Db,
+    ready: &mut VecDeque<Ready>,
+) {
+    for (key, queue) in waiting {
+        let is_lost = || was.kind(key) == Some(Kind::Stream);
+        if (is.kind(key).is_some() || is_lost()) && queue.become_ready() {
+            let key = key.into();
+            ready.push_back(Ready { db, key });
+        }
     }
 }

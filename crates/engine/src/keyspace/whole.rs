@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use super::cut::Aside;
-use super::db::Db;
 use super::entry::Entry;
 use super::hold::Contended;
 use super::shard::{SHARDS, Shard, Shards};
@@ -189,9 +188,7 @@ impl Keyspace<'_> {
         let (db, now_ms) = (self.db, self.now_ms());
         let mut leftover = self.leftover.take().unwrap_or_default();
         for shard in self.held.all_mut() {
-            let fresh = Db::new(shard.dbs[db].table.seed());
-            let old = std::mem::replace(&mut shard.dbs[db], fresh);
-            shard.flushed(db, &old, now_ms, &mut leftover.ready);
+            let old = shard.flush(db, now_ms, &mut leftover.ready);
             self.shards.show(shard.figures(), db, &shard.dbs[db]);
             if let Some(old) = old.spared() {
                 leftover.garbage.take_db(old);
@@ -228,8 +225,7 @@ impl Keyspace<'_> {
         let now_ms = self.now_ms();
         let mut leftover = self.leftover.take().unwrap_or_default();
         for shard in self.held.all_mut() {
-            shard.dbs.swap(one, other);
-            shard.swapped(one, other, now_ms, &mut leftover.ready);
+            shard.swap(one, other, now_ms, &mut leftover.ready);
             for db in [one, other] {
                 self.shards.show(shard.figures(), db, &shard.dbs[db]);
             }

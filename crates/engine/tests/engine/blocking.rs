@@ -304,6 +304,48 @@ fn consumers_hear_that_their_group_has_gone() {
     }
 }
 
+/// FLUSHALL and SWAPDB took every key that somebody waits for as changed, so that those which were
+/// written after them were served in another order than that of their writes.
+#[test]
+fn keys_that_were_not_there_are_not_changed_by_a_change_of_the_database() {
+    for whole in ["FLUSHALL", "FLUSHDB", "SWAPDB 0 1"] {
+        for (from, to) in [("a", "b"), ("b", "a"), ("a", "c"), ("c", "a")] {
+            let engine = engine();
+            let moving = format!("BLMOVE {from} {to} LEFT LEFT 0");
+            let mut moved = Connection::to(&engine).wait(&moving);
+            let mut popped = Connection::to(&engine).wait(&format!("BLPOP {to} 0"));
+            let mut writer = Connection::to(&engine);
+            writer.expect("MULTI", "+OK");
+            writer.expect(whole, "+QUEUED");
+            writer.expect(&format!("RPUSH {to} first"), "+QUEUED");
+            writer.expect(&format!("RPUSH {from} second"), "+QUEUED");
+            writer.expect("EXEC", "*3 +OK :1 :1");
+            let popped = poll(&mut popped);
+            assert_eq!(popped, Some(format!("*2 $1 {to} $5 first")), "{whole}");
+            assert_eq!(poll(&mut moved).as_deref(), Some("$6 second"));
+        }
+    }
+}
+
+/// A stream that another database brings, or takes away, is news for those who wait in its group.
+#[test]
+fn a_swap_serves_who_waits_for_what_it_brings() {
+    let engine = engine();
+    let mut other = Connection::to(&engine);
+    other.expect("SELECT 1", "+OK");
+    other.expect("RPUSH list 1", ":1");
+    let mut popped = Connection::to(&engine).wait("BLPOP list 0");
+    let mut writer = Connection::to(&engine);
+    writer.expect("XGROUP CREATE stream group $ MKSTREAM", "+OK");
+    let mut consumer =
+        Connection::to(&engine).wait("XREADGROUP GROUP group ann BLOCK 0 STREAMS stream >");
+    other.expect("SWAPDB 0 1", "+OK");
+    assert_eq!(poll(&mut popped).as_deref(), Some("*2 $4 list $1 1"));
+    let gone = "-NOGROUP No such key 'stream' or consumer group 'group' in XREADGROUP with GROUP \
+                option";
+    assert_eq!(poll(&mut consumer).as_deref(), Some(gone));
+}
+
 // --- sorted sets ------------------------------------------------------------------------------
 
 #[test]
