@@ -137,6 +137,11 @@ impl Row {
     pub(crate) fn each_key<'a>(&self, arguments: Arguments<'a>, visit: impl FnMut(&'a [u8])) {
         self.keys.each(arguments, self.first_of(arguments), visit);
     }
+
+    /// Whether a request of this command, if that reads, can have read its keys.
+    pub(crate) fn can_read(&self, arguments: Arguments<'_>) -> bool {
+        self.keys.can_be_read(arguments, self.first_of(arguments))
+    }
 }
 
 /// Commands that take time for each word, and hardly for what the keys hold, and that Redis does not

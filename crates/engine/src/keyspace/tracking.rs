@@ -387,7 +387,8 @@ impl Keyspace<'_> {
         keys_max: usize,
     ) {
         // A script is none of the commands that it runs.
-        if command.flags.has(Flags::SCRIPT) || !tracker.remembers() {
+        let is_script = command.flags.has(Flags::SCRIPT);
+        if is_script || !tracker.remembers() || !command.can_read(args.whole()) {
             return;
         }
         let (db, shards) = (self.db, self.shards);

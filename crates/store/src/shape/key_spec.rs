@@ -94,6 +94,15 @@ impl KeySpec {
         }
     }
 
+    /// Whether a request that reads its keys can have read them: `XREAD` has none of them where it has
+    /// not as many ids as streams, or an option that there is not.
+    pub fn can_be_read(self, arguments: Arguments<'_>, first: usize) -> bool {
+        self != KeySpec::Streams
+            || find_streams(arguments, first).is_some_and(|(at, has_options_alone)| {
+                has_options_alone && (arguments.len() - at) % 2 == 1
+            })
+    }
+
     /// The first key of a request.
     #[inline]
     pub fn first_key<'a>(self, arguments: Arguments<'a>, first: usize) -> Option<&'a [u8]> {
@@ -132,20 +141,31 @@ fn count(word: &[u8]) -> Option<usize> {
     })
 }
 
-/// The places of the first half of the words behind `STREAMS`, which a group or a consumer may have for
-/// its name too.
+/// The places of the first half of the words behind `STREAMS`.
 fn streams(arguments: Arguments<'_>, first: usize) -> Range<usize> {
-    let mut at = first;
+    match find_streams(arguments, first) {
+        Some((at, _)) => at + 1..at + 1 + (arguments.len() - at - 1) / 2,
+        None => 0..0,
+    }
+}
+
+/// The place of the word `STREAMS`, which a group or a consumer may have for its name too, and whether
+/// all before it are options.
+fn find_streams(arguments: Arguments<'_>, first: usize) -> Option<(usize, bool)> {
+    let (mut at, mut has_options_alone) = (first, true);
     while let Some(word) = arguments.get(at) {
         let is = |name: &str| word.eq_ignore_ascii_case(name.as_bytes());
         at += match () {
-            () if is("STREAMS") => return at + 1..at + 1 + (arguments.len() - at - 1) / 2,
+            () if is("STREAMS") => return Some((at, has_options_alone)),
             () if is("GROUP") => 3,
             () if is("COUNT") || is("BLOCK") => 2,
-            () => 1,
+            () => {
+                has_options_alone &= is("NOACK");
+                1
+            }
         };
     }
-    0..0
+    None
 }
 
 /// The place of the word behind the last `STORE` that is an option, from a place on: the words of
