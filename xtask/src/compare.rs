@@ -53,7 +53,7 @@ impl Server {
         }
         match self {
             Server::Redis => Tools::peer(Kind::Redis),
-            Server::Redis8 => Tools::peer(Kind::Redis8),
+            Server::Redis8 => Tools::redis_8(),
             Server::Valkey => Tools::valkey_server(),
         }
     }

@@ -134,9 +134,6 @@ impl Engine {
         };
         if is_queued(session, command) {
             session.note(Some(command));
-            if let Err(error) = self.admit_protected(session, command) {
-                return self.refuse(session, arguments, error, reply);
-            }
             session.queue(command, arguments);
             reply.status("QUEUED");
             return Outcome::Done;
@@ -238,6 +235,10 @@ impl Engine {
         if !command.arity.allows(arguments.len()) {
             return Err(Error::WrongArity(command.full_name()));
         }
+        // What nobody may do is refused as such, whoever asks and in whatever state.
+        if session.is_checked() || session.is_queueing() || session.is_subscriber_only() {
+            self.admit_protected(session, command)?;
+        }
         if session.is_queueing() && command.flags.has(Flags::NO_MULTI) {
             return Err(Error::NotInTransaction);
         }
@@ -266,7 +267,6 @@ impl Engine {
         clock: &dyn TimeSource,
     ) -> Result<()> {
         if session.is_subscriber_only() && !command.flags.has(Flags::SUBSCRIBED) {
-            self.admit_protected(session, command)?;
             return Err(Error::Subscribed(command.full_name()));
         }
         if self.is_over_limit() {

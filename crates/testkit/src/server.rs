@@ -13,7 +13,8 @@ use crate::until::until;
 pub enum ServerKind {
     /// Redis 7.0, as Debian has it: `LARDER_REDIS_SERVER`, or `redis-server` on the path.
     Redis,
-    /// Redis 8.0: `LARDER_REDIS8_SERVER`, or `redis8-server` on the path.
+    /// Redis 8.0: `LARDER_REDIS8_SERVER`, or `redis8-server` on the path. No package of the suite that
+    /// Debian calls stable has it, so a machine may go without: then the variable is empty.
     Redis8,
     /// Valkey: `LARDER_VALKEY_SERVER`, or `valkey-server` on the path.
     Valkey,
@@ -132,11 +133,19 @@ fn arguments(port: u16, dir: &Path, options: &[&str]) -> Vec<OsString> {
     arguments
 }
 
+const REDIS_8: &str = "LARDER_REDIS8_SERVER";
+
+/// Whether the machine goes without the program that this variable is for.
+fn is_done_without(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value.is_empty())
+}
+
 /// The server's program. `None`, with a word on standard error, if there is none.
 pub(crate) fn find(kind: ServerKind) -> Option<PathBuf> {
     match kind {
         ServerKind::Redis => find_program("LARDER_REDIS_SERVER", "redis-server"),
-        ServerKind::Redis8 => find_program("LARDER_REDIS8_SERVER", "redis8-server"),
+        ServerKind::Redis8 if is_done_without(REDIS_8) => None,
+        ServerKind::Redis8 => find_program(REDIS_8, "redis8-server"),
         ServerKind::Valkey => find_program("LARDER_VALKEY_SERVER", "valkey-server"),
     }
 }

@@ -44,12 +44,9 @@ fn programs_about_each_family_are_answered_as_valkey_answers_them() {
     check_families(ServerKind::Valkey);
 }
 
-/// Only benchmarks and `cargo xtask compare` build a Redis 8, so most machines have none.
 #[test]
 fn programs_about_each_family_are_answered_as_redis_8_answers_them() {
-    if std::env::var_os("LARDER_REDIS8_SERVER").is_some() {
-        check_families(ServerKind::Redis8);
-    }
+    check_families(ServerKind::Redis8);
 }
 
 /// Runs programs about each family.

@@ -25,6 +25,8 @@ use system::Program;
 /// Where each program is.
 pub(crate) struct Tools {
     pub(crate) redis_server: PathBuf,
+    /// The server of Redis 8, beside Debian's of Redis 7, if its source is to be had.
+    pub(crate) redis8_server: Option<PathBuf>,
     pub(crate) redis_cli: PathBuf,
     pub(crate) valkey_server: PathBuf,
     pub(crate) chromium: PathBuf,
@@ -148,6 +150,9 @@ impl Tools {
         let python = python::environment(&PYTHON.path()?)?;
         let tools = Tools {
             redis_server: REDIS_SERVER.path()?,
+            redis8_server: Tools::redis_8()
+                .inspect_err(|error| println!("    {error:#}\n    so nothing is run on Redis 8"))
+                .ok(),
             redis_cli: REDIS_CLI.path()?,
             valkey_server: valkey::server(&python)?,
             chromium: CHROMIUM.path()?,
@@ -188,6 +193,11 @@ impl Tools {
         })
     }
 
+    /// The server of Redis 8, as the tests have it.
+    pub(crate) fn redis_8() -> Result<PathBuf> {
+        peers::redis_8_for_tests()
+    }
+
     /// redis-cli.
     pub(crate) fn redis_cli() -> Result<PathBuf> {
         install_missing(&[REDIS_CLI])?;
@@ -207,11 +217,16 @@ impl Tools {
     }
 
     /// What tells the tests where the programs are.
-    pub(crate) fn environment(&self) -> [(&'static str, OsString); 10] {
+    pub(crate) fn environment(&self) -> [(&'static str, OsString); 11] {
         [
             // Without this a test whose server is missing is skipped, and says so.
             ("LARDER_TEST_REQUIRE", "all".into()),
             ("LARDER_REDIS_SERVER", self.redis_server.clone().into()),
+            // Empty if there is none, and then those tests run without that have to.
+            (
+                "LARDER_REDIS8_SERVER",
+                self.redis8_server.clone().unwrap_or_default().into(),
+            ),
             ("LARDER_VALKEY_SERVER", self.valkey_server.clone().into()),
             ("LARDER_CHROMIUM", self.chromium.clone().into()),
             ("LARDER_NODE_MODULES", self.node_modules.clone().into()),
@@ -227,6 +242,9 @@ impl Tools {
     fn report(&self) {
         let found = |name, path: &Path| println!("    {name:<14}{}", path.display());
         found("redis-server", &self.redis_server);
+        if let Some(server) = &self.redis8_server {
+            found("redis 8", server);
+        }
         found("valkey-server", &self.valkey_server);
         found("chromium", &self.chromium);
         found("node", &self.node);

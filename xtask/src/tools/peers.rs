@@ -1,8 +1,8 @@
-//! Servers that benchmarks compare with and that Debian has no package of: built once, below
+//! Servers that Larder is compared with and that Debian has no package of: built once, below
 //! `target/peers`.
 //!
-//! The tests do not need them, so no test builds them. A peer that cannot be had is left out of a
-//! benchmark, which says so.
+//! Of these, the tests run on Redis 8 as well. A peer that cannot be had is left out of a benchmark or of
+//! the tests, which say so.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,38 +26,87 @@ const CC: Program = Program {
 };
 const KEVY: &str = "kevy@7.0.0";
 
-/// The server of Redis 8.0.
+/// How the server of a source is built.
+struct Build {
+    source: Source,
+    program: &'static str,
+    /// Its folder below `target/peers`.
+    folder: &'static str,
+    flags: &'static [&'static str],
+}
+
+/// With jemalloc, and optimized: a server is then at its best.
+const BEST: &[&str] = &["MALLOC=jemalloc"];
+/// Built in half a minute. Nothing is measured with it.
+const QUICK: &[&str] = &["MALLOC=libc", "OPTIMIZATION=-O1"];
+
+/// The server of Redis 8.0, to be measured.
 pub(super) fn redis_8() -> Result<PathBuf> {
-    from_source(REDIS_8, "redis-server")
-}
-
-/// The server of Valkey 9.1, with jemalloc: its memory is then at its best.
-pub(super) fn valkey_9() -> Result<PathBuf> {
-    from_source(VALKEY_9, "valkey-server")
-}
-
-/// Builds a server from its source and gives its program.
-fn from_source(source: Source, program: &str) -> Result<PathBuf> {
-    let kept = folder(source.package)?.join(program);
-    if kept.is_file() {
-        return Ok(kept);
+    Build {
+        source: REDIS_8,
+        program: "redis-server",
+        folder: "redis",
+        flags: BEST,
     }
-    super::install_missing(&[MAKE, CC])?;
-    let sources = source.folder()?;
-    step(&format!("building {source}, which takes minutes"), || {
-        let log = folder(source.package)?.join("build.log");
-        let output = std::fs::File::create(&log)?;
-        let mut make = patient("make");
-        make.arg("-j2")
-            .args(["MALLOC=jemalloc", "BUILD_TLS=no", "USE_SYSTEMD=no"])
-            .arg("-C")
-            .arg(&sources)
-            .stdout(output.try_clone()?)
-            .stderr(output);
-        steps::run(&mut make).with_context(|| format!("see {}", log.display()))?;
-        std::fs::copy(sources.join("src").join(program), &kept)?;
-        Ok(kept)
-    })
+    .server()
+}
+
+/// The server of Redis 8.0, for tests of what it answers.
+pub(super) fn redis_8_for_tests() -> Result<PathBuf> {
+    Build {
+        source: REDIS_8,
+        program: "redis-server",
+        folder: "redis-for-tests",
+        flags: QUICK,
+    }
+    .server()
+}
+
+/// The server of Valkey 9.1, to be measured.
+pub(super) fn valkey_9() -> Result<PathBuf> {
+    Build {
+        source: VALKEY_9,
+        program: "valkey-server",
+        folder: "valkey",
+        flags: BEST,
+    }
+    .server()
+}
+
+impl Build {
+    /// The program, which is built if it is not there.
+    fn server(&self) -> Result<PathBuf> {
+        let folder = folder(self.folder)?;
+        let kept = folder.join(self.program);
+        if kept.is_file() {
+            return Ok(kept);
+        }
+        super::install_missing(&[MAKE, CC])?;
+        let sources = self.source.folder()?;
+        // A copy, since what one build leaves would spoil another. One that was not finished is left.
+        let made = folder.join("made");
+        if made.is_dir() {
+            std::fs::remove_dir_all(&made)?;
+        }
+        steps::run(Command::new("cp").arg("-r").arg(&sources).arg(&made))?;
+        step(&format!("building {}", self.source), || {
+            let log = folder.join("build.log");
+            let output = std::fs::File::create(&log)?;
+            let mut make = patient("make");
+            make.arg("-j2")
+                .args(self.flags)
+                .args(["BUILD_TLS=no", "USE_SYSTEMD=no"])
+                .arg("-C")
+                .arg(made.join("src"))
+                .arg(self.program)
+                .stdout(output.try_clone()?)
+                .stderr(output);
+            steps::run(&mut make).with_context(|| format!("see {}", log.display()))?;
+            std::fs::copy(made.join("src").join(self.program), &kept)?;
+            std::fs::remove_dir_all(&made)?;
+            Ok(kept)
+        })
+    }
 }
 
 /// The server of the crate kevy.

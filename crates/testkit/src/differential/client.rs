@@ -9,7 +9,8 @@ use super::compare::Freedom;
 use super::difference::Difference;
 use super::events::Told;
 use super::meant::{
-    exchanged_members, is_newer_refusal, is_taken_by_valkey, is_torn, is_written_by_valkey,
+    exchanged_members, is_newer_refusal, is_taken_by_valkey, is_torn, is_unsorted_by_valkey,
+    is_written_by_valkey,
 };
 use super::named::{has_any, is};
 use super::next::{PATIENCE, frame};
@@ -309,6 +310,7 @@ impl Client {
         is_trimmed
             || NO_TRANSACTION.contains(&theirs)
             || is_taken_by_valkey(asked, ours)
+            || is_unsorted_by_valkey(ours, theirs)
             || is_written_by_valkey(asked, ours, theirs)
             || asked.iter().any(looks_around)
     }

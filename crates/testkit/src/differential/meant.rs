@@ -75,9 +75,10 @@ pub(super) fn is_left_out(server: ServerKind, name: &Frame, value: Option<&Frame
     }
     let names: &[&str] = match server {
         Redis => NEWER_FIELDS,
-        Redis8 => &[],
+        // Larder's dumps are read by Redis 7.0 too, so they do not tell when a consumer was active.
+        Redis8 => &["inactive"],
         // Since Redis 8 it is told in more cases.
-        Valkey => &["lag"],
+        Valkey => &["inactive", "lag"],
     };
     names.iter().any(is_named)
 }
@@ -152,15 +153,27 @@ pub(super) fn is_torn(server: ServerKind, ours: &[u8], theirs: &[u8]) -> bool {
 /// What runs scripts.
 const SCRIPTS: &[&str] = &["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO"];
 
+/// What says how long fields of a hash live.
+const LIVES_OF_FIELDS: [&str; 6] = [
+    "HEXPIRE",
+    "HPEXPIRE",
+    "HEXPIREAT",
+    "HPEXPIREAT",
+    "HSETEX",
+    "HGETEX",
+];
+
 /// What Valkey refuses where Redis and Larder find nothing.
 const REFUSED_BY_VALKEY: &[&str] = &[
     // SCAN looks for values of a type that there is not.
     "ERR unknown type name",
     // GETEX looks at the time even if there is no such key.
     "ERR invalid expire time",
-    // SORT reads a number to its end, and not to the first zero byte.
-    "ERR One or more scores can't be converted into double",
 ];
+
+/// How SORT refuses what is no number. Valkey reads it to its end, and not to the first zero byte, so what
+/// is sorted here, and may be stored, is not there.
+const NOT_SORTED: &[u8] = b"-ERR One or more scores can't be converted into double";
 
 /// Whether Valkey refuses what there is no harm in, or reads all of a request before it looks at the key.
 pub(super) fn is_refused_by_valkey(server: ServerKind, ours: &Frame, theirs: &Frame) -> bool {
@@ -179,20 +192,24 @@ pub(super) fn is_refused_by_valkey(server: ServerKind, ours: &Frame, theirs: &Fr
 /// Whether Valkey does, or takes for something else, what Larder refuses as Redis does: options of the
 /// lives of fields stand there as often as one likes, and a life without an end is one.
 pub(super) fn is_taken_by_valkey(requests: &[Words], ours: &[u8]) -> bool {
-    let names = [
-        "HEXPIRE",
-        "HPEXPIRE",
-        "HEXPIREAT",
-        "HPEXPIREAT",
-        "HSETEX",
-        "HGETEX",
-    ];
     let is_refused = ours.windows(3).any(|part| part == b"ERR");
-    is_refused && requests.iter().any(|words| has_any(words, &names))
+    is_refused
+        && requests
+            .iter()
+            .any(|words| has_any(words, &LIVES_OF_FIELDS))
 }
 
-/// Whether a script's answer holds what Valkey writes otherwise: what a script says of a refusal, or a text
-/// with a zero byte, at which it ends there.
+/// Whether Valkey has not sorted what Larder has, alone or in a transaction.
+pub(super) fn is_unsorted_by_valkey(ours: &[u8], theirs: &[u8]) -> bool {
+    let count = |text: &[u8]| {
+        let parts = text.windows(NOT_SORTED.len());
+        parts.filter(|part| *part == NOT_SORTED).count()
+    };
+    count(theirs) > count(ours)
+}
+
+/// Whether a script's answer holds what Valkey writes otherwise: what a script says of a refusal, a text with
+/// a zero byte, at which it ends there, what is no number, or names in the order of a table.
 pub(super) fn is_written_by_valkey(requests: &[Words], ours: &[u8], theirs: &[u8]) -> bool {
     let mut scripts = requests
         .iter()
@@ -200,9 +217,18 @@ pub(super) fn is_written_by_valkey(requests: &[Words], ours: &[u8], theirs: &[u8
         .peekable();
     let holds = |text: &[u8], part: &[u8]| text.windows(part.len()).any(|there| there == part);
     let says_it = ours.contains(&0) || holds(ours, b"ERR ") || holds(theirs, b"ERR ");
-    // A library may have packed a refusal, and GETEX is refused where Redis finds nothing.
-    let may_hide_it = |words: &Words| mentions(words, "cmsgpack") || has_any(words, &["GETEX"]);
-    scripts.peek().is_some() && says_it || scripts.any(may_hide_it)
+    // A library may have packed a refusal, or the script tells only that there was one, or how long it is.
+    let may_hide_it = |words: &Words| {
+        mentions(words, "cmsgpack")
+            || mentions(words, "string.len(")
+            || has_any(words, &["GETEX"])
+            || has_any(words, &LIVES_OF_FIELDS)
+            || has_any(words, &["SCAN"]) && has_any(words, &["TYPE"])
+    };
+    // What is no number may have a sign, and tables with names are walked in another order.
+    let differs =
+        |words: &Words| holds(ours, b"nan") || mentions(words, "cjson.decode(cjson.encode(");
+    scripts.peek().is_some() && says_it || scripts.any(|words| may_hide_it(words) || differs(words))
 }
 
 /// Whether the engine has refused an argument where Redis looked at the key first: Larder reads all

@@ -29,8 +29,10 @@ pub enum Target {
     Engine,
     /// The engine, through a socket.
     Socket,
-    /// A real `redis-server`.
+    /// A real `redis-server` 7.0.
     Redis,
+    /// A real `redis-server` 8.0.
+    Redis8,
     /// A real `valkey-server`.
     Valkey,
 }
@@ -43,10 +45,11 @@ pub struct Transcript {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Target; 4] = [
+    pub const ALL: [Target; 5] = [
         Target::Engine,
         Target::Socket,
         Target::Redis,
+        Target::Redis8,
         Target::Valkey,
     ];
 
@@ -56,6 +59,7 @@ impl Target {
             Target::Engine => "engine",
             Target::Socket => "socket",
             Target::Redis => "redis",
+            Target::Redis8 => "redis8",
             Target::Valkey => "valkey",
         }
     }
@@ -65,6 +69,7 @@ impl Target {
             Target::Engine => Some(Box::new(target::InProcess::default())),
             Target::Socket => Some(Box::new(target::Sockets::default())),
             Target::Redis => target::Real::start(ServerKind::Redis),
+            Target::Redis8 => target::Real::start(ServerKind::Redis8),
             Target::Valkey => target::Real::start(ServerKind::Valkey),
         }
     }
@@ -117,8 +122,8 @@ impl Transcript {
     }
 
     /// Writes what a real server answers into the file, wherever that is not what stands there.
-    /// Valkey is asked first, and Redis where a case is not meant for Valkey; cases that no server
-    /// of this machine is meant for stay as they are.
+    /// Valkey is asked first, then Redis 7.0, then Redis 8.0, where a case is not meant for the one
+    /// before; cases that no server of this machine is meant for stay as they are.
     ///
     /// # Errors
     ///
@@ -126,7 +131,7 @@ impl Transcript {
     pub fn record(&self) -> Result<(), String> {
         let text = self.read()?;
         let cases = parse::cases(&text).map_err(|error| self.locate(&error))?;
-        let mut targets: Vec<_> = [Target::Valkey, Target::Redis]
+        let mut targets: Vec<_> = [Target::Valkey, Target::Redis, Target::Redis8]
             .into_iter()
             .filter_map(Target::open)
             .collect();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::value::{Complaint, Expected, Order};
 use super::words::split;
+use crate::server::ServerKind;
 
 /// A conversation that begins with nothing stored.
 #[derive(Debug, Default)]
@@ -12,8 +13,8 @@ pub(crate) struct Case {
     pub(super) title: String,
     /// From which versions on real servers answer so.
     pub(super) since: Since,
-    /// Whether Valkey answers otherwise, and is not asked.
-    pub(super) is_not_valkeys: bool,
+    /// Who answers otherwise, and is not asked.
+    pub(super) not_of: Vec<ServerKind>,
     pub(super) steps: Vec<Step>,
 }
 
@@ -83,7 +84,7 @@ pub(super) fn cases(text: &str) -> Result<Vec<Case>, Complaint> {
             cases.push(Case {
                 title: title.to_owned(),
                 since: since_all.clone(),
-                is_not_valkeys: false,
+                not_of: Vec::new(),
                 steps: preamble
                     .iter()
                     .map(|&line| Step {
@@ -109,7 +110,7 @@ pub(super) fn cases(text: &str) -> Result<Vec<Case>, Complaint> {
         if let Some(directive) = line.strip_prefix('@') {
             match (parse_directive(directive), cases.last_mut()) {
                 (Some(Directive::Order(next)), _) => order = next,
-                (Some(Directive::NotValkeys), Some(case)) => case.is_not_valkeys = true,
+                (Some(Directive::Not(server)), Some(case)) => case.not_of.push(server),
                 (Some(Directive::Action(Action::Resp3)), None) => preamble.push(at + 1),
                 (Some(Directive::Action(action)), Some(case)) => case.steps.push(step(action)),
                 (Some(_), None) => return Err(complain("this stands before the first case")),
@@ -158,7 +159,7 @@ fn is_comment(line: &str) -> bool {
 }
 
 enum Directive {
-    NotValkeys,
+    Not(ServerKind),
     Order(Order),
     Action(Action),
 }
@@ -166,7 +167,8 @@ enum Directive {
 fn parse_directive(text: &str) -> Option<Directive> {
     let (name, value) = text.split_once(' ').unwrap_or((text, ""));
     Some(match (name, value.trim()) {
-        ("not", "valkey") => Directive::NotValkeys,
+        ("not", "valkey") => Directive::Not(ServerKind::Valkey),
+        ("not", "redis8") => Directive::Not(ServerKind::Redis8),
         ("unordered", "") => Directive::Order(Order::Any),
         ("unordered", "pairs") => Directive::Order(Order::AnyOfPairs),
         ("resp3", "") => Directive::Action(Action::Resp3),

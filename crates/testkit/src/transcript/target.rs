@@ -282,6 +282,7 @@ impl Open for Sockets {
 
 /// A real server.
 pub(crate) struct Real {
+    kind: ServerKind,
     server: Server,
 }
 
@@ -289,7 +290,7 @@ impl Real {
     /// A server of this kind, if this machine has one.
     pub(crate) fn start(kind: ServerKind) -> Option<Box<dyn Open>> {
         let server = Server::start(kind)?;
-        Some(Box::new(Real { server }))
+        Some(Box::new(Real { kind, server }))
     }
 
     fn address(&self) -> SocketAddr {
@@ -341,13 +342,12 @@ impl Open for Real {
             version.is_some() && version >= *since
         };
         let Since { redis, valkey } = &case.since;
-        let is_valkey = field("valkey_version:").is_some();
         let is_new_enough = match (redis, valkey) {
-            (_, Some(_)) if is_valkey => is_from("valkey_version:", valkey),
+            (_, Some(_)) if self.kind == ServerKind::Valkey => is_from("valkey_version:", valkey),
             (None, Some(_)) => false,
             (redis, _) => is_from("redis_version:", redis),
         };
-        is_new_enough && !(case.is_not_valkeys && is_valkey)
+        is_new_enough && !case.not_of.contains(&self.kind)
     }
 
     fn connect(&mut self) -> Box<dyn Connection> {
