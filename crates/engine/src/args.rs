@@ -172,7 +172,7 @@ impl<'a> Args<'a> {
 
     /// The refusal of a subcommand's words.
     pub(crate) fn subcommand_syntax(&self) -> Error {
-        let word = |at| String::from_utf8_lossy(self.words.get(at).unwrap_or_default());
+        let word = |at| larder_resp::text_of(self.words.get(at).unwrap_or_default());
         Error::SubcommandSyntax {
             name: word(1).into_owned(),
             container: word(0).to_ascii_uppercase(),

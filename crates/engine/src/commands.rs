@@ -178,7 +178,7 @@ fn no_subcommand(arguments: Arguments<'_>) -> Error {
     match arguments.get(1) {
         None => Error::WrongArity(lower(container)),
         Some(name) => Error::UnknownSubcommand {
-            name: shown(name, 128),
+            name: shown(name),
             container: lower(container).to_ascii_uppercase(),
         },
     }
@@ -187,27 +187,38 @@ fn no_subcommand(arguments: Arguments<'_>) -> Error {
 /// The error for a name that is in no row.
 #[cold]
 fn unknown(arguments: Arguments<'_>) -> Error {
-    let mut beginning = String::new();
+    let mut beginning = Vec::new();
     for argument in arguments.iter().skip(1) {
-        if beginning.len() >= 128 {
+        if beginning.len() >= SHOWN_MAX {
             break;
         }
-        beginning.push_str(&format!("'{}' ", shown(argument, 128 - beginning.len())));
+        let shown = begin(argument, SHOWN_MAX - beginning.len());
+        beginning.push(b'\'');
+        beginning.extend_from_slice(shown);
+        beginning.extend_from_slice(b"' ");
     }
     Error::UnknownCommand {
-        name: shown(arguments.get(0).unwrap_or_default(), 128),
-        beginning,
+        name: shown(arguments.get(0).unwrap_or_default()),
+        beginning: larder_resp::text_of(&beginning).into_owned(),
     }
 }
 
-/// A word as it stands in an error, cut to `len_max` bytes. As in C, it ends at a zero byte.
-fn shown(word: &[u8], len_max: usize) -> String {
+/// How many bytes of a name, and of all words behind it, stand in an error.
+const SHOWN_MAX: usize = 128;
+
+/// A name as it stands in an error.
+fn shown(name: &[u8]) -> String {
+    larder_resp::text_of(begin(name, SHOWN_MAX)).into_owned()
+}
+
+/// The first bytes of a word, up to so many. As in C, it ends at a zero byte.
+fn begin(word: &[u8], len_max: usize) -> &[u8] {
     let word = word.split(|byte| *byte == 0).next().unwrap_or_default();
-    String::from_utf8_lossy(&word[..word.len().min(len_max)]).into_owned()
+    &word[..word.len().min(len_max)]
 }
 
 fn lower(name: &[u8]) -> String {
-    String::from_utf8_lossy(name).to_ascii_lowercase()
+    larder_resp::text_of(name).to_ascii_lowercase()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A word of a request as it stands in an error. As in C, it ends at a zero byte.
 pub(crate) fn shown(word: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(word.split(|byte| *byte == 0).next().unwrap_or_default())
+    larder_resp::text_of(word.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
 /// Why a command was refused. What it displays is the text that Redis sends, letter for letter.

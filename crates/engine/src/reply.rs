@@ -367,14 +367,14 @@ impl Reply for RespReply<'_> {
     fn big_number(&mut self, digits: &str) {
         match self.resp3 {
             true => resp::big_number(self.out, digits),
-            false => self.bulk(digits.as_bytes()),
+            false => self.bulk(&resp::bytes_of(digits)),
         }
     }
 
     fn verbatim(&mut self, text: &str) {
         match self.resp3 {
             true => resp::verbatim(self.out, "txt", text),
-            false => self.bulk(text.as_bytes()),
+            false => self.bulk(&resp::bytes_of(text)),
         }
     }
 

@@ -1,6 +1,8 @@
-//! Writing RESP2 and RESP3. Nothing here allocates but the buffer that is written to.
+//! Writing RESP2 and RESP3. Nothing here allocates but the buffer that is written to, unless a text holds
+//! bytes that are none.
 
 use crate::double::{with_double, write_double};
+use crate::text::bytes_of;
 
 /// A status, such as `OK`. Line breaks in it become spaces.
 pub fn status(out: &mut Vec<u8>, text: &str) {
@@ -111,20 +113,22 @@ pub fn big_number(out: &mut Vec<u8>, digits: &str) {
 
 /// A text with its format, which has three letters: `txt` or `mkd`. RESP3.
 pub fn verbatim(out: &mut Vec<u8>, format: &str, text: &str) {
+    let text = bytes_of(text);
     header(out, b'=', (text.len() + 4) as i64);
     out.extend_from_slice(format.as_bytes());
     out.push(b':');
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(&text);
     out.extend_from_slice(b"\r\n");
 }
 
 fn line(out: &mut Vec<u8>, kind: u8, text: &str) {
+    let text = bytes_of(text);
     out.reserve(text.len() + 3);
     out.push(kind);
     let start = out.len();
-    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(&text);
     let is_break = |byte: u8| matches!(byte, b'\r' | b'\n');
-    if text.bytes().any(is_break) {
+    if text.iter().copied().any(is_break) {
         let breaks = out[start..].iter_mut().filter(|byte| is_break(**byte));
         breaks.for_each(|byte| *byte = b' ');
     }

@@ -1,6 +1,7 @@
 //! Reading answers: the client's side of the protocol, for tests and tools.
 
 use crate::encode;
+use crate::text::text_of;
 
 /// How many bytes the format of a verbatim text has.
 const FORMAT_LEN: usize = 3;
@@ -120,11 +121,11 @@ impl Reader<'_> {
         };
         let frame = match kind {
             // A refusal repeats what was asked for, and scripts make statuses: both may be any bytes.
-            b'+' => Frame::Status(lossy(text)),
-            b'-' => Frame::Error(lossy(text)),
+            b'+' => Frame::Status(owned(text)),
+            b'-' => Frame::Error(owned(text)),
             b':' => Frame::Integer(parse(text)?),
             b',' => Frame::Double(parse(text)?),
-            b'(' => Frame::BigNumber(lossy(text)),
+            b'(' => Frame::BigNumber(owned(text)),
             b'_' => Frame::Null,
             b'#' => Frame::Boolean(text == b"t"),
             b'$' if text == b"-1" => Frame::Null,
@@ -163,7 +164,7 @@ impl Reader<'_> {
         let Some(text) = self.string(len)? else {
             return Ok(None);
         };
-        let text = lossy(&text);
+        let text = owned(&text);
         let (format, text) = text
             .split_once(':')
             .filter(|(format, _)| format.len() == FORMAT_LEN)
@@ -210,8 +211,8 @@ fn parse<T: std::str::FromStr>(text: &[u8]) -> Result<T, FrameError> {
         .ok_or(FrameError("not a number"))
 }
 
-fn lossy(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
+fn owned(text: &[u8]) -> String {
+    text_of(text).into_owned()
 }
 
 #[cfg(test)]
@@ -284,6 +285,6 @@ mod tests {
     #[test]
     fn a_status_of_any_bytes_is_read() {
         let read = Frame::read(b"+a\xffb\r\n");
-        assert_eq!(read, Ok(Some((Frame::Status("a\u{fffd}b".into()), 6))));
+        assert_eq!(read, Ok(Some((Frame::Status("a\u{10ffff}b".into()), 6))));
     }
 }

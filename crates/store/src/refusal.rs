@@ -4,7 +4,9 @@ use std::fmt;
 
 /// The text with which a store refuses, such as `WRONGTYPE Operation against a key ...`.
 ///
-/// Its first word is the code, by which programs tell refusals apart.
+/// Its first word is the code, by which programs tell refusals apart. It may name what somebody has sent, which
+/// may be any bytes: those that are no UTF-8 stand in it as characters of private use, the byte 0x80 as U+10FF80
+/// and 0xFF as U+10FFFF.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     text: Box<str>,

@@ -59,7 +59,7 @@ impl Allowed {
 
     /// Applies a rule without its sign: `get`, `config|get`, `@read`.
     pub(super) fn set(&mut self, is_allowed: bool, rule: &[u8]) -> Result<(), RuleError> {
-        let rule = String::from_utf8_lossy(rule).to_ascii_lowercase();
+        let rule = larder_resp::text_of(rule).to_ascii_lowercase();
         if let Some(name) = rule.strip_prefix('@') {
             let category = Category::find(name).ok_or(RuleError::Unknown)?;
             self.set_category(is_allowed, category);

@@ -155,7 +155,7 @@ pub(super) struct Told<'a> {
 
 impl fmt::Display for Told<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = String::from_utf8_lossy(self.user);
+        let user = larder_resp::text_of(self.user);
         let (kind, name) = match self.denied {
             Denied::Command => {
                 let command = self.command.full_name();
@@ -170,7 +170,7 @@ impl fmt::Display for Told<'_> {
         if !self.names_object {
             return write!(f, "No permissions to access a {kind}");
         }
-        let name = String::from_utf8_lossy(name);
+        let name = larder_resp::text_of(name);
         write!(
             f,
             "User {user} has no permissions to access the '{name}' {kind}"

@@ -294,7 +294,7 @@ fn cat(call: &mut Call<'_, '_>) -> Result<()> {
     if !call.args.is_empty() {
         return Err(call.args.subcommand_syntax());
     }
-    let name = String::from_utf8_lossy(name);
+    let name = larder_resp::text_of(name);
     let commands = match Category::find(&name) {
         Some(category) => category.commands(),
         None => return Err(Error::text(format!("ERR Unknown category '{name}'"))),
@@ -308,7 +308,7 @@ fn cat(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn dryrun(call: &mut Call<'_, '_>) -> Result<()> {
     let user = call.args.bytes()?;
-    let shown = |word: &[u8]| String::from_utf8_lossy(word).into_owned();
+    let shown = |word: &[u8]| larder_resp::text_of(word).into_owned();
     let rules = call
         .engine
         .acl
@@ -329,7 +329,7 @@ fn dryrun(call: &mut Call<'_, '_>) -> Result<()> {
         Ok(()) => call.reply.ok(),
         Err(denied) => {
             let why = denied.explained(user, command).to_string();
-            call.reply.bulk(why.as_bytes());
+            call.reply.bulk(&larder_resp::bytes_of(&why));
         }
     }
     Ok(())
@@ -375,7 +375,7 @@ fn write_entry(call: &mut Call<'_, '_>, entry: &Entry, now_ms: u64) {
     let age_ms = now_ms.saturating_sub(entry.updated_ms);
     call.reply.double(age_ms as f64 / 1000.0);
     call.reply.bulk(b"client-info");
-    call.reply.bulk(entry.client.as_bytes());
+    call.reply.bulk(&larder_resp::bytes_of(&entry.client));
     for (name, number) in [
         ("entry-id", entry.id),
         ("timestamp-created", entry.created_ms),

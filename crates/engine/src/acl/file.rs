@@ -51,7 +51,7 @@ pub(super) fn read(text: &[u8], name: &str, has_all_channels: bool) -> Result<Us
             continue;
         };
         if has_spaces(user) {
-            let user = String::from_utf8_lossy(user);
+            let user = larder_resp::text_of(user);
             let _ = write!(
                 wrong,
                 "'{at}: username '{user}' contains invalid characters. "
@@ -59,7 +59,7 @@ pub(super) fn read(text: &[u8], name: &str, has_all_channels: bool) -> Result<Us
             continue;
         }
         if users.contains_key(user) {
-            let (user, line) = (String::from_utf8_lossy(user), place + 1);
+            let (user, line) = (larder_resp::text_of(user), place + 1);
             let _ = write!(
                 wrong,
                 "WARNING: Duplicate user '{user}' found on line {line}. "
@@ -96,7 +96,7 @@ fn read_rules<'a>(
         match rules.set(word.trim_ascii(), has_all_channels) {
             Ok(()) => {}
             Err(error @ RuleError::Unknown) => {
-                let word = String::from_utf8_lossy(&word);
+                let word = larder_resp::text_of(&word);
                 let _ = write!(
                     wrong,
                     "{at}: Error in applying operation '{word}': {error}. "

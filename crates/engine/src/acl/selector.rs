@@ -195,7 +195,7 @@ impl Selector {
 
 impl fmt::Debug for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&String::from_utf8_lossy(&self.shown()))
+        f.write_str(&larder_resp::text_of(&self.shown()))
     }
 }
 

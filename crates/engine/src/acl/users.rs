@@ -211,14 +211,14 @@ impl Engine {
             return Err("Usernames can't contain spaces or null characters".to_owned());
         }
         let rules = merge_selectors(rules).map_err(|word| {
-            let word = String::from_utf8_lossy(word);
+            let word = larder_resp::text_of(word);
             format!("Unmatched parenthesis in acl selector starting at '{word}'.")
         })?;
         let has_all_channels = self.config.has_all_channels();
         let change = |new: &mut Rules| {
             rules.iter().try_for_each(|rule| {
                 new.set(rule, has_all_channels).map_err(|why: RuleError| {
-                    let rule = String::from_utf8_lossy(rule);
+                    let rule = larder_resp::text_of(rule);
                     format!("Error in ACL SETUSER modifier '{rule}': {why}")
                 })
             })

@@ -110,7 +110,7 @@ fn set(call: &mut Call<'_, '_>) -> Result<()> {
     let mut pairs: Vec<(&'static Parameter, &[u8])> = Vec::new();
     while let (Some(name), Some(value)) = (words.next(), words.next()) {
         let parameter = configured(name).ok_or_else(|| {
-            let name = String::from_utf8_lossy(name);
+            let name = larder_resp::text_of(name);
             Error::text(format!(
                 "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
             ))

@@ -128,7 +128,7 @@ fn reset(call: &mut Call<'_, '_>) -> Result<()> {
 fn graph(call: &mut Call<'_, '_>) -> Result<()> {
     let name = call.args.bytes()?;
     let Some((event, series)) = call.engine.stats.latency.event(name) else {
-        let name = String::from_utf8_lossy(name);
+        let name = larder_resp::text_of(name);
         return Err(Error::text(format!(
             "ERR No samples available for event '{name}'"
         )));
@@ -241,7 +241,7 @@ fn histogram(call: &mut Call<'_, '_>) -> Result<()> {
     let wanted: Vec<String> = call
         .args
         .rest()
-        .map(|name| String::from_utf8_lossy(name).to_ascii_lowercase())
+        .map(|name| larder_resp::text_of(name).to_ascii_lowercase())
         .collect();
     let histograms = &call.engine.stats.histograms;
     let of_all = commands().filter_map(|(_, command)| {

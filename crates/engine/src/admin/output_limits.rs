@@ -71,7 +71,7 @@ impl OutputLimits {
     ///
     /// What is wrong with the text, in Redis's words.
     pub(super) fn changed(mut self, text: &[u8]) -> Result<OutputLimits, &'static str> {
-        let text = String::from_utf8_lossy(text);
+        let text = larder_resp::text_of(text);
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         let (groups, rest) = words.as_chunks::<4>();
         if !rest.is_empty() {

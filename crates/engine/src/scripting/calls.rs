@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 
-use larder_resp::ArgumentBuffer;
+use larder_resp::{ArgumentBuffer, bytes_of};
 
 use super::native::{Context, Raise};
 use super::reply::LuaReply;
@@ -25,7 +25,7 @@ pub(super) fn pcall(context: &mut Context<'_, '_, '_>) -> Result<c_int, Raise> {
     match run(context) {
         Ok(_) => Ok(1),
         Err(Raise::Refusal(text)) => {
-            context.stack.push_text(text.as_bytes());
+            context.stack.push_text(&bytes_of(&text));
             context.stack.tag("err");
             Ok(1)
         }
@@ -52,7 +52,7 @@ fn run(context: &mut Context<'_, '_, '_>) -> Result<bool, Raise> {
             error.to_string()
         }
     };
-    context.stack.push_text(refusal.as_bytes());
+    context.stack.push_text(&bytes_of(&refusal));
     context.stack.tag("err");
     // It was counted among the server's errors when the command was refused.
     context.stack.push_bool(true);

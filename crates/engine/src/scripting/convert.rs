@@ -262,7 +262,7 @@ impl<'w> Writer<'w> {
 
     fn text(&mut self, table: i32, name: &str) -> Option<String> {
         let text = self.stack.field(table, name, |slot| match slot {
-            Slot::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+            Slot::Text(text) => Some(larder_resp::text_of(text).into_owned()),
             _ => None,
         })?;
         *self.left = self.left.saturating_sub(text.len());

@@ -14,6 +14,7 @@ use std::ffi::{c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use larder_resp::bytes_of;
 use mlua::{Lua, Table, ffi, lua_State};
 
 use super::bridge::{Bridge, Running};
@@ -265,17 +266,17 @@ fn raised(stack: &mut Stack, raise: Raise) -> Outcome {
     }
     match raise {
         Raise::Top => return Outcome::Raised,
-        Raise::Plain(text) => stack.push_text(text.as_bytes()),
+        Raise::Plain(text) => stack.push_text(&bytes_of(text)),
         Raise::Refusal(text) => {
-            stack.push_text(text.as_bytes());
+            stack.push_text(&bytes_of(&text));
             stack.tag("err");
         }
         Raise::Error(text) => {
-            stack.push_text(text.as_bytes());
+            stack.push_text(&bytes_of(&text));
             return Outcome::Text;
         }
         Raise::Argument(place, text) => {
-            stack.push_text(text.as_bytes());
+            stack.push_text(&bytes_of(&text));
             return Outcome::Argument(place);
         }
     }

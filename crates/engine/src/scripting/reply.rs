@@ -1,5 +1,7 @@
 //! Answers of commands as Lua values.
 
+use larder_resp::bytes_of;
+
 use super::stack::{Stack, TABLE_MAX};
 use crate::error::Error;
 use crate::reply::Reply;
@@ -156,12 +158,12 @@ impl Open {
 
 impl Reply for LuaReply<'_> {
     fn status(&mut self, text: &str) {
-        self.tagged("ok", |stack| stack.push_text(text.as_bytes()));
+        self.tagged("ok", |stack| stack.push_text(&bytes_of(text)));
     }
 
     fn error(&mut self, error: &Error) {
         let text = error.to_string();
-        self.tagged("err", |stack| stack.push_text(text.as_bytes()));
+        self.tagged("err", |stack| stack.push_text(&bytes_of(&text)));
     }
 
     fn int(&mut self, number: i64) {
@@ -223,20 +225,20 @@ impl Reply for LuaReply<'_> {
 
     fn big_number(&mut self, digits: &str) {
         match self.resp3 {
-            true => self.tagged("big_number", |stack| stack.push_text(digits.as_bytes())),
-            false => self.text(digits.as_bytes()),
+            true => self.tagged("big_number", |stack| stack.push_text(&bytes_of(digits))),
+            false => self.text(&bytes_of(digits)),
         }
     }
 
     fn verbatim(&mut self, text: &str) {
         if !self.resp3 {
-            return self.text(text.as_bytes());
+            return self.text(&bytes_of(text));
         }
         self.tagged("verbatim_string", |stack| {
             stack.push_table(0, 2);
             stack.push_text(b"txt");
             stack.put_field("format");
-            stack.push_text(text.as_bytes());
+            stack.push_text(&bytes_of(text));
             stack.put_field("string");
         });
     }

@@ -65,7 +65,7 @@ impl Script {
 
     /// The digest as a text.
     pub(crate) fn name(&self) -> Cow<'_, str> {
-        String::from_utf8_lossy(&self.digest)
+        larder_resp::text_of(&self.digest)
     }
 
     /// Whether it can be run by its digest.
@@ -124,7 +124,7 @@ impl Shebang {
         }
         let len = text.iter().position(|&byte| byte == b'\n');
         let len = len.ok_or_else(|| Error::text("ERR Invalid script shebang"))?;
-        let line = String::from_utf8_lossy(&text[..len]);
+        let line = larder_resp::text_of(&text[..len]);
         let mut words = line.split_ascii_whitespace();
         let engine = words.next().unwrap_or_default();
         if engine != "#!lua" {

@@ -336,7 +336,7 @@ impl Stack {
         if is_compiled {
             return Ok(self.keep());
         }
-        let text = String::from_utf8_lossy(self.read_text(-1).unwrap_or_default()).into_owned();
+        let text = larder_resp::text_of(self.read_text(-1).unwrap_or_default()).into_owned();
         self.pop();
         Err(text)
     }

@@ -128,7 +128,7 @@ impl Format {
                 }
             }
             letter => {
-                let letter = String::from_utf8_lossy(&[letter]).into_owned();
+                let letter = larder_resp::text_of(&[letter]).into_owned();
                 return Err(Raise::Argument(
                     1,
                     format!("invalid format option '{letter}'"),

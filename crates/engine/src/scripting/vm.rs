@@ -374,7 +374,7 @@ fn raised(origin: Origin<'_>, stack: &mut Stack) -> Error {
         Slot::Table => {}
         // Where there is no memory left, nothing can be explained.
         Slot::Text(text) => {
-            let text = String::from_utf8_lossy(c_text(text));
+            let text = larder_resp::text_of(c_text(text));
             return Error::text(format!("ERR {text} script: {name}"));
         }
         _ => return Error::text(format!("ERR execution failure script: {name}")),
@@ -392,7 +392,7 @@ fn raised(origin: Origin<'_>, stack: &mut Stack) -> Error {
 fn raised_while_loading(stack: &mut Stack) -> String {
     match stack.get(-1) {
         Slot::Table => text_field(stack, "err").unwrap_or_else(|| "ERR unknown error".into()),
-        Slot::Text(text) => format!("ERR {}", String::from_utf8_lossy(text)),
+        Slot::Text(text) => format!("ERR {}", larder_resp::text_of(text)),
         Slot::Number(number) => format!("ERR {}", text_g(number, 14)),
         _ => "ERR unknown error".into(),
     }
@@ -401,7 +401,7 @@ fn raised_while_loading(stack: &mut Stack) -> String {
 /// What the table on top has by this name, if that is a text or a number.
 fn text_field(stack: &mut Stack, name: &str) -> Option<String> {
     stack.field(stack.len(), name, |slot| match slot {
-        Slot::Text(text) => Some(String::from_utf8_lossy(c_text(text)).into_owned()),
+        Slot::Text(text) => Some(larder_resp::text_of(c_text(text)).into_owned()),
         Slot::Number(number) => Some(text_g(number, 14)),
         _ => None,
     })

@@ -107,12 +107,13 @@ impl<'e> Work<'_, 'e> {
         arguments: Arguments<'_>,
         has_written: bool,
     ) -> Result<&'static Row> {
-        let unknown = || Error::text("ERR Unknown Redis command called from script");
-        let command = commands::find(arguments).map_err(|_| unknown())?;
+        let arity = || Error::text("ERR Wrong number of args calling Redis command from script");
+        let command = commands::find(arguments).map_err(|error| match error {
+            Error::WrongArity(_) => arity(),
+            _ => Error::text("ERR Unknown Redis command called from script"),
+        })?;
         if !command.arity.allows(arguments.len()) {
-            return Err(Error::text(
-                "ERR Wrong number of args calling Redis command from script",
-            ));
+            return Err(arity());
         }
         if command.flags.has(Flags::NO_SCRIPT) && !self.may_debug(command) {
             return Err(Error::NotFromScript);

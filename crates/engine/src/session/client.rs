@@ -507,7 +507,7 @@ impl Client {
         let last = last.and_then(commands::row);
         let idle_s = self.idle_s(now);
         let user = self.login.user();
-        let user = String::from_utf8_lossy(&user);
+        let user = larder_resp::text_of(&user);
         let Buffers {
             unanswered,
             input_capacity: input,

@@ -188,7 +188,7 @@ fn setname(call: &mut Call<'_, '_>) -> Result<()> {
 fn setinfo(call: &mut Call<'_, '_>) -> Result<()> {
     let (attribute, value) = (call.args.bytes()?, call.args.bytes()?);
     let is = |name: &[u8]| attribute.eq_ignore_ascii_case(name);
-    let name = String::from_utf8_lossy(attribute);
+    let name = larder_resp::text_of(attribute);
     if !is(b"lib-name") && !is(b"lib-ver") {
         return Err(Error::text(format!("ERR Unrecognized option '{name}'")));
     }
@@ -221,7 +221,7 @@ pub(super) fn client_name(name: &[u8]) -> Result<String> {
 /// A text of visible ASCII without spaces.
 fn printable(text: &[u8]) -> Option<String> {
     let is_printable = text.iter().all(|byte| (b'!'..=b'~').contains(byte));
-    is_printable.then(|| String::from_utf8_lossy(text).into_owned())
+    is_printable.then(|| larder_resp::text_of(text).into_owned())
 }
 
 // --- lists ------------------------------------------------------------------------------------

@@ -159,7 +159,7 @@ fn hello(call: &mut Call<'_, '_>) -> Result<()> {
         } else if call.args.option("SETNAME") && !call.args.is_empty() {
             name = Some(super::client_commands::client_name(call.args.bytes()?)?);
         } else {
-            let option = String::from_utf8_lossy(option).into_owned();
+            let option = larder_resp::text_of(option).into_owned();
             return Err(Error::text(format!(
                 "ERR Syntax error in HELLO option '{option}'"
             )));

@@ -68,7 +68,7 @@ impl<'a> Filters<'a> {
             if args.is_empty() {
                 return Err(Error::Syntax);
             }
-            let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+            let name = larder_resp::text_of(name).to_ascii_uppercase();
             if name == "SKIPME" {
                 filters.spares_caller = yes_or_no(args)?;
                 continue;
@@ -197,7 +197,7 @@ const NOBODY: u64 = 0;
 const NO_ID: &str = "ERR client-id should be greater than 0";
 
 fn client_kind(name: &[u8]) -> Result<ClientKind> {
-    let name = String::from_utf8_lossy(name);
+    let name = larder_resp::text_of(name);
     match name.to_ascii_lowercase().as_str() {
         "normal" => Ok(ClientKind::Normal),
         "pubsub" => Ok(ClientKind::PubSub),
@@ -211,7 +211,7 @@ fn user<'a>(name: &'a [u8], engine: &Engine) -> Result<&'a [u8]> {
     if engine.acl.rules(name).is_some() {
         return Ok(name);
     }
-    let name = String::from_utf8_lossy(name);
+    let name = larder_resp::text_of(name);
     Err(Error::text(format!("ERR No such user '{name}'")))
 }
 
@@ -252,7 +252,7 @@ fn letters<'a>(
         Wanted::Yes => "provided",
         Wanted::No => not_filter,
     };
-    let given = String::from_utf8_lossy(given);
+    let given = larder_resp::text_of(given);
     Err(Error::text(format!(
         "ERR Unknown {what} found in the {filter} filter: {given}"
     )))

@@ -218,7 +218,7 @@ fn first_overlap(old: &[Box<[u8]>], new: &[Box<[u8]>]) -> Option<usize> {
 }
 
 fn shown(prefix: &[u8]) -> String {
-    String::from_utf8_lossy(prefix).into_owned()
+    larder_resp::text_of(prefix).into_owned()
 }
 
 fn tracking(call: &mut Call<'_, '_>) -> Result<()> {

@@ -170,18 +170,18 @@ impl<'a> Reader<'a> {
             }),
             b':' => Value::Int(number(text)?),
             b'+' if text == b"OK" => Value::ok(),
-            b'+' => Value::Status(lossy(text).into()),
-            b'-' => Value::Error(Refusal::new(lossy(text))),
+            b'+' => Value::Status(owned(text).into()),
+            b'-' => Value::Error(Refusal::new(owned(text))),
             b'_' => Value::Null,
             b',' => Value::Double(number(text)?),
             b'#' => Value::Bool(text == b"t"),
-            b'(' => Value::BigNumber(lossy(text).into()),
+            b'(' => Value::BigNumber(owned(text).into()),
             b'=' => self.string(text)?.map_or(Value::Null, |bytes| {
                 // Behind three letters of a format and a colon.
-                Value::Verbatim(lossy(bytes.get(4..).unwrap_or_default()).into())
+                Value::Verbatim(owned(bytes.get(4..).unwrap_or_default()).into())
             }),
             b'!' => self.string(text)?.map_or(Value::Null, |bytes| {
-                Value::Error(Refusal::new(lossy(bytes)))
+                Value::Error(Refusal::new(owned(bytes)))
             }),
             b'*' | b'>' => match length(text)? {
                 None => Value::Null,
@@ -231,8 +231,8 @@ fn number<T: std::str::FromStr>(text: &[u8]) -> Result<T, Malformed> {
     parsed.ok_or(Malformed("a number that is none"))
 }
 
-fn lossy(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).into_owned()
+fn owned(text: &[u8]) -> String {
+    larder_resp::text_of(text).into_owned()
 }
 
 #[cfg(test)]

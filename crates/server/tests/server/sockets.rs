@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use larder_embedded::Embedded;
-use larder_resp::{Frame, write_request};
+use larder_resp::{Frame, bytes_of, write_request};
 use larder_server::{Config, OutputLimit, OutputLimits, Server};
 
 use crate::support::{Client, PATIENCE, TestServer, bulk, bulks, error, request, status, until};
@@ -25,6 +25,47 @@ fn normal_up_to(bytes: u64) -> OutputLimits {
         normal: hard(bytes),
         ..OutputLimits::default()
     }
+}
+
+// --- what is told ------------------------------------------------------------------------------
+
+/// What is told of errors was made text, so that a byte which is none came back as another.
+#[test]
+fn bytes_that_are_no_text_come_back_in_errors_as_they_were() {
+    let mut client = TestServer::start().into_client();
+    let mut ask = |words: &[&[u8]]| {
+        let mut bytes = Vec::new();
+        write_request(&mut bytes, words);
+        client.send(bytes);
+        match client.answer() {
+            Frame::Error(text) | Frame::Status(text) => bytes_of(&text).into_owned(),
+            Frame::Bulk(bytes) => bytes,
+            other => panic!("this is no text: {other:?}"),
+        }
+    };
+    assert_eq!(
+        ask(&[b"GETX\xFF", b"\xC3\xA4\xFE"]),
+        b"ERR unknown command 'GETX\xFF', with args beginning with: '\xC3\xA4\xFE' "
+    );
+    // A character that stands for a byte is none of its own.
+    assert_eq!(
+        ask(&[b"CONFIG", b"\xF4\x8F\xBE\x80"]),
+        b"ERR unknown subcommand '\xF4\x8F\xBE\x80'. Try CONFIG HELP."
+    );
+    let script = b"return redis.error_reply(ARGV[1])";
+    assert_eq!(ask(&[b"EVAL", script, b"0", b"MY \xFF"]), b"MY \xFF");
+    let script = b"return redis.status_reply(ARGV[1])";
+    assert_eq!(ask(&[b"EVAL", script, b"0", b"\xFF"]), b"\xFF");
+    let script =
+        b"return redis.pcall('XREADGROUP', 'GROUP', ARGV[1], 'c', 'STREAMS', KEYS[1], '>').err";
+    assert_eq!(
+        ask(&[b"EVAL", script, b"1", b"k\xFE", b"\xFF"]),
+        b"NOGROUP No such key 'k\xFE' or consumer group '\xFF' in XREADGROUP with GROUP option"
+    );
+    // 128 bytes are shown, whatever they are.
+    let long = [0xFF; 200];
+    let answer = ask(&[&long]);
+    assert_eq!(answer.iter().filter(|byte| **byte == 0xFF).count(), 128);
 }
 
 // --- who may come ----------------------------------------------------------------------------

@@ -35,7 +35,7 @@ impl<'a> Described<'a> {
 
     /// What this name means: `get`, `config`, or `config|get`.
     pub(super) fn find(name: &[u8]) -> Option<Described<'static>> {
-        let name = String::from_utf8_lossy(name).to_ascii_uppercase();
+        let name = larder_resp::text_of(name).to_ascii_uppercase();
         let (head, subcommand) = match name.split_once('|') {
             Some((head, subcommand)) => (head, Some(subcommand)),
             None => (name.as_str(), None),

@@ -234,7 +234,7 @@ fn ok(call: &mut Call<'_, '_>) -> Result<()> {
 }
 
 fn error(call: &mut Call<'_, '_>) -> Result<()> {
-    let text = String::from_utf8_lossy(call.args.bytes()?).replace(['\r', '\n'], " ");
+    let text = larder_resp::text_of(call.args.bytes()?).replace(['\r', '\n'], " ");
     Err(Error::text(text))
 }
 

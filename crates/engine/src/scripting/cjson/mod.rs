@@ -201,7 +201,7 @@ fn choice(
             let name = context.text(place)?;
             let chosen = names.iter().position(|known| known.as_bytes() == name);
             let Some(chosen) = chosen else {
-                let name = String::from_utf8_lossy(name);
+                let name = larder_resp::text_of(name);
                 let text = format!("invalid option '{name}'");
                 return Err(Raise::Argument(place, text));
             };

@@ -103,7 +103,7 @@ impl FirstLine {
         let engine = engine.get(2..).unwrap_or_default();
         let name = verify_name(&name)?.to_owned();
         if !engine.eq_ignore_ascii_case(b"lua") {
-            let engine = String::from_utf8_lossy(engine);
+            let engine = larder_resp::text_of(engine);
             return Err(Error::text(format!("ERR Engine '{engine}' not found")));
         }
         Ok(FirstLine { name, len })
@@ -119,7 +119,7 @@ fn name_among(options: &[Vec<u8>]) -> Result<Vec<u8>> {
             .split_at_checked(OPTION.len())
             .filter(|(begin, _)| begin.eq_ignore_ascii_case(OPTION))
         else {
-            let option = String::from_utf8_lossy(option);
+            let option = larder_resp::text_of(option);
             let text = format!("ERR Invalid metadata value given: {option}");
             return Err(Error::text(text));
         };

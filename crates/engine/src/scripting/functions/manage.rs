@@ -81,7 +81,7 @@ pub(super) fn read_library(
 }
 
 pub(in super::super) fn delete(call: &mut Call<'_, '_>) -> Result<()> {
-    let name = String::from_utf8_lossy(call.args.bytes()?);
+    let name = larder_resp::text_of(call.args.bytes()?);
     let scripts = &call.engine.scripts;
     let was_there = scripts.functions.libraries.write().remove(&name);
     if !was_there {

@@ -115,7 +115,7 @@ impl<'a> Query<'a> {
             }
         }
         let name = args.whole().get(0).unwrap_or_default();
-        reader.finish(&String::from_utf8_lossy(name))
+        reader.finish(&larder_resp::text_of(name))
     }
 }
 

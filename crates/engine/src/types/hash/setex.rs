@@ -117,7 +117,7 @@ impl<'a> Given<'a> {
                 () if call.args.option("XX") => read_key_presence(&mut key, KeyPresence::There)?,
                 () if call.args.option("NX") => read_key_presence(&mut key, KeyPresence::None)?,
                 () => {
-                    let word = String::from_utf8_lossy(word);
+                    let word = larder_resp::text_of(word);
                     return Err(Error::text(format!("ERR unknown argument: {word}")));
                 }
             }

@@ -218,7 +218,7 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Result<()> {
         call.reply.status("disabled");
         return Ok(());
     }
-    let name = String::from_utf8_lossy(call.args.peek().unwrap_or_default()).into_owned();
+    let name = larder_resp::text_of(call.args.peek().unwrap_or_default()).into_owned();
     let shown = Shown::read(&mut call.args)?;
     let key = call.args.key()?;
     let encoding = held(call.keyspace.entry(key))?;

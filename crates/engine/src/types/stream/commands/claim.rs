@@ -108,7 +108,7 @@ impl Options {
             } else if option_with_value(args, "LASTID") {
                 options.last_id = id(args)?;
             } else {
-                let word = String::from_utf8_lossy(args.bytes()?);
+                let word = larder_resp::text_of(args.bytes()?);
                 return Err(Error::text(format!(
                     "ERR Unrecognized XCLAIM option '{word}'"
                 )));

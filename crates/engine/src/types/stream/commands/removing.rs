@@ -165,7 +165,7 @@ impl GivenBack {
                 let mismatch = "ERR number of IDs doesn't match numids";
                 ids = Some(args.take(count).map_err(|_| Error::text(mismatch))?);
             } else {
-                let word = String::from_utf8_lossy(args.bytes()?);
+                let word = larder_resp::text_of(args.bytes()?);
                 return Err(Error::text(format!(
                     "ERR Unrecognized XNACK option '{word}'"
                 )));
