@@ -103,12 +103,13 @@ impl<'a> Bound<'a> {
     }
 }
 
-/// `5`, `(5`, `-inf`, `+inf`.
+/// `5`, `(5`, `-inf`, `+inf`. As in C, a zero byte ends it.
 fn score_bound(word: &[u8]) -> Result<Bound<'_>> {
     let (number, excludes) = match word.strip_prefix(b"(") {
         Some(number) => (number, true),
         None => (word, false),
     };
+    let number = number.split(|byte| *byte == 0).next().unwrap_or_default();
     let score = strtod(number).and_then(Score::new);
     score
         .map(|score| Bound::Score(score, excludes))
