@@ -196,19 +196,19 @@ impl Db {
                 entry.filed() == Some(record.slot)
                     && entry.expires_at().is_some_and(|at| at <= now_ms)
             };
-            if self.cut.is_some()
-                && let Some(found) = self.table.locate_where(record.hash, is_expired)
-            {
+            let Some(found) = self.table.locate_where(record.hash, is_expired) else {
+                self.file_again(*record);
+                continue;
+            };
+            if self.cut.is_some() {
                 self.spare_at(found);
             }
-            if let Some(mut entry) = self.table.remove_where(record.hash, is_expired) {
+            if let Some(mut entry) = self.table.remove_at(found) {
                 self.volatile -= 1;
                 self.entries -= entry.bytes();
                 self.forget_deadlines(record.hash, &mut entry);
                 expired.push(entry);
-                continue;
             }
-            self.file_again(*record);
         }
         due.len() == limit
     }

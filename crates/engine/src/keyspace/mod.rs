@@ -62,7 +62,7 @@ pub(crate) use change::What;
 pub(crate) use db::Db;
 pub(crate) use events::Classes;
 pub(crate) use expiries::Slot;
-pub(crate) use figures::{Figure, Figures};
+pub(crate) use figures::Figures;
 pub(crate) use guard::{EditGuard, StringGuard, WriteGuard};
 pub(crate) use hold::{Contended, Needs};
 pub(crate) use leftover::FreedAside;

@@ -12,7 +12,7 @@ use super::change::{Interest, SharedInterest};
 use super::db::Db;
 use super::entry::{Entry, Kind};
 use super::events::Events;
-use super::figures::Figures;
+use super::figures::{Figure, Figures};
 use super::hold::{ShardGuard, Slot};
 use super::leftover::Ready;
 use super::parking::ParkingLot;
@@ -198,6 +198,11 @@ impl Shards {
     /// The figures of each shard.
     pub(crate) fn figures(&self) -> impl Iterator<Item = &Figures> {
         self.slots.iter().map(Slot::figures)
+    }
+
+    /// The sum of a figure of all shards.
+    pub(crate) fn sum(&self, figure: fn(&Figures) -> &Figure) -> u64 {
+        self.figures().map(|figures| figure(figures).get()).sum()
     }
 
     /// The figures of one shard.

@@ -356,7 +356,7 @@ impl Engine {
 
     /// How many changes there have been.
     pub(crate) fn changes(&self) -> u64 {
-        let of_keys: u64 = self.shards.figures().map(|all| all.changes.get()).sum();
+        let of_keys: u64 = self.shards.sum(|all| &all.changes);
         of_keys + self.saving.changes.load(Relaxed)
     }
 

@@ -7,7 +7,7 @@ use super::process::has_threads;
 use crate::command::Call;
 use crate::commands;
 use crate::engine::Engine;
-use crate::keyspace::{DATABASES, Figure, Figures};
+use crate::keyspace::DATABASES;
 use crate::pubsub::Topic;
 
 pub(super) fn stats(call: &Call<'_, '_>, lines: &mut Lines) {
@@ -55,12 +55,6 @@ fn came_and_went(engine: &Engine, lines: &mut Lines) {
     lines.add("rejected_connections", rejected);
 }
 
-/// The sum of a figure of all shards.
-pub(super) fn sum(engine: &Engine, figure: fn(&Figures) -> &Figure) -> u64 {
-    let figures = engine.shards.figures();
-    figures.map(|figures| figure(figures).get()).sum()
-}
-
 /// What has expired or had to make room.
 fn gone(engine: &Engine, lines: &mut Lines) {
     let stats = &engine.stats;
@@ -70,13 +64,13 @@ fn gone(engine: &Engine, lines: &mut Lines) {
         ("sync_full", 0),
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
-        ("expired_subkeys", sum(engine, |all| &all.expired_fields)),
-        ("expired_fields", sum(engine, |all| &all.expired_fields)),
-        ("expired_keys", sum(engine, |all| &all.expired)),
+        ("expired_subkeys", engine.shards.sum(|all| &all.expired_fields)),
+        ("expired_fields", engine.shards.sum(|all| &all.expired_fields)),
+        ("expired_keys", engine.shards.sum(|all| &all.expired)),
         ("expired_time_cap_reached_count", 0),
         ("expire_cycle_cpu_milliseconds", expiring_ms),
         ("evicted_scripts", engine.scripts.forgotten()),
-        ("evicted_keys", sum(engine, |all| &all.evicted)),
+        ("evicted_keys", engine.shards.sum(|all| &all.evicted)),
         ("evicted_clients", evicted_clients),
         ("total_eviction_exceeded_time", 0),
         ("current_eviction_exceeded_time", 0),
@@ -88,8 +82,8 @@ fn asked_for(engine: &Engine, lines: &mut Lines) {
     let (stats, tracking) = (&engine.stats, engine.shards.tracking());
     let channels = |topic| engine.pubsub.len(topic) as u64;
     lines.add_all(&[
-        ("keyspace_hits", sum(engine, |all| &all.hits)),
-        ("keyspace_misses", sum(engine, |all| &all.misses)),
+        ("keyspace_hits", engine.shards.sum(|all| &all.hits)),
+        ("keyspace_misses", engine.shards.sum(|all| &all.misses)),
         ("pubsub_channels", channels(Topic::Channel)),
         ("pubsub_patterns", channels(Topic::Pattern)),
         ("pubsubshard_channels", channels(Topic::ShardChannel)),
