@@ -159,7 +159,7 @@ impl<'a> Query<'a> {
         while !args.is_empty() {
             match () {
                 () if form != Form::Store && args.option("WITHSCORES") => with_scores = true,
-                () if args.option("LIMIT") => limit = (args.int()?, args.int()?),
+                () if args.len() > 2 && args.option("LIMIT") => limit = (args.int()?, args.int()?),
                 () if is_open && direction == Direction::Forward && args.option("REV") => {
                     direction = Direction::Backward;
                 }
