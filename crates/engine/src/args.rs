@@ -6,7 +6,7 @@
 use larder_resp::Arguments;
 
 use crate::engine::Now;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::float::{parse_float, strtod};
 use crate::keyspace::DATABASES;
 use crate::long_double::LongDouble;
@@ -172,7 +172,7 @@ impl<'a> Args<'a> {
 
     /// The refusal of a subcommand's words.
     pub(crate) fn subcommand_syntax(&self) -> Error {
-        let word = |at| larder_resp::text_of(self.words.get(at).unwrap_or_default());
+        let word = |at| shown(self.words.get(at).unwrap_or_default());
         Error::SubcommandSyntax {
             name: word(1).into_owned(),
             container: word(0).to_ascii_uppercase(),

@@ -8,6 +8,7 @@ use super::rules::Rules;
 use super::selector::Selector;
 use crate::access::Access;
 use crate::command::{Flags, Row};
+use crate::error::shown;
 
 /// What of a request is denied. Of several selectors that deny it, what counts is the part of the
 /// request that lies furthest behind.
@@ -170,7 +171,7 @@ impl fmt::Display for Told<'_> {
         if !self.names_object {
             return write!(f, "No permissions to access a {kind}");
         }
-        let name = larder_resp::text_of(name);
+        let name = shown(name);
         write!(
             f,
             "User {user} has no permissions to access the '{name}' {kind}"

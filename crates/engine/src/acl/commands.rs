@@ -10,7 +10,7 @@ use crate::admin::command_commands::categories::Category;
 use crate::admin::help;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::commands;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 
 const FLAGS: Flags = Flags::NO_SCRIPT;
 const ADMIN: Flags = FLAGS.and(Flags::ADMIN);
@@ -294,7 +294,7 @@ fn cat(call: &mut Call<'_, '_>) -> Result<()> {
     if !call.args.is_empty() {
         return Err(call.args.subcommand_syntax());
     }
-    let name = larder_resp::text_of(name);
+    let name = shown(name);
     let commands = match Category::find(&name) {
         Some(category) => category.commands(),
         None => return Err(Error::text(format!("ERR Unknown category '{name}'"))),
@@ -308,7 +308,6 @@ fn cat(call: &mut Call<'_, '_>) -> Result<()> {
 
 fn dryrun(call: &mut Call<'_, '_>) -> Result<()> {
     let user = call.args.bytes()?;
-    let shown = |word: &[u8]| larder_resp::text_of(word).into_owned();
     let rules = call
         .engine
         .acl

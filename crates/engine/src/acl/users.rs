@@ -13,7 +13,7 @@ use super::log::{Log, Reason, What};
 use super::login::{Login, State};
 use super::rules::{RuleError, Rules, has_spaces, may_listen, merge_selectors};
 use crate::engine::{Engine, Now};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::pubsub::Topic;
 use crate::session::{Client, Session};
 use crate::sync::{Mutex, RwLock};
@@ -211,14 +211,14 @@ impl Engine {
             return Err("Usernames can't contain spaces or null characters".to_owned());
         }
         let rules = merge_selectors(rules).map_err(|word| {
-            let word = larder_resp::text_of(word);
+            let word = shown(word);
             format!("Unmatched parenthesis in acl selector starting at '{word}'.")
         })?;
         let has_all_channels = self.config.has_all_channels();
         let change = |new: &mut Rules| {
             rules.iter().try_for_each(|rule| {
                 new.set(rule, has_all_channels).map_err(|why: RuleError| {
-                    let rule = larder_resp::text_of(rule);
+                    let rule = shown(rule);
                     format!("Error in ACL SETUSER modifier '{rule}': {why}")
                 })
             })

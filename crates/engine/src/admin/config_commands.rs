@@ -3,7 +3,7 @@
 use super::help;
 use super::parameters::{PARAMETERS, Parameter};
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::keyspace::Figures;
 use crate::pubsub::glob;
 
@@ -110,7 +110,7 @@ fn set(call: &mut Call<'_, '_>) -> Result<()> {
     let mut pairs: Vec<(&'static Parameter, &[u8])> = Vec::new();
     while let (Some(name), Some(value)) = (words.next(), words.next()) {
         let parameter = configured(name).ok_or_else(|| {
-            let name = larder_resp::text_of(name);
+            let name = shown(name);
             Error::text(format!(
                 "ERR Unknown option or number of arguments for CONFIG SET - '{name}'"
             ))

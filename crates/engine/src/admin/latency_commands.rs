@@ -3,7 +3,7 @@
 use super::help;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::commands;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::observe::histogram::Snapshot;
 use crate::observe::latency::Series;
 
@@ -128,7 +128,7 @@ fn reset(call: &mut Call<'_, '_>) -> Result<()> {
 fn graph(call: &mut Call<'_, '_>) -> Result<()> {
     let name = call.args.bytes()?;
     let Some((event, series)) = call.engine.stats.latency.event(name) else {
-        let name = larder_resp::text_of(name);
+        let name = shown(name);
         return Err(Error::text(format!(
             "ERR No samples available for event '{name}'"
         )));

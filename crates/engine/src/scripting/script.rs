@@ -122,7 +122,9 @@ impl Shebang {
         if !text.starts_with(b"#!") {
             return Ok(None);
         }
-        let len = text.iter().position(|&byte| byte == b'\n');
+        // As in C, a zero byte ends the text.
+        let end = text.iter().position(|byte| matches!(byte, b'\n' | 0));
+        let len = end.filter(|&end| text[end] == b'\n');
         let len = len.ok_or_else(|| Error::text("ERR Invalid script shebang"))?;
         let line = larder_resp::text_of(&text[..len]);
         let mut words = line.split_ascii_whitespace();

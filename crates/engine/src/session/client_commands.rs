@@ -12,7 +12,7 @@ use crate::admin::help;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::commands;
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::keyspace::waiting::Waiter;
 
 /// What a client is answered whose wait another one has ended.
@@ -188,7 +188,7 @@ fn setname(call: &mut Call<'_, '_>) -> Result<()> {
 fn setinfo(call: &mut Call<'_, '_>) -> Result<()> {
     let (attribute, value) = (call.args.bytes()?, call.args.bytes()?);
     let is = |name: &[u8]| attribute.eq_ignore_ascii_case(name);
-    let name = larder_resp::text_of(attribute);
+    let name = shown(attribute);
     if !is(b"lib-name") && !is(b"lib-ver") {
         return Err(Error::text(format!("ERR Unrecognized option '{name}'")));
     }

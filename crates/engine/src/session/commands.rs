@@ -2,7 +2,7 @@
 
 use crate::acl;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 
 pub(crate) const COMMANDS: &[Row] = &[
     Row {
@@ -159,7 +159,7 @@ fn hello(call: &mut Call<'_, '_>) -> Result<()> {
         } else if call.args.option("SETNAME") && !call.args.is_empty() {
             name = Some(super::client_commands::client_name(call.args.bytes()?)?);
         } else {
-            let option = larder_resp::text_of(option).into_owned();
+            let option = shown(option).into_owned();
             return Err(Error::text(format!(
                 "ERR Syntax error in HELLO option '{option}'"
             )));

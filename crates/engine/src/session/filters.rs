@@ -4,7 +4,7 @@
 use super::client::{Client, ClientKind};
 use crate::args::{Args, parse_int};
 use crate::engine::{Engine, Now};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::keyspace::DATABASES;
 
 /// The flags that CLIENT LIST knows.
@@ -197,7 +197,7 @@ const NOBODY: u64 = 0;
 const NO_ID: &str = "ERR client-id should be greater than 0";
 
 fn client_kind(name: &[u8]) -> Result<ClientKind> {
-    let name = larder_resp::text_of(name);
+    let name = shown(name);
     match name.to_ascii_lowercase().as_str() {
         "normal" => Ok(ClientKind::Normal),
         "pubsub" => Ok(ClientKind::PubSub),
@@ -211,7 +211,7 @@ fn user<'a>(name: &'a [u8], engine: &Engine) -> Result<&'a [u8]> {
     if engine.acl.rules(name).is_some() {
         return Ok(name);
     }
-    let name = larder_resp::text_of(name);
+    let name = shown(name);
     Err(Error::text(format!("ERR No such user '{name}'")))
 }
 
@@ -252,7 +252,7 @@ fn letters<'a>(
         Wanted::Yes => "provided",
         Wanted::No => not_filter,
     };
-    let given = larder_resp::text_of(given);
+    let given = shown(given);
     Err(Error::text(format!(
         "ERR Unknown {what} found in the {filter} filter: {given}"
     )))

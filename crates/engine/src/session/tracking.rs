@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::args::Args;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
 use crate::engine::Engine;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::keyspace::tracking::{Mode, Settings, Tracker};
 
 const FLAGS: Flags = Flags::NO_SCRIPT;
@@ -215,10 +215,6 @@ fn first_overlap(old: &[Box<[u8]>], new: &[Box<[u8]>]) -> Option<usize> {
         above.push((prefix, place));
     }
     first
-}
-
-fn shown(prefix: &[u8]) -> String {
-    larder_resp::text_of(prefix).into_owned()
 }
 
 fn tracking(call: &mut Call<'_, '_>) -> Result<()> {

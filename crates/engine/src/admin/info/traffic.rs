@@ -64,8 +64,14 @@ fn gone(engine: &Engine, lines: &mut Lines) {
         ("sync_full", 0),
         ("sync_partial_ok", 0),
         ("sync_partial_err", 0),
-        ("expired_subkeys", engine.shards.sum(|all| &all.expired_fields)),
-        ("expired_fields", engine.shards.sum(|all| &all.expired_fields)),
+        (
+            "expired_subkeys",
+            engine.shards.sum(|all| &all.expired_fields),
+        ),
+        (
+            "expired_fields",
+            engine.shards.sum(|all| &all.expired_fields),
+        ),
         ("expired_keys", engine.shards.sum(|all| &all.expired)),
         ("expired_time_cap_reached_count", 0),
         ("expire_cycle_cpu_milliseconds", expiring_ms),

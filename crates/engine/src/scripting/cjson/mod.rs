@@ -15,6 +15,7 @@ use mlua::{Table, Value};
 
 use super::native::{Context, Functions, Maker, Raise, expect_one};
 use super::stack::Slot;
+use crate::error::shown;
 
 const FUNCTIONS: Functions = &[
     ("encode", encode),
@@ -201,7 +202,7 @@ fn choice(
             let name = context.text(place)?;
             let chosen = names.iter().position(|known| known.as_bytes() == name);
             let Some(chosen) = chosen else {
-                let name = larder_resp::text_of(name);
+                let name = shown(name);
                 let text = format!("invalid option '{name}'");
                 return Err(Raise::Argument(place, text));
             };

@@ -2,7 +2,7 @@
 
 use larder_resp::words_of_line;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 
 /// What the names of libraries and functions must be like.
 pub(super) const NAME_RULE: &str = "ERR Library names can only contain letters, numbers, or \
@@ -119,7 +119,7 @@ fn name_among(options: &[Vec<u8>]) -> Result<Vec<u8>> {
             .split_at_checked(OPTION.len())
             .filter(|(begin, _)| begin.eq_ignore_ascii_case(OPTION))
         else {
-            let option = larder_resp::text_of(option);
+            let option = shown(option);
             let text = format!("ERR Invalid metadata value given: {option}");
             return Err(Error::text(text));
         };

@@ -3,7 +3,7 @@
 use super::area::{Area, Shape};
 use super::{Point, cell, read_unit};
 use crate::args::Args;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::types::sorted_set::SortedSet;
 
 /// How a command is told where to search.
@@ -115,7 +115,7 @@ impl<'a> Query<'a> {
             }
         }
         let name = args.whole().get(0).unwrap_or_default();
-        reader.finish(&larder_resp::text_of(name))
+        reader.finish(&shown(name))
     }
 }
 

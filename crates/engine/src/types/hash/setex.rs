@@ -7,7 +7,7 @@ use super::expiry_commands::{
 };
 use super::{FieldMap, Hash, TimedHash};
 use crate::command::Call;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::keyspace::WriteGuard;
 use crate::keyspace::entry::Kind;
 use crate::types::Limits;
@@ -117,7 +117,7 @@ impl<'a> Given<'a> {
                 () if call.args.option("XX") => read_key_presence(&mut key, KeyPresence::There)?,
                 () if call.args.option("NX") => read_key_presence(&mut key, KeyPresence::None)?,
                 () => {
-                    let word = larder_resp::text_of(word);
+                    let word = shown(word);
                     return Err(Error::text(format!("ERR unknown argument: {word}")));
                 }
             }

@@ -3,7 +3,7 @@
 use super::{Encoding, REGISTERS, Registers, dense, sparse};
 use crate::args::Args;
 use crate::command::{Arity, Call, Flags, KeySpec, Row};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::keyspace::StringGuard;
 use crate::keyspace::entry::{Entry, Str};
 use crate::types::sample;
@@ -218,7 +218,7 @@ fn pfdebug(call: &mut Call<'_, '_>) -> Result<()> {
         call.reply.status("disabled");
         return Ok(());
     }
-    let name = larder_resp::text_of(call.args.peek().unwrap_or_default()).into_owned();
+    let name = shown(call.args.peek().unwrap_or_default()).into_owned();
     let shown = Shown::read(&mut call.args)?;
     let key = call.args.key()?;
     let encoding = held(call.keyspace.entry(key))?;

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::args::Args;
 use crate::command::Call;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 use crate::reply::Reply;
 
 /// How an entry that is claimed is noted.
@@ -108,7 +108,7 @@ impl Options {
             } else if option_with_value(args, "LASTID") {
                 options.last_id = id(args)?;
             } else {
-                let word = larder_resp::text_of(args.bytes()?);
+                let word = shown(args.bytes()?);
                 return Err(Error::text(format!(
                     "ERR Unrecognized XCLAIM option '{word}'"
                 )));

@@ -8,7 +8,7 @@ use super::entries::read_references;
 use super::{no_key_or_group, option_with_value, parse_id, stream_and_group};
 use crate::args::Args;
 use crate::command::Call;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shown};
 
 /// What XDELEX and XACKDEL are asked.
 struct Asked {
@@ -165,7 +165,7 @@ impl GivenBack {
                 let mismatch = "ERR number of IDs doesn't match numids";
                 ids = Some(args.take(count).map_err(|_| Error::text(mismatch))?);
             } else {
-                let word = larder_resp::text_of(args.bytes()?);
+                let word = shown(args.bytes()?);
                 return Err(Error::text(format!(
                     "ERR Unrecognized XNACK option '{word}'"
                 )));
