@@ -57,10 +57,10 @@ impl LongDouble {
             return None;
         }
         // Only to be sure that it is a number: it may be beyond a double.
-        let double = strtod(text)?;
+        strtod(text)?;
         let is_hex = text.iter().any(|byte| matches!(byte, b'x' | b'X'));
         let number = match is_hex {
-            true => LongDouble::from_double(double),
+            true => LongDouble::parse_hex(text)?,
             false => LongDouble::parse_decimal(text)?,
         };
         (EXPONENT_MIN..=EXPONENT_MAX)
@@ -68,19 +68,32 @@ impl LongDouble {
             .then_some(number)
     }
 
-    fn from_double(double: f64) -> LongDouble {
-        let bits = double.to_bits();
-        let (exponent, fraction) = ((bits >> 52 & 0x7ff) as i32, bits & ((1 << 52) - 1));
-        let (mantissa, exponent) = match exponent {
-            0 => (fraction, -1074),
-            _ => (fraction | 1 << 52, exponent - 1075),
-        };
-        LongDouble::rounded(
-            double.is_sign_negative(),
-            &u128::from(mantissa).into(),
-            exponent,
-            false,
-        )
+    /// Reads hexadecimal digits, of which it is known that they are a number.
+    fn parse_hex(text: &[u8]) -> Option<LongDouble> {
+        let text = std::str::from_utf8(text).ok()?;
+        let digits = text.trim_start_matches(['+', '-']).get("0x".len()..)?;
+        let (digits, power) = digits.split_once(['p', 'P']).unwrap_or((digits, "0"));
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let (mut mantissa, mut dropped, mut has_rest) = (0u128, 0i32, false);
+        for digit in whole.chars().chain(fraction.chars()) {
+            let digit = u128::from(digit.to_digit(16)?);
+            if mantissa >> 124 == 0 {
+                mantissa = mantissa << 4 | digit;
+            } else {
+                // It only matters for which way the last bit is rounded.
+                dropped += 4;
+                has_rest |= digit != 0;
+            }
+        }
+        if mantissa == 0 {
+            return Some(LongDouble::default());
+        }
+        let power: i32 = power.parse().ok()?;
+        let bits = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
+        let exponent = power.checked_add(dropped)?.checked_sub(bits)?;
+        let is_small = exponent.unsigned_abs() <= POWER_MAX * 4;
+        let is_negative = text.starts_with('-');
+        is_small.then(|| LongDouble::rounded(is_negative, &mantissa.into(), exponent, has_rest))
     }
 
     /// Reads decimals, of which it is known that they are a number.
@@ -276,6 +289,8 @@ mod tests {
             "1e99999999999",
             "1e",
             "0x",
+            "0x1p16384",
+            "0x1p99999999999",
             "nan",
         ] {
             assert_eq!(LongDouble::parse(text.as_bytes()), None, "{text}");
@@ -304,6 +319,17 @@ mod tests {
         ("5e-18", "0", "0"),
         ("-3e-18", "0", "0"),
         ("0x1.8p1", ".5", "3.5"),
+        ("0xap-1", "-0X1P1", "3"),
+        ("0x0p99999", "1", "1"),
+        ("0x9223372036854775808", "-1", "43132194673522839609344"),
+        ("0xfedcba9876543210.8", "0", "18364758544493064720"),
+        ("0xffffffffffffffff", "1", "18446744073709551616"),
+        ("0x1ffffffffffffffff", "0", "36893488147419103232"),
+        (
+            "0x123456789abcdef0123456789abcdef01234567",
+            "1",
+            "6495562832581790663328737427547479735724408832",
+        ),
         (
             "123456789.987654321",
             "-987654321.123456789",
