@@ -7,6 +7,7 @@ use larder_store::shape::{Found, Names};
 
 use crate::command::Row;
 use crate::error::{Error, Result};
+use crate::text::c_text;
 use crate::{acl, admin, generic, pubsub, rdb, scripting, session, types};
 
 /// The families of commands, each with its rows.
@@ -213,7 +214,7 @@ fn shown(name: &[u8]) -> String {
 
 /// The first bytes of a word, up to so many. As in C, it ends at a zero byte.
 fn begin(word: &[u8], len_max: usize) -> &[u8] {
-    let word = word.split(|byte| *byte == 0).next().unwrap_or_default();
+    let word = c_text(word);
     &word[..word.len().min(len_max)]
 }
 

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
+use crate::text::c_text;
+
 /// The answer of a command that was refused, or an error.
 pub(crate) type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// A word of a request as it stands in an error. As in C, it ends at a zero byte.
 pub(crate) fn shown(word: &[u8]) -> Cow<'_, str> {
-    larder_resp::text_of(word.split(|byte| *byte == 0).next().unwrap_or_default())
+    larder_resp::text_of(c_text(word))
 }
 
 /// Why a command was refused. What it displays is the text that Redis sends, letter for letter.

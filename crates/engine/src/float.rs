@@ -39,21 +39,32 @@ pub(crate) fn strtod(text: &[u8]) -> Option<f64> {
     Some(if is_negative { -magnitude } else { magnitude })
 }
 
-/// Hexadecimal digits, perhaps with a point, perhaps with `p` and a power of two.
+/// The nearest number to some hexadecimal digits.
 fn parse_hex(text: &str) -> Option<f64> {
+    let (mantissa, exponent) = read_hex(text)?;
+    // In two steps, so that neither power of two is out of range where the result is not.
+    let half = exponent.clamp(-2400, 2400) / 2;
+    let rest = exponent.clamp(-2400, 2400) - half;
+    Some(mantissa as f64 * 2f64.powi(half) * 2f64.powi(rest))
+}
+
+/// Reads hexadecimal digits, perhaps with a point, perhaps with `p` and a power of two, as a mantissa
+/// and the power of two that it is multiplied with. Of a mantissa that does not fit, the last bit says
+/// whether there is more.
+pub(crate) fn read_hex(text: &str) -> Option<(u128, i32)> {
     let (digits, exponent) = match text.split_once(['p', 'P']) {
         Some((digits, exponent)) => (digits, exponent.parse().ok()?),
         None => (text, 0),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let (mut mantissa, mut dropped) = (0u64, 0i32);
+    let (mut mantissa, mut dropped) = (0u128, 0i32);
     for digit in whole.chars().chain(fraction.chars()) {
-        let digit = u64::from(digit.to_digit(16)?);
-        if mantissa >> 60 == 0 {
+        let digit = u128::from(digit.to_digit(16)?);
+        if mantissa >> 124 == 0 {
             mantissa = mantissa << 4 | digit;
         } else {
             // Digits that do not fit only matter for which way the last bit is rounded.
-            mantissa |= u64::from(digit != 0);
+            mantissa |= u128::from(digit != 0);
             dropped += 4;
         }
     }
@@ -61,11 +72,10 @@ fn parse_hex(text: &str) -> Option<f64> {
         return None;
     }
     let bits = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
-    let exponent = dropped.checked_sub(bits)?.saturating_add(exponent);
-    // In two steps, so that neither power of two is out of range where the result is not.
-    let half = exponent.clamp(-2400, 2400) / 2;
-    let rest = exponent.clamp(-2400, 2400) - half;
-    Some(mantissa as f64 * 2f64.powi(half) * 2f64.powi(rest))
+    Some((
+        mantissa,
+        dropped.checked_sub(bits)?.saturating_add(exponent),
+    ))
 }
 
 #[cfg(test)]

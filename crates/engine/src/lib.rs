@@ -30,6 +30,7 @@ mod persist;
 mod random;
 mod rdb;
 mod sync;
+mod text;
 mod types;
 mod wakes;
 

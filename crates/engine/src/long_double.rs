@@ -9,7 +9,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use crate::error::{Error, Result};
-use crate::float::{parse_float, strtod};
+use crate::float::{parse_float, read_hex, strtod};
 use crate::natural::Natural;
 
 /// Texts of numbers that are longer than this are refused, as Redis refuses them.
@@ -22,6 +22,9 @@ const DECIMALS: usize = 17;
 /// The exponents of extended precision, of a mantissa that is a whole number.
 const EXPONENT_MAX: i32 = 16384 - 64;
 const EXPONENT_MIN: i32 = -16445 - 63;
+/// No exponent that is greater, or smaller than its negative, is within that range once the mantissa is
+/// one of extended precision.
+const EXPONENT_BOUND: i32 = 20_000;
 /// When one number is so many powers of two above another, their sum is the greater one.
 const NEGLIGIBLE: i32 = 140;
 
@@ -71,29 +74,17 @@ impl LongDouble {
     /// Reads hexadecimal digits, of which it is known that they are a number.
     fn parse_hex(text: &[u8]) -> Option<LongDouble> {
         let text = std::str::from_utf8(text).ok()?;
-        let digits = text.trim_start_matches(['+', '-']).get("0x".len()..)?;
-        let (digits, power) = digits.split_once(['p', 'P']).unwrap_or((digits, "0"));
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-        let (mut mantissa, mut dropped, mut has_rest) = (0u128, 0i32, false);
-        for digit in whole.chars().chain(fraction.chars()) {
-            let digit = u128::from(digit.to_digit(16)?);
-            if mantissa >> 124 == 0 {
-                mantissa = mantissa << 4 | digit;
-            } else {
-                // It only matters for which way the last bit is rounded.
-                dropped += 4;
-                has_rest |= digit != 0;
-            }
-        }
-        if mantissa == 0 {
-            return Some(LongDouble::default());
-        }
-        let power: i32 = power.parse().ok()?;
-        let bits = i32::try_from(fraction.len()).ok()?.checked_mul(4)?;
-        let exponent = power.checked_add(dropped)?.checked_sub(bits)?;
-        let is_small = exponent.unsigned_abs() <= POWER_MAX * 4;
         let is_negative = text.starts_with('-');
-        is_small.then(|| LongDouble::rounded(is_negative, &mantissa.into(), exponent, has_rest))
+        let digits = text.trim_start_matches(['+', '-']).get("0x".len()..)?;
+        let (mantissa, exponent) = read_hex(digits)?;
+        // What is beyond this is beyond extended precision, whatever the mantissa.
+        let exponent = exponent.clamp(-EXPONENT_BOUND, EXPONENT_BOUND);
+        Some(LongDouble::rounded(
+            is_negative,
+            &mantissa.into(),
+            exponent,
+            false,
+        ))
     }
 
     /// Reads decimals, of which it is known that they are a number.

@@ -13,8 +13,8 @@ use crate::until::until;
 pub enum ServerKind {
     /// Redis 7.0, as Debian has it: `LARDER_REDIS_SERVER`, or `redis-server` on the path.
     Redis,
-    /// Redis 8.0: `LARDER_REDIS8_SERVER`, or `redis8-server` on the path. No package of the suite that
-    /// Debian calls stable has it, so a machine may go without: then the variable is empty.
+    /// Redis 8.0: `LARDER_REDIS8_SERVER`, or `redis8-server` on the path. Its source is in a suite of
+    /// Debian that moves on, so a machine may go without: then the variable is empty.
     Redis8,
     /// Valkey: `LARDER_VALKEY_SERVER`, or `valkey-server` on the path.
     Valkey,

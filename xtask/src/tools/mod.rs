@@ -176,8 +176,8 @@ impl Tools {
                 install_missing(&[REDIS_SERVER])?;
                 REDIS_SERVER.path()
             }
-            Kind::Redis8 => peers::redis_8(),
-            Kind::Valkey => peers::valkey_9().or_else(|error| {
+            Kind::Redis8 => peers::REDIS.server(),
+            Kind::Valkey => peers::VALKEY.server().or_else(|error| {
                 println!("    {error:#}\n    so this is Valkey as PyPI has it, without jemalloc");
                 Tools::valkey_server()
             }),
@@ -195,7 +195,7 @@ impl Tools {
 
     /// The server of Redis 8, as the tests have it.
     pub(crate) fn redis_8() -> Result<PathBuf> {
-        peers::redis_8_for_tests()
+        peers::REDIS_FOR_TESTS.server()
     }
 
     /// redis-cli.

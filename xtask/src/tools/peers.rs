@@ -27,7 +27,7 @@ const CC: Program = Program {
 const KEVY: &str = "kevy@7.0.0";
 
 /// How the server of a source is built.
-struct Build {
+pub(super) struct Build {
     source: Source,
     program: &'static str,
     /// Its folder below `target/peers`.
@@ -40,42 +40,30 @@ const BEST: &[&str] = &["MALLOC=jemalloc"];
 /// Built in half a minute. Nothing is measured with it.
 const QUICK: &[&str] = &["MALLOC=libc", "OPTIMIZATION=-O1"];
 
-/// The server of Redis 8.0, to be measured.
-pub(super) fn redis_8() -> Result<PathBuf> {
-    Build {
-        source: REDIS_8,
-        program: "redis-server",
-        folder: "redis",
-        flags: BEST,
-    }
-    .server()
-}
-
-/// The server of Redis 8.0, for tests of what it answers.
-pub(super) fn redis_8_for_tests() -> Result<PathBuf> {
-    Build {
-        source: REDIS_8,
-        program: "redis-server",
-        folder: "redis-for-tests",
-        flags: QUICK,
-    }
-    .server()
-}
-
-/// The server of Valkey 9.1, to be measured.
-pub(super) fn valkey_9() -> Result<PathBuf> {
-    Build {
-        source: VALKEY_9,
-        program: "valkey-server",
-        folder: "valkey",
-        flags: BEST,
-    }
-    .server()
-}
+/// Redis 8.0, to be measured.
+pub(super) const REDIS: Build = Build {
+    source: REDIS_8,
+    program: "redis-server",
+    folder: "redis",
+    flags: BEST,
+};
+/// Redis 8.0, for tests of what it answers.
+pub(super) const REDIS_FOR_TESTS: Build = Build {
+    folder: "redis-for-tests",
+    flags: QUICK,
+    ..REDIS
+};
+/// Valkey 9.1, to be measured.
+pub(super) const VALKEY: Build = Build {
+    source: VALKEY_9,
+    program: "valkey-server",
+    folder: "valkey",
+    flags: BEST,
+};
 
 impl Build {
     /// The program, which is built if it is not there.
-    fn server(&self) -> Result<PathBuf> {
+    pub(super) fn server(&self) -> Result<PathBuf> {
         let folder = folder(self.folder)?;
         let kept = folder.join(self.program);
         if kept.is_file() {

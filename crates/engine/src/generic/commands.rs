@@ -6,6 +6,7 @@ use crate::keyspace::DATABASES;
 use crate::keyspace::entry::{Entry, Kind};
 use crate::keyspace::table::Keyed;
 use crate::pubsub::glob;
+use crate::text::c_text;
 
 const READ: Flags = Flags::READONLY.and(Flags::FAST);
 const WALK: Flags = Flags::READONLY.and(Flags::WHOLE).and(Flags::SHARDWISE);
@@ -365,7 +366,7 @@ impl<'a> ScanOptions<'a> {
 
 /// Reads a cursor, as C's `strtoul` does: a sign may stand before it, and nothing is 0.
 pub(crate) fn cursor(word: &[u8]) -> Result<u64> {
-    let word = word.split(|byte| *byte == 0).next().unwrap_or_default();
+    let word = c_text(word);
     if word.is_empty() {
         return Ok(0);
     }

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::float::parse_float;
 use crate::keyspace::entry::{Collection, Entry, Object, Str};
 use crate::keyspace::{Expiry, Keyspace};
+use crate::text::c_text;
 use crate::types::hash::{FieldMap, Hash, TimedHash};
 use crate::types::list::{List, Side};
 
@@ -303,7 +304,7 @@ const NO_DOUBLE: &str = "ERR One or more scores can't be converted into double";
 /// The number that an element is sorted by. Here alone spaces may stand before it, a zero byte ends
 /// it, and nothing is 0.
 fn weight(text: &[u8]) -> Option<f64> {
-    let text = text.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = c_text(text);
     match text.trim_ascii_start() {
         [] => Some(0.0),
         number => parse_float(number),

@@ -440,23 +440,17 @@ impl Shard {
 
     // --- changes of a whole database ---------------------------------------------------------
 
-    /// Puts an empty table in the place of a database. Touches all who watch a key that it held, and
-    /// has those served who wait for what is lost. Answers what was there.
+    /// Puts an empty table in the place of a database, and tells who watches or waits for what is lost.
+    /// Answers what was there.
     pub(super) fn flush(&mut self, db: usize, now_ms: u64, ready: &mut VecDeque<Ready>) -> Db {
         let fresh = Db::new(self.dbs[db].table.seed());
         let old = std::mem::replace(&mut self.dbs[db], fresh);
-        for (key, watches) in self.watched.iter(db) {
-            if old.has(key, now_ms) {
-                watches.iter().for_each(|watch| watch.touch());
-            }
-        }
-        let waiting = self.waiting.iter_mut(db);
-        find_ready(db, waiting, &old, &self.dbs[db], ready);
+        let listeners = (&self.watched, &mut self.waiting);
+        tell_of_replaced(db, listeners, [&old, &self.dbs[db]], now_ms, ready);
         old
     }
 
-    /// Exchanges what two databases hold. Touches all who watch a key in one of them, if either had
-    /// it, and has those served who wait for what is there now, or is lost.
+    /// Exchanges what two databases hold, and tells who watches or waits for what came or went.
     pub(super) fn swap(
         &mut self,
         one: usize,
@@ -466,27 +460,29 @@ impl Shard {
     ) {
         self.dbs.swap(one, other);
         for (db, was) in [(one, other), (other, one)] {
-            for (key, watches) in self.watched.iter(db) {
-                if [db, was].iter().any(|db| self.dbs[*db].has(key, now_ms)) {
-                    watches.iter().for_each(|watch| watch.touch());
-                }
-            }
-            let waiting = self.waiting.iter_mut(db);
-            find_ready(db, waiting, &self.dbs[was], &self.dbs[db], ready);
+            let listeners = (&self.watched, &mut self.waiting);
+            let dbs = [&self.dbs[was], &self.dbs[db]];
+            tell_of_replaced(db, listeners, dbs, now_ms, ready);
         }
     }
 }
 
-/// Finds the keys whose waiters are to be served when `is` has taken the place of `was`: those that
-/// are there, and the streams that are gone, of which those have to hear who wait in a group.
-fn find_ready<'q>(
+/// The second of these has taken the place of the first. Touches all who watch a key that either has, and
+/// has those served who wait for a key that is there now, or for a stream that is gone, of which those
+/// have to hear who wait in a group.
+fn tell_of_replaced(
     db: usize,
-    waiting: impl Iterator<Item = (&'q [u8], &'q mut Queue)>,
-    was: &Db,
-    is: &Db,
+    (watched, waiting): (&Places<Vec<Arc<Watch>>>, &mut Places<Queue>),
+    [was, is]: [&Db; 2],
+    now_ms: u64,
     ready: &mut VecDeque<Ready>,
 ) {
-    for (key, queue) in waiting {
+    for (key, watches) in watched.iter(db) {
+        if was.has(key, now_ms) || is.has(key, now_ms) {
+            watches.iter().for_each(|watch| watch.touch());
+        }
+    }
+    for (key, queue) in waiting.iter_mut(db) {
         let is_lost = || was.kind(key) == Some(Kind::Stream);
         if (is.kind(key).is_some() || is_lost()) && queue.become_ready() {
             let key = key.into();

@@ -125,11 +125,6 @@ struct Lane {
     last: Option<Arc<Script>>,
 }
 
-/// What C takes for a text: it ends at a zero.
-fn c_text(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
 impl Scripts {
     /// Whether the script of this request touches only the keys that it declares. Of a function that
     /// can't be seen.

@@ -6,12 +6,13 @@ use larder_resp::ArgumentBuffer;
 use mlua::Table;
 use sha1_smol::Sha1;
 
+use super::Purpose;
 use super::calls;
 use super::native::{Context, Functions, Maker, Raise};
 use super::stack::Slot;
-use super::{Purpose, c_text};
 use crate::admin::REDIS_VERSION;
 use crate::commands;
+use crate::text::c_text;
 
 const FUNCTIONS: Functions = &[
     ("call", calls::call),

@@ -9,6 +9,7 @@ use sha1_smol::Sha1;
 use super::guards::TEXT_LEN_MAX;
 use super::{BOUNDED, scope};
 use crate::error::{Error, Result};
+use crate::text::first_line;
 
 /// The SHA-1 of a script's text, in hexadecimal.
 pub(crate) type Digest = [u8; 40];
@@ -122,11 +123,9 @@ impl Shebang {
         if !text.starts_with(b"#!") {
             return Ok(None);
         }
-        // As in C, a zero byte ends the text.
-        let end = text.iter().position(|byte| matches!(byte, b'\n' | 0));
-        let len = end.filter(|&end| text[end] == b'\n');
-        let len = len.ok_or_else(|| Error::text("ERR Invalid script shebang"))?;
-        let line = larder_resp::text_of(&text[..len]);
+        let line = first_line(text).ok_or_else(|| Error::text("ERR Invalid script shebang"))?;
+        let len = line.len();
+        let line = larder_resp::text_of(line);
         let mut words = line.split_ascii_whitespace();
         let engine = words.next().unwrap_or_default();
         if engine != "#!lua" {

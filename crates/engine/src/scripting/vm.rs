@@ -13,8 +13,8 @@ use super::number::text_g;
 use super::stack::{Reference, Slot, Stack};
 use super::watchdog::{Origin, Started, Watchdog};
 use super::work::Work;
-use super::{Purpose, Script, c_text, cjson, convert, world};
-use crate::error::{Error, Result};
+use super::{Purpose, Script, cjson, convert, world};
+use crate::error::{Error, Result, shown};
 use crate::reply::Reply;
 
 /// The name of scripts in errors.
@@ -374,7 +374,7 @@ fn raised(origin: Origin<'_>, stack: &mut Stack) -> Error {
         Slot::Table => {}
         // Where there is no memory left, nothing can be explained.
         Slot::Text(text) => {
-            let text = larder_resp::text_of(c_text(text));
+            let text = shown(text);
             return Error::text(format!("ERR {text} script: {name}"));
         }
         _ => return Error::text(format!("ERR execution failure script: {name}")),
@@ -401,7 +401,7 @@ fn raised_while_loading(stack: &mut Stack) -> String {
 /// What the table on top has by this name, if that is a text or a number.
 fn text_field(stack: &mut Stack, name: &str) -> Option<String> {
     stack.field(stack.len(), name, |slot| match slot {
-        Slot::Text(text) => Some(larder_resp::text_of(c_text(text)).into_owned()),
+        Slot::Text(text) => Some(shown(text).into_owned()),
         Slot::Number(number) => Some(text_g(number, 14)),
         _ => None,
     })

@@ -3,6 +3,7 @@
 use larder_resp::words_of_line;
 
 use crate::error::{Error, Result, shown};
+use crate::text::first_line;
 
 /// What the names of libraries and functions must be like.
 pub(super) const NAME_RULE: &str = "ERR Library names can only contain letters, numbers, or \
@@ -95,9 +96,8 @@ impl FirstLine {
             return Err(Error::text("ERR Missing library metadata"));
         }
         let invalid = || Error::text("ERR Invalid library metadata");
-        let end = text.iter().position(|byte| matches!(byte, b'\n' | 0));
-        let len = end.filter(|&end| text[end] == b'\n').ok_or_else(invalid)?;
-        let words = words_of_line(&text[..len]).ok_or_else(invalid)?;
+        let line = first_line(text).ok_or_else(invalid)?;
+        let words = words_of_line(line).ok_or_else(invalid)?;
         let (engine, options) = words.split_first().ok_or_else(invalid)?;
         let name = name_among(options)?;
         let engine = engine.get(2..).unwrap_or_default();
@@ -106,7 +106,10 @@ impl FirstLine {
             let engine = larder_resp::text_of(engine);
             return Err(Error::text(format!("ERR Engine '{engine}' not found")));
         }
-        Ok(FirstLine { name, len })
+        Ok(FirstLine {
+            name,
+            len: line.len(),
+        })
     }
 }
 

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::float::strtod;
 use crate::keyspace::Expiry;
 use crate::keyspace::entry::Object;
+use crate::text::c_text;
 
 /// What the two bounds of a range are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,8 +110,7 @@ fn score_bound(word: &[u8]) -> Result<Bound<'_>> {
         Some(number) => (number, true),
         None => (word, false),
     };
-    let number = number.split(|byte| *byte == 0).next().unwrap_or_default();
-    let score = strtod(number).and_then(Score::new);
+    let score = strtod(c_text(number)).and_then(Score::new);
     score
         .map(|score| Bound::Score(score, excludes))
         .ok_or(Error::RangeNotFloat)
